@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The contract between the engine and a transport (tcp/, later rdma/).
+ *
+ * A move uses one control channel (index 0) and N bulk channels (index 1..N).
+ * A channel is a reliable, ordered, full-duplex stream of messages between two
+ * authenticated peers. A message is a header, a small "meta" part that is copied
+ * (at most XF_META_MAX bytes) and a "payload" of whole bytes that is not: it is
+ * sent straight from, and received straight into, memory that the caller names.
+ *
+ * Threads: one channel belongs to one thread at a time. xf_chan_abort() alone
+ * may be called from any thread. Different channels are independent.
+ *
+ * Errors: as in err.h. Every error of a channel is final: after it the channel
+ * can only be aborted and closed. ETIMEDOUT from recv with timeout_ms is the one
+ * exception when no byte of a message has been read (XF_AGAIN is returned then).
+ */
+#ifndef XF_TRANSPORT_H
+#define XF_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "transport/err.h"
+
+#define XF_KEY_BYTES 32           /* the one-time key (D10) */
+#define XF_META_MAX 65536u        /* largest meta part, bytes */
+#define XF_PAYLOAD_MAX (4u << 20) /* largest payload, bytes (1024 pages) */
+#define XF_CHANNELS_MAX 16u       /* bulk channels of one move */
+#define XF_AGAIN 1                /* recv: nothing arrived within the time */
+
+struct xf_chan;
+struct xf_listener;
+
+/* What both sides agree on before any connection is made (bootstrap pipe). */
+struct xf_link_cfg {
+    uint8_t key[XF_KEY_BYTES]; /* one-time key, from the bootstrap */
+    unsigned channels;         /* bulk channels, 1..XF_CHANNELS_MAX */
+    bool encrypt;              /* payload and meta encrypted after the handshake */
+    int timeout_ms;            /* connect + handshake of one channel */
+    int stall_ms;              /* a peer silent for so long while we wait for it, or
+                                  that acknowledges nothing we sent, is dead; 0 = never */
+};
+
+/* A message's envelope. `type` and `flags` mean nothing to the transport. */
+struct xf_msg {
+    uint16_t type;
+    uint16_t flags;
+    uint32_t meta_len;    /* <= XF_META_MAX, checked on receipt */
+    uint32_t payload_len; /* <= XF_PAYLOAD_MAX, checked on receipt */
+};
+
+struct xf_chan_stats {
+    uint64_t tx_bytes; /* on the wire as the transport sees it, with its own overhead */
+    uint64_t rx_bytes;
+};
+
+struct xf_transport_ops {
+    const char *name;
+
+    /*
+     * Sink: listen on `addr` (numeric IPv4/IPv6, or NULL for every address) and
+     * `port` (0 = any). *port_out is the bound port, in host order.
+     */
+    int (*listen)(const struct xf_link_cfg *cfg, const char *addr, uint16_t port,
+                  struct xf_listener **out, uint16_t *port_out, struct xf_err *err);
+
+    /*
+     * Sink: the next connection that has proved that it knows the key; others are
+     * dropped silently (bounded: at most a few unfinished handshakes at once, each at most
+     * cfg->timeout_ms) and do not end the wait. *index is the channel's number, each
+     * number 0..channels at most once. XF_AGAIN when none came within timeout_ms.
+     */
+    int (*accept)(struct xf_listener *l, int timeout_ms, struct xf_chan **out, unsigned *index,
+                  struct xf_err *err);
+    /* Stop listening; accepted channels live on. NULL is allowed. */
+    void (*unlisten)(struct xf_listener *l);
+
+    /*
+     * Source: connect channel `index` to host:port (`host` numeric or a name, `src` the
+     * local address to use or NULL) and prove knowledge of the key, within cfg->timeout_ms.
+     */
+    int (*connect)(const struct xf_link_cfg *cfg, const char *host, uint16_t port,
+                   const char *src, unsigned index, struct xf_chan **out, struct xf_err *err);
+
+    /*
+     * Send one message. Blocks until the memory named may be changed again (copied or
+     * sent, not necessarily arrived). The payload may change while it is being sent (a
+     * running guest's memory): the peer then gets some mix, never an error. iov
+     * describes m->payload_len bytes altogether; niov <= 2048.
+     */
+    int (*send)(struct xf_chan *c, const struct xf_msg *m, const void *meta,
+                const struct iovec *iov, int niov, struct xf_err *err);
+
+    /*
+     * Receive the next message's header and meta part (copied into meta[XF_META_MAX]).
+     * If m->payload_len is not 0, recv_payload must be called until all of it was taken,
+     * before the next recv. timeout_ms: -1 waits for ever (stall_ms does not apply to waiting
+     * for a message to begin), 0 only looks. XF_AGAIN: nothing there, channel still good.
+     * An orderly close by the peer is an error with num = ECONNRESET.
+     */
+    int (*recv)(struct xf_chan *c, struct xf_msg *m, void *meta, int timeout_ms,
+                struct xf_err *err);
+
+    /* Receive the next bytes of the payload, exactly filling iov (sum <= what is left). */
+    int (*recv_payload)(struct xf_chan *c, const struct iovec *iov, int niov,
+                        struct xf_err *err);
+
+    /* A descriptor that polls readable when recv may have something; *ready is set when recv
+     * has something already (buffered), whatever poll says. Valid until close. */
+    int (*pollfd)(struct xf_chan *c, bool *ready);
+
+    /* Wake a thread blocked in this channel, which then fails with ECANCELED. Any thread. */
+    void (*abort)(struct xf_chan *c);
+
+    void (*stats)(const struct xf_chan *c, struct xf_chan_stats *out);
+
+    /* Free everything. NULL is allowed. No thread may be inside the channel. */
+    void (*close)(struct xf_chan *c);
+};
+
+extern const struct xf_transport_ops xf_tcp_ops;
+
+/* The addresses a peer may reach this machine by: numeric strings, global scope first,
+ * loopback and link-local left out. Returns the count (at most max). */
+#define XF_ADDR_LEN 64
+int xf_local_addresses(char out[][XF_ADDR_LEN], int max);
+
+#endif
