@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Xenferry's public interface: what a toolstack calls to move a domain. xl's front
+ * command (tools/) is its first user; nothing here prints, exits or reads a terminal.
+ *
+ * A move has six phases (docs/design.md): CHECK, SKELETON, COPY, SWITCH, PULL, FINISH.
+ * xf_move() runs them from the source; xf_receive() answers at the destination.
+ */
+#ifndef XF_LIBXL_EXT_H
+#define XF_LIBXL_EXT_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "transport/err.h"
+
+enum xf_phase {
+    XF_PHASE_CHECK,
+    XF_PHASE_SKELETON,
+    XF_PHASE_COPY,
+    XF_PHASE_SWITCH,
+    XF_PHASE_PULL, /* post-copy only */
+    XF_PHASE_FINISH,
+    XF_PHASES
+};
+const char *xf_phase_name(enum xf_phase p); /* "CHECK", ... */
+
+/* Where a call of xf_move() left the guest. The values are xl migrate's exit codes. */
+enum xf_outcome {
+    XF_MOVED = 0,     /* runs (or is paused, as asked) at the destination */
+    XF_REFUSED = 1,   /* nothing was touched: CHECK refused, or the peer is no peer */
+    XF_STAYED = 3,    /* the move failed before the suspend: the guest never stopped */
+    XF_RESUMED = 4,   /* the move failed in SWITCH: the guest was resumed at the source */
+    XF_UNKNOWN = 5,   /* GO was sent and no answer came: suspended at the source */
+    XF_SUSPENDED = 6, /* the move failed and the guest could not be resumed at the source */
+};
+
+/* Something CHECK found. */
+enum xf_severity { XF_INFO, XF_WARNING, XF_REFUSAL };
+struct xf_finding {
+    enum xf_severity severity;
+    char code[24];  /* stable word for programs, e.g. "memory", "cpu-policy", "name" */
+    char text[400]; /* one sentence that names the remedy */
+};
+
+/* State of a running move, for progress displays. Sizes in pages of 4096 bytes. */
+struct xf_progress {
+    enum xf_phase phase;
+    unsigned round;          /* COPY: 1, 2, ... */
+    uint64_t round_pages;    /* pages this round set out to send */
+    uint64_t round_done;     /* of them, handled so far */
+    uint64_t pages_sent;     /* all rounds, with their bytes */
+    uint64_t pages_zero;     /* all rounds, as marks */
+    uint64_t wire_bytes;     /* on the data connections */
+    double elapsed_s;        /* since the move began */
+    double rate_bps;         /* guest memory moved, bytes per second, recent */
+    double dirty_pps;        /* pages the guest dirties, per second, recent */
+    double predicted_down_s; /* if SWITCH began now; negative: not known yet */
+    double eta_s;            /* negative: not known */
+};
+
+/* What a move reports at its end; also filled as far as known when it fails. */
+struct xf_report {
+    enum xf_outcome outcome;
+    char domain[128];
+    char host[256];
+    char transport[16];
+    bool encrypted;
+    char cipher[64];          /* empty when not encrypted */
+    unsigned channels;
+    double total_s;
+    double phase_s[XF_PHASES];
+    double downtime_s;        /* source's clock: from the suspend request to "it runs"; < 0: none */
+    double predicted_down_s;  /* what the policy predicted when it chose to switch */
+    char switch_reason[80];   /* why COPY ended */
+    /* SWITCH's parts, seconds on the source's clock */
+    double suspend_s;         /* guest asked to suspend until it has */
+    double last_dirty_s;      /* reading the last dirty log */
+    double last_pages_s;      /* sending the last pages until all are in place there */
+    double resume_s;          /* GO until the destination says that it runs */
+    unsigned rounds;
+    uint64_t guest_pages;
+    uint64_t pages_sent, pages_zero, pages_skipped; /* skipped: dirty again before their turn */
+    uint64_t last_pages;      /* sent in SWITCH */
+    uint64_t wire_bytes;
+};
+
+/* How the caller watches a move. Any member may be NULL. Called from the thread that
+ * called xf_move(), at most some ten times a second. */
+struct xf_watch {
+    void *priv;
+    void (*finding)(void *priv, const struct xf_finding *f);
+    void (*progress)(void *priv, const struct xf_progress *p);
+    void (*note)(void *priv, const char *sentence); /* worth a line of its own */
+};
+
+struct xf_move_opts {
+    const char *domain;      /* name or number */
+    const char *host;        /* destination as given; with ssh_command "" the whole rune */
+    const char *ssh_command; /* NULL: "ssh" */
+    const char *receive_args; /* appended to "xl migrate-receive", e.g. " -e"; NULL: none */
+    const char *xl_args;     /* put between "xl" and "migrate-receive", e.g. " -vvv"; NULL: none */
+    const char *config_file; /* -C: configuration sent instead of the running one; NULL */
+    bool preserve_domid;     /* -D */
+    bool leave_paused;       /* -p */
+    bool check_only;         /* stop after CHECK */
+    bool encrypt;
+    unsigned channels;        /* bulk channels, 1..16 */
+    unsigned max_downtime_ms; /* target for the policy */
+    unsigned max_rounds;
+    uint64_t bandwidth;       /* bytes per second of guest memory, 0 = no limit */
+    const char *address;      /* local address for data connections (source side), or NULL */
+    /* Set to non-zero by a signal handler to give up (Ctrl-C). Before GO the guest stays. */
+    const volatile sig_atomic_t *cancel;
+};
+/* The defaults of every option that has one; pointers NULL. */
+void xf_move_opts_init(struct xf_move_opts *o);
+
+/*
+ * Move a domain. Returns the outcome, which is also in report->outcome; `err` says what
+ * failed when it is not XF_MOVED. Blocks until the move has ended. One at a time per
+ * process and domain; a second one for the same domain is refused. With check_only the
+ * answer is XF_MOVED when nothing stands against the move.
+ */
+enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
+                        struct xf_report *report, struct xf_err *err);
+
+struct xf_receive_opts {
+    int in_fd, out_fd;       /* the bootstrap: two ends of any byte pipe */
+    const char *real_xl;     /* path of the distribution's xl */
+    const char *xl_args;     /* extra arguments for it, e.g. "-e"; NULL: none */
+    bool leave_paused;       /* -p was given on migrate-receive's command line */
+    const char *addresses[8]; /* where the data connections may come in; none: found out */
+    unsigned nr_addresses;
+    uint16_t port;           /* 0: any */
+};
+
+/*
+ * Serve one incoming move of ours: the source's preamble has been seen on in_fd but not
+ * consumed. Returns an exit status: 0 when the domain runs here. Blocks until it ended.
+ */
+int xf_receive(const struct xf_receive_opts *o, struct xf_err *err);
+
+/*
+ * The first bytes of every move of ours on the bootstrap pipe (followed by more; see
+ * docs/wire-protocol.md), against which migrate-receive decides who serves.
+ */
+#define XF_PREAMBLE "Xenferry move, protocol 1\n"
+/* xl's own banner, which every receiver writes first (xl_migrate.c, without its NUL). */
+#define XF_XL_BANNER "xl migration receiver ready, send binary domain data.\n"
+
+#endif
