@@ -271,17 +271,22 @@ static uint8_t *put_params(uint8_t *p, const struct xf_param *v, uint32_t n)
     return p;
 }
 
-static int get_params(struct xf_param *v, const uint8_t *p, uint32_t n, struct xf_err *err)
+static void get_params(struct xf_param *v, const uint8_t *p, uint32_t n)
+{
+    for (; n; n--, v++, p += PARAM_BYTES) {
+        v->index = get_le64(p);
+        v->value = get_le64(p + 8);
+    }
+}
+
+static int check_params(const struct xf_param *v, uint32_t n, struct xf_err *err)
 {
     uint32_t i;
 
-    for (i = 0; i < n; i++, p += PARAM_BYTES) {
-        v[i].index = get_le64(p);
-        v[i].value = get_le64(p + 8);
+    for (i = 0; i < n; i++)
         if (v[i].index > UINT32_MAX) /* what Xen takes; it knows itself which ones exist */
             return xf_fail(err, EPROTO, "HVM parameter %u has the impossible index 0x%llx", i,
                            (unsigned long long)v[i].index);
-    }
     return 0;
 }
 
@@ -308,12 +313,24 @@ static int check_skeleton(const struct xf_skeleton *s, struct xf_err *err)
     return 0;
 }
 
+static int check_specials(const struct xf_skeleton *s, struct xf_err *err)
+{
+    uint32_t i;
+
+    for (i = 0; i < s->nr_specials; i++)
+        if (s->specials[i] >= s->nr_gfns)
+            return xf_fail(err, EPROTO, "special page %u, gfn 0x%llx, is beyond the guest's 0x%llx",
+                           i, (unsigned long long)s->specials[i], (unsigned long long)s->nr_gfns);
+    return 0;
+}
+
 size_t xf_skeleton_encode(const struct xf_skeleton *s, void *meta)
 {
     uint8_t *p = meta;
     uint32_t i;
 
-    if (check_skeleton(s, NULL))
+    if (check_skeleton(s, NULL) || check_params(s->params, s->nr_params, NULL) ||
+        check_specials(s, NULL))
         return 0;
     p = put_le32(p, s->xen_major);
     p = put_le32(p, s->xen_minor);
@@ -358,15 +375,12 @@ int xf_skeleton_decode(struct xf_skeleton *s, const struct xf_msg *m, const void
         return xf_fail(err, EPROTO, "a skeleton's parts do not fill its payload of %u bytes",
                        m->payload_len);
     p += SKELETON_FIXED;
-    if (get_params(s->params, p, s->nr_params, err))
-        return -1;
+    get_params(s->params, p, s->nr_params);
     p += s->nr_params * PARAM_BYTES;
-    for (i = 0; i < s->nr_specials; i++, p += 8) {
-        s->specials[i] = get_le64(p);
-        if (s->specials[i] >= s->nr_gfns)
-            return xf_fail(err, EPROTO, "special page %u, gfn 0x%llx, is beyond the guest's 0x%llx",
-                           i, (unsigned long long)s->specials[i], (unsigned long long)s->nr_gfns);
-    }
+    for (i = 0; i < s->nr_specials; i++)
+        s->specials[i] = get_le64(p + (size_t)i * 8);
+    if (check_params(s->params, s->nr_params, err) || check_specials(s, err))
+        return -1;
     return 0;
 }
 
@@ -374,7 +388,7 @@ size_t xf_state_encode(const struct xf_state *s, void *meta)
 {
     uint8_t *p = meta;
 
-    if (s->nr_params > XF_PARAMS_MAX)
+    if (s->nr_params > XF_PARAMS_MAX || check_params(s->params, s->nr_params, NULL))
         return 0;
     p = put_tsc(p, &s->tsc);
     p = put_le32(p, s->nr_params);
@@ -398,7 +412,8 @@ int xf_state_decode(struct xf_state *s, const struct xf_msg *m, const void *meta
         return xf_fail(err, EPROTO, "a state has a reserved field that is not zero");
     if (exact_meta(m, "a state", STATE_FIXED + s->nr_params * PARAM_BYTES, err))
         return -1;
-    return get_params(s->params, p + STATE_FIXED, s->nr_params, err);
+    get_params(s->params, p + STATE_FIXED, s->nr_params);
+    return check_params(s->params, s->nr_params, err);
 }
 
 /* Numbers */
