@@ -144,6 +144,13 @@ struct xf_receive_opts {
 int xf_receive(const struct xf_receive_opts *o, struct xf_err *err);
 
 /*
+ * Let a domain that a failed move left suspended run here again (`xl migrate-recover
+ * --resume`), under its own name. For XF_UNKNOWN and XF_SUSPENDED only, and only when it
+ * does not run at the destination: the caller has made sure of that.
+ */
+int xf_resume_here(const char *domain, struct xf_err *err);
+
+/*
  * The first bytes of every move of ours on the bootstrap pipe (followed by more; see
  * docs/wire-protocol.md), against which migrate-receive decides who serves.
  */

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Building, testing and installing Xenferry. `make help` lists the targets.
+#
+# Nothing here may need more than make itself to be read: on a fresh machine `make deps`
+# runs before a compiler or pkg-config exists, so pkg-config is asked only inside recipes
+# that compile, and targets that install packages start a new make afterwards.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -e -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+# Objects of test programs are kept, so that nothing is compiled twice.
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules --no-builtin-variables --no-print-directory
+
+CC     = gcc
+AR     = ar
+CLANG  = clang
+PREFIX = /usr/local
+JOBS   = $(shell nproc 2>/dev/null || echo 2)
+# Seconds that `make fuzz` gives to each target, and `make check` to all of them together.
+FUZZ_TIME       = 60
+CHECK_FUZZ_TIME = 20
+# For additions from the command line: CFLAGS and LDFLAGS come after ours, LDLIBS before the libraries.
+CFLAGS  =
+LDFLAGS =
+LDLIBS  =
+
+# ---- variants: plain in build/, sanitized in build/san-..., fuzzing in build/fuzz ----
+comma := ,
+B     = build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+OBJ   = $(B)/obj
+
+WARN   = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+HARDEN = -fstack-protector-strong -fstack-clash-protection -fcf-protection
+# The sanitizers and _FORTIFY_SOURCE get into each other's way.
+MODE   = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2)
+
+PKGS = gnutls libxml-2.0 json-c libxxhash
+# Asked once, when first used.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
+XEN_LIBS   = -lxenlight -lxlutil -lxenctrl -lxenguest -lxenforeignmemory -lxenstore -lxenevtchn \
+             -lxentoollog -lxentoolcore
+
+ALL_CPPFLAGS = -I. -D_GNU_SOURCE -D__XEN_TOOLS__
+ALL_CFLAGS   = -std=gnu11 -O2 -g -fPIE -pthread $(WARN) $(HARDEN) $(MODE) $(PKG_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS  = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread
+
+# ---- sources: what lies in a folder belongs to it ----
+LIB_SRC    := $(wildcard transport/*.c transport/*/*.c precopy/*.c postcopy/*.c libxl-ext/*.c)
+TOOLS_SRC  := $(wildcard tools/*.c)
+MAIN_SRC   := tools/xl.c
+TEST_DIRS  := $(wildcard tests/unit tests/conformance tests/procguest)
+TEST_SRC   := $(wildcard $(TEST_DIRS:=/test_*.c))
+HELPER_SRC := $(filter-out $(TEST_SRC),$(wildcard $(TEST_DIRS:=/*.c)))
+FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
+FRONT_TESTS := $(sort $(wildcard tests/front/*.sh))
+MAN        := $(wildcard docs/*.1 docs/*.5)
+HEADERS    := $(wildcard */*.h */*/*.h)
+ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(FUZZ_SRC)
+TEST_NAMES := $(basename $(TEST_SRC))
+FUZZ_NAMES := $(notdir $(basename $(FUZZ_SRC)))
+
+objs = $(patsubst %.c,$(OBJ)/%.o,$(1))
+LIB     = $(B)/libxenferry.a
+FRONT   = $(B)/front.a
+HELPERS = $(B)/tests/helpers.a
+
+.PHONY: all tests deps check check-run demo lab-soak bench lint format fuzz fuzz-build install \
+        clean help
+.DEFAULT_GOAL := all
+all: $(B)/xl
+tests: $(addprefix $(B)/,$(TEST_NAMES))
+
+$(OBJ)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The schema is embedded in the binary by .incbin, which leaves no trace in the .d file.
+$(OBJ)/libxl-ext/config.o: docs/xenferry.rng
+
+define archive
+	@mkdir -p $(@D)
+	@echo "  AR    $@"
+	@rm -f $@
+	@$(AR) rcsD $@ $(filter %.o,$^)
+endef
+$(LIB): $(call objs,$(LIB_SRC))
+	$(archive)
+$(FRONT): $(call objs,$(filter-out $(MAIN_SRC),$(TOOLS_SRC)))
+	$(archive)
+$(HELPERS): $(call objs,$(HELPER_SRC))
+	$(archive)
+
+define link
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(1) $(ALL_LIBS)
+endef
+$(B)/xl: $(call objs,$(MAIN_SRC)) $(FRONT) $(LIB)
+	$(call link)
+# Test programs may use everything but xl's main; what they define themselves wins.
+$(B)/tests/%: $(OBJ)/tests/%.o $(HELPERS) $(FRONT) $(LIB)
+	$(call link,-lcunit)
+
+# ---- fuzzing: everything again by clang, with coverage; one program per tests/fuzz/fuzz_*.c ----
+FUZZ_MAKE = $(MAKE) CC=$(CLANG) SAN=fuzzer-no-link,address,undefined B=build/fuzz
+fuzz-build:
+	+@$(FUZZ_MAKE) $(addprefix build/fuzz/tests/fuzz/,$(FUZZ_NAMES))
+$(B)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(FRONT) $(LIB)
+	$(call link,-fsanitize=fuzzer)
+
+fuzz: fuzz-build
+	@for f in $(FUZZ_NAMES); do \
+	    mkdir -p build/fuzz/corpus/$$f; \
+	    seeds=tests/fuzz/corpus/$$f; [ -d $$seeds ] || seeds=; \
+	    build/fuzz/tests/fuzz/$$f -max_total_time=$(FUZZ_TIME) -artifact_prefix=build/fuzz/ \
+	        build/fuzz/corpus/$$f $$seeds; \
+	done
+
+# ---- packages ----
+deps:
+	@tests/deps.sh tests/packages.txt tests/lab/packages.txt
+
+# ---- tests ----
+check: deps
+	@$(MAKE) check-run
+
+CHECK_SAN = address,undefined
+check-run:
+	@$(MAKE) -j$(JOBS) all tests
+	@$(MAKE) -j$(JOBS) SAN=$(CHECK_SAN) all tests
+	+@$(if $(FUZZ_NAMES),$(MAKE) -j$(JOBS) fuzz-build)
+	@TESTS='$(TEST_NAMES)' FRONT_TESTS='$(FRONT_TESTS)' FUZZ='$(FUZZ_NAMES)' MAN='$(MAN)' \
+	 SAN_DIR=build/san-$(subst $(comma),-,$(CHECK_SAN)) FUZZ_TIME=$(CHECK_FUZZ_TIME) tests/check.sh
+
+demo: deps
+	@$(MAKE) -j$(JOBS) all
+	@tests/lab/demo.sh
+lab-soak: deps
+	@$(MAKE) -j$(JOBS) all
+	@tests/lab/soak.sh
+bench: deps
+	@$(MAKE) -j$(JOBS) all tests
+	@tests/bench/run
+
+# ---- looking at the source ----
+lint:
+	@echo "  LINT  cppcheck"
+	@cppcheck -q --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
+	    --error-exitcode=1 --suppress=missingIncludeSystem --suppress=unknownMacro \
+	    -I. -D_GNU_SOURCE -D__XEN_TOOLS__ $(ALL_SRC)
+	@echo "  LINT  clang-tidy"
+	@printf '%s\n' $(ALL_SRC) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 \
+	    $(ALL_CPPFLAGS) $(PKG_CFLAGS) 2>/dev/null' sh
+	@echo "  LINT  shellcheck"
+	@shellcheck -x tests/*.sh .ci/run $(FRONT_TESTS)
+	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
+
+format:
+	@clang-format -i $(ALL_SRC) $(HEADERS)
+
+# ---- installing ----
+install: all
+	install -D -m 755 build/xl $(DESTDIR)$(PREFIX)/sbin/xl
+	install -D -m 644 docs/xenferry.rng $(DESTDIR)$(PREFIX)/share/xenferry/xenferry.rng
+	for m in $(MAN); do \
+	    install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; \
+	done
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make                the command: build/xl'
+	@echo 'make check          install what is missing, build, run every test (as root)'
+	@echo 'make demo           two Xen hosts in emulation and a guest moved between them (as root)'
+	@echo 'make deps           install the Debian packages that building and testing need (as root)'
+	@echo 'make install        PREFIX=/usr/local  DESTDIR='
+	@echo 'make tests          the test programs, not run'
+	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
+	@echo 'make bench          measurements without Xen'
+	@echo 'make lab-soak       moves in the lab until stopped'
+	@echo 'make lint format    cppcheck, clang-tidy, shellcheck, mandoc; clang-format'
+	@echo 'make clean'
+	@echo 'SAN=address,undefined with any of the first builds a sanitized copy in build/san-...'
+
+# Only with -MMD files that exist, so never on a fresh tree.
+-include $(shell find build -name '*.d' 2>/dev/null)

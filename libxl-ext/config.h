@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The configuration file, /etc/xen/xenferry.xml (man page xenferry.xml(5), schema
+ * docs/xenferry.rng, which is also inside the binary). Only what the file says: the
+ * defaults of a move are xf_move_opts_init()'s.
+ */
+#ifndef XF_CONFIG_H
+#define XF_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "transport/err.h"
+#include "transport/transport.h"
+
+#define XF_CONFIG_PATH "/etc/xen/xenferry.xml"
+#define XF_CONFIG_ENV "XENFERRY_CONFIG" /* another path, for tests */
+#define XF_CONFIG_MAX 65536u            /* largest file, bytes */
+#define XF_CONFIG_ADDRESSES 8
+
+/* Where the file is silent a member is 0, empty or -1. */
+struct xf_config {
+    bool use_tcp;             /* a bare `xl migrate` is ours */
+    unsigned max_downtime_ms; /* 0: not given */
+    unsigned max_rounds;      /* 0: not given */
+    unsigned channels;        /* 0: not given */
+    unsigned bandwidth_mib;   /* MiB per second; 0: no limit */
+    int encrypt;              /* 1, 0; -1: not given */
+    char source_address[XF_ADDR_LEN];
+    char addresses[XF_CONFIG_ADDRESSES][XF_ADDR_LEN]; /* where a receiver listens */
+    unsigned nr_addresses;
+    uint16_t port; /* 0: any */
+};
+
+/*
+ * Read the file at `path` (NULL: XENFERRY_CONFIG, else XF_CONFIG_PATH). A file that is not
+ * there is an empty configuration. Errors name the file and the line.
+ */
+int xf_config_load(const char *path, struct xf_config *out, struct xf_err *err);
+
+/* The same for a text in memory; `name` stands for the file in messages. */
+int xf_config_parse(const char *name, const char *text, size_t len, struct xf_config *out,
+                    struct xf_err *err);
+
+/* Whether this is a numeric IPv4 or IPv6 address. */
+bool xf_is_address(const char *s);
+
+#endif

@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# What `make check` runs once everything is built: every test program plain and sanitized,
+# the front's scripts, the fuzz targets, the manual pages, then the lab. One line each;
+# the output of a test is kept in build/check/ and shown only when it fails.
+# The last line is "N passed, N failed".
+#
+# From the Makefile: TESTS FRONT_TESTS FUZZ MAN (lists), SAN_DIR, FUZZ_TIME.
+set -u -o pipefail
+
+LIMIT=${CHECK_LIMIT:-180}         # seconds for one program
+LAB_LIMIT=${CHECK_LAB_LIMIT:-5400} # seconds for the lab as a whole
+logs=build/check
+passed=0
+failed=0
+
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+rm -rf "$logs"
+mkdir -p "$logs"
+
+# run NAME COMMAND...: one test
+run() {
+    local name=$1 log begin rc
+    shift
+    log=$logs/${name//\//_}.log
+    begin=$SECONDS
+    timeout -k 10 "$LIMIT" "$@" >"$log" 2>&1 </dev/null
+    rc=$?
+    if [ $rc = 0 ]; then
+        passed=$((passed + 1))
+        printf 'ok    %-52s %4d s\n' "$name" $((SECONDS - begin))
+        return
+    fi
+    failed=$((failed + 1))
+    [ $rc != 124 ] || echo "stopped after $LIMIT seconds" >>"$log"
+    printf 'FAIL  %-52s status %d\n' "$name" "$rc"
+    tail -n 100 "$log" | sed 's/^/      | /'
+}
+
+# The lab's tests print a line each by themselves and end with "N passed, N failed".
+run_lab() {
+    local log=$logs/lab.log rc tally
+    timeout -k 60 "$LAB_LIMIT" tests/lab/run-tests </dev/null 2>&1 | tee "$log"
+    rc=${PIPESTATUS[0]}
+    tally=$(sed -n 's/^\([0-9][0-9]*\) passed, \([0-9][0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
+    if [ -n "$tally" ]; then
+        passed=$((passed + ${tally% *}))
+        failed=$((failed + ${tally#* }))
+    fi
+    # A lab that fell over without counting it is a failure too.
+    if [ "$rc" != 0 ] && { [ -z "$tally" ] || [ "${tally#* }" = 0 ]; }; then
+        failed=$((failed + 1))
+        echo "FAIL  tests/lab/run-tests: status $rc"
+    fi
+}
+
+for dir in build "$SAN_DIR"; do
+    label=; [ "$dir" = build ] || label=' (sanitized)'
+    for t in $TESTS; do
+        run "$t$label" "$dir/$t"
+    done
+    for t in $FRONT_TESTS; do
+        run "$t$label" env XL="$PWD/$dir/xl" bash "$t"
+    done
+done
+
+if [ -n "$FUZZ" ]; then
+    set -- $FUZZ
+    each=$((FUZZ_TIME / $# > 0 ? FUZZ_TIME / $# : 1))
+    for f in "$@"; do
+        corpus=tests/fuzz/corpus/$f
+        program=build/fuzz/tests/fuzz/$f
+        mkdir -p "build/fuzz/corpus/$f"
+        # Every known input once, then a short search beyond them.
+        [ ! -d "$corpus" ] || run "tests/fuzz/$f (corpus)" "$program" -runs=0 "$corpus"
+        run "tests/fuzz/$f (search)" "$program" -max_total_time=$each -artifact_prefix=build/check/ \
+            "build/fuzz/corpus/$f" $([ ! -d "$corpus" ] || echo "$corpus")
+    done
+fi
+
+for m in $MAN; do
+    run "$m" mandoc -Tlint -Werror "$m"
+done
+
+[ ! -x tests/lab/run-tests ] || run_lab
+
+echo
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Install those of the Debian packages listed in the given files that are missing.
+# A file holds one package a line; `#` begins a comment; a file that is not there is empty.
+# Touches apt only when something is missing.
+set -eu -o pipefail
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "make deps: this machine has no dpkg; install the equivalents of $* by hand" >&2
+    exit 1
+fi
+
+missing=()
+for list in "$@"; do
+    [ -e "$list" ] || continue
+    while read -r package _; do
+        case $package in '' | '#'*) continue ;; esac
+        status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+        [ "$status" = installed ] || missing+=("$package")
+    done <"$list"
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+    echo "make deps: missing: ${missing[*]}" >&2
+    echo "make deps: run as root: apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+fi
+echo "make deps: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+apt-get -q -y install --no-install-recommends "${missing[@]}"

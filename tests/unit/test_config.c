@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The configuration file: every value, every error with its line, and nothing that XML
+ * could be made to do beyond that.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "libxl-ext/config.h"
+#include "tests/unit/suite.h"
+
+static struct xf_config c;
+static struct xf_err err;
+
+static int parse(const char *text)
+{
+    memset(&err, 0, sizeof(err));
+    return xf_config_parse("x.xml", text, strlen(text), &c, &err);
+}
+
+/* `where` is how the message has to begin, `what` stands somewhere in it. */
+static void fails_with(const char *text, const char *where, const char *what)
+{
+    int rc = parse(text);
+    bool good = rc == -1 && !strncmp(err.text, where, strlen(where)) && strstr(err.text, what);
+
+    if (!good)
+        printf("\n  %s\n  gave %d '%s'\n  wanted %s... %s\n", text, rc, err.text, where, what);
+    CU_ASSERT_TRUE(good);
+    CU_ASSERT_EQUAL(err.num, EINVAL);
+    CU_ASSERT_PTR_NULL(strchr(err.text, '\n'));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "xenferry.xml(5)"));
+}
+
+static void test_empty(void)
+{
+    CU_ASSERT_EQUAL(parse("<xenferry/>"), 0);
+    CU_ASSERT_FALSE(c.use_tcp);
+    CU_ASSERT_EQUAL(c.encrypt, -1);
+    CU_ASSERT_EQUAL(c.max_downtime_ms, 0);
+    CU_ASSERT_EQUAL(c.nr_addresses, 0);
+    CU_ASSERT_EQUAL(c.port, 0);
+    CU_ASSERT_STRING_EQUAL(c.source_address, "");
+    CU_ASSERT_EQUAL(parse("<xenferry><migrate/><receive/></xenferry>"), 0);
+    CU_ASSERT_FALSE(c.use_tcp);
+    CU_ASSERT_EQUAL(c.encrypt, -1);
+}
+
+static void test_everything(void)
+{
+    CU_ASSERT_EQUAL(parse("<?xml version=\"1.0\"?>\n"
+                          "<!-- a comment -->\n"
+                          "<xenferry>\n"
+                          "  <source address='10.9.8.7'/>\n"
+                          "  <receive>\n"
+                          "    <address>10.0.0.1</address>\n"
+                          "    <port>4711</port>\n"
+                          "    <address>\n fd00::1 </address>\n"
+                          "  </receive>\n"
+                          "  <migrate transport='tcp' mode='precopy' max-downtime='50'\n"
+                          "           max-rounds='7' bandwidth='100' channels='4' encrypt='no'/>\n"
+                          "</xenferry>\n"),
+                    0);
+    CU_ASSERT_STRING_EQUAL(err.text, "");
+    CU_ASSERT_TRUE(c.use_tcp);
+    CU_ASSERT_EQUAL(c.max_downtime_ms, 50);
+    CU_ASSERT_EQUAL(c.max_rounds, 7);
+    CU_ASSERT_EQUAL(c.bandwidth_mib, 100);
+    CU_ASSERT_EQUAL(c.channels, 4);
+    CU_ASSERT_EQUAL(c.encrypt, 0);
+    CU_ASSERT_EQUAL(c.port, 4711);
+    CU_ASSERT_EQUAL(c.nr_addresses, 2);
+    CU_ASSERT_STRING_EQUAL(c.addresses[0], "10.0.0.1");
+    CU_ASSERT_STRING_EQUAL(c.addresses[1], "fd00::1");
+    CU_ASSERT_STRING_EQUAL(c.source_address, "10.9.8.7");
+
+    CU_ASSERT_EQUAL(parse("<xenferry><migrate transport='stock' encrypt='yes' bandwidth='0'/>"
+                          "</xenferry>"),
+                    0);
+    CU_ASSERT_FALSE(c.use_tcp);
+    CU_ASSERT_EQUAL(c.encrypt, 1);
+}
+
+static void test_not_xml(void)
+{
+    fails_with("", "x.xml:1: ", "");
+    fails_with("hello", "x.xml:1: ", "");
+    fails_with("<xenferry>\n<migrate>\n</xenferry>", "x.xml:3: ", "migrate");
+    fails_with("<xenferry>\n<migrate channels=4/></xenferry>", "x.xml:2: ", "AttValue");
+    fails_with("<xenferry/>\n<xenferry/>", "x.xml:2: ", "Extra content");
+    fails_with("<xenferry>\n&nothing;</xenferry>", "x.xml:2: ", "nothing");
+}
+
+static void test_schema(void)
+{
+#define IN(what) "<xenferry>\n" what "\n</xenferry>"
+    fails_with("\n<other/>", "x.xml:2: ", "xenferry");
+    fails_with(IN("<other/>"), "x.xml:2: ", "other");
+    fails_with(IN("<migrate colour='red'/>"), "x.xml:2: ", "colour=\"red\"");
+    fails_with(IN("<migrate transport='rdma'/>"), "x.xml:2: ", "transport=\"rdma\"");
+    fails_with(IN("<migrate mode='postcopy'/>"), "x.xml:2: ", "mode=\"postcopy\"");
+    fails_with(IN("<migrate encrypt='maybe'/>"), "x.xml:2: ", "encrypt=\"maybe\"");
+    fails_with(IN("<migrate encrypt=''/>"), "x.xml:2: ", "encrypt=\"\"");
+    fails_with(IN("<migrate channels='0'/>"), "x.xml:2: ", "channels=\"0\"");
+    fails_with(IN("<migrate channels='17'/>"), "x.xml:2: ", "channels=\"17\"");
+    fails_with(IN("<migrate channels='-1'/>"), "x.xml:2: ", "channels=\"-1\"");
+    fails_with(IN("<migrate channels='4294967298'/>"), "x.xml:2: ", "channels=");
+    fails_with(IN("<migrate max-downtime='0'/>"), "x.xml:2: ", "max-downtime");
+    fails_with(IN("<migrate max-downtime='600001'/>"), "x.xml:2: ", "max-downtime");
+    fails_with(IN("<migrate max-downtime='5 ms'/>"), "x.xml:2: ", "max-downtime=\"5 ms\"");
+    fails_with(IN("<migrate max-rounds='0'/>"), "x.xml:2: ", "max-rounds");
+    fails_with(IN("<migrate max-rounds='1001'/>"), "x.xml:2: ", "max-rounds");
+    fails_with(IN("<migrate bandwidth='1048577'/>"), "x.xml:2: ", "bandwidth");
+    fails_with(IN("<migrate>\ntext</migrate>"), "x.xml:2: ", "migrate");
+    fails_with(IN("text"), "x.xml:1: ", "text");
+    fails_with(IN("<receive>\n<adress>10.0.0.1</adress></receive>"), "x.xml:3: ", "adress");
+    fails_with(IN("<receive>\n<port>65536</port></receive>"), "x.xml:3: ", "unsignedInt");
+    fails_with(IN("<receive>\n<port>ssh</port></receive>"), "x.xml:3: ", "unsignedInt");
+    fails_with(IN("<receive address='10.0.0.1'/>"), "x.xml:2: ", "address=\"10.0.0.1\"");
+    fails_with(IN("<source/>"), "x.xml:2: ", "source");
+    /* Two errors: the first is the one told. */
+    fails_with(IN("<receive>\n<port>x</port></receive>\n<other/>"), "x.xml:3: ", "");
+}
+
+static void test_beyond_the_schema(void)
+{
+#define EIGHT "<address>10.0.0.1</address><address>10.0.0.1</address><address>10.0.0.1</address>" \
+              "<address>10.0.0.1</address><address>10.0.0.1</address><address>10.0.0.1</address>" \
+              "<address>10.0.0.1</address><address>10.0.0.1</address>"
+    fails_with(IN("<migrate/>\n<migrate/>"), "x.xml:3: ", "second <migrate>");
+    fails_with(IN("<receive/>\n<migrate/>\n<receive/>"), "x.xml:4: ", "second <receive>");
+    fails_with(IN("<receive><port>1</port>\n<port>1</port></receive>"), "x.xml:3: ", "second <port>");
+    fails_with(IN("<receive>\n<address>host2</address></receive>"), "x.xml:3: ",
+               "'host2' is no numeric");
+    fails_with(IN("<receive>\n<address>10.0.1</address></receive>"), "x.xml:3: ", "10.0.1");
+    fails_with(IN("<receive>\n<address>10.0.0.256</address></receive>"), "x.xml:3: ", "10.0.0.256");
+    fails_with(IN("<receive>\n<address>10.0.0.1 10.0.0.2</address></receive>"), "x.xml:3: ",
+               "no numeric");
+    fails_with(IN("<receive>\n<address>fd00:::1</address></receive>"), "x.xml:3: ", "fd00:::1");
+    fails_with(IN("<source address='nowhere'/>"), "x.xml:2: ", "nowhere");
+    CU_ASSERT_EQUAL(parse(IN("<receive>" EIGHT "</receive>")), 0);
+    CU_ASSERT_EQUAL(c.nr_addresses, 8);
+    fails_with(IN("<receive>" EIGHT "\n<address>10.0.0.1</address></receive>"), "x.xml:3: ",
+               "more than eight");
+}
+
+static void test_no_doctype(void)
+{
+    fails_with("<?xml version='1.0'?>\n<!DOCTYPE xenferry [<!ENTITY a 'b'>]>\n<xenferry/>",
+               "x.xml:2: ", "document type");
+    fails_with("<!DOCTYPE xenferry SYSTEM 'file:///etc/passwd'><xenferry/>", "x.xml:1: ",
+               "document type");
+    fails_with("<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'>"
+               "<!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;'>"
+               "<!ENTITY c '&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;'>"
+               "<!ENTITY d '&c;&c;&c;&c;&c;&c;&c;&c;&c;&c;'>]><xenferry>&d;</xenferry>",
+               "x.xml:1: ", "document type");
+}
+
+static void test_size(void)
+{
+    static char big[XF_CONFIG_MAX + 2];
+
+    memset(big, ' ', sizeof(big));
+    memcpy(big, "<xenferry/>", 11);
+    CU_ASSERT_EQUAL(xf_config_parse("x.xml", big, XF_CONFIG_MAX, &c, NULL), 0);
+    memset(&err, 0, sizeof(err));
+    CU_ASSERT_EQUAL(xf_config_parse("x.xml", big, XF_CONFIG_MAX + 1, &c, &err), -1);
+    CU_ASSERT_EQUAL(err.num, EFBIG);
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void test_files(void)
+{
+    char dir[] = "/tmp/xf-config-XXXXXX", path[64];
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/c.xml", dir);
+
+    memset(&err, 0, sizeof(err));
+    CU_ASSERT_EQUAL(xf_config_load(path, &c, &err), 0); /* absent */
+    CU_ASSERT_EQUAL(c.encrypt, -1);
+    CU_ASSERT_FALSE(c.use_tcp);
+
+    write_file(path, "<xenferry><migrate transport='tcp'/></xenferry>");
+    CU_ASSERT_EQUAL(xf_config_load(path, &c, &err), 0);
+    CU_ASSERT_TRUE(c.use_tcp);
+    setenv(XF_CONFIG_ENV, path, 1);
+    memset(&c, 0, sizeof(c));
+    CU_ASSERT_EQUAL(xf_config_load(NULL, &c, &err), 0);
+    CU_ASSERT_TRUE(c.use_tcp);
+
+    write_file(path, "<xenferry>\n<oops/></xenferry>");
+    CU_ASSERT_EQUAL(xf_config_load(path, &c, &err), -1);
+    CU_ASSERT_TRUE(!strncmp(err.text, path, strlen(path)));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, ":2: "));
+
+    /* Never the end: a limit must hold, not the file's size. */
+    memset(&err, 0, sizeof(err));
+    CU_ASSERT_EQUAL(xf_config_load("/dev/zero", &c, &err), -1);
+    CU_ASSERT_EQUAL(err.num, EFBIG);
+    memset(&err, 0, sizeof(err));
+    CU_ASSERT_EQUAL(xf_config_load(dir, &c, &err), -1);
+    CU_ASSERT_EQUAL(err.num, EISDIR);
+    unlink(path);
+    rmdir(dir);
+    unsetenv(XF_CONFIG_ENV);
+}
+
+static void test_addresses(void)
+{
+    static const char *const good[] = {"10.0.0.1", "0.0.0.0", "::", "fd00::1", "::ffff:10.0.0.1",
+                                       "fe80::1%lo"};
+    static const char *const bad[] = {"",        "10.0.0",  "10.0.0.1.1", "10.0.0.1:80", "host",
+                                      "[::1]",   "1",       "0x7f.0.0.1", " 10.0.0.1",   "fd00::g",
+                                      "10.0.0.1 "};
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        CU_ASSERT_TRUE(xf_is_address(good[i]));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CU_ASSERT_FALSE(xf_is_address(bad[i]));
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"nothing said", test_empty},
+        {"everything said", test_everything},
+        {"not XML", test_not_xml},
+        {"what the schema refuses", test_schema},
+        {"what it cannot say", test_beyond_the_schema},
+        {"no document type", test_no_doctype},
+        {"size", test_size},
+        {"files", test_files},
+        {"addresses", test_addresses},
+        CU_TEST_INFO_NULL,
+    };
+    return run_suite("config", tests);
+}
