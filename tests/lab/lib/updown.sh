@@ -69,6 +69,7 @@ cmd_up() {
     truncate -s 256M "$STATE/disk-b.img" "$STATE/disk-c.img"
     net_up
     ssh_setup
+    collector_start
     spawn watchdog "$STATE/watchdog.log" "$LAB/lab" _watchdog "$MAX_SECONDS"
     host_start a "$hyp_a" "$mem_a"
     host_start b "$hyp_b" "$mem_b"
