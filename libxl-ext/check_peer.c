@@ -41,7 +41,9 @@ static const struct feature_leaf {
     {0x00000007, 0, 2 | 4 | 8, 1u << 4 /* OSPKE */, 0},
     {0x00000007, 1, 1, 0, 0},
     {0x0000000d, 1, 1, 0, 0},
-    {0x80000001, XEN_CPUID_NO_SUBLEAF, 4 | 8, 1u << 1 /* CMP_LEGACY */, 0},
+    /* CMP_LEGACY is topology. AMD repeats part of leaf 1's EDX here; Xen fills that in for a
+     * domain and leaves it empty in a system policy. */
+    {0x80000001, XEN_CPUID_NO_SUBLEAF, 4 | 8, 1u << 1, 0x0183f3ff},
     {0x80000007, XEN_CPUID_NO_SUBLEAF, 8, 0, 0},
     {0x80000008, XEN_CPUID_NO_SUBLEAF, 2, 0, 0},
 };
