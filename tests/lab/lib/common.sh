@@ -6,7 +6,7 @@ SUITE=bookworm
 CACHE=${XENFERRY_CACHE:-/var/cache/xenferry}
 STATE=${XENFERRY_LAB_STATE:-/run/xenferry-lab}
 MAX_SECONDS=${XENFERRY_LAB_MAX:-3600}
-NS=xflab
+NS=${XENFERRY_LAB_NS:-xflab}
 READY=$STATE/selftest-passed # tests check for this file before they start
 
 say() { printf 'lab: %s\n' "$*" >&2; }

@@ -25,7 +25,7 @@ host_start() {
         -monitor "unix:$STATE/$h.monitor,server,nowait" \
         -kernel "$xen/xen-$hyp" \
         -append "console=com1 com1=115200,8n1 dom0_mem=640M,max:640M dom0_max_vcpus=1 loglvl=all guest_loglvl=all noreboot" \
-        -initrd "$base/vmlinuz console=hvc0 root=/dev/vda xfhost=$h net.ifnames=0 mitigations=off panic=-1,$overlay/initramfs.gz" \
+        -initrd "$overlay/vmlinux console=hvc0 root=/dev/vda xfhost=$h net.ifnames=0 mitigations=off panic=-1,$overlay/initramfs" \
         -netdev "tap,id=mig0,ifname=$h-mig,script=no,downscript=no" \
         -device "virtio-net-pci,id=mig,netdev=mig0,mac=52:54:00:09:00:0$n,addr=4" \
         -netdev "tap,id=lan0,ifname=$h-lan,script=no,downscript=no" \
@@ -35,7 +35,9 @@ host_start() {
         -drive "id=d1,if=none,file=$STATE/disk-b.img,format=raw,file.locking=off,cache=unsafe" \
         -device virtio-blk-pci,drive=d1,addr=7 \
         -drive "id=d2,if=none,file=$STATE/disk-c.img,format=raw,file.locking=off,cache=unsafe" \
-        -device virtio-blk-pci,drive=d2,addr=8
+        -device virtio-blk-pci,drive=d2,addr=8 \
+        -drive "id=d3,if=none,file=$overlay/ours.img,format=raw,readonly=on" \
+        -device virtio-blk-pci,drive=d3,addr=9
 }
 
 # Trouble a host's console may show; printed, and true if there is any.
@@ -60,6 +62,8 @@ host_wait() { # HOST SECONDS
 }
 
 ssh_setup() {
+    # A copy: the cache item may be pruned while the lab is up.
+    install -m 600 "$(overlay_item)/id_ed25519" "$STATE/id_ed25519"
     cat >"$STATE/ssh_config" <<END
 Host a
     HostName 10.9.1.1
@@ -67,7 +71,7 @@ Host b
     HostName 10.9.1.2
 Host *
     User root
-    IdentityFile $(overlay_item)/id_ed25519
+    IdentityFile $STATE/id_ed25519
     IdentitiesOnly yes
     StrictHostKeyChecking no
     UserKnownHostsFile /dev/null

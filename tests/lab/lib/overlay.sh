@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Everything of a host that is ours: init, configuration, keys, small tools,
-# the guest's kernel and initramfs. Made of a few small files in seconds and
-# laid over the Debian disk at boot by dom0's initramfs.
+# the guest's kernel and initramfs. Made in seconds, and given to the hosts as
+# a small disk of its own (/dev/vdd): ov/ is laid over the Debian disk at boot
+# by dom0's initramfs, guest/ is /srv/guest.
 
 # Modules in load order (virtio_ring before virtio, see docs/lab.md).
 DOM0_MODULES='virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci
@@ -42,26 +43,40 @@ copy_modules() {
     done
 }
 
+# Not compressed: unpacking costs seconds under emulation.
 pack_initramfs() { # DIR OUT
-    (cd "$1" && find . | cpio -o -H newc --quiet) | gzip -1 >"$2"
+    (cd "$1" && find . | cpio -o -H newc --quiet) >"$2"
 }
+
+# The ELF image inside a bzImage, found by its setup header, for the same
+# reason: Xen and libxl would unpack it anew for every domain.
+extract_vmlinux() { # BZIMAGE OUT
+    local start size
+    start=$((($(header_field "$1" 0x1f1 1) + 1) * 512 + $(header_field "$1" 0x248 4)))
+    size=$(($(header_field "$1" 0x24c 4) - 4)) # the last 4 bytes are the length
+    dd if="$1" iflag=skip_bytes,count_bytes skip="$start" count="$size" bs=1M status=none |
+        xz -dc --single-stream >"$2"
+}
+
+header_field() { od -An -tu"$3" -j$(($2)) -N"$3" "$1" | tr -d ' '; }
 
 overlay_build() {
     local out=$1 base=$CACHE/base/$(base_key) work=$1/work mods top tool
-    mkdir -p "$work/ov"
+    mkdir -p "$work/ours/ov" "$work/ours/guest"
     tar -C "$work" -xf "$base/modules.tar"
     mods=$(echo "$work"/lib/modules/*)
-    top=$work/ov
+    top=$work/ours/ov
+    extract_vmlinux "$base/vmlinuz" "$out/vmlinux"
 
     # The guest.
-    mkdir -p "$work/guest" "$top/srv/guest"
+    mkdir -p "$work/guest"
     copy_modules "$mods" "$work/guest/modules" $GUEST_MODULES
     gcc $LAB_CFLAGS -static -pthread -o "$work/guest/init" "$LAB"/guest/*.c
     mkdir -p "$work/guest/dev" "$work/guest/proc" "$work/guest/sys" "$work/guest/sbin"
     ln -s /init "$work/guest/sbin/poweroff"
     ln -s /init "$work/guest/sbin/reboot"
-    pack_initramfs "$work/guest" "$top/srv/guest/initramfs.gz"
-    cp "$base/vmlinuz" "$top/srv/guest/vmlinuz"
+    pack_initramfs "$work/guest" "$work/ours/guest/initramfs"
+    cp "$out/vmlinux" "$work/ours/guest/vmlinux"
 
     # Tools for the hosts.
     mkdir -p "$top/usr/local/sbin" "$top/usr/local/bin"
@@ -74,8 +89,8 @@ overlay_build() {
     done
 
     # Configuration and keys.
-    mkdir -p "$top/sbin" "$top/etc/ssh" "$top/etc/xen" "$top/root/.ssh"
-    install -m 755 "$LAB/dom0/xf-init" "$top/sbin/xf-init"
+    mkdir -p "$top/usr/sbin" "$top/etc/ssh" "$top/etc/xen" "$top/root/.ssh"
+    install -m 755 "$LAB/dom0/xf-init" "$top/usr/sbin/xf-init"
     install -m 644 "$LAB/dom0/sshd_config" "$top/etc/ssh/sshd_config"
     install -m 644 "$LAB/dom0/ssh_config" "$top/etc/ssh/ssh_config"
     install -m 644 "$LAB/dom0/xl.conf" "$top/etc/xen/xl.conf"
@@ -86,14 +101,13 @@ overlay_build() {
     chmod 700 "$top/root" "$top/root/.ssh"
     install -m 600 "$top/root/.ssh/id_ed25519" "$out/id_ed25519"
 
-    # dom0's initramfs, with all of the above inside.
+    mke2fs -q -t ext4 -O ^has_journal -E root_owner=0:0 -d "$work/ours" "$out/ours.img" 128M
+
+    # dom0's initramfs.
     mkdir -p "$work/ram/bin" "$work/ram/dev" "$work/ram/proc" "$work/ram/sys" "$work/ram/root"
     copy_modules "$mods" "$work/ram/modules" $DOM0_MODULES
     cp /bin/busybox "$work/ram/bin/busybox"
     install -m 755 "$LAB/dom0/initramfs-init" "$work/ram/init"
-    # /sbin is a link to usr/sbin on the disk: keep it one.
-    mkdir -p "$top/usr/sbin" && mv "$top/sbin/xf-init" "$top/usr/sbin/" && rmdir "$top/sbin"
-    tar -C "$top" --owner=0 --group=0 -cf "$work/ram/overlay.tar" .
-    pack_initramfs "$work/ram" "$out/initramfs.gz"
+    pack_initramfs "$work/ram" "$out/initramfs"
     rm -rf "$work"
 }

@@ -7,7 +7,8 @@ BEATS=$STATE/beats.log # of all guests, since `lab up`
 # Started once, by `lab up`.
 collector_start() {
     : >"$BEATS"
-    spawn collect "$STATE/collect.log" ip netns exec "$NS" "$(overlay_item)/xf-collect" 7001 "$BEATS"
+    cp "$(overlay_item)/xf-collect" "$(overlay_item)/xf-ping" "$STATE/"
+    spawn collect "$STATE/collect.log" ip netns exec "$NS" "$STATE/xf-collect" 7001 "$BEATS"
 }
 
 watch_start() {
@@ -16,7 +17,7 @@ watch_start() {
     pid_kill "ping.$name"
     rm -f "$STATE/ping.$name"
     spawn "ping.$name" "$STATE/ping.log" \
-        ip netns exec "$NS" "$(overlay_item)/xf-ping" "$ip" "$STATE/ping.$name"
+        ip netns exec "$NS" "$STATE/xf-ping" "$ip" "$STATE/ping.$name"
     retry 5 grep -qs '^# start' "$STATE/ping.$name" || die "no ping: $STATE/ping.log"
 }
 
