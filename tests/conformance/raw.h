@@ -9,6 +9,7 @@
 #include <gnutls/gnutls.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -52,9 +53,11 @@ static struct addrinfo *raw_addr(const char *addr, uint16_t port)
 static void raw_limits(int fd)
 {
     struct timeval tv = {5, 0}; /* no test waits for ever */
+    int on = 1;
 
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 static int raw_tcp_dial(struct raw *r, const char *addr, uint16_t port)
