@@ -85,7 +85,7 @@ int xf_tcp_listen(const struct xf_link_cfg *cfg, const char *addr, uint16_t port
                   struct xf_listener **out, uint16_t *port_out, struct xf_err *err)
 {
     struct xf_listener *l;
-    struct sockaddr_storage ss;
+    struct sockaddr_storage ss = {0};
     socklen_t len = sizeof(ss);
 
     if (cfg->channels < 1 || cfg->channels > XF_CHANNELS_MAX)
