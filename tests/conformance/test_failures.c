@@ -209,7 +209,7 @@ static void test_lies(void)
 {
     static const struct {
         int at;
-        uint8_t xor ;
+        uint8_t flip;
         const char *word;
     } lies[] = {
         {0, 0x20, "XFM1"},     {3, 1, "XFM1"},        {4, 1, "check"},    {6, 1, "check"},
@@ -230,7 +230,7 @@ static void test_lies(void)
         struct raw r = {.fd = -1};
         uint16_t port;
 
-        bytes[lies[i].at] ^= lies[i].xor ;
+        bytes[lies[i].at] ^= lies[i].flip;
         l = listen_row(&cfg, &port);
         c = raw_pair(l, &cfg, port, &r);
         CU_ASSERT(c && row->raw->put(&r, bytes, len) == 0);

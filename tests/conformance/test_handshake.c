@@ -5,6 +5,8 @@
  */
 #include "tests/conformance/harness.h"
 
+#include "transport/frame.h"
+
 static uint8_t meta[XF_META_MAX];
 
 /* The listener still takes a good peer. */
@@ -82,6 +84,10 @@ static void test_addresses(void)
     CU_ASSERT(row->ops->listen(&cfg, "192.0.2.1", 0, &p.l, &p.port, NULL) == -1);
     cfg.channels = 0;
     CU_ASSERT(row->ops->listen(&cfg, row->addr, 0, &p.l, &p.port, NULL) == -1);
+    cfg.channels = 1;
+    cfg.timeout_ms = 0;
+    CU_ASSERT(row->ops->listen(&cfg, row->addr, 0, &p.l, &p.port, NULL) == -1);
+    cfg = config(1);
     cfg.channels = XF_CHANNELS_MAX + 1;
     CU_ASSERT(row->ops->listen(&cfg, row->addr, 0, &p.l, &p.port, NULL) == -1);
 }
@@ -336,6 +342,38 @@ static void test_other_sinks(void)
     close(fd);
 }
 
+/* A sink that speaks first: its message lies right behind the welcome when we read that. */
+static void test_eager_sink(void)
+{
+    struct xf_link_cfg cfg = config(1);
+    uint8_t welcome[32] = {'X', 'F', 'H', '1', 1, 0, 0, 0, 1, 0, 1, 0, cfg.encrypt};
+    uint8_t hello[32], frame[XF_FRAME_BYTES + 5] = {0};
+    struct xf_msg m = {7, 0, 5, 0};
+    uint16_t port;
+    int fd = row->raw->listen(row->addr, &port);
+    struct raw r;
+    struct dial d;
+
+    CU_ASSERT_FATAL(fd >= 0);
+    memcpy(frame + XF_FRAME_BYTES, "eager", 5);
+    xf_frame_encode(frame, &m, frame + XF_FRAME_BYTES, NULL);
+    dial_begin(&d, &cfg, port, 1);
+    CU_ASSERT_FATAL(row->raw->answer(&r, fd) == 0);
+    CU_ASSERT(row->raw->prove(&r, cfg.key) == 0);
+    CU_ASSERT(row->raw->get(&r, hello, 32) == 32);
+    row->raw->hold(&r, true); /* both in one segment */
+    CU_ASSERT(row->raw->put(&r, welcome, 32) == 0);
+    if (!cfg.encrypt)
+        row->raw->plain(&r);
+    CU_ASSERT(row->raw->put(&r, frame, sizeof(frame)) == 0);
+    row->raw->hold(&r, false);
+    CU_ASSERT_FATAL(dial_end(&d) == 0);
+    CU_ASSERT(row->ops->recv(d.chan, &m, meta, SOON, NULL) == 0 && !memcmp(meta, "eager", 5));
+    row->ops->close(d.chan);
+    row->raw->drop(&r);
+    close(fd);
+}
+
 /* The sink dies at each step of the handshake. */
 static void test_dying_sink(void)
 {
@@ -501,6 +539,7 @@ int main(void)
         {"misfits: channels, encryption, index", test_misfits, false},
         {"sources with other hellos", test_hellos, true},
         {"sinks with other hellos", test_other_sinks, true},
+        {"sink that speaks first", test_eager_sink, true},
         {"sink dies during the handshake", test_dying_sink, true},
         {"strangers", test_strangers, true},
         {"knows the key and stays silent", test_mute, true},
