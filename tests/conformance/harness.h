@@ -23,7 +23,7 @@
 #pragma GCC diagnostic ignored "-Wunused-function" /* not every program uses every helper */
 
 #define SOON 5000 /* ms: what must happen has happened by then, on any machine */
-#define STALL 300 /* ms: stall_ms where a test is about it */
+#define STALL 150 /* ms: stall_ms where a test is about it */
 
 struct row {
     const char *name;

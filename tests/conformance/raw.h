@@ -9,6 +9,7 @@
 #include <gnutls/gnutls.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@ struct raw_ops {
     int (*put)(struct raw *r, const void *data, size_t len);
     long (*get)(struct raw *r, void *data, size_t len); /* 0: closed in order, <0: cut */
     void (*put_socket)(struct raw *r, const void *data, size_t len); /* below encryption */
+    void (*hold)(struct raw *r, bool on); /* gather what is put, then let it go at once */
     void (*drop)(struct raw *r);
 };
 
@@ -52,9 +54,11 @@ static struct addrinfo *raw_addr(const char *addr, uint16_t port)
 static void raw_limits(int fd)
 {
     struct timeval tv = {5, 0}; /* no test waits for ever */
+    int on = 1;
 
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 static int raw_tcp_dial(struct raw *r, const char *addr, uint16_t port)
@@ -170,6 +174,13 @@ static void raw_tcp_put_socket(struct raw *r, const void *data, size_t len)
         return; /* the other side may have had enough already */
 }
 
+static void raw_tcp_hold(struct raw *r, bool on)
+{
+    int v = on;
+
+    setsockopt(r->fd, IPPROTO_TCP, TCP_CORK, &v, sizeof(v));
+}
+
 static void raw_tcp_drop(struct raw *r)
 {
     if (r->fd >= 0)
@@ -194,6 +205,7 @@ static const struct raw_ops raw_tcp = {
     .put = raw_tcp_put,
     .get = raw_tcp_get,
     .put_socket = raw_tcp_put_socket,
+    .hold = raw_tcp_hold,
     .drop = raw_tcp_drop,
 };
 

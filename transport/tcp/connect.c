@@ -93,9 +93,8 @@ int xf_tcp_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t por
     struct xf_err last = {0};
     int fd = -1, left = 0;
 
-    if (cfg->channels < 1 || cfg->channels > XF_CHANNELS_MAX)
-        return xf_fail(err, EINVAL, "a move has 1 to %u bulk channels, not %u", XF_CHANNELS_MAX,
-                       cfg->channels);
+    if (xf_tcp_check(cfg, err))
+        return -1;
     if (xf_lookup(host, port, 0, AF_UNSPEC, &list, err))
         return xf_wrap(err, "channel %u to %s", index, host);
     for (ai = list; ai; ai = ai->ai_next)

@@ -85,12 +85,11 @@ int xf_tcp_listen(const struct xf_link_cfg *cfg, const char *addr, uint16_t port
                   struct xf_listener **out, uint16_t *port_out, struct xf_err *err)
 {
     struct xf_listener *l;
-    struct sockaddr_storage ss;
+    struct sockaddr_storage ss = {0};
     socklen_t len = sizeof(ss);
 
-    if (cfg->channels < 1 || cfg->channels > XF_CHANNELS_MAX)
-        return xf_fail(err, EINVAL, "a move has 1 to %u bulk channels, not %u", XF_CHANNELS_MAX,
-                       cfg->channels);
+    if (xf_tcp_check(cfg, err))
+        return -1;
     l = calloc(1, sizeof(*l));
     if (!l)
         return xf_fail(err, ENOMEM, "no memory for a listener");

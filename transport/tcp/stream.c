@@ -10,8 +10,10 @@
 #include "transport/tcp/tcp.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -59,11 +61,26 @@ int xf_tcp_wait(struct xf_chan *c, short events, int timeout_ms, struct xf_err *
     }
 }
 
+/* Bytes that the peer has not acknowledged. */
+static int unacknowledged(struct xf_chan *c)
+{
+    int n = 0;
+
+    return ioctl(c->fd, SIOCOUTQ, &n) ? 0 : n;
+}
+
 /* Wait for progress in the middle of something. */
 static int wait_stall(struct xf_chan *c, short events, struct xf_err *err)
 {
-    int rc = xf_tcp_wait(c, events, c->stall_ms > 0 ? c->stall_ms : -1, err);
+    int rc, before, after = unacknowledged(c);
 
+    do {
+        before = after;
+        rc = xf_tcp_wait(c, events, c->stall_ms > 0 ? c->stall_ms : -1, err);
+        after = unacknowledged(c);
+        /* a socket is writable only when a third of its buffer is free: on a slow line that
+         * may take longer, while the peer does take what we send */
+    } while (rc == 1 && events == POLLOUT && after < before);
     if (rc == 1)
         return xf_fail(err, ETIMEDOUT, "%s: the peer has %s nothing for %d ms", c->who,
                        events == POLLOUT ? "taken" : "sent", c->stall_ms);
@@ -84,6 +101,7 @@ static size_t iter_piece(const struct xf_iter *it, size_t max, uint8_t **at)
     size_t len;
     int i;
 
+    *at = NULL;
     if (max > it->left)
         max = it->left;
     if (max == 0)
@@ -189,7 +207,7 @@ static int send_tls(struct xf_chan *c, struct xf_iter *head, struct xf_iter *bod
                     struct xf_err *err)
 {
     while (head->left || body->left) {
-        uint8_t *at = NULL;
+        uint8_t *at;
         size_t len = next_record(c, head, body, &at);
 
         /* gnutls may take less than a record if a smaller limit was negotiated */

@@ -98,7 +98,9 @@ int xf_stream_fill(struct xf_chan *c, int timeout_ms, struct xf_err *err);
 /* Fill `to` to its end; a peer that is silent for stall_ms is dead. */
 int xf_stream_recv(struct xf_chan *c, struct xf_iter *to, struct xf_err *err);
 
-/* chan.c: takes the socket, also on failure. */
+/* chan.c */
+int xf_tcp_check(const struct xf_link_cfg *cfg, struct xf_err *err);
+/* Takes the socket, also on failure. */
 struct xf_chan *xf_chan_new(const struct xf_link_cfg *cfg, int fd, const struct sockaddr *peer,
                             socklen_t len, struct xf_err *err);
 void xf_chan_free(struct xf_chan *c);
