@@ -11,8 +11,8 @@
 #define FMT_LEN 32
 
 /* Each writes into `buf` of FMT_LEN bytes and returns it. */
-char *fmt_bytes(char *buf, double bytes);     /* "812 MiB", "1.2 GiB" */
-char *fmt_count(char *buf, double n);         /* "950", "3.1k", "12M" */
+char *fmt_bytes(char *buf, double bytes);      /* "812 MiB", "1.2 GiB" */
+char *fmt_count(char *buf, double n);          /* "950", "3.1k", "12M" */
 char *fmt_duration(char *buf, double seconds); /* "84 ms", "12.3 s", "3 min 20 s" */
 
 /* Print `text` and a newline in lines of at most `width` columns, where words allow it.

@@ -12,7 +12,7 @@
 /* json-c takes strings as they are, and names of domains may be any bytes. */
 static size_t utf8_len(const unsigned char *s)
 {
-    size_t n = s[0] < 0x80                     ? 1
+    size_t n = s[0] < 0x80                    ? 1
                : s[0] >= 0xc2 && s[0] <= 0xdf ? 2
                : s[0] >= 0xe0 && s[0] <= 0xef ? 3
                : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4

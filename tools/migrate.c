@@ -172,8 +172,8 @@ int cmd_migrate(const struct front *f)
 
     /* A broken configuration must not keep --stock and --help from working. */
     broken = xf_config_load(NULL, &cfg, &config_err);
-    rc = migrate_parse(f->argc - f->cmd, f->argv + f->cmd, &f->globals, &cfg,
-                       isatty(STDERR_FILENO), &args, &err);
+    rc = migrate_parse(f->argc - f->cmd, f->argv + f->cmd, &f->globals, &cfg, isatty(STDERR_FILENO),
+                       &args, &err);
     if (!rc && args.help) {
         migrate_help(stdout);
         return 0;

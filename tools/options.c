@@ -14,30 +14,30 @@
 #define VERBOSE_MAX 4
 
 enum { /* places in the table below */
-    O_HELP,
-    O_CONFIG,
-    O_SSH,
-    O_EXIT,
-    O_FOREGROUND,
-    O_PAUSED,
-    O_DOMID,
-    O_DEBUG,
-    O_LIVE,
-    O_TCP,
-    O_DOWNTIME,
-    O_ROUNDS,
-    O_BANDWIDTH,
-    O_CHANNELS,
-    O_NO_ENCRYPT,
-    O_ADDRESS,
-    O_CHECK,
-    O_JSON,
-    O_QUIET,
-    O_STOCK,
-    O_RDMA,
-    O_POSTCOPY,
-    O_HYBRID,
-    OPTIONS
+       O_HELP,
+       O_CONFIG,
+       O_SSH,
+       O_EXIT,
+       O_FOREGROUND,
+       O_PAUSED,
+       O_DOMID,
+       O_DEBUG,
+       O_LIVE,
+       O_TCP,
+       O_DOWNTIME,
+       O_ROUNDS,
+       O_BANDWIDTH,
+       O_CHANNELS,
+       O_NO_ENCRYPT,
+       O_ADDRESS,
+       O_CHECK,
+       O_JSON,
+       O_QUIET,
+       O_STOCK,
+       O_RDMA,
+       O_POSTCOPY,
+       O_HYBRID,
+       OPTIONS
 };
 
 /* Ours are long ones only, so that they never collide with a letter of a later stock xl. */
@@ -52,7 +52,8 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_FOREGROUND] = {NULL, 'F', NULL, false, "As -e."},
     [O_PAUSED] = {NULL, 'p', NULL, false, "Leave the domain paused at HOST."},
     [O_DOMID] = {NULL, 'D', NULL, false, "Preserve the domain's number."},
-    [O_DEBUG] = {"debug", 0, NULL, false, "Stock migration only: send and verify everything again."},
+    [O_DEBUG] = {"debug", 0, NULL, false,
+                 "Stock migration only: send and verify everything again."},
     [O_LIVE] = {"live", 0, NULL, false, "Ignored, as in stock xl: a migration is always live."},
     [O_TCP] = {"tcp", 0, NULL, true, "Move memory over our own TCP connections."},
     [O_DOWNTIME] = {"max-downtime", 0, "MS", true,
@@ -66,8 +67,7 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_NO_ENCRYPT] = {"no-encrypt", 0, NULL, true,
                       "Do not encrypt guest memory on the way. The peers still prove\n"
                       "to each other that they know the move's key."},
-    [O_ADDRESS] = {"migration-address", 0, "ADDR", true,
-                   "Send memory from this local address."},
+    [O_ADDRESS] = {"migration-address", 0, "ADDR", true, "Send memory from this local address."},
     [O_CHECK] = {"check", 0, NULL, true, "Only find out whether the move would be possible."},
     [O_JSON] = {"json", 0, NULL, true, "Report on standard output, one JSON object per line."},
     [O_QUIET] = {"quiet", 0, NULL, true, "Print errors only (with --json: only the final report)."},
@@ -132,7 +132,7 @@ static int parse_number(const char *option, const char *text, unsigned min, unsi
 static int take_value(int i, const char *value, struct migrate_args *out, struct xf_err *err)
 {
     const char *name = migrate_options[i].name;
-    unsigned mib;
+    unsigned mib = 0;
 
     switch (i) {
     case O_CONFIG:

@@ -16,7 +16,7 @@ size_t progress_line(char *buf, size_t n, unsigned width, const struct xf_progre
 
 struct progress_view {
     FILE *out;
-    bool in_place; /* rewrite one line; else a line for each phase, each round, and every 5 s */
+    bool in_place;  /* rewrite one line; else a line for each phase, each round, and every 5 s */
     unsigned drawn; /* columns of the line that stands there now */
     bool any;
     enum xf_phase phase; /* of the last line printed */

@@ -100,9 +100,10 @@ int real_xl_find(char path[PATH_MAX], struct xf_err *err)
     if (!named || !*named) {
         if (!search_path(path))
             return 0;
-        return xf_fail(err, ENOENT,
-                       "no other xl found in PATH or in /usr/sbin: install xen-utils, or set " REAL_XL_ENV
-                       " to the path of the distribution's xl");
+        return xf_fail(
+            err, ENOENT,
+            "no other xl found in PATH or in /usr/sbin: install xen-utils, or set " REAL_XL_ENV
+            " to the path of the distribution's xl");
     }
     if (strlen(named) >= PATH_MAX)
         return xf_fail(err, ENAMETOOLONG, REAL_XL_ENV " is too long for a path");
@@ -114,8 +115,9 @@ int real_xl_find(char path[PATH_MAX], struct xf_err *err)
                        named);
     case A_FRONT:
         return xf_fail(err, ELOOP,
-                       REAL_XL_ENV " is %s, which is this command itself; set it to the path of the "
-                                   "distribution's xl",
+                       REAL_XL_ENV
+                       " is %s, which is this command itself; set it to the path of the "
+                       "distribution's xl",
                        named);
     case A_REAL_XL:
         break;

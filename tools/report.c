@@ -59,7 +59,7 @@ void report_print(FILE *out, const struct xf_report *r)
     }
     snprintf(text, sizeof(text), "%s, %u channel%s, %s", r->transport, r->channels,
              r->channels == 1 ? "" : "s",
-             !r->encrypted    ? "not encrypted"
+             !r->encrypted  ? "not encrypted"
              : r->cipher[0] ? r->cipher
                             : "encrypted");
     row(out, "transport", text);
@@ -69,8 +69,8 @@ void report_print(FILE *out, const struct xf_report *r)
              r->pages_sent, r->pages_zero, r->pages_skipped, r->guest_pages,
              fmt_bytes(a, (double)r->wire_bytes));
     row(out, "pages", text);
-    snprintf(text, sizeof(text), "%u%s%s", r->rounds, r->switch_reason[0] ? "; then the switch: " : "",
-             r->switch_reason);
+    snprintf(text, sizeof(text), "%u%s%s", r->rounds,
+             r->switch_reason[0] ? "; then the switch: " : "", r->switch_reason);
     row(out, "rounds", text);
     print_times(out, r);
 }
@@ -90,7 +90,8 @@ void report_advice(char *buf, size_t n, const struct xf_report *r)
         snprintf(buf, n, "%s never stopped: it runs on here.", d);
         break;
     case XF_RESUMED:
-        snprintf(buf, n, "%s was resumed: it runs on here, and %s was told to drop its copy.", d, h);
+        snprintf(buf, n, "%s was resumed: it runs on here, and %s was told to drop its copy.", d,
+                 h);
         break;
     case XF_UNKNOWN:
         snprintf(buf, n,

@@ -93,20 +93,16 @@ static void test_each_of_ours_asks_for_ours(void)
     reset();
     for (const struct migrate_option *o = migrate_options; o->name || o->letter; o++) {
         char words[100];
-        if (!o->ours) {
+        if (!o->ours)
             continue;
-        }
         CU_ASSERT_EQUAL(o->letter, 0); /* long names only */
         snprintf(words, sizeof(words), "--%s%s g1 host2", o->name,
-                 !o->arg                        ? ""
+                 !o->arg                   ? ""
                  : !strcmp(o->arg, "ADDR") ? " 10.0.0.1"
                                            : " 5");
         int rc = parse(words);
         CU_ASSERT_FALSE(args.stock);
-        if (strstr(o->help, "Not in this build"))
-            CU_ASSERT_EQUAL(rc, -1)
-        else
-            CU_ASSERT_EQUAL(rc, 0);
+        CU_ASSERT_EQUAL(rc, strstr(o->help, "Not in this build") ? -1 : 0);
     }
     /* Even where the option itself is wrong, the line is ours to complain about. */
     fails_with("--channels", "--channels needs a value");
@@ -203,8 +199,8 @@ static void test_config_and_precedence(void)
 
 static void test_numbers(void)
 {
-    static const char *const wrong[] = {"0",   "-1",  "+5",  "5x", "x",   "0x5",
-                                        "5.5", "1e1", "17", "_", "99999999999999999999999"};
+    static const char *const wrong[] = {
+        "0", "-1", "+5", "5x", "x", "0x5", "5.5", "1e1", "17", "_", "99999999999999999999999"};
     char words[100];
 
     reset();
@@ -262,7 +258,8 @@ static void test_help(void)
 
 static void test_far_words(void)
 {
-    static char *const argv[] = {(char *)"migrate", (char *)"--tcp", (char *)"g", (char *)"h", NULL};
+    static char *const argv[] = {(char *)"migrate", (char *)"--tcp", (char *)"g", (char *)"h",
+                                 NULL};
 
     reset();
     ours("--tcp -e g1 host2");
@@ -347,7 +344,8 @@ static void test_help_and_manual_agree(void)
     fclose(tmp);
     for (const struct migrate_option *o = migrate_options; o->name || o->letter; o++) {
         char item[64];
-        snprintf(item, sizeof(item), o->name ? "--%s" : "-%s", o->name ? o->name : (char[]){(char)o->letter, 0});
+        snprintf(item, sizeof(item), o->name ? "--%s" : "-%s",
+                 o->name ? o->name : (char[]){(char)o->letter, 0});
         CU_ASSERT_PTR_NOT_NULL(strstr(text, item));
     }
     for (char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n')
@@ -368,8 +366,9 @@ static void receive(const char *words, struct receive_args *out)
 
 static void test_receive(void)
 {
-    static const char *const stock[] = {"-r", "--colo", "--coloft-script x", "--userspace-colo-proxy",
-                                        "-z", "word",   "-h",                "--help", "-e -r"};
+    static const char *const stock[] = {
+        "-r",     "--colo", "--coloft-script x", "--userspace-colo-proxy", "-z", "word", "-h",
+        "--help", "-e -r"};
     struct receive_args r;
 
     for (size_t i = 0; i < sizeof(stock) / sizeof(stock[0]); i++) {
@@ -392,8 +391,8 @@ static void test_receive(void)
 static void test_globals(void)
 {
     struct front f;
-    char *argv[] = {(char *)"xl", (char *)"-vv", (char *)"-t", (char *)"-TN", (char *)"migrate",
-                    (char *)"-f", NULL};
+    char *argv[] = {(char *)"xl",      (char *)"-vv", (char *)"-t", (char *)"-TN",
+                    (char *)"migrate", (char *)"-f",  NULL};
     char *unknown[] = {(char *)"xl", (char *)"--help", NULL};
     char *none[] = {(char *)"xl", (char *)"-v", NULL};
 

@@ -4,8 +4,11 @@
  * sentences, the report, JSON that any parser takes.
  */
 #include <math.h>
+#include <pty.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <json-c/json.h>
 
@@ -133,6 +136,34 @@ static void test_in_place(void)
     CU_ASSERT_EQUAL(v.drawn, 0);
 }
 
+static void test_terminal(void)
+{
+    struct winsize ws = {.ws_row = 24, .ws_col = 40};
+    struct xf_progress p = copying;
+    struct progress_view v;
+    int master, slave;
+    ssize_t n;
+    FILE *f;
+
+    CU_ASSERT_EQUAL_FATAL(openpty(&master, &slave, NULL, NULL, &ws), 0);
+    f = fdopen(slave, "w");
+    progress_init(&v, f, true);
+    progress_show(&v, &p);
+    ws.ws_col = 12; /* the window shrinks */
+    CU_ASSERT_EQUAL(ioctl(slave, TIOCSWINSZ, &ws), 0);
+    progress_show(&v, &p);
+    progress_clear(&v);
+    fflush(f);
+    n = read(master, text, sizeof(text) - 1);
+    CU_ASSERT_TRUE_FATAL(n > 0);
+    text[n] = '\0';
+    CU_ASSERT_STRING_EQUAL(text, "\rCOPY round 3   45%  ETA 14.0 s\r" /* 39 columns at most */
+                                 "\rCOPY round \r"                    /* 11 */
+                                 "\r           \r");
+    fclose(f);
+    close(master);
+}
+
 static void test_quantities(void)
 {
     char b[FMT_LEN];
@@ -168,7 +199,8 @@ static void test_wrapping(void)
     CU_ASSERT_STRING_EQUAL(wrapped("one two three", 80, 0, 4), "one two three\n");
     CU_ASSERT_STRING_EQUAL(wrapped("one two three", 8, 0, 2), "one two\n  three\n");
     CU_ASSERT_STRING_EQUAL(wrapped("one two three", 8, 4, 2), "one\n  two\n  three\n");
-    CU_ASSERT_STRING_EQUAL(wrapped("a longerthanthewidth b", 5, 0, 0), "a\nlongerthanthewidth\nb\n");
+    CU_ASSERT_STRING_EQUAL(wrapped("a longerthanthewidth b", 5, 0, 0),
+                           "a\nlongerthanthewidth\nb\n");
     CU_ASSERT_STRING_EQUAL(wrapped("it took 800 ms, good", 11, 0, 0), "it took\n800 ms,\ngood\n");
     CU_ASSERT_STRING_EQUAL(wrapped("say `xl list` there", 8, 0, 0), "say\n`xl list`\nthere\n");
     CU_ASSERT_STRING_EQUAL(wrapped("an `unclosed quote", 8, 0, 0), "an\n`unclosed quote\n");
@@ -241,7 +273,8 @@ static void test_advice(void)
         {XF_STAYED, {"never stopped", "runs on here"}},
         {XF_RESUMED, {"was resumed", "runs on here"}},
         {XF_UNKNOWN,
-         {"suspended here", "`xl list`", "`xl destroy web1`", "`xl migrate-recover --resume web1`"}},
+         {"suspended here", "`xl list`", "`xl destroy web1`",
+          "`xl migrate-recover --resume web1`"}},
         {XF_SUSPENDED, {"suspended here", "`xl migrate-recover --resume web1`"}},
     };
     struct xf_report r = moved();
@@ -314,7 +347,8 @@ static void test_json_strings(void)
     } cases[] = {
         {"plain", "plain"},
         {"quote \" back \\ tab \t line \n bell \a", "quote \" back \\ tab \t line \n bell \a"},
-        {"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x9a\xa2", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x9a\xa2"},
+        {"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x9a\xa2",
+         "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x9a\xa2"},
         {"latin1 \xfc", "latin1 ?"},
         {"cut \xe2\x82", "cut ??"},
         {"overlong \xc0\xaf \xe0\x80\xaf", "overlong ?? ???"},
@@ -387,6 +421,7 @@ int main(void)
         {"extreme values", test_extremes},
         {"lines for a log", test_log},
         {"a line in place", test_in_place},
+        {"a line on a terminal", test_terminal},
         {"quantities", test_quantities},
         {"wrapping", test_wrapping},
         {"report", test_report},
