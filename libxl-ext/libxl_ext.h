@@ -67,22 +67,22 @@ struct xf_report {
     char host[256];
     char transport[16];
     bool encrypted;
-    char cipher[64]; /* empty when not encrypted */
+    char cipher[64];          /* empty when not encrypted */
     unsigned channels;
     double total_s;
     double phase_s[XF_PHASES];
-    double downtime_s;       /* source's clock: from the suspend request to "it runs"; < 0: none */
-    double predicted_down_s; /* what the policy predicted when it chose to switch */
-    char switch_reason[80];  /* why COPY ended */
+    double downtime_s;        /* source's clock: from the suspend request to "it runs"; < 0: none */
+    double predicted_down_s;  /* what the policy predicted when it chose to switch */
+    char switch_reason[80];   /* why COPY ended */
     /* SWITCH's parts, seconds on the source's clock */
-    double suspend_s;    /* guest asked to suspend until it has */
-    double last_dirty_s; /* reading the last dirty log */
-    double last_pages_s; /* sending the last pages until all are in place there */
-    double resume_s;     /* GO until the destination says that it runs */
+    double suspend_s;         /* guest asked to suspend until it has */
+    double last_dirty_s;      /* reading the last dirty log */
+    double last_pages_s;      /* sending the last pages until all are in place there */
+    double resume_s;          /* GO until the destination says that it runs */
     unsigned rounds;
     uint64_t guest_pages;
     uint64_t pages_sent, pages_zero, pages_skipped; /* skipped: dirty again before their turn */
-    uint64_t last_pages;                            /* sent in SWITCH */
+    uint64_t last_pages;      /* sent in SWITCH */
     uint64_t wire_bytes;
 };
 
@@ -96,21 +96,21 @@ struct xf_watch {
 };
 
 struct xf_move_opts {
-    const char *domain;       /* name or number */
-    const char *host;         /* destination as given; with ssh_command "" the whole rune */
-    const char *ssh_command;  /* NULL: "ssh" */
+    const char *domain;      /* name or number */
+    const char *host;        /* destination as given; with ssh_command "" the whole rune */
+    const char *ssh_command; /* NULL: "ssh" */
     const char *receive_args; /* appended to "xl migrate-receive", e.g. " -e"; NULL: none */
-    const char *xl_args;      /* put between "xl" and "migrate-receive", e.g. " -vvv"; NULL: none */
-    const char *config_file;  /* -C: configuration sent instead of the running one; NULL */
-    bool preserve_domid;      /* -D */
-    bool leave_paused;        /* -p */
-    bool check_only;          /* stop after CHECK */
+    const char *xl_args;     /* put between "xl" and "migrate-receive", e.g. " -vvv"; NULL: none */
+    const char *config_file; /* -C: configuration sent instead of the running one; NULL */
+    bool preserve_domid;     /* -D */
+    bool leave_paused;       /* -p */
+    bool check_only;         /* stop after CHECK */
     bool encrypt;
     unsigned channels;        /* bulk channels, 1..16 */
     unsigned max_downtime_ms; /* target for the policy */
     unsigned max_rounds;
-    uint64_t bandwidth;  /* bytes per second of guest memory, 0 = no limit */
-    const char *address; /* local address for data connections (source side), or NULL */
+    uint64_t bandwidth;       /* bytes per second of guest memory, 0 = no limit */
+    const char *address;      /* local address for data connections (source side), or NULL */
     /* Set to non-zero by a signal handler to give up (Ctrl-C). Before GO the guest stays. */
     const volatile sig_atomic_t *cancel;
 };
@@ -127,13 +127,13 @@ enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
                         struct xf_report *report, struct xf_err *err);
 
 struct xf_receive_opts {
-    int in_fd, out_fd;        /* the bootstrap: two ends of any byte pipe */
-    const char *real_xl;      /* path of the distribution's xl */
-    const char *xl_args;      /* extra arguments for it, e.g. "-e"; NULL: none */
-    bool leave_paused;        /* -p was given on migrate-receive's command line */
+    int in_fd, out_fd;       /* the bootstrap: two ends of any byte pipe */
+    const char *real_xl;     /* path of the distribution's xl */
+    const char *xl_args;     /* extra arguments for it, e.g. "-e"; NULL: none */
+    bool leave_paused;       /* -p was given on migrate-receive's command line */
     const char *addresses[8]; /* where the data connections may come in; none: found out */
     unsigned nr_addresses;
-    uint16_t port; /* 0: any */
+    uint16_t port;           /* 0: any */
 };
 
 /*

@@ -13,31 +13,32 @@
 /* xl's default level is XTL_PROGRESS, four steps above silence: more -v mean nothing. */
 #define VERBOSE_MAX 4
 
-enum { /* places in the table below */
-       O_HELP,
-       O_CONFIG,
-       O_SSH,
-       O_EXIT,
-       O_FOREGROUND,
-       O_PAUSED,
-       O_DOMID,
-       O_DEBUG,
-       O_LIVE,
-       O_TCP,
-       O_DOWNTIME,
-       O_ROUNDS,
-       O_BANDWIDTH,
-       O_CHANNELS,
-       O_NO_ENCRYPT,
-       O_ADDRESS,
-       O_CHECK,
-       O_JSON,
-       O_QUIET,
-       O_STOCK,
-       O_RDMA,
-       O_POSTCOPY,
-       O_HYBRID,
-       OPTIONS
+/* Places in the table below. */
+enum {
+    O_HELP,
+    O_CONFIG,
+    O_SSH,
+    O_EXIT,
+    O_FOREGROUND,
+    O_PAUSED,
+    O_DOMID,
+    O_DEBUG,
+    O_LIVE,
+    O_TCP,
+    O_DOWNTIME,
+    O_ROUNDS,
+    O_BANDWIDTH,
+    O_CHANNELS,
+    O_NO_ENCRYPT,
+    O_ADDRESS,
+    O_CHECK,
+    O_JSON,
+    O_QUIET,
+    O_STOCK,
+    O_RDMA,
+    O_POSTCOPY,
+    O_HYBRID,
+    OPTIONS
 };
 
 /* Ours are long ones only, so that they never collide with a letter of a later stock xl. */
