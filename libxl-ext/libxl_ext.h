@@ -102,6 +102,7 @@ struct xf_move_opts {
     const char *receive_args; /* appended to "xl migrate-receive", e.g. " -e"; NULL: none */
     const char *xl_args;     /* put between "xl" and "migrate-receive", e.g. " -vvv"; NULL: none */
     const char *config_file; /* -C: configuration sent instead of the running one; NULL */
+    const char *real_xl;     /* the distribution's xl, which reads config_file; else unused */
     bool preserve_domid;     /* -D */
     bool leave_paused;       /* -p */
     bool check_only;         /* stop after CHECK */

@@ -8,8 +8,10 @@
  * (at most XF_META_MAX bytes) and a "payload" of whole bytes that is not: it is
  * sent straight from, and received straight into, memory that the caller names.
  *
- * Threads: one channel belongs to one thread at a time. xf_chan_abort() alone
- * may be called from any thread. Different channels are independent.
+ * Threads: one channel belongs to one thread at a time. abort() and stats() alone may be
+ * called from any thread, as long as close() has not begun. Different channels are independent.
+ * Two peers that both send more than the network holds, and do not receive, wait for each
+ * other until stall_ms: who answers must receive first.
  *
  * Errors: as in err.h. Every error of a channel is final: after it the channel
  * can only be aborted and closed. ETIMEDOUT from recv with timeout_ms is the one
@@ -71,10 +73,14 @@ struct xf_transport_ops {
      * Sink: the next connection that has proved that it knows the key; others are
      * dropped silently (bounded: at most a few unfinished handshakes at once, each at most
      * cfg->timeout_ms) and do not end the wait. *index is the channel's number, each
-     * number 0..channels at most once. XF_AGAIN when none came within timeout_ms.
+     * number 0..channels at most once. XF_AGAIN when none came within timeout_ms. A peer that
+     * knows the key but does not fit (version, channels, encrypt, index: EPROTO; an index that is
+     * connected already: EEXIST) is refused and reported; the listener remains good after that.
      */
     int (*accept)(struct xf_listener *l, int timeout_ms, struct xf_chan **out, unsigned *index,
                   struct xf_err *err);
+    /* Wake a thread blocked in accept, which then fails with ECANCELED. Any thread. */
+    void (*abort_accept)(struct xf_listener *l);
     /* Stop listening; accepted channels live on. NULL is allowed. */
     void (*unlisten)(struct xf_listener *l);
 

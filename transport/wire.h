@@ -67,6 +67,8 @@ size_t xf_batch_encode(const struct xf_batch *b, void *meta);
 int xf_batch_decode(struct xf_batch *b, const struct xf_msg *m, const void *meta,
                     uint64_t gfn_limit, struct xf_err *err);
 
+#define XF_SYNC_LAST 1u /* SYNC flag: no page comes after this one */
+
 /* XF_MSG_SYNC and XF_MSG_SYNC_ACK meta. */
 struct xf_sync {
     uint32_t seq;

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The skeleton at the destination, built by a stock xl: see builder.h. */
+#include "libxl-ext/builder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libxl_utils.h>
+
+#include "libxl-ext/libxl_ext.h"
+
+#define SLICE_MS 50
+/* xl's answer when the domain is built (tools/xl/xl_migrate.c: migrate_receiver_ready), sent
+ * with its NUL. */
+#define XL_READY "domain received, ready to unpause"
+/* How long the stock xl may take to destroy what it built. */
+#define UNDO_MS 30000
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int xf_builder_pipes(struct xf_builder_fds *fds, struct xf_err *err)
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds->in))
+        return xf_fail(err, errno, "cannot make a socket pair: %s", strerror(errno));
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds->out)) {
+        xf_fail(err, errno, "cannot make a socket pair: %s", strerror(errno));
+        close(fds->in[0]);
+        close(fds->in[1]);
+        return -1;
+    }
+    return 0;
+}
+
+int xf_builder_start(struct xf_builder *b, const struct xf_builder_fds *fds, const char *real_xl,
+                     const char *xl_args, const char *domain, struct xf_err *err)
+{
+    char *argv[12];
+    int argc = 0;
+    char args[128], *save = NULL;
+
+    b->in = fds->in[1];
+    b->out = fds->out[0];
+    snprintf(b->name, sizeof(b->name), "%s--incoming", domain);
+    b->said = memfd_create("xl", MFD_CLOEXEC);
+    if (b->said < 0)
+        return xf_fail(err, errno, "cannot make a file in memory: %s", strerror(errno));
+    snprintf(args, sizeof(args), "%s", xl_args ? xl_args : "");
+    argv[argc++] = "xl";
+    argv[argc++] = "migrate-receive";
+    argv[argc++] = "-p";
+    for (char *a = strtok_r(args, " ", &save); a && argc < 11; a = strtok_r(NULL, " ", &save))
+        argv[argc++] = a;
+    argv[argc] = NULL;
+
+    fcntl(b->in, F_SETFL, O_NONBLOCK);
+    b->pid = fork();
+    if (b->pid < 0) {
+        b->pid = 0;
+        return xf_fail(err, errno, "cannot start %s: %s", real_xl, strerror(errno));
+    }
+    if (b->pid == 0) {
+        /* A process group of its own: a Ctrl-C that reaches our group is ours to handle. */
+        setpgid(0, 0);
+        dup2(fds->in[0], STDIN_FILENO);
+        dup2(fds->out[1], STDOUT_FILENO);
+        dup2(b->said, STDERR_FILENO);
+        execv(real_xl, argv);
+        dprintf(STDERR_FILENO, "cannot run %s: %s\n", real_xl, strerror(errno));
+        _exit(127);
+    }
+    close(fds->in[0]);
+    close(fds->out[1]);
+    return 0;
+}
+
+/* The line of what it said that tells most: the last but its own good-bye. */
+static void last_words(struct xf_builder *b, char *out, size_t size)
+{
+    char buf[8192];
+    ssize_t n;
+    off_t end = lseek(b->said, 0, SEEK_END);
+    off_t from = end > (off_t)sizeof(buf) - 1 ? end - ((off_t)sizeof(buf) - 1) : 0;
+    char *save = NULL;
+
+    snprintf(out, size, "it gave no reason");
+    n = pread(b->said, buf, sizeof(buf) - 1, from);
+    if (n <= 0)
+        return;
+    buf[n] = 0;
+    /* The first error is the cause, what follows are its callers giving up. */
+    for (char *line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        snprintf(out, size, "%s", line);
+        if (strstr(line, "error") || strstr(line, "ERROR") || strstr(line, "cannot run"))
+            break;
+    }
+}
+
+static int it_failed(struct xf_builder *b, struct xf_err *err)
+{
+    char said[300];
+
+    last_words(b, said, sizeof(said));
+    return xf_fail(err, EIO, "xl could not build the domain: %s", said);
+}
+
+/* Read what it says until `text` has passed. XF_AGAIN: not yet. */
+static int listen_for(struct xf_builder *b, const char *text, size_t len, size_t *have,
+                      struct xf_err *err)
+{
+    struct pollfd pf = {.fd = b->out, .events = POLLIN};
+
+    while (poll(&pf, 1, 0) > 0) {
+        char c;
+        ssize_t n = read(b->out, &c, 1);
+
+        if (n <= 0)
+            return it_failed(b, err);
+        *have = c == text[*have] ? *have + 1 : c == text[0];
+        if (*have == len)
+            return 0;
+    }
+    return XF_AGAIN;
+}
+
+int xf_builder_build(struct xf_builder *b, const void *stream, size_t len, int timeout_ms,
+                     int (*tick)(void *priv, struct xf_err *err), void *priv,
+                     struct xf_err *err)
+{
+    static const char *const texts[] = {XF_XL_BANNER, XL_READY};
+    const size_t lens[] = {strlen(XF_XL_BANNER), sizeof(XL_READY)};
+    int64_t until = now_ms() + timeout_ms;
+    const uint8_t *at = stream;
+    size_t have = 0;
+    unsigned step = 0;
+
+    while (step < 2) {
+        struct pollfd pf[2] = {{.fd = b->out, .events = POLLIN},
+                               {.fd = len ? b->in : -1, .events = POLLOUT}};
+        int rc;
+
+        if (tick(priv, err))
+            return -1;
+        if (now_ms() > until)
+            return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s",
+                           timeout_ms / 1000);
+        poll(pf, 2, SLICE_MS);
+        if (len && (pf[1].revents & POLLOUT)) {
+            ssize_t n = send(b->in, at, len, MSG_NOSIGNAL);
+
+            if (n > 0) {
+                at += n;
+                len -= (size_t)n;
+            } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+                return it_failed(b, err);
+            }
+        }
+        rc = listen_for(b, texts[step], lens[step], &have, err);
+        if (rc < 0)
+            return -1;
+        if (rc == 0) {
+            step++;
+            have = 0;
+        }
+    }
+    return 0;
+}
+
+/* Reap it within wait_ms. */
+static bool reaped(struct xf_builder *b, int wait_ms)
+{
+    const struct timespec step = {.tv_nsec = 20 * 1000 * 1000};
+    int64_t until = now_ms() + wait_ms;
+
+    while (b->pid > 0) {
+        pid_t got = waitpid(b->pid, NULL, WNOHANG);
+
+        if (got == b->pid || (got < 0 && errno == ECHILD)) {
+            b->pid = 0;
+            break;
+        }
+        if (now_ms() >= until)
+            return false;
+        nanosleep(&step, NULL);
+    }
+    return true;
+}
+
+static void close_all(struct xf_builder *b)
+{
+    if (b->in >= 0)
+        close(b->in);
+    if (b->out >= 0)
+        close(b->out);
+    if (b->said >= 0)
+        close(b->said);
+    b->in = b->out = b->said = -1;
+}
+
+void xf_builder_dismiss(struct xf_builder *b)
+{
+    /* The order matters: once the signal is on its way no instruction of the stock xl runs
+     * any more, so it cannot see its input close and destroy the guest. */
+    if (b->pid > 0)
+        kill(b->pid, SIGKILL);
+}
+
+int xf_destroy_by_name(libxl_ctx *ctx, struct xf_toollog *log, const char *name,
+                       struct xf_err *err)
+{
+    uint32_t domid;
+    char why[300];
+
+    if (libxl_name_to_domid(ctx, name, &domid))
+        return 0;
+    if (libxl_domain_destroy(ctx, domid, NULL))
+        return xf_fail(err, EIO, "cannot destroy domain \"%s\" (%u): %s", name, domid,
+                       xf_toollog_last(log, why, sizeof(why)));
+    return 0;
+}
+
+int xf_builder_undo(struct xf_builder *b, libxl_ctx *ctx, struct xf_toollog *log,
+                    struct xf_err *err)
+{
+    int rc = 0;
+
+    if (b->in >= 0)
+        close(b->in);
+    b->in = -1;
+    if (b->pid > 0 && !reaped(b, UNDO_MS)) {
+        kill(b->pid, SIGKILL);
+        reaped(b, 5000);
+    }
+    if (b->name[0])
+        rc = xf_destroy_by_name(ctx, log, b->name, err);
+    close_all(b);
+    return rc;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * CHECK: what stands against a move, found before anything is touched. check_source.c
+ * looks at the domain, check_peer.c at the host that it shall come to.
+ */
+#ifndef XF_CHECK_H
+#define XF_CHECK_H
+
+#include <libxl.h>
+#include <xenctrl.h>
+
+#include "libxl-ext/bootstrap.h"
+#include "libxl-ext/libxl_ext.h"
+#include "libxl-ext/toollog.h"
+
+struct xf_findings {
+    unsigned n;
+    struct xf_finding list[XF_FINDINGS_MAX];
+};
+
+/* Add one; more than fit are dropped (the first ones matter). */
+void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code,
+             const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* The first refusal, or NULL. */
+const struct xf_finding *xf_first_refusal(const struct xf_findings *f);
+
+/*
+ * Look at the domain. `config` is its current configuration. need_kib: what it will take at
+ * the destination, overhead included. -1 only when the looking itself failed.
+ */
+int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, uint32_t domid,
+                    const libxl_domain_config *config, struct xf_findings *f, uint64_t *need_kib,
+                    struct xf_err *err);
+
+/* Look at this host with what the source said of the domain. */
+int xf_check_peer(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log,
+                  const struct xf_hello *hello, bool same_host, struct xf_findings *f,
+                  struct xf_err *err);
+
+/*
+ * Is every CPU feature of the guest's policy in the host's largest? Both are arrays of
+ * xen_cpuid_leaf_t. Returns 1 when one is missing, with its leaf and the missing bits in
+ * `what`. Pure.
+ */
+int xf_policy_missing(const void *guest, uint32_t guest_len, const void *host,
+                      uint32_t host_len, char *what, size_t what_len);
+
+/* Does Xen here have memory paging (CONFIG_MEM_PAGING)? */
+bool xf_has_paging(xc_interface *xch);
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* CHECK at the source: what about the domain stands against a move. See check.h. */
+#include "libxl-ext/check.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <xen/hvm/params.h>
+
+void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code,
+             const char *fmt, ...)
+{
+    struct xf_finding *x;
+    va_list al;
+
+    if (f->n == XF_FINDINGS_MAX)
+        return;
+    x = &f->list[f->n++];
+    x->severity = severity;
+    snprintf(x->code, sizeof(x->code), "%s", code);
+    va_start(al, fmt);
+    vsnprintf(x->text, sizeof(x->text), fmt, al);
+    va_end(al);
+}
+
+const struct xf_finding *xf_first_refusal(const struct xf_findings *f)
+{
+    for (unsigned i = 0; i < f->n; i++)
+        if (f->list[i].severity == XF_REFUSAL)
+            return &f->list[i];
+    return NULL;
+}
+
+/* Is a save helper of Xen's own at work on the domain? Its command line says so:
+ * libxl-save-helper --save-domain FD FD DOMID ... (tools/libs/light/libxl_save_callout.c). */
+static bool helper_saves(const char *pid, uint32_t domid)
+{
+    char path[64], args[256] = {0};
+    const char *at, *end;
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%.20s/cmdline", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    n = read(fd, args, sizeof(args) - 1);
+    close(fd);
+    if (n <= 0 || !strstr(args, "libxl-save-helper"))
+        return false;
+    at = args;
+    end = args + n;
+    for (int i = 0; i < 4 && at < end; i++) {
+        if (i == 1 && strcmp(at, "--save-domain"))
+            return false;
+        at += strlen(at) + 1;
+    }
+    return at < end && strtoul(at, NULL, 10) == domid;
+}
+
+static bool stock_save_runs(uint32_t domid)
+{
+    DIR *proc = opendir("/proc");
+    struct dirent *e;
+    bool found = false;
+
+    while (proc && !found && (e = readdir(proc)))
+        if (isdigit((unsigned char)e->d_name[0]))
+            found = helper_saves(e->d_name, domid);
+    if (proc)
+        closedir(proc);
+    return found;
+}
+
+static void check_kind(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
+                       struct xf_findings *f)
+{
+    uint64_t nested = 0;
+
+    if (config->c_info.type == LIBXL_DOMAIN_TYPE_PV) {
+        xf_find(f, XF_REFUSAL, "pv-guest",
+                "a PV guest cannot be moved by this tool yet; use `xl migrate --stock`, or run the "
+                "guest as type=\"pvh\"");
+        return;
+    }
+    if (config->c_info.type == LIBXL_DOMAIN_TYPE_HVM)
+        xf_find(f, XF_REFUSAL, "device-model",
+                "a guest with a device model (type=\"hvm\") cannot be moved by this tool yet; "
+                "use `xl migrate --stock`");
+    if (!xc_hvm_param_get(xch, domid, HVM_PARAM_NESTEDHVM, &nested) && nested)
+        xf_find(f, XF_REFUSAL, "nested-hvm",
+                "the guest may run guests of its own (nestedhvm=1), whose state Xen cannot "
+                "move; shut it down and start it without nestedhvm");
+}
+
+static void check_devices(const libxl_domain_config *config, struct xf_findings *f)
+{
+    if (config->num_pcidevs || config->num_dtdevs || config->num_usbdevs)
+        xf_find(f, XF_REFUSAL, "passthrough",
+                "a physical device is passed through to the guest; detach it first "
+                "(`xl pci-detach`)");
+    for (int i = 0; i < config->num_disks; i++) {
+        const libxl_device_disk *d = &config->disks[i];
+
+        /* The destination's disks are attached while the guest still writes here. A block
+         * device or raw file is opened and nothing of it is kept; formats with tables of
+         * their own would be read early and be stale at the switch. */
+        if (d->backend == LIBXL_DISK_BACKEND_QDISK && d->format != LIBXL_DISK_FORMAT_RAW &&
+            d->format != LIBXL_DISK_FORMAT_EMPTY)
+            xf_find(f, XF_REFUSAL, "disk-format",
+                    "disk %s is in a format (%s) whose tables the destination would read too "
+                    "early; use `xl migrate --stock`, or a raw image or block device",
+                    d->vdev ? d->vdev : "?", libxl_disk_format_to_string(d->format));
+    }
+}
+
+int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, uint32_t domid,
+                    const libxl_domain_config *config, struct xf_findings *f, uint64_t *need_kib,
+                    struct xf_err *err)
+{
+    uint64_t tot = 0, cache = 0, entries = 0;
+    xc_domaininfo_t info;
+    char why[300];
+    libxl_domain_config copy;
+
+    *need_kib = 0;
+    if (xc_domain_getinfolist(xch, domid, 1, &info) != 1 || info.domain != domid)
+        return xf_fail(err, ESRCH, "domain %u is gone", domid);
+    if (info.flags & (XEN_DOMINF_shutdown | XEN_DOMINF_dying))
+        xf_find(f, XF_REFUSAL, "not-running",
+                "the domain does not run (shut down, suspended or dying); `xl list` shows its "
+                "state");
+    else if (info.flags & XEN_DOMINF_paused)
+        xf_find(f, XF_REFUSAL, "paused",
+                "the domain is paused and cannot answer the suspend request; `xl unpause` it "
+                "first");
+    check_kind(xch, domid, config, f);
+    check_devices(config, f);
+    if (info.flags & XEN_DOMINF_hvm_guest &&
+        !xc_domain_get_pod_target(xch, domid, &tot, &cache, &entries) && entries)
+        xf_find(f, XF_REFUSAL, "pod",
+                "memory is still populated on demand (%llu pages to go): wait until the "
+                "guest's balloon driver has reached its target, or start it with maxmem equal "
+                "to memory",
+                (unsigned long long)entries);
+    if (stock_save_runs(domid))
+        xf_find(f, XF_REFUSAL, "busy",
+                "another migration or save of the domain is under way; wait for its end");
+
+    /* libxl_domain_need_memory() fills in defaults, so it gets a copy to write to. */
+    libxl_domain_config_init(&copy);
+    libxl_domain_config_copy(ctx, &copy, config);
+    if (libxl_domain_need_memory(ctx, &copy, domid, need_kib)) {
+        libxl_domain_config_dispose(&copy);
+        return xf_fail(err, EIO, "cannot compute the memory that domain %u needs: %s", domid,
+                       xf_toollog_last(log, why, sizeof(why)));
+    }
+    libxl_domain_config_dispose(&copy);
+    return 0;
+}

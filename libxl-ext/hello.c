@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The hello and the reply as JSON text. What comes from the peer is checked field by
+ * field: type, length, range. Unknown fields are ignored, so that a later version can add
+ * some; a missing one is an error.
+ */
+#include "libxl-ext/hello.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#define VERSION 1
+#define BLOB_MAX 65536u
+
+/* --- out --- */
+
+static void add_hex(json_object *o, const char *name, const void *data, size_t len)
+{
+    const uint8_t *bytes = data;
+    char *hex = malloc(2 * len + 1);
+
+    if (!hex)
+        return; /* the missing field is refused by the peer */
+    for (size_t i = 0; i < len; i++)
+        sprintf(hex + 2 * i, "%02x", bytes[i]);
+    hex[2 * len] = 0;
+    json_object_object_add(o, name, json_object_new_string(hex));
+    free(hex);
+}
+
+static char *to_text(json_object *o)
+{
+    char *text = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
+
+    json_object_put(o);
+    return text;
+}
+
+char *xf_hello_format(const struct xf_hello *h)
+{
+    json_object *o = json_object_new_object();
+
+    if (!o)
+        return NULL;
+    json_object_object_add(o, "version", json_object_new_int(VERSION));
+    json_object_object_add(o, "domain", json_object_new_string(h->domain));
+    json_object_object_add(o, "uuid", json_object_new_string(h->uuid));
+    json_object_object_add(o, "boot_id", json_object_new_string(h->boot_id));
+    add_hex(o, "key", h->key, sizeof(h->key));
+    json_object_object_add(o, "channels", json_object_new_int64(h->channels));
+    json_object_object_add(o, "encrypt", json_object_new_boolean(h->encrypt));
+    json_object_object_add(o, "leave_paused", json_object_new_boolean(h->leave_paused));
+    json_object_object_add(o, "check_only", json_object_new_boolean(h->check_only));
+    json_object_object_add(o, "need_kib", json_object_new_int64((int64_t)h->need_kib));
+    json_object_object_add(o, "xen_major", json_object_new_int64(h->xen_major));
+    json_object_object_add(o, "xen_minor", json_object_new_int64(h->xen_minor));
+    add_hex(o, "cpuid", h->cpuid, h->cpuid_len);
+    add_hex(o, "msrs", h->msrs, h->msr_len);
+    return to_text(o);
+}
+
+char *xf_reply_format(const struct xf_reply *r)
+{
+    json_object *o = json_object_new_object();
+    json_object *list = json_object_new_array();
+
+    if (!o || !list) {
+        json_object_put(o);
+        json_object_put(list);
+        return NULL;
+    }
+    json_object_object_add(o, "version", json_object_new_int(VERSION));
+    json_object_object_add(o, "boot_id", json_object_new_string(r->boot_id));
+    json_object_object_add(o, "port", json_object_new_int(r->port));
+    json_object_object_add(o, "paging", json_object_new_boolean(r->paging));
+    json_object_object_add(o, "addresses", list);
+    for (unsigned i = 0; i < r->nr_addresses; i++)
+        json_object_array_add(list, json_object_new_string(r->addresses[i]));
+    list = json_object_new_array();
+    json_object_object_add(o, "findings", list);
+    for (unsigned i = 0; i < r->nr_findings; i++) {
+        json_object *f = json_object_new_object();
+
+        json_object_object_add(f, "severity", json_object_new_int(r->findings[i].severity));
+        json_object_object_add(f, "code", json_object_new_string(r->findings[i].code));
+        json_object_object_add(f, "text", json_object_new_string(r->findings[i].text));
+        json_object_array_add(list, f);
+    }
+    return to_text(o);
+}
+
+/* --- in --- */
+
+static json_object *field(json_object *o, const char *name, enum json_type type,
+                          struct xf_err *err)
+{
+    json_object *v = NULL;
+
+    if (!json_object_object_get_ex(o, name, &v) || !json_object_is_type(v, type)) {
+        xf_fail(err, EPROTO, "the peer's message lacks a good field \"%s\"", name);
+        return NULL;
+    }
+    return v;
+}
+
+/* Printable text of at most size - 1 bytes. */
+static int get_text(json_object *o, const char *name, char *out, size_t size,
+                    struct xf_err *err)
+{
+    json_object *v = field(o, name, json_type_string, err);
+    size_t len;
+
+    if (!v)
+        return -1;
+    len = (size_t)json_object_get_string_len(v);
+    if (len >= size)
+        return xf_fail(err, EPROTO, "the peer's \"%s\" is too long", name);
+    memcpy(out, json_object_get_string(v), len);
+    out[len] = 0;
+    for (size_t i = 0; i < len; i++)
+        if (iscntrl((unsigned char)out[i]))
+            return xf_fail(err, EPROTO, "the peer's \"%s\" has control characters", name);
+    return 0;
+}
+
+static int get_number(json_object *o, const char *name, int64_t min, int64_t max, int64_t *out,
+                      struct xf_err *err)
+{
+    json_object *v = field(o, name, json_type_int, err);
+
+    if (!v)
+        return -1;
+    *out = json_object_get_int64(v);
+    if (*out < min || *out > max)
+        return xf_fail(err, EPROTO, "the peer's \"%s\" is out of range", name);
+    return 0;
+}
+
+static int get_bool(json_object *o, const char *name, bool *out, struct xf_err *err)
+{
+    json_object *v = field(o, name, json_type_boolean, err);
+
+    if (!v)
+        return -1;
+    *out = json_object_get_boolean(v);
+    return 0;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return -1;
+}
+
+/* Hex text of a multiple of `unit` bytes, at most max; *out is malloc()ed (never NULL). */
+static int get_blob(json_object *o, const char *name, size_t max, void **out, uint32_t *len,
+                    struct xf_err *err)
+{
+    json_object *v = field(o, name, json_type_string, err);
+    const char *hex;
+    uint8_t *bytes;
+    size_t n;
+
+    if (!v)
+        return -1;
+    hex = json_object_get_string(v);
+    n = (size_t)json_object_get_string_len(v);
+    if (n % 2 || n / 2 > max)
+        return xf_fail(err, EPROTO, "the peer's \"%s\" has a bad length", name);
+    n /= 2;
+    bytes = calloc(1, n + 1);
+    if (!bytes)
+        return xf_fail(err, ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        int hi = hex_digit(hex[2 * i]), lo = hex_digit(hex[2 * i + 1]);
+
+        if (hi < 0 || lo < 0) {
+            free(bytes);
+            return xf_fail(err, EPROTO, "the peer's \"%s\" is not hexadecimal", name);
+        }
+        bytes[i] = (uint8_t)(hi << 4 | lo);
+    }
+    *out = bytes;
+    *len = (uint32_t)n;
+    return 0;
+}
+
+/* The text as an object of our version. */
+static json_object *open_message(const char *json, size_t len, struct xf_err *err)
+{
+    json_tokener *t = json_tokener_new_ex(8);
+    json_object *o;
+    int64_t version;
+
+    if (!t) {
+        xf_fail(err, ENOMEM, "out of memory");
+        return NULL;
+    }
+    json_tokener_set_flags(t, JSON_TOKENER_STRICT);
+    o = json_tokener_parse_ex(t, json, (int)len);
+    if (json_tokener_get_error(t) != json_tokener_success || !json_object_is_type(o, json_type_object)) {
+        xf_fail(err, EPROTO, "the peer's message is not JSON: %s",
+                json_tokener_error_desc(json_tokener_get_error(t)));
+        goto bad;
+    }
+    if (get_number(o, "version", 0, INT32_MAX, &version, err))
+        goto bad;
+    if (version != VERSION) {
+        xf_fail(err, EPROTO, "the peer speaks version %lld of the protocol, this build %d; "
+                             "install the same Xenferry on both hosts",
+                (long long)version, VERSION);
+        goto bad;
+    }
+    json_tokener_free(t);
+    return o;
+bad:
+    json_tokener_free(t);
+    json_object_put(o);
+    return NULL;
+}
+
+static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
+{
+    int64_t channels, need, major, minor;
+    uint32_t key_len = 0;
+    void *key = NULL;
+
+    if (get_text(o, "domain", h->domain, sizeof(h->domain), err) ||
+        get_text(o, "uuid", h->uuid, sizeof(h->uuid), err) ||
+        get_text(o, "boot_id", h->boot_id, sizeof(h->boot_id), err) ||
+        get_number(o, "channels", 1, XF_CHANNELS_MAX, &channels, err) ||
+        get_bool(o, "encrypt", &h->encrypt, err) ||
+        get_bool(o, "leave_paused", &h->leave_paused, err) ||
+        get_bool(o, "check_only", &h->check_only, err) ||
+        get_number(o, "need_kib", 0, INT64_MAX, &need, err) ||
+        get_number(o, "xen_major", 0, 1000, &major, err) ||
+        get_number(o, "xen_minor", 0, 1000, &minor, err) ||
+        get_blob(o, "cpuid", BLOB_MAX, &h->cpuid, &h->cpuid_len, err) ||
+        get_blob(o, "msrs", BLOB_MAX, &h->msrs, &h->msr_len, err) ||
+        get_blob(o, "key", XF_KEY_BYTES, &key, &key_len, err))
+        return -1;
+    h->channels = (unsigned)channels;
+    h->need_kib = (uint64_t)need;
+    h->xen_major = (uint32_t)major;
+    h->xen_minor = (uint32_t)minor;
+    if (key_len == XF_KEY_BYTES)
+        memcpy(h->key, key, XF_KEY_BYTES);
+    explicit_bzero(key, key_len);
+    free(key);
+    if (key_len != XF_KEY_BYTES)
+        return xf_fail(err, EPROTO, "the peer's key has %u bytes instead of %u", key_len,
+                       XF_KEY_BYTES);
+    if (!h->domain[0])
+        return xf_fail(err, EPROTO, "the peer's domain has no name");
+    return 0;
+}
+
+int xf_hello_parse(const char *json, size_t len, struct xf_hello *h, struct xf_err *err)
+{
+    json_object *o = open_message(json, len, err);
+    int rc;
+
+    memset(h, 0, sizeof(*h));
+    if (!o)
+        return -1;
+    rc = read_hello(o, h, err);
+    json_object_put(o);
+    if (rc)
+        xf_hello_free(h);
+    return rc;
+}
+
+void xf_hello_free(struct xf_hello *h)
+{
+    free(h->cpuid);
+    free(h->msrs);
+    h->cpuid = h->msrs = NULL;
+    explicit_bzero(h->key, sizeof(h->key));
+}
+
+static int read_finding(json_object *o, struct xf_finding *f, struct xf_err *err)
+{
+    int64_t severity;
+
+    if (!json_object_is_type(o, json_type_object))
+        return xf_fail(err, EPROTO, "the peer sent a finding that is none");
+    if (get_number(o, "severity", XF_INFO, XF_REFUSAL, &severity, err) ||
+        get_text(o, "code", f->code, sizeof(f->code), err) ||
+        get_text(o, "text", f->text, sizeof(f->text), err))
+        return -1;
+    f->severity = (enum xf_severity)severity;
+    return 0;
+}
+
+static int read_reply(json_object *o, struct xf_reply *r, struct xf_err *err)
+{
+    json_object *addresses = field(o, "addresses", json_type_array, err);
+    json_object *findings = addresses ? field(o, "findings", json_type_array, err) : NULL;
+    int64_t port;
+
+    if (!findings || get_text(o, "boot_id", r->boot_id, sizeof(r->boot_id), err) ||
+        get_bool(o, "paging", &r->paging, err) || get_number(o, "port", 0, 65535, &port, err))
+        return -1;
+    r->port = (uint16_t)port;
+    if (json_object_array_length(addresses) > XF_ADDRESSES_MAX ||
+        json_object_array_length(findings) > XF_FINDINGS_MAX)
+        return xf_fail(err, EPROTO, "the peer's reply is too long");
+    for (size_t i = 0; i < json_object_array_length(addresses); i++) {
+        json_object *a = json_object_array_get_idx(addresses, i);
+        char *out = r->addresses[r->nr_addresses];
+        size_t len;
+
+        if (!json_object_is_type(a, json_type_string))
+            return xf_fail(err, EPROTO, "the peer sent an address that is none");
+        len = (size_t)json_object_get_string_len(a);
+        if (len == 0 || len >= XF_ADDR_LEN)
+            return xf_fail(err, EPROTO, "the peer sent an address of %zu bytes", len);
+        memcpy(out, json_object_get_string(a), len);
+        out[len] = 0;
+        /* Numeric addresses only: no name of the peer's choosing is ever looked up. */
+        if (strspn(out, "0123456789abcdefABCDEF.:%") != len && !strchr(out, '%'))
+            return xf_fail(err, EPROTO, "the peer sent an address that is not numeric");
+        r->nr_addresses++;
+    }
+    for (size_t i = 0; i < json_object_array_length(findings); i++)
+        if (read_finding(json_object_array_get_idx(findings, i), &r->findings[r->nr_findings++],
+                         err))
+            return -1;
+    return 0;
+}
+
+int xf_reply_parse(const char *json, size_t len, struct xf_reply *r, struct xf_err *err)
+{
+    json_object *o = open_message(json, len, err);
+    int rc;
+
+    memset(r, 0, sizeof(*r));
+    if (!o)
+        return -1;
+    rc = read_reply(o, r, err);
+    json_object_put(o);
+    return rc;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The hello and the reply as JSON text; parsers are declared in bootstrap.h. */
+#ifndef XF_HELLO_H
+#define XF_HELLO_H
+
+#include "libxl-ext/bootstrap.h"
+
+/* malloc()ed text, or NULL when memory is short. */
+char *xf_hello_format(const struct xf_hello *h);
+char *xf_reply_format(const struct xf_reply *r);
+
+#endif

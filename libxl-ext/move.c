@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * xf_move(): a move from the source's side, phase by phase. run_move() reads top to
+ * bottom; CHECK is in move_check.c, SKELETON in move_skeleton.c, COPY and SWITCH are the
+ * engine's (precopy/).
+ */
+#include "libxl-ext/move.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libxl_utils.h>
+
+/* A first guess of what the guest's own suspend takes; the report shows what it took. */
+#define SUSPEND_GUESS_S 0.03
+#define PROGRESS_S 0.1
+#define ABORTED_MS 40000
+#define CHILD_MS 10000
+
+const char *xf_phase_name(enum xf_phase p)
+{
+    static const char *const names[XF_PHASES] = {"CHECK",  "SKELETON", "COPY",
+                                                 "SWITCH", "PULL",     "FINISH"};
+
+    return p < XF_PHASES ? names[p] : "?";
+}
+
+void xf_move_opts_init(struct xf_move_opts *o)
+{
+    *o = (struct xf_move_opts){
+        .encrypt = true,
+        .channels = 2,
+        .max_downtime_ms = 300,
+        .max_rounds = 10,
+    };
+}
+
+/* --- what the caller sees --- */
+
+void xf_move_note(struct xf_move *m, const char *fmt, ...)
+{
+    char text[400];
+    va_list al;
+
+    if (!m->w->note)
+        return;
+    va_start(al, fmt);
+    vsnprintf(text, sizeof(text), fmt, al);
+    va_end(al);
+    m->w->note(m->w->priv, text);
+}
+
+static void show_progress(struct xf_move *m)
+{
+    const struct xf_copy_status *st = &m->copy.status;
+    struct xf_sent sent = {0};
+    struct xf_progress p = {
+        .phase = m->phase,
+        .round = st->round,
+        .round_pages = st->round_pages,
+        .round_done = st->round_done,
+        .dirty_pps = st->dirty_pps,
+        .predicted_down_s = st->predicted_s,
+        .eta_s = -1,
+    };
+    double now = xf_now(), in_round = now - st->round_began;
+
+    if (m->copy.senders)
+        sent = xf_senders_count(m->copy.senders);
+    p.pages_sent = sent.data;
+    p.pages_zero = sent.zero;
+    p.wire_bytes = xf_link_bytes(&m->link);
+    p.elapsed_s = now - m->began;
+    if (m->phase == XF_PHASE_COPY && in_round > 0.2 && st->round_done) {
+        p.rate_bps = (double)st->round_done * XF_PAGE_SIZE / in_round;
+        if (st->round_pages > st->round_done)
+            p.eta_s = (double)(st->round_pages - st->round_done) * in_round /
+                      (double)st->round_done;
+    } else {
+        p.rate_bps = st->page_rate * XF_PAGE_SIZE;
+    }
+    m->shown = now;
+    if (m->w->progress)
+        m->w->progress(m->w->priv, &p);
+}
+
+void xf_move_phase(struct xf_move *m, enum xf_phase p)
+{
+    double now = xf_now();
+
+    m->report->phase_s[m->phase] += now - m->phase_began;
+    m->phase = p;
+    m->phase_began = now;
+    show_progress(m);
+}
+
+int xf_move_tick(void *priv, struct xf_err *err)
+{
+    struct xf_move *m = priv;
+
+    if (m->o->cancel && *m->o->cancel)
+        return xf_fail(err, ECANCELED, "interrupted");
+    /* What the phase SWITCH shows would be paid for in downtime. */
+    if (m->phase != XF_PHASE_SWITCH && xf_now() - m->shown > PROGRESS_S)
+        show_progress(m);
+    if (m->pipe.child && xf_pipe_dead(&m->pipe))
+        return xf_fail(err, ECONNRESET, "the receiver at the destination has gone away");
+    return 0;
+}
+
+/* --- ends --- */
+
+static void fill_report(struct xf_move *m)
+{
+    struct xf_report *r = m->report;
+    const struct xf_switch_times *t = &m->copy.times;
+    struct xf_sent sent = {0};
+
+    if (m->copy.senders)
+        sent = xf_senders_count(m->copy.senders);
+    r->rounds = m->copy.status.round;
+    r->pages_sent = sent.data;
+    r->pages_zero = sent.zero;
+    r->pages_skipped = m->copy.order.skipped;
+    r->last_pages = t->pages;
+    r->wire_bytes = xf_link_bytes(&m->link);
+    r->predicted_down_s = m->copy.status.predicted_s;
+    if (m->copy.status.reason)
+        snprintf(r->switch_reason, sizeof(r->switch_reason), "%s",
+                 xf_switch_reason_text(m->copy.status.reason));
+    r->downtime_s = -1;
+    if (t->running > 0) {
+        r->downtime_s = t->running - t->began;
+        r->suspend_s = t->suspended - t->began;
+        r->last_dirty_s = t->log_read - t->suspended;
+        r->last_pages_s = t->loaded - t->log_read;
+        r->resume_s = t->running - t->loaded;
+    }
+}
+
+/* On one host two domains cannot have one name, so ours steps aside, as in stock xl. On two
+ * hosts nothing needs to be renamed, and nothing is: it would be downtime. */
+static int step_aside(void *priv, struct xf_err *err)
+{
+    struct xf_move *m = priv;
+    char away[sizeof(m->name) + 20];
+
+    if (strcmp(m->hello.boot_id, m->reply.boot_id))
+        return 0;
+    snprintf(away, sizeof(away), "%s--migratedaway", m->name);
+    if (libxl_domain_rename(m->ctx, m->domid, m->name, away))
+        return xf_fail(err, EIO, "cannot rename the domain to \"%s\"", away);
+    m->renamed = true;
+    return 0;
+}
+
+static void step_back(struct xf_move *m)
+{
+    char away[sizeof(m->name) + 20];
+
+    if (!m->renamed)
+        return;
+    snprintf(away, sizeof(away), "%s--migratedaway", m->name);
+    libxl_domain_rename(m->ctx, m->domid, away, m->name);
+    m->renamed = false;
+}
+
+/* The move is off and the guest is ours: the destination must leave nothing behind. */
+static void call_off(struct xf_move *m, struct xf_err *err)
+{
+    uint8_t *meta = malloc(XF_META_MAX);
+    struct xf_msg msg;
+    double until;
+
+    /* Workers first: they hold the bulk channels. */
+    xf_link_abort_bulk(&m->link);
+    fill_report(m);
+    xf_copy_end(&m->copy);
+    if (m->link.control && meta) {
+        /* If it was the peer that failed it has said why by now. */
+        if (err->num != ECANCELED && err->num != EPERM)
+            xf_link_last_words(&m->link, 500, err);
+        xf_link_say(&m->link, XF_MSG_ABORT, NULL, 0, NULL);
+        /* Wait for its clean-up, so that a second attempt finds nothing in its way. A cut
+         * link ends the wait: nothing arrives within the first seconds. */
+        until = xf_now() + ABORTED_MS / 1000.0;
+        while (xf_now() < until) {
+            int rc = m->link.ops->recv(m->link.control, &msg, meta, 500, NULL);
+
+            if (rc < 0 || (!rc && (msg.type == XF_MSG_ABORTED || msg.payload_len)))
+                break;
+            if (m->pipe.child && xf_pipe_dead(&m->pipe))
+                break;
+        }
+    }
+    free(meta);
+}
+
+static void let_go(struct xf_move *m)
+{
+    xf_copy_end(&m->copy);
+    if (m->xen_open)
+        xf_xen_source_close(&m->xen);
+    m->xen_open = false;
+    xf_link_close(&m->link);
+    xf_pipe_close(&m->pipe, CHILD_MS);
+    xf_hello_free(&m->hello);
+    free(m->config_json);
+    libxl_domain_config_dispose(&m->config);
+    if (m->lock_fd >= 0)
+        close(m->lock_fd);
+    if (m->xch)
+        xc_interface_close(m->xch);
+    if (m->ctx)
+        libxl_ctx_free(m->ctx);
+}
+
+/* --- the phases --- */
+
+static int attach(struct xf_move *m, struct xf_err *err)
+{
+    xf_toollog_init(&m->log);
+    if (libxl_ctx_alloc(&m->ctx, LIBXL_VERSION, 0, &m->log.vtable))
+        return xf_fail(err, EIO, "cannot talk to Xen; is this a dom0, and are you root?");
+    m->xch = xc_interface_open(&m->log.vtable, &m->log.vtable, 0);
+    if (!m->xch)
+        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s",
+                       strerror(errno));
+    return 0;
+}
+
+static int phase_copy(struct xf_move *m, struct xf_err *err)
+{
+    struct xf_copy *c = &m->copy;
+
+    c->vm = &m->xen.vm;
+    c->link = &m->link;
+    c->tick = xf_move_tick;
+    c->priv = m;
+    c->opts = (struct xf_copy_opts){
+        .policy = {.max_downtime_s = m->o->max_downtime_ms / 1000.0,
+                   .max_rounds = m->o->max_rounds},
+        .bandwidth = m->o->bandwidth,
+        .fixed_s = SUSPEND_GUESS_S + 2 * m->rtt_s,
+    };
+    return xf_copy_begin(c, err) || xf_copy_rounds(c, err) ? -1 : 0;
+}
+
+static enum xf_outcome phase_switch(struct xf_move *m, struct xf_err *err)
+{
+    switch (xf_switch(&m->copy, step_aside, err)) {
+    case XF_SWITCHED:
+        return XF_MOVED;
+    case XF_SWITCH_BACK:
+        step_back(m);
+        return m->copy.times.suspended > 0 ? XF_RESUMED : XF_STAYED;
+    case XF_SWITCH_STUCK:
+        return XF_SUSPENDED;
+    case XF_SWITCH_UNKNOWN:
+        break;
+    }
+    return XF_UNKNOWN;
+}
+
+static void phase_finish(struct xf_move *m)
+{
+    char why[300];
+
+    fill_report(m);
+    xf_copy_end(&m->copy); /* before the domain goes: it owns mappings of it */
+    if (libxl_domain_destroy(m->ctx, m->domid, NULL))
+        xf_move_note(m, "the guest runs at the destination, but its old domain %u could not be "
+                        "destroyed (%s); `xl destroy %u`",
+                     m->domid, xf_toollog_last(&m->log, why, sizeof(why)), m->domid);
+}
+
+static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
+{
+    enum xf_outcome end;
+
+    if (attach(m, err) || xf_move_check(m, err))
+        return XF_REFUSED;
+    if (m->o->check_only)
+        return XF_MOVED;
+    if (m->o->encrypt)
+        snprintf(m->report->cipher, sizeof(m->report->cipher), "TLS 1.3");
+    xf_move_phase(m, XF_PHASE_SKELETON);
+    if (xf_move_skeleton(m, err)) {
+        call_off(m, err);
+        return XF_STAYED;
+    }
+    xf_move_phase(m, XF_PHASE_COPY);
+    if (phase_copy(m, err)) {
+        call_off(m, err);
+        return XF_STAYED;
+    }
+    xf_move_phase(m, XF_PHASE_SWITCH);
+    end = phase_switch(m, err);
+    if (end != XF_MOVED && end != XF_UNKNOWN)
+        call_off(m, err);
+    xf_move_phase(m, XF_PHASE_FINISH);
+    if (end == XF_MOVED)
+        phase_finish(m);
+    return end;
+}
+
+enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
+                        struct xf_report *report, struct xf_err *err)
+{
+    static const struct xf_watch nobody;
+    struct xf_move *m = calloc(1, sizeof(*m));
+    struct xf_report unwanted;
+
+    if (!m) {
+        xf_fail(err, ENOMEM, "out of memory");
+        return XF_REFUSED;
+    }
+    m->o = o;
+    m->w = w ? w : &nobody;
+    m->report = report ? report : &unwanted;
+    memset(m->report, 0, sizeof(*m->report));
+    m->report->downtime_s = -1;
+    m->lock_fd = -1;
+    m->pipe = (struct xf_pipe){.in = -1, .out = -1};
+    libxl_domain_config_init(&m->config);
+    m->copy.status.predicted_s = -1;
+    m->began = m->phase_began = xf_now();
+    snprintf(m->report->domain, sizeof(m->report->domain), "%s", o->domain);
+    snprintf(m->report->host, sizeof(m->report->host), "%s", o->host);
+    snprintf(m->report->transport, sizeof(m->report->transport), "tcp");
+    m->report->encrypted = o->encrypt;
+    m->report->channels = o->channels;
+
+    m->report->outcome = run_move(m, err);
+    let_go(m);
+    xf_move_phase(m, m->phase);
+    m->report->total_s = xf_now() - m->began;
+    enum xf_outcome outcome = m->report->outcome;
+    free(m);
+    return outcome;
+}
+
+int xf_resume_here(const char *domain, struct xf_err *err)
+{
+    struct xf_toollog log;
+    libxl_ctx *ctx = NULL;
+    uint32_t domid;
+    int rc;
+
+    xf_toollog_init(&log);
+    if (libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable))
+        return xf_fail(err, EIO, "cannot talk to Xen; is this a dom0, and are you root?");
+    if (libxl_domain_qualifier_to_domid(ctx, domain, &domid))
+        rc = xf_fail(err, ESRCH, "there is no domain \"%s\" here; `xl list` shows those there are",
+                     domain);
+    else
+        rc = xf_xen_resume(ctx, &log, domid, err);
+    libxl_ctx_free(ctx);
+    return rc;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The state of one move at the source, passed from phase to phase (move.c, move_check.c,
+ * move_skeleton.c). Private to libxl-ext. */
+#ifndef XF_MOVE_H
+#define XF_MOVE_H
+
+#include <libxl.h>
+#include <xenctrl.h>
+
+#include "libxl-ext/bootstrap.h"
+#include "libxl-ext/check.h"
+#include "libxl-ext/libxl_ext.h"
+#include "libxl-ext/toollog.h"
+#include "libxl-ext/xen_source.h"
+#include "precopy/copy.h"
+
+struct xf_move {
+    const struct xf_move_opts *o;
+    const struct xf_watch *w;
+    struct xf_report *report;
+
+    struct xf_toollog log;
+    libxl_ctx *ctx;
+    xc_interface *xch;
+    uint32_t domid;
+    char name[128];
+    char *config_json;     /* what the destination will build from */
+    libxl_domain_config config;
+    int lock_fd;           /* /run/xenferry/DOMID.lock, -1: not held */
+
+    struct xf_pipe pipe;
+    struct xf_hello hello;
+    struct xf_reply reply;
+    struct xf_link link;
+    char peer[XF_ADDR_LEN]; /* the address that answered */
+    double rtt_s;
+
+    struct xf_xen_source xen;
+    bool xen_open;
+    struct xf_copy copy;
+    bool renamed; /* here, to NAME--migratedaway: both sides are one host */
+
+    enum xf_phase phase;
+    double began, phase_began, shown;
+};
+
+/* Go on to a phase: book the time of the one before, tell the watcher. */
+void xf_move_phase(struct xf_move *m, enum xf_phase p);
+/* Look for a cancel and for a peer that is gone; show progress. priv is the xf_move. */
+int xf_move_tick(void *priv, struct xf_err *err);
+void xf_move_note(struct xf_move *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* CHECK: the domain, the peer, the way to it. After 0 the control channel is open. -1 with
+ * report->outcome = XF_REFUSED: nothing was touched. */
+int xf_move_check(struct xf_move *m, struct xf_err *err);
+
+/* SKELETON: the domain stands at the destination, paused, and waits for pages. */
+int xf_move_skeleton(struct xf_move *m, struct xf_err *err);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* CHECK at the source: everything that can be refused before anything is touched. */
+#include "libxl-ext/move.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <libxl_utils.h>
+
+#include "libxl-ext/domain_config.h"
+#include "libxl-ext/static_state.h"
+
+#define RUN_DIR "/run/xenferry"
+#define BANNER_MS 60000 /* ssh may ask for a password */
+#define REPLY_MS 30000
+#define CONNECT_MS 5000 /* each address */
+/* No acknowledgement for so long means that the peer or the network is dead. */
+#define STALL_MS 10000
+
+static int find_domain(struct xf_move *m, struct xf_err *err)
+{
+    char *name;
+
+    if (libxl_domain_qualifier_to_domid(m->ctx, m->o->domain, &m->domid))
+        return xf_fail(err, ESRCH, "there is no domain \"%s\" here; `xl list` shows those there are",
+                       m->o->domain);
+    if (m->domid == 0)
+        return xf_fail(err, EINVAL, "domain 0 cannot be moved");
+    name = libxl_domid_to_name(m->ctx, m->domid);
+    if (!name)
+        return xf_fail(err, ESRCH, "there is no domain %u here; `xl list` shows those there are",
+                       m->domid);
+    snprintf(m->name, sizeof(m->name), "%s", name);
+    snprintf(m->report->domain, sizeof(m->report->domain), "%s", name);
+    free(name);
+    return 0;
+}
+
+/* One move of a domain at a time, whoever asks. The lock goes with the process. */
+static int lock_domain(struct xf_move *m, struct xf_err *err)
+{
+    char path[64];
+
+    mkdir(RUN_DIR, 0700);
+    snprintf(path, sizeof(path), RUN_DIR "/%u.lock", m->domid);
+    m->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (m->lock_fd < 0)
+        return xf_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
+    if (flock(m->lock_fd, LOCK_EX | LOCK_NB))
+        return xf_fail(err, EBUSY, "domain \"%s\" is being migrated already; wait for its end",
+                       m->name);
+    return 0;
+}
+
+static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
+{
+    if (xf_domain_config(m->ctx, &m->log, m->domid, m->o, &m->config, err) ||
+        xf_check_source(m->ctx, m->xch, &m->log, m->domid, &m->config, found,
+                        &m->hello.need_kib, err))
+        return -1;
+    m->config_json = libxl_domain_config_to_json(m->ctx, &m->config);
+    if (!m->config_json)
+        return xf_fail(err, ENOMEM, "cannot write the domain's configuration as JSON");
+    return 0;
+}
+
+static int fill_hello(struct xf_move *m, struct xf_err *err)
+{
+    const libxl_version_info *info = libxl_get_version_info(m->ctx);
+    struct xf_hello *h = &m->hello;
+
+    if (!info)
+        return xf_fail(err, EIO, "cannot read Xen's version");
+    snprintf(h->domain, sizeof(h->domain), "%s",
+             m->config.c_info.name ? m->config.c_info.name : m->name);
+    snprintf(h->uuid, sizeof(h->uuid), LIBXL_UUID_FMT, LIBXL_UUID_BYTES(m->config.c_info.uuid));
+    xf_boot_id(h->boot_id);
+    if (getrandom(h->key, sizeof(h->key), 0) != (ssize_t)sizeof(h->key))
+        return xf_fail(err, errno, "the system gives no random numbers: %s", strerror(errno));
+    h->channels = m->o->channels;
+    h->encrypt = m->o->encrypt;
+    h->leave_paused = m->o->leave_paused;
+    h->check_only = m->o->check_only;
+    h->xen_major = (uint32_t)info->xen_version_major;
+    h->xen_minor = (uint32_t)info->xen_version_minor;
+    return xf_read_policy(m->xch, m->domid, &h->cpuid, &h->cpuid_len, &h->msrs, &h->msr_len,
+                          err);
+}
+
+/* The command that starts the receiver, exactly as stock xl puts it together. */
+static char *make_rune(const struct xf_move_opts *o)
+{
+    char *rune;
+
+    if (o->ssh_command && !o->ssh_command[0])
+        return strdup(o->host);
+    if (asprintf(&rune, "exec %s %s xl%s migrate-receive%s", o->ssh_command ? o->ssh_command : "ssh",
+                 o->host, o->xl_args ? o->xl_args : "", o->receive_args ? o->receive_args : "") < 0)
+        return NULL;
+    return rune;
+}
+
+static int call_peer(struct xf_move *m, struct xf_err *err)
+{
+    char *rune = make_rune(m->o);
+    int rc;
+
+    if (!rune)
+        return xf_fail(err, ENOMEM, "out of memory");
+    rc = xf_pipe_spawn(&m->pipe, rune, err);
+    free(rune);
+    if (rc)
+        return -1;
+    if (xf_pipe_await_banner(&m->pipe, BANNER_MS, m->o->cancel, err)) {
+        if (err->num != ECANCELED)
+            xf_wrap(err, "no receiver answers at \"%s\" (is Xen running there, and xl in its PATH?)",
+                    m->o->host);
+        return -1;
+    }
+    if (xf_hello_send(&m->pipe, &m->hello, err) ||
+        xf_reply_receive(&m->pipe, &m->reply, REPLY_MS, m->o->cancel, err)) {
+        /* A stock receiver reads our preamble as a save file and gives up. */
+        if (err->num == ECONNRESET || err->num == EPIPE) {
+            xf_clear(err);
+            xf_fail(err, EPROTONOSUPPORT,
+                    "\"%s\" has no Xenferry, or cannot receive: install it there, earlier in "
+                    "PATH than the distribution's xl, or use `xl migrate --stock`",
+                    m->o->host);
+        }
+        return -1;
+    }
+    return 0;
+}
+
+static struct xf_link_cfg link_cfg(const struct xf_move *m, int timeout_ms)
+{
+    struct xf_link_cfg cfg = {
+        .channels = m->o->channels,
+        .encrypt = m->o->encrypt,
+        .timeout_ms = timeout_ms,
+        .stall_ms = STALL_MS,
+    };
+
+    memcpy(cfg.key, m->hello.key, sizeof(cfg.key));
+    return cfg;
+}
+
+/* Open the control channel to the first address that answers. */
+static int connect_control(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
+{
+    struct xf_link_cfg cfg = link_cfg(m, CONNECT_MS);
+    char tried[256] = "";
+    struct xf_err last = {0};
+
+    m->link.ops = &xf_tcp_ops;
+    for (unsigned i = 0; i < m->reply.nr_addresses; i++) {
+        const char *a = m->reply.addresses[i];
+        size_t len = strlen(tried);
+
+        if (xf_move_tick(m, err))
+            return -1;
+        xf_clear(&last);
+        if (!m->link.ops->connect(&cfg, a, m->reply.port, m->o->address, 0, &m->link.control,
+                                  &last)) {
+            snprintf(m->peer, sizeof(m->peer), "%s", a);
+            return 0;
+        }
+        snprintf(tried + len, sizeof(tried) - len, "%s%s", len ? ", " : "", a);
+    }
+    xf_find(found, XF_REFUSAL, "address",
+            "no migration address of the destination can be reached (tried %s, port %u: %s); "
+            "open the port, or name another address in /etc/xen/xenferry.xml there",
+            tried[0] ? tried : "none", m->reply.port, last.text);
+    return 0;
+}
+
+/* Tell the watcher everything found; the first refusal becomes the error. */
+static int report_findings(struct xf_move *m, const struct xf_findings *found,
+                           struct xf_err *err)
+{
+    const struct xf_finding *refusal = xf_first_refusal(found);
+
+    for (unsigned i = 0; m->w->finding && i < found->n; i++)
+        m->w->finding(m->w->priv, &found->list[i]);
+    if (!refusal)
+        return 0;
+    return xf_fail(err, EPERM, "%s", refusal->text);
+}
+
+int xf_move_check(struct xf_move *m, struct xf_err *err)
+{
+    struct xf_findings found = {0};
+    bool refused_here;
+
+    m->report->outcome = XF_REFUSED;
+    if (find_domain(m, err) || lock_domain(m, err) || look_at_domain(m, &found, err))
+        return -1;
+    refused_here = xf_first_refusal(&found) != NULL;
+    /* With --check the peer is asked all the same: every finding counts. */
+    if (refused_here && !m->o->check_only)
+        return report_findings(m, &found, err);
+    if (fill_hello(m, err) || call_peer(m, err)) {
+        report_findings(m, &found, NULL);
+        return -1;
+    }
+    for (unsigned i = 0; i < m->reply.nr_findings && found.n < XF_FINDINGS_MAX; i++)
+        found.list[found.n++] = m->reply.findings[i];
+    if (m->reply.nr_addresses && connect_control(m, &found, err))
+        return -1;
+    if (!m->o->encrypt)
+        xf_find(&found, XF_WARNING, "encryption",
+                "the guest's memory will cross the network unencrypted (--no-encrypt)");
+    xf_find(&found, XF_INFO, "paging",
+            m->reply.paging ? "the destination's Xen has memory paging"
+                            : "the destination's Xen has no memory paging: pre-copy only");
+    return report_findings(m, &found, err);
+}

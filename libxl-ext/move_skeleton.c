@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SKELETON at the source: the bulk channels, and everything the destination needs to build
+ * the domain while the guest still runs here. */
+#include "libxl-ext/move.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libxl-ext/static_state.h"
+
+#define CONNECT_MS 15000
+#define STALL_MS 10000
+#define BUILD_MS 150000
+#define PINGS 5
+
+static int connect_bulk(struct xf_move *m, struct xf_err *err)
+{
+    struct xf_link_cfg cfg = {
+        .channels = m->o->channels,
+        .encrypt = m->o->encrypt,
+        .timeout_ms = CONNECT_MS,
+        .stall_ms = STALL_MS,
+    };
+
+    memcpy(cfg.key, m->hello.key, sizeof(cfg.key));
+    for (unsigned i = 0; i < m->o->channels; i++) {
+        if (xf_move_tick(m, err) ||
+            m->link.ops->connect(&cfg, m->peer, m->reply.port, m->o->address, i + 1,
+                                 &m->link.bulk[i], err))
+            return -1;
+        m->link.nr_bulk = i + 1;
+    }
+    return 0;
+}
+
+/* The parts of the skeleton message that are blobs, in the order of the wire. */
+struct parts {
+    void *cpuid, *msrs, *context;
+};
+
+static int gather(struct xf_move *m, struct xf_skeleton *k, struct parts *p, struct xf_err *err)
+{
+    uint64_t pages;
+
+    k->xen_major = m->hello.xen_major;
+    k->xen_minor = m->hello.xen_minor;
+    k->config_len = (uint32_t)strlen(m->config_json) + 1;
+    k->nr_gfns = m->xen.vm.nr_gfns;
+    if (m->xen.vm.ops->population(&m->xen.vm, &pages, err) ||
+        xf_read_policy(m->xch, m->domid, &p->cpuid, &k->cpuid_len, &p->msrs, &k->msr_len,
+                       err) ||
+        xf_read_tsc(m->xch, m->domid, &k->tsc, err) ||
+        xf_read_params(m->xch, m->domid, k->params, &k->nr_params, err) ||
+        xf_read_context(m->xch, m->domid, &p->context, &k->ctx_len, err))
+        return -1;
+    k->nr_pages = pages;
+    m->report->guest_pages = pages;
+    k->nr_specials = xf_special_gfns(k->params, k->nr_params, k->nr_gfns, k->specials,
+                                     XF_SPECIALS_MAX);
+    return 0;
+}
+
+static int send_skeleton(struct xf_move *m, const struct xf_skeleton *k, const struct parts *p,
+                         struct xf_err *err)
+{
+    struct iovec iov[4] = {
+        {.iov_base = m->config_json, .iov_len = k->config_len},
+        {.iov_base = p->cpuid, .iov_len = k->cpuid_len},
+        {.iov_base = p->msrs, .iov_len = k->msr_len},
+        {.iov_base = p->context, .iov_len = k->ctx_len},
+    };
+    struct xf_msg msg = {.type = XF_MSG_SKELETON};
+    uint8_t meta[XF_META_MAX];
+    size_t len = 0;
+
+    for (int i = 0; i < 4; i++)
+        len += iov[i].iov_len;
+    if (len > XF_PAYLOAD_MAX)
+        return xf_fail(err, EMSGSIZE, "the domain's state (%zu bytes) is larger than a message",
+                       len);
+    msg.payload_len = (uint32_t)len;
+    msg.meta_len = (uint32_t)xf_skeleton_encode(k, meta);
+    return m->link.ops->send(m->link.control, &msg, meta, iov, 4, err);
+}
+
+static int wait_for(struct xf_move *m, uint16_t type, int timeout_ms, struct xf_err *err)
+{
+    double until = xf_now() + timeout_ms / 1000.0;
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg msg;
+    int rc;
+
+    while ((rc = xf_link_hear(&m->link, type, &msg, meta, 50, err)) == XF_AGAIN) {
+        if (xf_move_tick(m, err))
+            return -1;
+        if (xf_now() > until)
+            return xf_fail(err, ETIMEDOUT, "the destination did not build the domain in time");
+    }
+    return rc;
+}
+
+/* The best round trip of a few: what SWITCH will pay twice. */
+static int measure_rtt(struct xf_move *m, struct xf_err *err)
+{
+    m->rtt_s = 1;
+    for (int i = 0; i < PINGS; i++) {
+        double began = xf_now();
+
+        if (xf_link_say(&m->link, XF_MSG_PING, NULL, 0, err) ||
+            wait_for(m, XF_MSG_PONG, 10000, err))
+            return -1;
+        if (xf_now() - began < m->rtt_s)
+            m->rtt_s = xf_now() - began;
+    }
+    return 0;
+}
+
+int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
+{
+    struct xf_skeleton *k = calloc(1, sizeof(*k));
+    struct parts p = {0};
+    int rc = -1;
+
+    if (!k)
+        return xf_fail(err, ENOMEM, "out of memory");
+    if (connect_bulk(m, err) ||
+        xf_xen_source_open(&m->xen, m->ctx, &m->log, m->domid, err))
+        goto out;
+    m->xen_open = true;
+    if (gather(m, k, &p, err) || send_skeleton(m, k, &p, err) ||
+        wait_for(m, XF_MSG_BUILT, BUILD_MS, err) || measure_rtt(m, err))
+        goto out;
+    rc = 0;
+out:
+    free(p.cpuid);
+    free(p.msrs);
+    free(p.context);
+    free(k);
+    return rc;
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The sink process: CHECK, SKELETON, COPY and SWITCH at the destination, read top to
+ * bottom in run_sink(). Signals: SIGTERM, SIGINT, SIGHUP and the guard's death set a flag
+ * that every wait looks at; before GO it ends the move, after GO it is ignored.
+ */
+#include "libxl-ext/receive_sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <libxl_utils.h>
+
+#include "libxl-ext/bootstrap.h"
+#include "libxl-ext/check.h"
+#include "libxl-ext/static_state.h"
+#include "libxl-ext/xen_sink.h"
+#include "precopy/sink.h"
+
+#define HELLO_MS 30000
+#define CONNECT_MS 15000  /* one channel: connect and handshake */
+#define CHANNELS_MS 60000 /* until the source has connected them all */
+#define STALL_MS 20000
+#define BUILD_MS 120000
+
+/* The one global of this process: a signal handler can reach nothing else. */
+static volatile sig_atomic_t stop_asked;
+
+static void ask_stop(int sig)
+{
+    (void)sig;
+    stop_asked = 1;
+}
+
+struct sink {
+    const struct xf_receive_opts *o;
+    struct xf_builder_fds *fds;
+    struct xf_sink_shared *shared;
+    pid_t guard;
+    struct xf_pipe pipe;
+    struct xf_toollog log;
+    libxl_ctx *ctx;
+    xc_interface *xch;
+    struct xf_hello hello;
+    bool same_host;
+    struct xf_listener *listener;
+    struct xf_link link;
+    struct xf_builder builder;
+    struct xf_xen_sink xen;
+    struct xf_skeleton skeleton;
+    uint64_t rings[XF_SPECIALS_MAX];
+    bool go;
+};
+
+static int tick(void *priv, struct xf_err *err)
+{
+    struct sink *s = priv;
+
+    if (s->go)
+        return 0;
+    if (stop_asked || getppid() != s->guard)
+        return xf_fail(err, ECANCELED, "the receiver was told to stop");
+    if (xf_pipe_dead(&s->pipe))
+        return xf_fail(err, ECONNRESET, "the source has gone away");
+    return 0;
+}
+
+/* --- CHECK --- */
+
+/* Where the data connections may come in, the best first. */
+static void list_addresses(const struct sink *s, struct xf_reply *r)
+{
+    const char *ssh = getenv("SSH_CONNECTION"); /* client port server port */
+    const char *socat = getenv("SOCAT_SOCKADDR");
+    char local[XF_ADDRESSES_MAX][XF_ADDR_LEN];
+    char server[XF_ADDR_LEN] = "";
+    int n;
+
+    for (unsigned i = 0; i < s->o->nr_addresses && r->nr_addresses < XF_ADDRESSES_MAX; i++)
+        snprintf(r->addresses[r->nr_addresses++], XF_ADDR_LEN, "%s", s->o->addresses[i]);
+    if (r->nr_addresses)
+        return; /* configured: those and no others */
+    /* The address that the source used to get here is the one most likely to work. */
+    if (ssh && sscanf(ssh, "%*s %*s %63s", server) == 1)
+        snprintf(r->addresses[r->nr_addresses++], XF_ADDR_LEN, "%s", server);
+    else if (socat && sscanf(socat, "%63s", server) == 1 && !strchr(server, '['))
+        snprintf(r->addresses[r->nr_addresses++], XF_ADDR_LEN, "%s", server);
+    n = xf_local_addresses(local, XF_ADDRESSES_MAX);
+    for (int i = 0; i < n && r->nr_addresses < XF_ADDRESSES_MAX; i++)
+        if (strcmp(local[i], server))
+            memcpy(r->addresses[r->nr_addresses++], local[i], XF_ADDR_LEN);
+}
+
+static struct xf_link_cfg link_cfg(const struct sink *s)
+{
+    struct xf_link_cfg cfg = {
+        .channels = s->hello.channels,
+        .encrypt = s->hello.encrypt,
+        .timeout_ms = CONNECT_MS,
+        .stall_ms = STALL_MS,
+    };
+
+    memcpy(cfg.key, s->hello.key, sizeof(cfg.key));
+    return cfg;
+}
+
+/* Say hello, look, listen, reply. *refused: the source has been told and will go away. */
+static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
+{
+    struct xf_findings found = {0};
+    struct xf_reply *reply = calloc(1, sizeof(*reply));
+    struct xf_link_cfg cfg;
+    int rc = -1;
+
+    if (!reply)
+        return xf_fail(err, ENOMEM, "out of memory");
+    if (xf_hello_receive(&s->pipe, &s->hello, HELLO_MS, err))
+        goto out;
+    snprintf(s->shared->domain, sizeof(s->shared->domain), "%s", s->hello.domain);
+    xf_boot_id(reply->boot_id);
+    s->same_host = reply->boot_id[0] && !strcmp(reply->boot_id, s->hello.boot_id);
+    reply->paging = xf_has_paging(s->xch);
+    if (xf_check_peer(s->ctx, s->xch, &s->log, &s->hello, s->same_host, &found, err))
+        goto out;
+    memcpy(reply->findings, found.list, sizeof(found.list));
+    reply->nr_findings = found.n;
+    *refused = xf_first_refusal(&found) != NULL;
+    cfg = link_cfg(s);
+    if (!*refused) {
+        s->link.ops = &xf_tcp_ops;
+        list_addresses(s, reply);
+        if (s->link.ops->listen(&cfg, NULL, s->o->port, &s->listener, &reply->port, err))
+            goto out;
+    }
+    rc = xf_reply_send(&s->pipe, reply, err);
+out:
+    free(reply);
+    return rc;
+}
+
+/* The source connects the control channel first and then, if it wants a move, the others. */
+static int accept_channels(struct sink *s, struct xf_err *err)
+{
+    unsigned have = 0, want = s->hello.channels + 1;
+
+    for (int waited = 0; have < want && waited < CHANNELS_MS; waited += 100) {
+        struct xf_chan *c;
+        unsigned index;
+        int rc = s->link.ops->accept(s->listener, 100, &c, &index, err);
+
+        if (rc < 0 || tick(s, err))
+            return -1;
+        if (rc == XF_AGAIN)
+            continue;
+        have++;
+        if (index == 0) {
+            s->link.control = c;
+        } else {
+            s->link.bulk[index - 1] = c;
+            s->link.nr_bulk = s->hello.channels;
+        }
+    }
+    if (have < want)
+        return xf_fail(err, ETIMEDOUT, "the source connected %u of %u channels", have, want);
+    s->link.ops->unlisten(s->listener);
+    s->listener = NULL;
+    return 0;
+}
+
+/* --- SKELETON --- */
+
+/* XENFERRY_RECORD_STREAM=FILE keeps what the stock xl was fed, for Xen's own checker. */
+static void record_stream(const void *stream, size_t len)
+{
+    const char *path = getenv("XENFERRY_RECORD_STREAM");
+    int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+
+    if (fd < 0)
+        return;
+    if (write(fd, stream, len) != (ssize_t)len)
+        unlink(path);
+    close(fd);
+}
+
+/* Split the payload of a skeleton message and turn it into the stock stream. */
+static int skeleton_stream(struct sink *s, uint8_t *payload, void **stream, size_t *len,
+                           struct xf_err *err)
+{
+    const struct xf_skeleton *k = &s->skeleton;
+    struct xf_skeleton_parts parts = {.skeleton = k, .config = (char *)payload};
+
+    if (!k->config_len || payload[k->config_len - 1] != 0)
+        return xf_fail(err, EPROTO, "the source's configuration is not a string");
+    parts.cpuid = payload + k->config_len;
+    parts.msrs = payload + k->config_len + k->cpuid_len;
+    parts.context = payload + k->config_len + k->cpuid_len + k->msr_len;
+    return xf_stream_build(&parts, stream, len, err);
+}
+
+static int build(struct sink *s, const void *stream, size_t len, struct xf_err *err)
+{
+    char args[96];
+
+    snprintf(args, sizeof(args), "%s", s->o->xl_args ? s->o->xl_args : "");
+    if (xf_builder_start(&s->builder, s->fds, s->o->real_xl, args, s->hello.domain, err))
+        return -1;
+    s->shared->xl = s->builder.pid;
+    return xf_builder_build(&s->builder, stream, len, BUILD_MS, tick, s, err);
+}
+
+/* The built domain as the engine's guest. */
+static int adopt(struct sink *s, struct xf_err *err)
+{
+    const struct xf_skeleton *k = &s->skeleton;
+    uint32_t domid;
+
+    if (libxl_name_to_domid(s->ctx, s->builder.name, &domid))
+        return xf_fail(err, ESRCH, "xl built no domain named \"%s\"", s->builder.name);
+    if (xf_xen_sink_open(&s->xen, s->ctx, &s->log, domid, err))
+        return -1;
+    s->xen.leave_paused = s->hello.leave_paused || s->o->leave_paused;
+    s->xen.vm.nr_gfns = k->nr_gfns;
+    s->xen.vm.built = k->specials;
+    s->xen.vm.nr_built = k->nr_specials;
+    s->xen.vm.rings = s->rings;
+    s->xen.vm.nr_rings =
+        xf_ring_gfns(k->params, k->nr_params, k->nr_gfns, s->rings, XF_SPECIALS_MAX);
+    return xf_xen_sink_claim(&s->xen, k->nr_pages, err);
+}
+
+static int phase_skeleton(struct sink *s, struct xf_err *err)
+{
+    uint8_t *meta = malloc(XF_META_MAX), *payload = NULL;
+    struct iovec iov;
+    void *stream = NULL;
+    size_t len;
+    struct xf_msg m;
+    int rc;
+
+    if (!meta)
+        return xf_fail(err, ENOMEM, "out of memory");
+    do {
+        rc = s->link.ops->recv(s->link.control, &m, meta, 100, err);
+        if (rc >= 0 && tick(s, err))
+            rc = -1;
+    } while (rc == XF_AGAIN);
+    if (!rc && m.type != XF_MSG_SKELETON)
+        rc = xf_fail(err, EPROTO, "the source sent message %u before the skeleton", m.type);
+    if (!rc)
+        rc = xf_skeleton_decode(&s->skeleton, &m, meta, err);
+    if (!rc && !(payload = malloc(m.payload_len + 1)))
+        rc = xf_fail(err, ENOMEM, "out of memory for %u bytes", m.payload_len);
+    iov = (struct iovec){.iov_base = payload, .iov_len = m.payload_len};
+    if (!rc)
+        rc = s->link.ops->recv_payload(s->link.control, &iov, 1, err);
+    if (!rc)
+        rc = skeleton_stream(s, payload, &stream, &len, err);
+    if (!rc) {
+        record_stream(stream, len);
+        rc = build(s, stream, len, err);
+    }
+    if (!rc)
+        rc = adopt(s, err);
+    if (!rc)
+        rc = xf_link_say(&s->link, XF_MSG_BUILT, NULL, 0, err);
+    free(stream);
+    free(payload);
+    free(meta);
+    return rc;
+}
+
+/* --- COPY, SWITCH, FINISH --- */
+
+static void committed(void *priv)
+{
+    struct sink *s = priv;
+
+    s->go = true;
+    s->shared->committed = true;
+    xf_builder_dismiss(&s->builder);
+}
+
+/* The guest runs; what is left costs it nothing. */
+static void phase_finish(struct sink *s, struct xf_err *err)
+{
+    char why[300];
+
+    if (s->builder.pid > 0)
+        waitpid(s->builder.pid, NULL, 0);
+    s->builder.pid = 0;
+    if (libxl_domain_rename(s->ctx, s->xen.domid, s->builder.name, s->hello.domain))
+        xf_fail(err, EIO, "the guest runs here, but could not be renamed from \"%s\": %s",
+                s->builder.name, xf_toollog_last(&s->log, why, sizeof(why)));
+}
+
+static int tell_source(struct sink *s, const struct xf_err *why)
+{
+    uint8_t meta[XF_TEXT_MAX + 64];
+
+    if (!s->link.control)
+        return -1;
+    return xf_link_say(&s->link, XF_MSG_ERROR, meta, xf_text_encode(why->num, why->text, meta),
+                       NULL);
+}
+
+static int run_sink(struct sink *s, struct xf_err *err)
+{
+    const struct xf_sink_watch watch = {.priv = s, .tick = tick, .committed = committed};
+    bool refused = false;
+
+    xf_toollog_init(&s->log);
+    if (libxl_ctx_alloc(&s->ctx, LIBXL_VERSION, 0, &s->log.vtable))
+        return xf_fail(err, EIO, "cannot talk to Xen here; is this a dom0, and are you root?");
+    s->xch = xc_interface_open(&s->log.vtable, &s->log.vtable, 0);
+    if (!s->xch)
+        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s",
+                       strerror(errno));
+    if (phase_check(s, &refused, err))
+        return -1;
+    if (refused)
+        return 0; /* the source has the findings and reports them */
+    if (accept_channels(s, err)) {
+        if (s->hello.check_only)
+            xf_clear(err);
+        return s->hello.check_only ? 0 : -1;
+    }
+    if (phase_skeleton(s, err)) {
+        tell_source(s, err);
+        return -1;
+    }
+    switch (xf_sink_serve(&s->xen.vm, &s->link, &watch, err)) {
+    case XF_SINK_RUNS:
+        phase_finish(s, err);
+        return err->num ? -1 : 0;
+    case XF_SINK_ABORTED:
+        xf_fail(err, ECANCELED, "the source gave the move up");
+        return -1;
+    case XF_SINK_FAILED:
+        break;
+    }
+    return -1;
+}
+
+static void free_sink(struct sink *s)
+{
+    bool aborted = s->link.control && !s->go;
+
+    xf_xen_sink_close(&s->xen);
+    if (!s->go && s->ctx)
+        xf_builder_undo(&s->builder, s->ctx, &s->log, NULL);
+    /* Only now: whoever asked for the abort hears of its end. */
+    if (aborted)
+        xf_link_say(&s->link, XF_MSG_ABORTED, NULL, 0, NULL);
+    xf_link_close(&s->link);
+    if (s->listener)
+        xf_tcp_ops.unlisten(s->listener);
+    xf_hello_free(&s->hello);
+    if (s->xch)
+        xc_interface_close(s->xch);
+    if (s->ctx)
+        libxl_ctx_free(s->ctx);
+}
+
+int xf_sink_main(const struct xf_receive_opts *o, struct xf_builder_fds *fds, pid_t guard,
+                 struct xf_sink_shared *shared)
+{
+    struct sigaction sa = {.sa_handler = ask_stop};
+    struct xf_err err = {0};
+    struct sink *s = calloc(1, sizeof(*s));
+    int rc;
+
+    if (!s)
+        return 1;
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    sigaction(SIGTERM, &sa, NULL);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGHUP, &sa, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    s->o = o;
+    s->fds = fds;
+    s->shared = shared;
+    s->guard = guard;
+    s->pipe = (struct xf_pipe){.in = o->in_fd, .out = o->out_fd};
+    s->builder = (struct xf_builder){.in = -1, .out = -1, .said = -1};
+    rc = run_sink(s, &err);
+    free_sink(s);
+    free(s);
+    shared->err = err;
+    shared->said = true;
+    return rc ? 1 : 0;
+}

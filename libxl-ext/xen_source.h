@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A running Xen domain as the engine sees it at the source (precopy/vm.h). */
+#ifndef XF_XEN_SOURCE_H
+#define XF_XEN_SOURCE_H
+
+#include <libxl.h>
+#include <xenctrl.h>
+
+#include "libxl-ext/toollog.h"
+#include "precopy/vm.h"
+
+struct xf_xen_source {
+    struct xf_source_vm vm; /* first: the engine sees only this */
+    uint32_t domid;
+    libxl_ctx *ctx;         /* the caller's */
+    struct xf_toollog *log; /* the caller's */
+    xc_interface *xch;      /* the control thread's */
+    xc_hypercall_buffer_t bits; /* the dirty bitmap Xen writes to */
+    size_t bits_pages;
+    uint64_t rings[16];
+};
+
+/*
+ * Attach to a domain. ctx and log must outlive it. Nothing is changed in the guest.
+ * After -1 nothing needs to be closed.
+ */
+int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollog *log,
+                       uint32_t domid, struct xf_err *err);
+void xf_xen_source_close(struct xf_xen_source *x);
+
+/* Resume a domain that is suspended here, as if its suspend had been cancelled. Refuses one
+ * that is not suspended: it would get registers of another moment. */
+int xf_xen_resume(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid, struct xf_err *err);
+
+#endif

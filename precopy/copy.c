@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * COPY at the source: rounds of pages while the guest runs. SWITCH is in switch.c.
+ *
+ * A round: take the dirty log (CLEAN), look which gfns have memory now, send the coldest
+ * pages first, sync with the destination, then ask the policy. Between two rounds every
+ * channel is synced, so a newer copy of a page can never be overtaken by an older one on
+ * another channel.
+ */
+#include "precopy/copy.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#define TICK_MS 50
+/* How long after the last look the dirty log is peeked at within a round, seconds. */
+#define PEEK_EVERY 0.5
+/* A rate is believed when it was measured over so many pages. */
+#define RATE_PAGES 512
+
+double xf_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static uint64_t sent_total(struct xf_copy *c)
+{
+    struct xf_sent s = xf_senders_count(c->senders);
+
+    return s.data + s.zero + s.absent;
+}
+
+int xf_copy_begin(struct xf_copy *c, struct xf_err *err)
+{
+    c->status.predicted_s = -1;
+    c->dirty = xf_bitmap_new(c->vm->nr_gfns);
+    if (!c->dirty || xf_order_init(&c->order, c->vm->nr_gfns))
+        return xf_fail(err, ENOMEM, "out of memory for bitmaps of %llu pages",
+                       (unsigned long long)c->vm->nr_gfns);
+    if (xf_presence_init(&c->presence, c->vm, err) || xf_presence_first(&c->presence, err) ||
+        c->vm->ops->target(c->vm, &c->target_kib, err))
+        return -1;
+    if (c->vm->ops->log_start(c->vm, err))
+        return -1;
+    c->log_on = true;
+    return xf_senders_start(&c->senders, c->vm, c->link, err);
+}
+
+void xf_copy_end(struct xf_copy *c)
+{
+    xf_senders_stop(c->senders);
+    c->senders = NULL;
+    if (c->log_on)
+        c->vm->ops->log_stop(c->vm);
+    c->log_on = false;
+    xf_presence_free(&c->presence);
+    xf_order_free(&c->order);
+    free(c->dirty);
+    c->dirty = NULL;
+}
+
+static int read_log(struct xf_copy *c, enum xf_log_read how, unsigned long *map,
+                    struct xf_err *err)
+{
+    double began = xf_now();
+
+    if (c->vm->ops->log_read(c->vm, how, map, err))
+        return -1;
+    c->log_read_s = xf_now() - began;
+    return 0;
+}
+
+/* Gfns that the destination makes anew are nobody's to send. */
+static void drop_rings(struct xf_copy *c)
+{
+    for (unsigned i = 0; i < c->vm->nr_rings; i++)
+        if (c->vm->rings[i] < c->vm->nr_gfns)
+            xf_unset(c->order.todo, c->vm->rings[i]);
+}
+
+/* Seconds to wait before n more pages may go out under the bandwidth limit. */
+static double limit_wait(struct xf_copy *c, unsigned n)
+{
+    double now = xf_now();
+    double due;
+
+    if (!c->opts.bandwidth)
+        return 0;
+    if (!c->tokens_began)
+        c->tokens_began = now;
+    due = c->tokens_began +
+          (double)c->tokens_pages * XF_PAGE_SIZE / (double)c->opts.bandwidth;
+    if (now > due + 0.2) { /* what was not used is not saved up */
+        c->tokens_began = now;
+        c->tokens_pages = 0;
+        due = now;
+    }
+    c->tokens_pages += n;
+    return due - now;
+}
+
+/* Let `seconds` pass, ticking. */
+static int pass_time(struct xf_copy *c, double seconds, struct xf_err *err)
+{
+    double until = xf_now() + seconds;
+
+    while (xf_now() < until) {
+        double left = until - xf_now();
+        struct timespec t = {.tv_nsec = (long)((left < 0.05 ? left : 0.05) * 1e9)};
+
+        if (c->tick(c->priv, err))
+            return -1;
+        if (t.tv_nsec > 0)
+            nanosleep(&t, NULL);
+    }
+    return 0;
+}
+
+int xf_copy_send_order(struct xf_copy *c, bool stable, struct xf_err *err)
+{
+    uint64_t gfns[XF_BATCH_PAGES];
+    double peeked = xf_now();
+    uint64_t base = sent_total(c);
+    unsigned n;
+
+    while ((n = xf_order_next(&c->order, gfns, XF_BATCH_PAGES, !stable)) > 0) {
+        int rc;
+
+        if (!stable && pass_time(c, limit_wait(c, n), err))
+            return -1;
+        do {
+            rc = xf_senders_push(c->senders, gfns, n, c->status.round, stable, TICK_MS, err);
+            c->status.round_done = sent_total(c) - base;
+            if (rc >= 0 && c->tick(c->priv, err))
+                rc = -1;
+        } while (rc == XF_AGAIN);
+        if (rc)
+            return -1;
+        if (!stable && xf_now() - peeked > PEEK_EVERY) {
+            if (read_log(c, XF_LOG_PEEK, c->order.again, err))
+                return -1;
+            peeked = xf_now();
+        }
+    }
+    return 0;
+}
+
+/* Wait until all that was sent is in the destination's memory. */
+static int sync_round(struct xf_copy *c, uint64_t base, struct xf_err *err)
+{
+    int rc;
+
+    if (xf_senders_sync_begin(c->senders, false, err))
+        return -1;
+    while ((rc = xf_senders_sync_wait(c->senders, TICK_MS, err)) == XF_AGAIN) {
+        c->status.round_done = sent_total(c) - base;
+        if (c->tick(c->priv, err))
+            return -1;
+    }
+    return rc;
+}
+
+/* The guest's memory target is the destination's business too: `xl mem-set` in COPY. */
+static int follow_target(struct xf_copy *c, struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+    uint64_t kib;
+    int rc;
+
+    if (c->vm->ops->target(c->vm, &kib, err))
+        return -1;
+    if (kib == c->target_kib)
+        return 0;
+    if (xf_link_say_u64s(c->link, XF_MSG_TARGET, &kib, 1, err))
+        return -1;
+    while ((rc = xf_link_hear(c->link, XF_MSG_TARGET_ACK, &m, meta, TICK_MS, err)) == XF_AGAIN)
+        if (c->tick(c->priv, err))
+            return -1;
+    c->target_kib = kib;
+    return rc;
+}
+
+/* What one round adds to our knowledge of the link: pages with bytes per second. */
+static void learn_rate(struct xf_copy *c, uint64_t data_pages, double seconds)
+{
+    double rate = seconds > 0 ? (double)data_pages / seconds : 0;
+
+    if (data_pages >= RATE_PAGES)
+        c->status.page_rate = rate;
+    else if (c->status.page_rate <= 0 && data_pages >= 32)
+        c->status.page_rate = rate;
+}
+
+static int one_round(struct xf_copy *c, struct xf_err *err)
+{
+    struct xf_copy_status *st = &c->status;
+    double began = xf_now();
+    uint64_t base = sent_total(c);
+    uint64_t data = xf_senders_count(c->senders).data;
+
+    st->round++;
+    if (follow_target(c, err))
+        return -1;
+    if (st->round == 1) {
+        memcpy(c->order.todo, c->presence.now,
+               xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->order.todo));
+        /* What is written in these first moments is hot: it goes last. */
+        if (read_log(c, XF_LOG_PEEK, c->dirty, err))
+            return -1;
+    } else {
+        if (read_log(c, XF_LOG_CLEAN, c->dirty, err))
+            return -1;
+        memcpy(c->order.todo, c->dirty,
+               xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->order.todo));
+        if (xf_presence_sweep(&c->presence, c->order.todo, err))
+            return -1;
+    }
+    drop_rings(c);
+    xf_order_begin(&c->order, c->dirty);
+    st->round_pages = c->order.left;
+    st->round_done = 0;
+    st->round_began = began;
+    if (xf_copy_send_order(c, false, err) || sync_round(c, base, err))
+        return -1;
+    learn_rate(c, xf_senders_count(c->senders).data - data, xf_now() - began);
+    return 0;
+}
+
+int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
+{
+    struct xf_copy_status *st = &c->status;
+
+    for (;;) {
+        double began = xf_now();
+        struct xf_round r;
+        bool settled;
+
+        if (one_round(c, err) || read_log(c, XF_LOG_PEEK, c->dirty, err))
+            return -1;
+        r = (struct xf_round){
+            .round = st->round,
+            .remaining = xf_bitmap_count(c->dirty, c->vm->nr_gfns),
+            .page_rate = st->page_rate,
+            .fixed_s = c->opts.fixed_s + c->log_read_s,
+        };
+        if (xf_presence_settled(&c->presence, c->opts.policy.max_downtime_s / 10, &settled, err))
+            return -1;
+        if (!settled)
+            r.fixed_s += c->presence.last_sweep_s;
+        st->dirty_pps = (double)r.remaining / (xf_now() - began);
+        st->predicted_s = xf_policy_predict(&r);
+        st->reason = xf_policy_decide(&c->opts.policy, &r);
+        if (c->tick(c->priv, err))
+            return -1;
+        if (st->reason != XF_SWITCH_NOT_YET)
+            return 0;
+    }
+}

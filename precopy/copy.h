@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The source's side of COPY (copy.c) and SWITCH (switch.c): rounds of pages while the
+ * guest runs, then the short time in which it does not.
+ *
+ * One thread calls everything here. The caller has a link with all channels open and a
+ * destination that is built and waits for batches.
+ */
+#ifndef XF_COPY_H
+#define XF_COPY_H
+
+#include "precopy/order.h"
+#include "precopy/policy.h"
+#include "precopy/presence.h"
+#include "precopy/sender.h"
+#include "precopy/vm.h"
+#include "transport/link.h"
+
+struct xf_copy_opts {
+    struct xf_policy policy;
+    uint64_t bandwidth; /* bytes per second of page data, 0: no limit */
+    double fixed_s;     /* first guess of what SWITCH costs without any page */
+};
+
+/* How far things are; the caller may read it in its tick. */
+struct xf_copy_status {
+    unsigned round;
+    uint64_t round_pages, round_done;
+    double round_began; /* CLOCK_MONOTONIC, s */
+    double page_rate;   /* pages per second of the recent past, 0: unknown */
+    double dirty_pps;
+    double predicted_s; /* < 0: unknown */
+    enum xf_switch_reason reason; /* why COPY ended */
+};
+
+/* What SWITCH took, seconds, and when it began (CLOCK_MONOTONIC). */
+struct xf_switch_times {
+    double began, suspended, log_read, loaded, running;
+    uint64_t pages;
+};
+
+struct xf_copy {
+    struct xf_source_vm *vm;
+    struct xf_link *link;
+    struct xf_copy_opts opts;
+    /* Called some ten times a second while the engine waits: show progress, look for a
+     * cancel or a word from the peer. -1 ends the phase with its error. */
+    int (*tick)(void *priv, struct xf_err *err);
+    void *priv;
+
+    struct xf_copy_status status;
+    struct xf_switch_times times;
+    struct xf_senders *senders;
+    struct xf_order order;
+    struct xf_presence presence;
+    unsigned long *dirty;   /* scratch: what the log said last */
+    bool log_on;
+    uint64_t target_kib;    /* last told to the destination */
+    double log_read_s;      /* what reading the dirty log took last */
+    uint64_t tokens_pages;  /* bandwidth limit: pages handed out since tokens_began */
+    double tokens_began;
+};
+
+/* Prepare: workers, bitmaps, dirty log. After a failure only xf_copy_end() may be called. */
+int xf_copy_begin(struct xf_copy *c, struct xf_err *err);
+
+/* Rounds until the policy says that it is time to switch. The guest runs throughout. */
+int xf_copy_rounds(struct xf_copy *c, struct xf_err *err);
+
+/* What became of xf_switch(). */
+enum xf_switch_end {
+    XF_SWITCHED,       /* runs at the destination */
+    XF_SWITCH_BACK,    /* failed before GO: the guest was resumed here, or never stopped */
+    XF_SWITCH_STUCK,   /* failed before GO, and it could not be resumed either */
+    XF_SWITCH_UNKNOWN, /* GO was sent, and no answer came */
+};
+
+/*
+ * Suspend, last pages, state, GO. before_go (may be NULL) is called when everything is in
+ * place at the destination; -1 from it goes back. Fills c->times.
+ */
+enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, struct xf_err *err),
+                             struct xf_err *err);
+
+/* Stop the workers and the dirty log, free everything. Idempotent. */
+void xf_copy_end(struct xf_copy *c);
+
+/* For copy.c and switch.c: queue all pages that order holds. */
+int xf_copy_send_order(struct xf_copy *c, bool stable, struct xf_err *err);
+/* CLOCK_MONOTONIC in seconds. */
+double xf_now(void);
+
+#endif

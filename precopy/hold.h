@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Hold points: how a test stops a move at a named place, to let something fail there.
+ *
+ * XENFERRY_HOLD=POINT=FILE in the environment of `xl migrate` makes it create FILE when it
+ * comes to POINT and wait until FILE is gone (30 seconds at most). Without the variable a
+ * hold point is one getenv(). Points: before-suspend, suspended, before-go.
+ */
+#ifndef XF_HOLD_H
+#define XF_HOLD_H
+
+#include "transport/err.h"
+
+int xf_hold(const char *point, int (*tick)(void *priv, struct xf_err *err), void *priv,
+            struct xf_err *err);
+
+#endif

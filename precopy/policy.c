@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* When COPY ends: see policy.h. */
+#include "precopy/policy.h"
+
+const char *xf_switch_reason_text(enum xf_switch_reason r)
+{
+    switch (r) {
+    case XF_SWITCH_NOT_YET:
+        return "not yet";
+    case XF_SWITCH_SHORT:
+        return "predicted downtime within the limit";
+    case XF_SWITCH_ROUNDS:
+        return "round limit reached";
+    case XF_SWITCH_NOT_PAYING:
+        return "rounds no longer pay";
+    }
+    return "?";
+}
+
+double xf_policy_predict(const struct xf_round *r)
+{
+    if (r->remaining == 0)
+        return r->fixed_s;
+    if (r->page_rate <= 0)
+        return -1;
+    return r->fixed_s + (double)r->remaining / r->page_rate;
+}
+
+enum xf_switch_reason xf_policy_decide(struct xf_policy *p, const struct xf_round *r)
+{
+    double down = xf_policy_predict(r);
+    /* Round 1 sends everything; what it leaves is the first remainder to compare with. */
+    bool poor = r->round > 1 && (double)r->remaining > XF_POOR_PART * (double)p->last_remaining;
+
+    p->poor_rounds = poor ? p->poor_rounds + 1 : 0;
+    p->last_remaining = r->remaining;
+
+    if (down >= 0 && down <= p->max_downtime_s)
+        return XF_SWITCH_SHORT;
+    if (r->round >= p->max_rounds)
+        return XF_SWITCH_ROUNDS;
+    if (p->poor_rounds >= XF_POOR_ROUNDS)
+        return XF_SWITCH_NOT_PAYING;
+    return XF_SWITCH_NOT_YET;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which gfns have memory, round by round: see presence.h. */
+#include "precopy/presence.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#define CHUNK XF_BATCH_PAGES
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+int xf_presence_init(struct xf_presence *p, struct xf_source_vm *vm, struct xf_err *err)
+{
+    *p = (struct xf_presence){.vm = vm};
+    p->now = xf_bitmap_new(vm->nr_gfns);
+    p->before = xf_bitmap_new(vm->nr_gfns);
+    p->fresh = xf_bitmap_new(vm->nr_gfns);
+    p->ever = xf_bitmap_new(vm->nr_gfns / CHUNK + 1);
+    if (!p->now || !p->before || !p->fresh || !p->ever)
+        return xf_fail(err, ENOMEM, "out of memory for the guest's page map");
+    return vm->ops->view_open(vm, &p->view, err);
+}
+
+void xf_presence_free(struct xf_presence *p)
+{
+    if (p->view)
+        p->vm->ops->view_close(p->view);
+    free(p->now);
+    free(p->before);
+    free(p->fresh);
+    free(p->ever);
+    *p = (struct xf_presence){0};
+}
+
+/* Classify one chunk into p->now. */
+static int look(struct xf_presence *p, uint64_t first, struct xf_err *err)
+{
+    uint64_t gfns[CHUNK];
+    uint8_t ram[CHUNK];
+    unsigned n = 0;
+
+    for (uint64_t g = first; g < first + CHUNK && g < p->vm->nr_gfns; g++)
+        gfns[n++] = g;
+    if (p->vm->ops->classify(p->view, gfns, n, ram, err))
+        return -1;
+    for (unsigned i = 0; i < n; i++) {
+        if (!ram[i])
+            continue;
+        xf_set(p->now, gfns[i]);
+        p->present++;
+    }
+    return 0;
+}
+
+/* Look at every chunk, or only at those that ever had a page. */
+static int look_all(struct xf_presence *p, bool everywhere, struct xf_err *err)
+{
+    uint64_t chunks = (p->vm->nr_gfns + CHUNK - 1) / CHUNK;
+    double began = now_s();
+
+    memset(p->now, 0, xf_bitmap_words(p->vm->nr_gfns) * sizeof(*p->now));
+    p->present = 0;
+    for (uint64_t c = 0; c < chunks; c++) {
+        uint64_t was = p->present;
+
+        if (!everywhere && !xf_bit(p->ever, c))
+            continue;
+        if (look(p, c * CHUNK, err))
+            return -1;
+        if (p->present != was)
+            xf_set(p->ever, c);
+    }
+    p->last_sweep_s = now_s() - began;
+    return 0;
+}
+
+int xf_presence_first(struct xf_presence *p, struct xf_err *err)
+{
+    if (p->vm->ops->population(p->vm, &p->population, err) || look_all(p, true, err))
+        return -1;
+    p->extra = p->population > p->present ? p->population - p->present : 0;
+    return 0;
+}
+
+int xf_presence_sweep(struct xf_presence *p, unsigned long *todo, struct xf_err *err)
+{
+    size_t words = xf_bitmap_words(p->vm->nr_gfns);
+    unsigned long *swap = p->before;
+    uint64_t population;
+    bool changed = false;
+
+    p->before = p->now;
+    p->now = swap;
+    if (p->vm->ops->population(p->vm, &population, err) || look_all(p, false, err))
+        return -1;
+    /* More pages than we see: some are where there were none before. Look everywhere. */
+    if (population > p->present + p->extra && look_all(p, true, err))
+        return -1;
+    p->population = population;
+    for (size_t w = 0; w < words; w++) {
+        unsigned long fresh = p->now[w] & ~p->before[w];
+        unsigned long gone = p->before[w] & ~p->now[w];
+
+        changed |= (fresh | gone) != 0;
+        todo[w] |= fresh | gone | p->fresh[w];
+        p->fresh[w] = fresh;
+    }
+    p->quiet = changed ? 0 : p->quiet + 1;
+    return 0;
+}
+
+int xf_presence_settled(struct xf_presence *p, double budget_s, bool *settled,
+                        struct xf_err *err)
+{
+    uint64_t population;
+
+    if (p->vm->ops->population(p->vm, &population, err))
+        return -1;
+    *settled = population == p->population && p->quiet >= 2 && p->last_sweep_s > budget_s;
+    return 0;
+}
+
+void xf_presence_owed(const struct xf_presence *p, unsigned long *todo)
+{
+    for (size_t w = 0; w < xf_bitmap_words(p->vm->nr_gfns); w++)
+        todo[w] |= p->fresh[w];
+}

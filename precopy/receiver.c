@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Bulk receiving threads, one per channel: populate what is missing, map, receive straight
+ * into the mapping, unmap. Contract in sink.h.
+ *
+ * Which gfns have memory is one bitmap for all threads. A gfn is on one channel only
+ * between two syncs (the source syncs every channel between rounds), so no two threads
+ * ever populate the same gfn at once if the source keeps to the protocol; if it does not,
+ * the atomic bit makes one of them fail, and Xen refuses the second populate anyway.
+ */
+#include "precopy/sink.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "precopy/bitmap.h"
+#include "precopy/zero.h"
+
+struct receiver {
+    struct xf_receivers *r;
+    struct xf_chan *chan;
+    pthread_t thread;
+    bool started;
+    uint64_t pages;
+};
+
+struct xf_receivers {
+    struct xf_sink_vm *vm;
+    struct xf_link *link;
+    unsigned long *present; /* atomic bits */
+    unsigned long *rings;   /* constant after start */
+    pthread_mutex_t lock;
+    struct xf_err err;  /* first failure; under lock */
+    unsigned complete;  /* channels that have synced after their last page; under lock */
+    bool stopping;      /* under lock: failures are our own doing now */
+    unsigned nr;
+    struct receiver list[XF_CHANNELS_MAX];
+};
+
+struct scratch {
+    struct xf_batch batch;
+    uint64_t data[XF_BATCH_PAGES], zero[XF_BATCH_PAGES], fresh[XF_BATCH_PAGES],
+        gone[XF_BATCH_PAGES];
+    unsigned nr_data, nr_zero, nr_fresh, nr_gone;
+    struct xf_map map;
+    uint8_t meta[XF_META_MAX];
+};
+
+/* Sort the batch's gfns into what must be done with them. */
+static int sort_gfns(struct xf_receivers *r, struct scratch *x, struct xf_err *err)
+{
+    x->nr_data = x->nr_zero = x->nr_fresh = x->nr_gone = 0;
+    for (unsigned i = 0; i < x->batch.nr_runs; i++) {
+        const struct xf_run *run = &x->batch.runs[i];
+
+        for (uint64_t g = run->gfn; g < run->gfn + run->count; g++) {
+            if (xf_bit(r->rings, g))
+                return xf_fail(err, EPROTO, "the source sent gfn 0x%llx, which is not its to send",
+                               (unsigned long long)g);
+            if (run->kind == XF_RUN_ABSENT) {
+                if (xf_unset_atomic(r->present, g))
+                    x->gone[x->nr_gone++] = g;
+                continue;
+            }
+            if (!xf_set_atomic(r->present, g))
+                x->fresh[x->nr_fresh++] = g;
+            if (run->kind == XF_RUN_DATA)
+                x->data[x->nr_data++] = g;
+            else
+                x->zero[x->nr_zero++] = g;
+        }
+    }
+    return 0;
+}
+
+static int put_data(struct receiver *w, struct xf_view *view, struct scratch *x,
+                    struct xf_err *err)
+{
+    const struct xf_sink_ops *ops = w->r->vm->ops;
+    size_t len = (size_t)x->nr_data * XF_PAGE_SIZE;
+    struct iovec iov = {.iov_len = len};
+    int rc;
+
+    if (ops->map(view, x->data, x->nr_data, &x->map, err))
+        return -1;
+    iov.iov_base = x->map.base;
+    rc = w->r->link->ops->recv_payload(w->chan, &iov, 1, err);
+    if (!rc && x->batch.sum && XXH3_64bits(x->map.base, len) != x->batch.sum)
+        rc = xf_fail(err, EBADMSG, "pages arrived with another checksum than they were sent with");
+    ops->unmap(view, &x->map);
+    return rc;
+}
+
+/* New memory is whatever the heap gave (a live guest's freed pages are not scrubbed by Xen),
+ * and old memory has old contents: look, and write only where it is needed. */
+static int put_zeros(struct receiver *w, struct xf_view *view, struct scratch *x,
+                     struct xf_err *err)
+{
+    const struct xf_sink_ops *ops = w->r->vm->ops;
+
+    if (ops->map(view, x->zero, x->nr_zero, &x->map, err))
+        return -1;
+    for (unsigned i = 0; i < x->nr_zero; i++) {
+        uint8_t *page = x->map.base + (size_t)i * XF_PAGE_SIZE;
+
+        if (!xf_page_is_zero(page))
+            memset(page, 0, XF_PAGE_SIZE);
+    }
+    ops->unmap(view, &x->map);
+    return 0;
+}
+
+static int take_batch(struct receiver *w, struct xf_view *view, const struct xf_msg *m,
+                      struct scratch *x, struct xf_err *err)
+{
+    const struct xf_sink_ops *ops = w->r->vm->ops;
+
+    if (xf_batch_decode(&x->batch, m, x->meta, w->r->vm->nr_gfns, err) ||
+        sort_gfns(w->r, x, err))
+        return -1;
+    if (x->nr_gone && ops->depopulate(view, x->gone, x->nr_gone, err))
+        return -1;
+    if (x->nr_fresh && ops->populate(view, x->fresh, x->nr_fresh, err))
+        return -1;
+    if (x->nr_data && put_data(w, view, x, err))
+        return -1;
+    if (x->nr_zero && put_zeros(w, view, x, err))
+        return -1;
+    w->pages += x->batch.nr_pages;
+    return 0;
+}
+
+static int answer_sync(struct receiver *w, const struct xf_msg *m, struct scratch *x,
+                       struct xf_err *err)
+{
+    struct xf_msg ack = {.type = XF_MSG_SYNC_ACK};
+    struct xf_sync sync;
+
+    if (xf_sync_decode(&sync, m, x->meta, err))
+        return -1;
+    if (sync.flags & XF_SYNC_LAST) {
+        pthread_mutex_lock(&w->r->lock);
+        w->r->complete++;
+        pthread_mutex_unlock(&w->r->lock);
+    }
+    sync.pages = w->pages;
+    ack.meta_len = (uint32_t)xf_sync_encode(&sync, x->meta);
+    return w->r->link->ops->send(w->chan, &ack, x->meta, NULL, 0, err);
+}
+
+static void *receiver_main(void *arg)
+{
+    struct receiver *w = arg;
+    struct xf_receivers *r = w->r;
+    struct xf_err err = {0};
+    struct xf_view *view = NULL;
+    struct scratch *x = calloc(1, sizeof(*x));
+    bool last = false;
+
+    if (!x)
+        xf_fail(&err, ENOMEM, "out of memory for a receiving thread");
+    else
+        r->vm->ops->view_open(r->vm, &view, &err);
+    while (!err.num && !last) {
+        struct xf_msg m;
+
+        if (r->link->ops->recv(w->chan, &m, x->meta, -1, &err))
+            break;
+        if (m.type == XF_MSG_BATCH) {
+            if (take_batch(w, view, &m, x, &err))
+                break;
+        } else if (m.type == XF_MSG_SYNC) {
+            struct xf_sync sync;
+
+            last = !xf_sync_decode(&sync, &m, x->meta, NULL) && (sync.flags & XF_SYNC_LAST);
+            if (answer_sync(w, &m, x, &err))
+                break;
+        } else {
+            xf_fail(&err, EPROTO, "the source sent message %u on a bulk channel", m.type);
+        }
+    }
+    pthread_mutex_lock(&r->lock);
+    if (err.num && !r->err.num && !r->stopping)
+        r->err = err;
+    pthread_mutex_unlock(&r->lock);
+    if (view)
+        r->vm->ops->view_close(view);
+    free(x);
+    return NULL;
+}
+
+int xf_receivers_start(struct xf_receivers **out, struct xf_sink_vm *vm, struct xf_link *link,
+                       struct xf_err *err)
+{
+    struct xf_receivers *r = calloc(1, sizeof(*r));
+
+    if (!r)
+        return xf_fail(err, ENOMEM, "out of memory");
+    r->vm = vm;
+    r->link = link;
+    pthread_mutex_init(&r->lock, NULL);
+    r->present = xf_bitmap_new(vm->nr_gfns);
+    r->rings = xf_bitmap_new(vm->nr_gfns);
+    if (!r->present || !r->rings) {
+        xf_receivers_stop(r);
+        return xf_fail(err, ENOMEM, "out of memory for a map of %llu pages",
+                       (unsigned long long)vm->nr_gfns);
+    }
+    for (unsigned i = 0; i < vm->nr_built; i++)
+        xf_set(r->present, vm->built[i]);
+    for (unsigned i = 0; i < vm->nr_rings; i++)
+        xf_set(r->rings, vm->rings[i]);
+    for (unsigned i = 0; i < link->nr_bulk; i++) {
+        struct receiver *w = &r->list[r->nr++];
+        int rc;
+
+        w->r = r;
+        w->chan = link->bulk[i];
+        rc = pthread_create(&w->thread, NULL, receiver_main, w);
+        if (rc) {
+            xf_receivers_stop(r);
+            return xf_fail(err, rc, "cannot start a receiving thread: %s", strerror(rc));
+        }
+        w->started = true;
+    }
+    *out = r;
+    return 0;
+}
+
+int xf_receivers_check(struct xf_receivers *r, struct xf_err *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&r->lock);
+    if (r->err.num) {
+        if (err)
+            *err = r->err;
+        rc = -1;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return rc;
+}
+
+bool xf_receivers_complete(struct xf_receivers *r)
+{
+    bool complete;
+
+    pthread_mutex_lock(&r->lock);
+    complete = r->complete == r->nr;
+    pthread_mutex_unlock(&r->lock);
+    return complete;
+}
+
+void xf_receivers_stop(struct xf_receivers *r)
+{
+    if (!r)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->stopping = true;
+    pthread_mutex_unlock(&r->lock);
+    if (!xf_receivers_complete(r))
+        xf_link_abort_bulk(r->link);
+    for (unsigned i = 0; i < r->nr; i++)
+        if (r->list[i].started)
+            pthread_join(r->list[i].thread, NULL);
+    pthread_mutex_destroy(&r->lock);
+    free(r->present);
+    free(r->rings);
+    free(r);
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Bulk sending threads: see sender.h.
+ *
+ * Costs per batch of 1024 pages: one hypercall for the types, one mapping (mmap + one
+ * ioctl + munmap), one pass over the bytes to find zero pages, and the sends themselves,
+ * which copy from the mapping into the kernel (or through the cipher) and nowhere else.
+ * Mappings are not kept from batch to batch: a gfn may name another page by then (the
+ * guest balloons), and a stale mapping would send the old one without any error.
+ */
+#include "precopy/sender.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <xxhash.h>
+
+#include "precopy/zero.h"
+
+#define QUEUE_PER_THREAD 2
+
+struct job {
+    unsigned n;
+    uint32_t round;
+    bool stable;
+    uint64_t gfns[XF_BATCH_PAGES];
+};
+
+struct worker {
+    struct xf_senders *s;
+    struct xf_chan *chan;
+    pthread_t thread;
+    bool started;
+    uint32_t sync_done; /* last sync confirmed; under s->lock */
+};
+
+struct xf_senders {
+    struct xf_source_vm *vm;
+    struct xf_link *link;
+    pthread_mutex_t lock;
+    pthread_cond_t work;  /* to the workers: a job, a sync, or stop */
+    pthread_cond_t space; /* to the caller: room, a confirmed sync, or a failure */
+    /* All below under lock. */
+    struct job *jobs; /* ring */
+    unsigned cap, head, count;
+    uint32_t sync_wanted;
+    bool sync_last;
+    bool stop;
+    struct xf_sent sent;
+    struct xf_err err; /* first failure */
+    unsigned nr;
+    struct worker workers[XF_CHANNELS_MAX];
+};
+
+/* What a worker needs for one batch; too big for a stack. */
+struct scratch {
+    struct job job;
+    uint8_t ram[XF_BATCH_PAGES];
+    uint64_t present[XF_BATCH_PAGES];
+    struct xf_map map;
+    struct xf_batch batch;
+    struct iovec iov[XF_BATCH_PAGES];
+    uint8_t meta[XF_META_MAX];
+};
+
+static void add_run(struct xf_batch *b, uint64_t gfn, enum xf_run_kind kind)
+{
+    struct xf_run *r = b->nr_runs ? &b->runs[b->nr_runs - 1] : NULL;
+
+    b->nr_pages++;
+    if (kind == XF_RUN_DATA)
+        b->data_pages++;
+    if (r && r->kind == (uint32_t)kind && r->gfn + r->count == gfn) {
+        r->count++;
+        return;
+    }
+    b->runs[b->nr_runs++] = (struct xf_run){.gfn = gfn, .count = 1, .kind = kind};
+}
+
+static int add_iov(struct iovec *iov, int n, uint8_t *page)
+{
+    if (n && (uint8_t *)iov[n - 1].iov_base + iov[n - 1].iov_len == page) {
+        iov[n - 1].iov_len += XF_PAGE_SIZE;
+        return n;
+    }
+    iov[n] = (struct iovec){.iov_base = page, .iov_len = XF_PAGE_SIZE};
+    return n + 1;
+}
+
+static uint64_t payload_sum(const struct iovec *iov, int n)
+{
+    XXH3_state_t *state = XXH3_createState();
+    uint64_t sum;
+
+    if (!state)
+        return 0; /* no checksum is a legal answer */
+    XXH3_64bits_reset(state);
+    for (int i = 0; i < n; i++)
+        XXH3_64bits_update(state, iov[i].iov_base, iov[i].iov_len);
+    sum = XXH3_64bits_digest(state);
+    XXH3_freeState(state);
+    return sum;
+}
+
+/* Turn the mapped pages into runs and an iovec. */
+static int describe(struct scratch *x)
+{
+    struct xf_batch *b = &x->batch;
+    unsigned mapped = 0;
+    int niov = 0;
+
+    b->nr_runs = b->nr_pages = b->data_pages = 0;
+    b->round = x->job.round;
+    b->sum = 0;
+    for (unsigned i = 0; i < x->job.n; i++) {
+        uint64_t gfn = x->job.gfns[i];
+
+        if (!x->ram[i]) {
+            add_run(b, gfn, XF_RUN_ABSENT);
+            continue;
+        }
+        unsigned slot = mapped++;
+        uint8_t *page = x->map.base + (size_t)slot * XF_PAGE_SIZE;
+
+        if (x->map.err[slot])
+            add_run(b, gfn, XF_RUN_ABSENT); /* ballooned out since it was classified */
+        else if (xf_page_is_zero(page))
+            add_run(b, gfn, XF_RUN_ZERO);
+        else {
+            add_run(b, gfn, XF_RUN_DATA);
+            niov = add_iov(x->iov, niov, page);
+        }
+    }
+    if (x->job.stable && niov)
+        b->sum = payload_sum(x->iov, niov);
+    return niov;
+}
+
+static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x,
+                      struct xf_err *err)
+{
+    const struct xf_source_ops *ops = w->s->vm->ops;
+    struct xf_msg m = {.type = XF_MSG_BATCH};
+    unsigned present = 0;
+    int niov, rc;
+
+    if (ops->classify(view, x->job.gfns, x->job.n, x->ram, err))
+        return -1;
+    for (unsigned i = 0; i < x->job.n; i++)
+        if (x->ram[i])
+            x->present[present++] = x->job.gfns[i];
+    x->map.base = NULL;
+    if (present && ops->map(view, x->present, present, &x->map, err))
+        return -1;
+    niov = describe(x);
+    m.meta_len = (uint32_t)xf_batch_encode(&x->batch, x->meta);
+    m.payload_len = x->batch.data_pages * XF_PAGE_SIZE;
+    rc = w->s->link->ops->send(w->chan, &m, x->meta, x->iov, niov, err);
+    if (present)
+        ops->unmap(view, &x->map);
+    return rc;
+}
+
+static int do_sync(struct worker *w, uint32_t seq, bool last, struct scratch *x,
+                   struct xf_err *err)
+{
+    const struct xf_transport_ops *t = w->s->link->ops;
+    struct xf_sync sync = {.seq = seq, .flags = last ? XF_SYNC_LAST : 0};
+    struct xf_msg m = {.type = XF_MSG_SYNC};
+
+    m.meta_len = (uint32_t)xf_sync_encode(&sync, x->meta);
+    if (t->send(w->chan, &m, x->meta, NULL, 0, err) || t->recv(w->chan, &m, x->meta, -1, err))
+        return -1;
+    if (m.type != XF_MSG_SYNC_ACK || xf_sync_decode(&sync, &m, x->meta, err))
+        return xf_fail(err, EPROTO, "the destination answered a sync with message %u", m.type);
+    if (sync.seq != seq)
+        return xf_fail(err, EPROTO, "the destination confirmed sync %u instead of %u", sync.seq,
+                       seq);
+    return 0;
+}
+
+/* Called with the lock held. Takes the oldest job; false when there is none. */
+static bool take_job(struct xf_senders *s, struct job *out)
+{
+    if (!s->count)
+        return false;
+    struct job *j = &s->jobs[s->head];
+
+    out->n = j->n;
+    out->round = j->round;
+    out->stable = j->stable;
+    memcpy(out->gfns, j->gfns, j->n * sizeof(j->gfns[0]));
+    s->head = (s->head + 1) % s->cap;
+    s->count--;
+    return true;
+}
+
+static void fail_all(struct xf_senders *s, const struct xf_err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    if (!s->err.num)
+        s->err = *err;
+    s->stop = true;
+    pthread_cond_broadcast(&s->work);
+    pthread_cond_broadcast(&s->space);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct xf_senders *s = w->s;
+    struct xf_err err = {0};
+    struct xf_view *view = NULL;
+    struct scratch *x = calloc(1, sizeof(*x));
+    uint32_t synced = 0;
+
+    if (!x) {
+        xf_fail(&err, ENOMEM, "out of memory for a sending thread");
+        goto out;
+    }
+    if (s->vm->ops->view_open(s->vm, &view, &err))
+        goto out;
+    for (;;) {
+        bool job, last;
+        uint32_t seq;
+
+        pthread_mutex_lock(&s->lock);
+        while (!s->stop && !s->count && s->sync_wanted == synced)
+            pthread_cond_wait(&s->work, &s->lock);
+        if (s->stop) {
+            pthread_mutex_unlock(&s->lock);
+            break;
+        }
+        job = take_job(s, &x->job);
+        if (job)
+            pthread_cond_broadcast(&s->space);
+        seq = s->sync_wanted;
+        last = s->sync_last;
+        pthread_mutex_unlock(&s->lock);
+
+        if (job) {
+            if (send_batch(w, view, x, &err))
+                break;
+        } else if (do_sync(w, seq, last, x, &err)) {
+            break;
+        }
+        pthread_mutex_lock(&s->lock);
+        if (job) {
+            s->sent.data += x->batch.data_pages;
+            for (unsigned i = 0; i < x->batch.nr_runs; i++) {
+                if (x->batch.runs[i].kind == XF_RUN_ZERO)
+                    s->sent.zero += x->batch.runs[i].count;
+                else if (x->batch.runs[i].kind == XF_RUN_ABSENT)
+                    s->sent.absent += x->batch.runs[i].count;
+            }
+        } else {
+            synced = w->sync_done = seq;
+            pthread_cond_broadcast(&s->space);
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+out:
+    if (err.num)
+        fail_all(s, &err);
+    if (view)
+        s->vm->ops->view_close(view);
+    free(x);
+    return NULL;
+}
+
+int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf_link *link,
+                     struct xf_err *err)
+{
+    struct xf_senders *s = calloc(1, sizeof(*s));
+    pthread_condattr_t attr;
+
+    if (!s)
+        return xf_fail(err, ENOMEM, "out of memory");
+    s->vm = vm;
+    s->link = link;
+    s->cap = QUEUE_PER_THREAD * link->nr_bulk;
+    s->jobs = calloc(s->cap, sizeof(*s->jobs));
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->work, &attr);
+    pthread_cond_init(&s->space, &attr);
+    pthread_condattr_destroy(&attr);
+    if (!s->jobs) {
+        xf_senders_stop(s);
+        return xf_fail(err, ENOMEM, "out of memory for the send queue");
+    }
+    for (unsigned i = 0; i < link->nr_bulk; i++) {
+        struct worker *w = &s->workers[s->nr++];
+        int rc;
+
+        w->s = s;
+        w->chan = link->bulk[i];
+        rc = pthread_create(&w->thread, NULL, worker_main, w);
+        if (rc) {
+            xf_senders_stop(s);
+            return xf_fail(err, rc, "cannot start a sending thread: %s", strerror(rc));
+        }
+        w->started = true;
+    }
+    *out = s;
+    return 0;
+}
+
+/* Wait on `space` until the deadline; with the lock held. False when time is up. */
+static bool wait_space(struct xf_senders *s, const struct timespec *deadline)
+{
+    return pthread_cond_timedwait(&s->space, &s->lock, deadline) != ETIMEDOUT;
+}
+
+static struct timespec deadline_in(int ms)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+/* With the lock held: the first failure as the caller's error. */
+static int failed(struct xf_senders *s, struct xf_err *err)
+{
+    if (err)
+        *err = s->err;
+    return -1;
+}
+
+int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint32_t round,
+                    bool stable, int wait_ms, struct xf_err *err)
+{
+    struct timespec deadline = deadline_in(wait_ms);
+    int rc = 0;
+
+    pthread_mutex_lock(&s->lock);
+    while (!s->err.num && s->count == s->cap)
+        if (!wait_space(s, &deadline))
+            break;
+    if (s->err.num) {
+        rc = failed(s, err);
+    } else if (s->count == s->cap) {
+        rc = XF_AGAIN;
+    } else {
+        struct job *j = &s->jobs[(s->head + s->count) % s->cap];
+
+        j->n = n;
+        j->round = round;
+        j->stable = stable;
+        memcpy(j->gfns, gfns, n * sizeof(gfns[0]));
+        s->count++;
+        pthread_cond_signal(&s->work);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+int xf_senders_sync_begin(struct xf_senders *s, bool last, struct xf_err *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->err.num) {
+        rc = failed(s, err);
+    } else {
+        s->sync_wanted++;
+        s->sync_last = last;
+        pthread_cond_broadcast(&s->work);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+int xf_senders_sync_wait(struct xf_senders *s, int wait_ms, struct xf_err *err)
+{
+    struct timespec deadline = deadline_in(wait_ms);
+    int rc;
+
+    pthread_mutex_lock(&s->lock);
+    for (;;) {
+        unsigned done = 0;
+
+        for (unsigned i = 0; i < s->nr; i++)
+            done += s->workers[i].sync_done == s->sync_wanted;
+        rc = s->err.num ? failed(s, err) : done == s->nr ? 0 : XF_AGAIN;
+        if (rc != XF_AGAIN || !wait_space(s, &deadline))
+            break;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+struct xf_sent xf_senders_count(struct xf_senders *s)
+{
+    struct xf_sent sent;
+
+    pthread_mutex_lock(&s->lock);
+    sent = s->sent;
+    pthread_mutex_unlock(&s->lock);
+    return sent;
+}
+
+void xf_senders_stop(struct xf_senders *s)
+{
+    bool busy;
+
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    busy = s->count > 0;
+    for (unsigned i = 0; i < s->nr; i++)
+        busy |= s->workers[i].sync_done != s->sync_wanted;
+    s->stop = true;
+    pthread_cond_broadcast(&s->work);
+    pthread_mutex_unlock(&s->lock);
+    if (busy)
+        xf_link_abort_bulk(s->link);
+    for (unsigned i = 0; i < s->nr; i++)
+        if (s->workers[i].started)
+            pthread_join(s->workers[i].thread, NULL);
+    pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->space);
+    pthread_mutex_destroy(&s->lock);
+    free(s->jobs);
+    free(s);
+}

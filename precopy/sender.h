@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The bulk side of COPY and SWITCH at the source: one thread per bulk channel takes
+ * batches of gfns from a short queue, maps them, finds zero pages, and sends the rest
+ * straight from the mapping.
+ *
+ * One thread (the one that runs the move) calls everything here.
+ */
+#ifndef XF_SENDER_H
+#define XF_SENDER_H
+
+#include "precopy/vm.h"
+#include "transport/link.h"
+
+struct xf_senders;
+
+struct xf_sent {
+    uint64_t data;   /* pages sent with their bytes */
+    uint64_t zero;   /* pages sent as a mark */
+    uint64_t absent; /* gfns without a page */
+};
+
+/* Start the threads. vm and link must outlive them. */
+int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf_link *link,
+                     struct xf_err *err);
+
+/*
+ * Hand over n ascending gfns (copied). `stable`: the guest is suspended, so the payload
+ * can carry a checksum. XF_AGAIN: the queue stayed full for wait_ms, call again. -1: a
+ * thread has failed; the move is over.
+ */
+int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint32_t round,
+                    bool stable, int wait_ms, struct xf_err *err);
+
+/* After the last push: tell every channel to sync. Then wait until all has been confirmed to
+ * be in the destination's memory; XF_AGAIN while it is not after wait_ms. */
+int xf_senders_sync_begin(struct xf_senders *s, bool last, struct xf_err *err);
+int xf_senders_sync_wait(struct xf_senders *s, int wait_ms, struct xf_err *err);
+
+/* Sums over all threads, at any time. */
+struct xf_sent xf_senders_count(struct xf_senders *s);
+
+/* Abort the bulk channels if work is left, join the threads, free everything. NULL allowed. */
+void xf_senders_stop(struct xf_senders *s);
+
+#endif

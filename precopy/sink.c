@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The destination's control loop in COPY and SWITCH: see sink.h. Pages arrive in the
+ * receiver threads (receiver.c) meanwhile.
+ */
+#include "precopy/sink.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define TICK_MS 50
+
+struct serve {
+    struct xf_sink_vm *vm;
+    struct xf_link *link;
+    const struct xf_sink_watch *watch;
+    struct xf_receivers *receivers;
+    bool loaded; /* the final state is in place */
+    uint8_t meta[XF_META_MAX];
+};
+
+static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *err)
+{
+    struct xf_state state;
+    struct iovec iov = {.iov_len = m->payload_len};
+    int rc;
+
+    if (s->loaded)
+        return xf_fail(err, EPROTO, "the source sent the final state twice");
+    if (xf_state_decode(&state, m, s->meta, err))
+        return -1;
+    iov.iov_base = malloc(iov.iov_len ? iov.iov_len : 1);
+    if (!iov.iov_base)
+        return xf_fail(err, ENOMEM, "out of memory for %u bytes of CPU state", m->payload_len);
+    rc = s->link->ops->recv_payload(s->link->control, &iov, 1, err);
+    if (!rc)
+        rc = s->vm->ops->load_state(s->vm, &state, iov.iov_base, m->payload_len, err);
+    free(iov.iov_base);
+    if (rc)
+        return -1;
+    s->loaded = true;
+    return xf_link_say(s->link, XF_MSG_LOADED, NULL, 0, err);
+}
+
+static int take_target(struct serve *s, const struct xf_msg *m, struct xf_err *err)
+{
+    uint64_t kib;
+
+    if (xf_u64s_decode(&kib, 1, m, s->meta, err) || s->vm->ops->set_target(s->vm, kib, err))
+        return -1;
+    return xf_link_say(s->link, XF_MSG_TARGET_ACK, NULL, 0, err);
+}
+
+static int take_go(struct serve *s, enum xf_sink_end *end, struct xf_err *err)
+{
+    struct xf_err lost = {0};
+
+    if (!s->loaded || !xf_receivers_complete(s->receivers))
+        return xf_fail(err, EPROTO, "the source said GO before everything was here");
+    *end = XF_SINK_RUNS;
+    s->watch->committed(s->watch->priv);
+    if (s->vm->ops->run(s->vm, err))
+        return -1;
+    /* If this does not arrive the source stays suspended and asks its operator. */
+    xf_link_say(s->link, XF_MSG_RUNNING, NULL, 0, &lost);
+    return 0;
+}
+
+/* One message of the control channel. 1: the move has ended, *end says how. */
+static int take_message(struct serve *s, const struct xf_msg *m, enum xf_sink_end *end,
+                        struct xf_err *err)
+{
+    if (m->payload_len && m->type != XF_MSG_STATE)
+        return xf_fail(err, EPROTO, "message %u came with %u bytes it cannot have", m->type,
+                       m->payload_len);
+    switch (m->type) {
+    case XF_MSG_PING:
+        return xf_link_say(s->link, XF_MSG_PONG, NULL, 0, err);
+    case XF_MSG_TARGET:
+        return take_target(s, m, err);
+    case XF_MSG_STATE:
+        return take_state(s, m, err);
+    case XF_MSG_GO:
+        return take_go(s, end, err) ? -1 : 1;
+    case XF_MSG_ABORT:
+        *end = XF_SINK_ABORTED;
+        return 1;
+    default:
+        return xf_fail(err, EPROTO, "the source sent message %u, which has no place here",
+                       m->type);
+    }
+}
+
+enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
+                               const struct xf_sink_watch *watch, struct xf_err *err)
+{
+    struct serve s = {.vm = vm, .link = link, .watch = watch};
+    enum xf_sink_end end = XF_SINK_FAILED;
+    int rc;
+
+    rc = xf_receivers_start(&s.receivers, vm, link, err);
+    while (!rc) {
+        struct xf_msg m;
+
+        rc = link->ops->recv(link->control, &m, s.meta, TICK_MS, err);
+        if (!rc)
+            rc = take_message(&s, &m, &end, err);
+        else if (rc == XF_AGAIN)
+            rc = 0;
+        if (!rc)
+            rc = xf_receivers_check(s.receivers, err);
+        if (!rc)
+            rc = watch->tick(watch->priv, err);
+    }
+    if (rc < 0) {
+        uint8_t meta[XF_TEXT_MAX + 64];
+        struct xf_err reason = *err, lost = {0};
+
+        /* `end` is XF_SINK_RUNS when GO came and could not be carried out: the guest is
+         * here then, stopped, and nobody may destroy it. */
+        xf_link_say(link, XF_MSG_ERROR, meta, xf_text_encode(reason.num, reason.text, meta),
+                    &lost);
+    }
+    xf_receivers_stop(s.receivers);
+    return end;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The destination's side of COPY and SWITCH: receiver threads put pages into the guest's
+ * memory (receiver.c), the control loop loads its state and lets it run (sink.c).
+ */
+#ifndef XF_SINK_H
+#define XF_SINK_H
+
+#include "precopy/vm.h"
+#include "transport/link.h"
+
+enum xf_sink_end {
+    XF_SINK_RUNS,     /* GO came: the guest lives here (stopped, if err is set) */
+    XF_SINK_ABORTED,  /* the source gave up in good order: destroy the copy */
+    XF_SINK_FAILED,   /* anything else before GO: destroy the copy */
+};
+
+struct xf_sink_watch {
+    void *priv;
+    /* Some ten times a second; -1 ends the move (before GO only). */
+    int (*tick)(void *priv, struct xf_err *err);
+    /* GO has come; nothing may undo the guest from here on. Before it runs. */
+    void (*committed)(void *priv);
+};
+
+/*
+ * Serve a move whose domain is built, until it runs here or will not. On a failure of ours
+ * the source has been told the reason. All channels of the link are open; they stay open.
+ */
+enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
+                               const struct xf_sink_watch *watch, struct xf_err *err);
+
+/* --- between sink.c and receiver.c --- */
+
+struct xf_receivers;
+
+int xf_receivers_start(struct xf_receivers **out, struct xf_sink_vm *vm, struct xf_link *link,
+                       struct xf_err *err);
+/* The first failure of any thread; 0 while there is none. */
+int xf_receivers_check(struct xf_receivers *r, struct xf_err *err);
+/* Has every channel synced after its last page? */
+bool xf_receivers_complete(struct xf_receivers *r);
+void xf_receivers_stop(struct xf_receivers *r);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * SWITCH at the source. Everything here is downtime, so this is all there is:
+ *
+ *     suspend the guest
+ *     read the dirty log a last time, queue the pages it names
+ *     read the CPU state and send it on the control channel, beside the pages
+ *     wait for "loaded" and for every channel's sync           (one round trip)
+ *     GO; wait for "running"
+ *
+ * Until GO is written any failure resumes the guest here. From then on it may run only at
+ * the destination.
+ */
+#include "precopy/copy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "precopy/hold.h"
+
+#define TICK_MS 20
+/* How long SWITCH may make no end before it is given up, beyond what was predicted. The
+ * guest stands still meanwhile, so a dead link must not cost more than seconds. */
+#define SWITCH_GRACE_S 3.0
+/* How long to wait for "running" after GO. Nothing can be undone by then; the peer answers
+ * within a round trip or not at all. */
+#define RUNNING_WAIT_S 10.0
+
+static int last_set(struct xf_copy *c, struct xf_err *err)
+{
+    unsigned long *todo = c->order.todo;
+    bool settled;
+
+    if (c->vm->ops->log_read(c->vm, XF_LOG_LAST, c->dirty, err))
+        return -1;
+    memcpy(todo, c->dirty, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*todo));
+    if (xf_presence_settled(&c->presence, c->opts.policy.max_downtime_s / 10, &settled, err))
+        return -1;
+    if (settled)
+        xf_presence_owed(&c->presence, todo);
+    else if (xf_presence_sweep(&c->presence, todo, err))
+        return -1;
+    for (unsigned i = 0; i < c->vm->nr_rings; i++)
+        xf_unset(todo, c->vm->rings[i]);
+    xf_order_begin(&c->order, NULL);
+    c->times.pages = c->order.left;
+    c->times.log_read = xf_now();
+    return 0;
+}
+
+static int send_state(struct xf_copy *c, struct xf_err *err)
+{
+    struct xf_msg m = {.type = XF_MSG_STATE};
+    struct xf_state state = {0};
+    struct iovec iov = {0};
+    uint32_t len = 0;
+    uint8_t meta[4096];
+    int rc;
+
+    if (c->vm->ops->state(c->vm, &state, &iov.iov_base, &len, err))
+        return -1;
+    iov.iov_len = m.payload_len = len;
+    m.meta_len = (uint32_t)xf_state_encode(&state, meta);
+    rc = c->link->ops->send(c->link->control, &m, meta, &iov, 1, err);
+    free(iov.iov_base);
+    return rc;
+}
+
+/* Wait until the peer has loaded the state and confirmed every page. */
+static int wait_loaded(struct xf_copy *c, double deadline, struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+    bool loaded = false, synced = false;
+
+    while (!loaded || !synced) {
+        int rc = 0;
+
+        if (!synced) {
+            rc = xf_senders_sync_wait(c->senders, loaded ? TICK_MS : 1, err);
+            synced = rc == 0;
+        }
+        if (rc >= 0 && !loaded) {
+            rc = xf_link_hear(c->link, XF_MSG_LOADED, &m, meta, synced ? TICK_MS : 0, err);
+            loaded = rc == 0;
+        }
+        if (rc < 0 || c->tick(c->priv, err))
+            return -1;
+        if ((!loaded || !synced) && xf_now() > deadline)
+            return xf_fail(err, ETIMEDOUT,
+                           "the destination did not confirm the last pages in time; check the "
+                           "migration network");
+    }
+    c->times.loaded = xf_now();
+    return 0;
+}
+
+static int until_loaded(struct xf_copy *c, struct xf_err *err)
+{
+    double budget = SWITCH_GRACE_S;
+
+    if (xf_hold("suspended", c->tick, c->priv, err))
+        return -1;
+    if (last_set(c, err))
+        return -1;
+    if (c->status.page_rate > 0)
+        budget += 3 * (double)c->times.pages / c->status.page_rate;
+    c->status.round_pages = c->times.pages;
+    if (xf_copy_send_order(c, true, err) || xf_senders_sync_begin(c->senders, true, err) ||
+        send_state(c, err))
+        return -1;
+    return wait_loaded(c, xf_now() + budget, err);
+}
+
+enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, struct xf_err *err),
+                             struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+    double deadline;
+    int rc;
+
+    if (xf_hold("before-suspend", c->tick, c->priv, err))
+        return XF_SWITCH_BACK;
+    c->times.began = xf_now();
+    if (c->vm->ops->suspend(c->vm, err))
+        return XF_SWITCH_BACK;
+    c->times.suspended = xf_now();
+    if (until_loaded(c, err) || xf_hold("before-go", c->tick, c->priv, err) ||
+        (before_go && before_go(c->priv, err))) {
+        struct xf_err why = {0};
+
+        if (!c->vm->ops->resume(c->vm, &why))
+            return XF_SWITCH_BACK;
+        xf_wrap(err, "%s; and before that", why.text);
+        return XF_SWITCH_STUCK;
+    }
+
+    /* Nobody can tell whether a GO that failed halfway has arrived: only a send that moved
+     * no byte would be safe to undo, and TCP does not say. */
+    deadline = xf_now() + RUNNING_WAIT_S;
+    if (xf_link_say(c->link, XF_MSG_GO, NULL, 0, err))
+        return XF_SWITCH_UNKNOWN;
+    while ((rc = xf_link_hear(c->link, XF_MSG_RUNNING, &m, meta, TICK_MS, err)) == XF_AGAIN)
+        if (xf_now() > deadline) {
+            xf_fail(err, ETIMEDOUT, "the destination did not say that the guest runs");
+            return XF_SWITCH_UNKNOWN;
+        }
+    if (rc)
+        return XF_SWITCH_UNKNOWN;
+    c->times.running = xf_now();
+    return XF_SWITCHED;
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the conformance programs share: the table of transports (a new transport is a new
+ * row), connected pairs, patterns, and a run of every test over every row. Only test_*.c
+ * include it.
+ *
+ * No test sleeps for an event: each waits for it with a deadline. A test that hangs all
+ * the same is ended by an alarm.
+ */
+#ifndef XF_TEST_HARNESS_H
+#define XF_TEST_HARNESS_H
+
+#include <CUnit/Basic.h>
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "tests/conformance/raw.h"
+#include "transport/transport.h"
+
+#pragma GCC diagnostic ignored "-Wunused-function" /* not every program uses every helper */
+
+#define SOON 5000 /* ms: what must happen has happened by then, on any machine */
+#define STALL 300 /* ms: stall_ms where a test is about it */
+
+struct row {
+    const char *name;
+    const struct xf_transport_ops *ops;
+    bool encrypt;
+    const char *addr;
+    const struct raw_ops *raw; /* NULL: tests that need it are left out */
+};
+
+static const struct row rows[] = {
+    {"tcp, plain, IPv4", &xf_tcp_ops, false, "127.0.0.1", &raw_tcp},
+    {"tcp, TLS, IPv4", &xf_tcp_ops, true, "127.0.0.1", &raw_tcp},
+    {"tcp, plain, IPv6", &xf_tcp_ops, false, "::1", &raw_tcp},
+    {"tcp, TLS, IPv6", &xf_tcp_ops, true, "::1", &raw_tcp},
+};
+#define NROWS (sizeof(rows) / sizeof(rows[0]))
+
+static const struct row *row; /* of the suite that runs */
+static const struct row *row_order[NROWS];
+static int row_next;
+
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
+}
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){0, 2000000}, NULL);
+}
+
+/* Wait until cond holds; false after SOON. */
+#define EVENTUALLY(cond)                                                                           \
+    ({                                                                                             \
+        int64_t end_ = now_ms() + SOON;                                                            \
+        while (!(cond) && now_ms() < end_)                                                         \
+            nap();                                                                                 \
+        (bool)(cond);                                                                              \
+    })
+
+static struct xf_link_cfg config(unsigned channels)
+{
+    struct xf_link_cfg cfg = {.channels = channels, .timeout_ms = SOON, .stall_ms = SOON};
+    int i;
+
+    cfg.encrypt = row->encrypt;
+    for (i = 0; i < XF_KEY_BYTES; i++)
+        cfg.key[i] = (uint8_t)(i * 7 + 1);
+    return cfg;
+}
+
+static struct xf_listener *listen_row(const struct xf_link_cfg *cfg, uint16_t *port)
+{
+    struct xf_listener *l = NULL;
+    struct xf_err err = {0};
+
+    if (row->ops->listen(cfg, row->addr, 0, &l, port, &err)) {
+        fprintf(stderr, "listen: %s\n", err.text);
+        exit(2); /* nothing in this program makes sense without it */
+    }
+    return l;
+}
+
+/* connect() in a thread of its own */
+struct dial {
+    pthread_t thread;
+    struct xf_link_cfg cfg;
+    const char *host, *src;
+    uint16_t port;
+    unsigned index;
+    struct xf_chan *chan;
+    struct xf_err err;
+    int rc;
+};
+
+static void *dial_run(void *arg)
+{
+    struct dial *d = arg;
+
+    d->rc = row->ops->connect(&d->cfg, d->host ? d->host : row->addr, d->port, d->src, d->index,
+                              &d->chan, &d->err);
+    return NULL;
+}
+
+static void dial_begin(struct dial *d, const struct xf_link_cfg *cfg, uint16_t port, unsigned index)
+{
+    memset(d, 0, sizeof(*d));
+    d->cfg = *cfg;
+    d->port = port;
+    d->index = index;
+    pthread_create(&d->thread, NULL, dial_run, d);
+}
+
+static int dial_end(struct dial *d)
+{
+    pthread_join(d->thread, NULL);
+    return d->rc;
+}
+
+/* One connected channel: the source's end a, the sink's end b. */
+struct pair {
+    struct xf_listener *l;
+    uint16_t port;
+    struct xf_chan *a, *b;
+};
+
+static bool pair_add(struct pair *p, const struct xf_link_cfg *cfg, unsigned index)
+{
+    struct dial d;
+    struct xf_err err = {0};
+    unsigned got = 99;
+    int rc;
+
+    dial_begin(&d, cfg, p->port, index);
+    rc = row->ops->accept(p->l, SOON, &p->b, &got, &err);
+    if (dial_end(&d))
+        fprintf(stderr, "connect: %s\n", d.err.text);
+    if (rc)
+        fprintf(stderr, "accept: %d %s\n", rc, err.text);
+    p->a = d.chan;
+    return !rc && !d.rc && got == index;
+}
+
+static bool pair_open(struct pair *p, const struct xf_link_cfg *cfg)
+{
+    memset(p, 0, sizeof(*p));
+    p->l = listen_row(cfg, &p->port);
+    return pair_add(p, cfg, 1);
+}
+
+static void pair_close(struct pair *p)
+{
+    row->ops->close(p->a);
+    row->ops->close(p->b);
+    row->ops->unlisten(p->l);
+}
+
+/* A pair or no test */
+#define PAIR(p, cfg)                                                                               \
+    do {                                                                                           \
+        bool open_ = pair_open(&(p), (cfg));                                                       \
+        CU_ASSERT(open_);                                                                          \
+        if (!open_) {                                                                              \
+            pair_close(&(p));                                                                      \
+            return;                                                                                \
+        }                                                                                          \
+    } while (0)
+
+/* Bytes that tell their place, so that lost, doubled or moved ones show. */
+static uint8_t pattern(uint32_t seed, size_t i)
+{
+    return (uint8_t)((i * 2654435761u >> 13) + seed * 31 + i);
+}
+
+static void fill(void *buf, size_t len, uint32_t seed)
+{
+    uint8_t *p = buf;
+    size_t i;
+
+    for (i = 0; i < len; i++)
+        p[i] = pattern(seed, i);
+}
+
+static bool holds(const void *buf, size_t len, uint32_t seed)
+{
+    const uint8_t *p = buf;
+    size_t i;
+
+    for (i = 0; i < len; i++)
+        if (p[i] != pattern(seed, i))
+            return false;
+    return true;
+}
+
+static int open_fds(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    int n = 0;
+
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+/* A raw peer that has come as far as a welcome. */
+static bool raw_open(struct raw *r, const struct xf_link_cfg *cfg, uint16_t port, unsigned index)
+{
+    uint8_t hello[32] = {'X', 'F', 'H', '1', 1, 0, 0, 0}, answer[32];
+
+    hello[8] = (uint8_t)index;
+    hello[10] = (uint8_t)cfg->channels;
+    hello[12] = cfg->encrypt;
+    if (row->raw->dial(r, row->addr, port) || row->raw->prove(r, cfg->key) ||
+        row->raw->put(r, hello, sizeof(hello)) ||
+        row->raw->get(r, answer, sizeof(answer)) != sizeof(answer) || answer[6])
+        return false;
+    if (!cfg->encrypt)
+        row->raw->plain(r);
+    return true;
+}
+
+struct raw_dial {
+    pthread_t thread;
+    struct xf_link_cfg cfg;
+    uint16_t port;
+    struct raw raw;
+    bool ok;
+};
+
+static void *raw_dial_run(void *arg)
+{
+    struct raw_dial *d = arg;
+
+    d->ok = raw_open(&d->raw, &d->cfg, d->port, 1);
+    return NULL;
+}
+
+/* The sink's end of channel 1, with a raw peer as the source. NULL if that failed. */
+static struct xf_chan *raw_pair(struct xf_listener *l, const struct xf_link_cfg *cfg, uint16_t port,
+                                struct raw *r)
+{
+    struct raw_dial d = {.cfg = *cfg, .port = port};
+    struct xf_chan *c = NULL;
+    unsigned index;
+    int rc;
+
+    pthread_create(&d.thread, NULL, raw_dial_run, &d);
+    rc = row->ops->accept(l, SOON, &c, &index, NULL);
+    pthread_join(d.thread, NULL);
+    *r = d.raw;
+    return rc == 0 && d.ok ? c : NULL;
+}
+
+static bool row_usable(const struct row *r)
+{
+    struct xf_link_cfg cfg;
+    struct xf_listener *l;
+    uint16_t port;
+
+    row = r;
+    cfg = config(1);
+    if (r->ops->listen(&cfg, r->addr, 0, &l, &port, NULL))
+        return false;
+    r->ops->unlisten(l);
+    return true;
+}
+
+static int suite_begin(void)
+{
+    row = row_order[row_next++];
+    return 0;
+}
+
+struct test {
+    const char *name;
+    void (*fn)(void);
+    bool needs_raw;
+};
+
+/* main() of every program: all tests, over every row that this machine can run. */
+static int run(const struct test *tests, size_t n, unsigned limit_s)
+{
+    unsigned failed;
+    size_t r, t;
+    int used = 0;
+
+    alarm(limit_s);
+    if (CU_initialize_registry())
+        return 2;
+    for (r = 0; r < NROWS; r++) {
+        CU_pSuite s;
+
+        if (!row_usable(&rows[r])) {
+            printf("skipped, not on this machine: %s\n", rows[r].name);
+            continue;
+        }
+        row_order[used++] = &rows[r];
+        s = CU_add_suite(rows[r].name, suite_begin, NULL);
+        for (t = 0; s && t < n; t++)
+            if (rows[r].raw || !tests[t].needs_raw)
+                if (!CU_add_test(s, tests[t].name, tests[t].fn))
+                    return 2;
+        if (!s)
+            return 2;
+    }
+    CU_basic_set_mode(getenv("XF_TEST_VERBOSE") ? CU_BRM_VERBOSE : CU_BRM_NORMAL);
+    CU_basic_run_tests();
+    failed = CU_get_number_of_failures() + CU_get_number_of_tests_failed();
+    CU_cleanup_registry();
+    return failed || !used ? 1 : 0;
+}
+
+#endif

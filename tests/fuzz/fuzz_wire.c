@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libFuzzer target for everything that looks at a peer's bytes before anyone else does:
+ * the envelope, the hello and all meta parts. An input is one message as on the wire
+ * (24 bytes of header, then the meta part). The check in the header is computed but not
+ * demanded, or the fuzzer would never get past it.
+ *
+ * Beyond "no crash" it demands that what the decoder takes, the encoder writes back bit
+ * for bit: two decoders could not disagree about such a message.
+ *
+ * tests/unit/test_replay.c includes this file with XF_FUZZ_REPLAY to run the seeds, damaged
+ * in every bit, in the ordinary tests and with any compiler.
+ */
+#ifndef XF_FUZZ_REPLAY
+#include "transport/err.c"
+#include "transport/frame.c"
+#include "transport/wire.c"
+#endif
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transport/frame.h"
+#include "transport/wire.h"
+
+#define MUST(x)                                                                                    \
+    do {                                                                                           \
+        if (!(x)) {                                                                                \
+            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #x);                      \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static struct {
+    struct xf_batch batch;
+    struct xf_skeleton skeleton;
+    struct xf_state state;
+    uint8_t again[XF_META_MAX];
+} fuzz; /* big, and a fuzzer has one thread */
+
+static void fuzz_refused(const struct xf_err *err)
+{
+    MUST(err->num != 0 && err->text[0] && !strchr(err->text, '\n'));
+}
+
+static void fuzz_same(const struct xf_msg *m, const void *meta, size_t len)
+{
+    MUST(len == m->meta_len && (!len || !memcmp(fuzz.again, meta, len)));
+}
+
+static void fuzz_text(const struct xf_msg *m, const void *meta, struct xf_err *err)
+{
+    char text[XF_TEXT_MAX], twice[XF_TEXT_MAX];
+    struct xf_msg m2 = *m;
+    int num, num2;
+    size_t i;
+
+    if (xf_text_decode(&num, text, m, meta, err)) {
+        fuzz_refused(err);
+        return;
+    }
+    MUST(strlen(text) < XF_TEXT_MAX);
+    for (i = 0; text[i]; i++)
+        MUST((unsigned char)text[i] >= 0x20 && text[i] != 0x7f);
+    m2.meta_len = (uint32_t)xf_text_encode(num, text, fuzz.again);
+    MUST(m2.meta_len == m->meta_len);
+    MUST(xf_text_decode(&num2, twice, &m2, fuzz.again, err) == 0);
+    MUST(num == num2 && !strcmp(text, twice));
+}
+
+static void fuzz_meta(const struct xf_msg *m, const void *meta)
+{
+    uint64_t limit = m->flags & 1 ? XF_GFN_MAX : 0x100000, v[4];
+    struct xf_err err = {0};
+    struct xf_sync sync;
+    unsigned n = m->meta_len / 8 < 4 ? m->meta_len / 8 : 4;
+
+    switch (m->type) {
+    case XF_MSG_BATCH:
+        if (xf_batch_decode(&fuzz.batch, m, meta, limit, &err))
+            fuzz_refused(&err);
+        else
+            fuzz_same(m, meta, xf_batch_encode(&fuzz.batch, fuzz.again));
+        break;
+    case XF_MSG_SYNC:
+    case XF_MSG_SYNC_ACK:
+        if (xf_sync_decode(&sync, m, meta, &err))
+            fuzz_refused(&err);
+        else
+            fuzz_same(m, meta, xf_sync_encode(&sync, fuzz.again));
+        break;
+    case XF_MSG_ERROR:
+    case XF_MSG_ABORT:
+        fuzz_text(m, meta, &err);
+        break;
+    case XF_MSG_SKELETON:
+        if (xf_skeleton_decode(&fuzz.skeleton, m, meta, &err))
+            fuzz_refused(&err);
+        else
+            fuzz_same(m, meta, xf_skeleton_encode(&fuzz.skeleton, fuzz.again));
+        break;
+    case XF_MSG_STATE:
+        if (xf_state_decode(&fuzz.state, m, meta, &err))
+            fuzz_refused(&err);
+        else
+            fuzz_same(m, meta, xf_state_encode(&fuzz.state, fuzz.again));
+        break;
+    default:
+        if (xf_u64s_decode(v, n, m, meta, &err))
+            fuzz_refused(&err);
+        else
+            fuzz_same(m, meta, xf_u64s_encode(v, n, fuzz.again));
+    }
+}
+
+static void fuzz_hello(const uint8_t *data)
+{
+    struct xf_hello ours = {XF_WIRE_VERSION, 0, 0, 4, false}, peer;
+    struct xf_err err = {0};
+    uint8_t again[XF_HELLO_BYTES];
+    enum xf_hello_status verdict;
+
+    if (xf_hello_decode(&peer, data, &err)) {
+        fuzz_refused(&err);
+        return;
+    }
+    if (peer.version == XF_WIRE_VERSION) {
+        xf_hello_encode(again, &peer);
+        MUST(!memcmp(again, data, sizeof(again)));
+    }
+    verdict = xf_hello_judge(&ours, &peer, 2);
+    if (verdict != XF_HELLO_WELCOME) {
+        MUST(xf_hello_refused(verdict, &ours, &peer, &err) == -1);
+        fuzz_refused(&err);
+    } else {
+        MUST(peer.index <= ours.channels && peer.index != 1);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct xf_err err = {0};
+    struct xf_msg m;
+    uint8_t *meta;
+
+    if (size >= XF_HELLO_BYTES)
+        fuzz_hello(data);
+    if (size < XF_FRAME_BYTES)
+        return 0;
+    if (xf_frame_decode(&m, data, &err)) {
+        fuzz_refused(&err);
+        return 0;
+    }
+    MUST(m.meta_len <= XF_META_MAX && m.payload_len <= XF_PAYLOAD_MAX);
+    if (m.meta_len > size - XF_FRAME_BYTES) /* the transport would still be reading */
+        m.meta_len = (uint32_t)(size - XF_FRAME_BYTES);
+    meta = malloc(m.meta_len ? m.meta_len : 1); /* exact, so that one byte too far shows */
+    MUST(meta);
+    memcpy(meta, data + XF_FRAME_BYTES, m.meta_len);
+    if (xf_frame_check(data, &m, meta, &err))
+        fuzz_refused(&err);
+    fuzz_meta(&m, meta);
+    free(meta);
+    return 0;
+}

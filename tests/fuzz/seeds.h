@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One valid message of each kind, for the fuzzer to begin with and for the replay to
+ * damage. Not a test by itself.
+ */
+#ifndef XF_SEEDS_H
+#define XF_SEEDS_H
+
+#include <string.h>
+
+#include "transport/frame.h"
+#include "transport/wire.h"
+
+#define XF_SEED_MAX (XF_FRAME_BYTES + 4096u)
+#define XF_SEEDS 9
+
+static inline size_t seed_frame(uint8_t *out, uint16_t type, size_t meta_len, uint32_t payload)
+{
+    struct xf_msg m = {type, 0, (uint32_t)meta_len, payload};
+
+    if (xf_frame_encode(out, &m, out + XF_FRAME_BYTES, NULL))
+        return 0;
+    return XF_FRAME_BYTES + meta_len;
+}
+
+/* Write seed n (0..XF_SEEDS-1) and return its length. */
+static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
+{
+    static const struct xf_skeleton skeleton = {.xen_major = 4,
+                                                .xen_minor = 17,
+                                                .config_len = 900,
+                                                .cpuid_len = 640,
+                                                .msr_len = 16,
+                                                .ctx_len = 5000,
+                                                .nr_gfns = 0x100000,
+                                                .nr_pages = 0x40000,
+                                                .tsc = {1, 2400000, 1ull << 40, 3},
+                                                .nr_params = 3,
+                                                .nr_specials = 3,
+                                                .params = {{1, 0xfeffe}, {2, 7}, {35, 1ull << 63}},
+                                                .specials = {0xfeffc, 0xfeffd, 0xfefff}};
+    static const struct xf_state state = {
+        .tsc = {1, 2400000, 9, 1}, .nr_params = 2, .params = {{5, 6}, {7, 8}}};
+    static const struct xf_batch batch = {
+        .round = 2,
+        .nr_runs = 3,
+        .nr_pages = 12,
+        .data_pages = 6,
+        .sum = 0x1122334455667788ull,
+        .runs = {{16, 5, XF_RUN_DATA}, {21, 6, XF_RUN_ZERO}, {0xffff, 1, XF_RUN_DATA}}};
+    static const struct xf_batch absent = {
+        .nr_runs = 1, .nr_pages = 1, .runs = {{0, 1, XF_RUN_ABSENT}}};
+    static const struct xf_sync sync = {7, 0, 1ull << 33};
+    static const uint64_t numbers[3] = {1, 1ull << 40, UINT64_MAX};
+    static const struct xf_hello hello = {XF_WIRE_VERSION, 0, 3, 4, true};
+    uint8_t *meta = out + XF_FRAME_BYTES;
+
+    switch (n) {
+    case 0:
+        return seed_frame(out, XF_MSG_BATCH, xf_batch_encode(&batch, meta), 6 * XF_PAGE_SIZE);
+    case 1:
+        return seed_frame(out, XF_MSG_BATCH, xf_batch_encode(&absent, meta), 0);
+    case 2:
+        return seed_frame(out, XF_MSG_SYNC, xf_sync_encode(&sync, meta), 0);
+    case 3:
+        return seed_frame(out, XF_MSG_ERROR,
+                          xf_text_encode(12,
+                                         "host b\xc3\xbc"
+                                         "cher\n has no \xe2\x82\xac memory",
+                                         meta),
+                          0);
+    case 4:
+        return seed_frame(out, XF_MSG_SKELETON, xf_skeleton_encode(&skeleton, meta), 6556);
+    case 5:
+        return seed_frame(out, XF_MSG_STATE, xf_state_encode(&state, meta), 8192);
+    case 6:
+        return seed_frame(out, XF_MSG_PING, xf_u64s_encode(numbers, 3, meta), 0);
+    case 7:
+        return seed_frame(out, XF_MSG_GO, 0, 0);
+    case 8:
+        xf_hello_encode(out, &hello);
+        return XF_HELLO_BYTES;
+    }
+    return 0;
+}
+
+#endif

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What an init does first: file systems, modules, network.
+#include "guest.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+void boot_mounts(void)
+{
+    mkdir("/dev", 0755);
+    mkdir("/proc", 0755);
+    mkdir("/sys", 0755);
+    mount("proc", "/proc", "proc", 0, NULL);
+    mount("sysfs", "/sys", "sysfs", 0, NULL);
+    mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+}
+
+void boot_modules(void)
+{
+    char name[64], path[96];
+    FILE *f = fopen("/modules/ORDER", "re");
+    while (f && fscanf(f, "%63s", name) == 1) {
+        snprintf(path, sizeof(path), "/modules/%s", name);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || syscall(SYS_finit_module, fd, "", 0))
+            error_note("cannot load %s: %m", name);
+        if (fd >= 0)
+            close(fd);
+    }
+    if (f)
+        fclose(f);
+}
+
+bool boot_wait_path(const char *path, int seconds)
+{
+    for (int i = 0; i < seconds * 50; i++) {
+        if (!access(path, F_OK))
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+    }
+    return false;
+}
+
+static void set_address(int s, unsigned long what, struct ifreq *r, const char *ip)
+{
+    struct sockaddr_in *a = (struct sockaddr_in *)&r->ifr_addr;
+    memset(a, 0, sizeof(*a));
+    a->sin_family = AF_INET;
+    if (inet_pton(AF_INET, ip, &a->sin_addr) != 1 || ioctl(s, what, r))
+        error_note("cannot set address %s on %s: %m", ip, r->ifr_name);
+}
+
+static void set_up(int s, const char *dev)
+{
+    struct ifreq r = {0};
+    strncpy(r.ifr_name, dev, IFNAMSIZ - 1);
+    r.ifr_flags = IFF_UP | IFF_RUNNING;
+    if (ioctl(s, SIOCSIFFLAGS, &r))
+        error_note("cannot bring %s up: %m", dev);
+}
+
+void boot_network(const char *ip)
+{
+    int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (s < 0) {
+        error_note("no socket: %m");
+        return;
+    }
+    set_up(s, "lo");
+    if (*ip) {
+        if (!boot_wait_path("/sys/class/net/eth0", 10))
+            error_note("no eth0 after 10 s");
+        struct ifreq r = {.ifr_name = "eth0"};
+        set_address(s, SIOCSIFADDR, &r, ip);
+        set_address(s, SIOCSIFNETMASK, &r, "255.255.255.0");
+        set_up(s, "eth0");
+    }
+    close(s);
+}
+
+const char *boot_word(const char *name, const char *dflt)
+{
+    static char line[4096];
+    if (!line[0]) {
+        int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
+        if (fd >= 0)
+            close(fd);
+        line[n > 0 ? n : 0] = 0;
+        for (char *p = line; *p; p++)
+            if (*p == ' ' || *p == '\n')
+                *p = 0; // words, each ended by 0, an empty one at the end
+    }
+    size_t len = strlen(name);
+    const char *end = line + sizeof(line);
+    for (const char *p = line; p < end; p += strlen(p) + 1)
+        if (!strncmp(p, name, len) && p[len] == '=')
+            return p + len + 1;
+    return dflt;
+}
+
+long boot_number(const char *name, long dflt)
+{
+    const char *w = boot_word(name, NULL);
+    return w ? strtol(w, NULL, 10) : dflt;
+}

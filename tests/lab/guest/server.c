@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Commands from outside: one line in, one line out, on TCP port 7000.
+#include "guest.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PORT 7000
+
+static void answer_status(char *out, size_t size)
+{
+    char beat[160], mem[256], disk[128], err[160];
+    beat_status(beat, sizeof(beat));
+    mem_status(mem, sizeof(mem));
+    disk_status(disk, sizeof(disk));
+    error_first(err, sizeof(err));
+    snprintf(out, size, "{%s, %s, %s, \"errors\": %u, \"first_error\": \"%s\"}", beat, mem, disk,
+             error_count(), err);
+}
+
+static void answer_verify(char *out, size_t size)
+{
+    char detail[1024] = "";
+    unsigned long pages, blocks;
+    unsigned long bad_mem = mem_verify(detail, sizeof(detail), &pages);
+    unsigned long bad_disk = disk_verify(detail, sizeof(detail), &blocks);
+    if (bad_mem || bad_disk) {
+        error_note("verify: %lu pages, %lu blocks bad", bad_mem, bad_disk);
+        snprintf(out, size, "BAD pages=%lu/%lu disk=%lu/%lu%s", bad_mem, pages, bad_disk, blocks,
+                 detail);
+    } else if (error_count()) {
+        char err[160];
+        error_first(err, sizeof(err));
+        snprintf(out, size, "BAD contents good, but earlier: %s", err);
+    } else {
+        snprintf(out, size, "OK pages=%lu disk=%lu", pages, blocks);
+    }
+}
+
+static void answer(char *line, char *out, size_t size)
+{
+    char word[32] = "", arg[32] = "";
+    sscanf(line, "%31s %31s", word, arg);
+    snprintf(out, size, "OK");
+    if (!strcmp(word, "status"))
+        answer_status(out, size);
+    else if (!strcmp(word, "verify"))
+        answer_verify(out, size);
+    else if (!strcmp(word, "pause"))
+        mem_pause(true);
+    else if (!strcmp(word, "resume"))
+        mem_pause(false);
+    else if (!strcmp(word, "rate") && *arg)
+        mem_rate(strtol(arg, NULL, 10));
+    else if (!strcmp(word, "pattern") && mem_pattern(arg))
+        ;
+    else if (!strcmp(word, "poweroff"))
+        reboot(RB_POWER_OFF);
+    else
+        snprintf(out, size,
+                 "ERR commands: status verify pause resume rate N pattern seq|random|hot poweroff");
+}
+
+static void *serve(void *arg)
+{
+    int c = (int)(intptr_t)arg;
+    char line[128], out[2048];
+    size_t used = 0;
+    ssize_t n;
+    while (used < sizeof(line) - 1 && (n = read(c, line + used, sizeof(line) - 1 - used)) > 0) {
+        used += (size_t)n;
+        if (memchr(line, '\n', used))
+            break;
+    }
+    line[used] = 0;
+    if (used) {
+        answer(line, out, sizeof(out) - 1);
+        strcat(out, "\n");
+        if (send(c, out, strlen(out), MSG_NOSIGNAL) < 0)
+            console_line("client gone");
+    }
+    close(c);
+    return NULL;
+}
+
+void server_run(void)
+{
+    int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (bind(s, (struct sockaddr *)&a, sizeof(a)) || listen(s, 8))
+        error_note("no server: %m");
+    for (;;) {
+        int c = accept4(s, NULL, NULL, SOCK_CLOEXEC);
+        if (c < 0) {
+            sleep(1);
+            continue;
+        }
+        pthread_t t;
+        if (pthread_create(&t, NULL, serve, (void *)(intptr_t)c))
+            close(c);
+        else
+            pthread_detach(t);
+    }
+}

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Guests: small PVH domains running our workload (guest/), and the commands
+# they answer on TCP port 7000, reached from the outside.
+
+guest_help() {
+    cat <<'END'
+lab guest start HOST NAME [--mem MiB] [--maxmem MiB] [--fill MiB] [--zero PCT]
+                [--rate PAGES/s] [--pattern seq|random|hot] [--hot PCT]
+                [--vcpus N] [--ip N] [--disk vdb|vdc|none] [--diskrate N]
+lab guest cmd NAME status|verify|pause|resume|rate N|pattern X
+lab guest wait NAME [SECONDS]    until it answers
+lab guest where NAME             a, b, both or none
+lab guest list                   name, host
+lab guest stop NAME              destroy it on both hosts
+END
+}
+
+guest_config() { # NAME MEM MAXMEM VCPUS MAC DISK EXTRA
+    cat <<END
+name = "$1"
+type = "pvh"
+kernel = "/srv/guest/vmlinuz"
+ramdisk = "/srv/guest/initramfs.gz"
+memory = $2
+maxmem = $3
+vcpus = $4
+vif = [ 'mac=$5,bridge=xenbr0' ]
+disk = [ $6 ]
+extra = "console=hvc0 quiet loglevel=4 mitigations=off panic=1 $7"
+on_poweroff = "destroy"
+on_reboot = "destroy"
+on_crash = "preserve"
+END
+}
+
+guest_start() {
+    local host=$1 name=$2 mem=128 maxmem='' fill=40 zero=25 rate=200 pattern=random
+    local hot=10 vcpus=1 ip=100 disk=vdb diskrate=20 diskline='' words mac
+    host_ok "$host"
+    shift 2
+    while [ $# -gt 1 ]; do
+        case $1 in
+        --mem | --maxmem | --fill | --zero | --rate | --pattern | --hot | --vcpus | --ip | \
+            --disk | --diskrate) printf -v "${1#--}" %s "$2" ;;
+        *) die "unknown option $1 (lab guest help)" ;;
+        esac
+        shift 2
+    done
+    [ $# = 0 ] || die "what is '$1'? (lab guest help)"
+    [ "$ip" -ge 100 ] && [ "$ip" -le 199 ] || die "--ip is 100 to 199"
+    [ "$disk" = none ] || diskline="'format=raw,vdev=xvda,access=rw,target=/dev/$disk'"
+    words="xf.ip=10.9.1.$ip xf.fill=$fill xf.zero=$zero xf.rate=$rate xf.pattern=$pattern"
+    words+=" xf.hot=$hot xf.diskrate=$diskrate"
+    [ "$disk" = none ] || words+=" xf.disk=/dev/xvda"
+    mac=$(printf '00:16:3e:09:01:%02x' "$ip")
+    printf '%s\n' "$ip" >"$STATE/guest.$name"
+    # Fixed: else a guest that is away for a while costs our own ARP's seconds.
+    in_ns ip neigh replace "10.9.1.$ip" lladdr "$mac" dev lan nud permanent
+    guest_config "$name" "$mem" "${maxmem:-$mem}" "$vcpus" "$mac" "$diskline" "$words" |
+        host_ssh "$host" "cat >/root/$name.cfg"
+    run "$host" 120 "xl create -q /root/$name.cfg" || die "host $host did not start $name"
+    guest_wait "$name" 60
+}
+
+guest_ip() {
+    [ -e "$STATE/guest.$1" ] || die "no guest '$1' was started (lab guest list)"
+    printf '10.9.1.%s' "$(cat "$STATE/guest.$1")"
+}
+
+# One command line; gives up when the guest does not connect or answer.
+guest_cmd() { # NAME WORDS...
+    local ip
+    ip=$(guest_ip "$1") || exit 1
+    shift
+    printf '%s\n' "$*" |
+        in_ns timeout 300 socat -t 280 - "TCP:$ip:7000,connect-timeout=3"
+}
+
+guest_answers() { guest_cmd "$1" status >/dev/null 2>&1; }
+
+guest_wait() {
+    retry "${2:-30}" guest_answers "$1" || die "guest $1 does not answer (lab logs DIR)"
+}
+
+guest_on() { # HOST NAME: running or paused there, under its own name
+    run "$1" 30 "xl domid $2 >/dev/null 2>&1"
+}
+
+guest_where() {
+    local on=''
+    guest_on a "$1" && on=a
+    guest_on b "$1" && on+=b
+    case $on in
+    '') echo none ;;
+    ab) echo both ;;
+    *) echo $on ;;
+    esac
+}
+
+guest_stop() {
+    local h
+    for h in a b; do
+        # Also what a failed migration may have left behind.
+        run "$h" 60 "for n in $1 $1--incoming $1--migratedaway; do
+            xl domid \$n >/dev/null 2>&1 && xl destroy \$n; done; true"
+    done
+    rm -f "$STATE/guest.$1"
+}
+
+cmd_guest() {
+    local verb=${1-help} g
+    [ "$verb" = help ] || lab_must_be_up
+    [ $# = 0 ] || shift
+    case $verb in
+    start)
+        [ $# -ge 2 ] || die "usage: lab guest start a|b NAME (lab guest help)"
+        guest_start "$@"
+        ;;
+    cmd)
+        [ $# -ge 2 ] || die "usage: lab guest cmd NAME WORDS"
+        guest_cmd "$@"
+        ;;
+    stop | where | wait)
+        [ $# -ge 1 ] || die "usage: lab guest $verb NAME"
+        "guest_$verb" "$@"
+        ;;
+    list)
+        for g in "$STATE"/guest.*; do
+            [ ! -e "$g" ] || echo "${g##*/guest.} $(guest_where "${g##*/guest.}")"
+        done
+        ;;
+    help) guest_help ;;
+    *) die "lab guest what? (lab guest help)" ;;
+    esac
+}

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Everything of a host that is ours: init, configuration, keys, small tools,
+# the guest's kernel and initramfs. Made of a few small files in seconds and
+# laid over the Debian disk at boot by dom0's initramfs.
+
+# Modules in load order (virtio_ring before virtio, see docs/lab.md).
+DOM0_MODULES='virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci
+virtio_blk crc32c_generic libcrc32c crc16 mbcache jbd2 ext4'
+GUEST_MODULES='xen-blkfront xen-netfront'
+LAB_CFLAGS='-std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror'
+
+overlay_key() {
+    {
+        base_key
+        cat "$LAB/lib/overlay.sh" "$LAB"/dom0/* "$LAB"/guest/* "$LAB"/tools/*
+        gcc -dumpfullversion
+    } | key_of
+}
+
+overlay_item() { cache_get overlay "$(overlay_key)" overlay_build; }
+
+# module_path KERNELDIR NAME: where a module lies; nothing if built in.
+module_path() {
+    local alt=${2//-/_}
+    find "$1" -name "$2.ko" -o -name "$alt.ko" -o -name "${2//_/-}.ko" | head -n1
+}
+
+# copy_modules KERNELDIR DEST NAMES...: with ORDER, the list to insmod.
+copy_modules() {
+    local from=$1 to=$2 name path
+    shift 2
+    mkdir -p "$to"
+    : >"$to/ORDER"
+    for name in "$@"; do
+        path=$(module_path "$from" "$name")
+        [ -n "$path" ] || {
+            echo "no module $name"
+            return 1
+        }
+        cp "$path" "$to/"
+        basename "$path" >>"$to/ORDER"
+    done
+}
+
+pack_initramfs() { # DIR OUT
+    (cd "$1" && find . | cpio -o -H newc --quiet) | gzip -1 >"$2"
+}
+
+overlay_build() {
+    local out=$1 base=$CACHE/base/$(base_key) work=$1/work mods top tool
+    mkdir -p "$work/ov"
+    tar -C "$work" -xf "$base/modules.tar"
+    mods=$(echo "$work"/lib/modules/*)
+    top=$work/ov
+
+    # The guest.
+    mkdir -p "$work/guest" "$top/srv/guest"
+    copy_modules "$mods" "$work/guest/modules" $GUEST_MODULES
+    gcc $LAB_CFLAGS -static -pthread -o "$work/guest/init" "$LAB"/guest/*.c
+    mkdir -p "$work/guest/dev" "$work/guest/proc" "$work/guest/sys" "$work/guest/sbin"
+    ln -s /init "$work/guest/sbin/poweroff"
+    ln -s /init "$work/guest/sbin/reboot"
+    pack_initramfs "$work/guest" "$top/srv/guest/initramfs.gz"
+    cp "$base/vmlinuz" "$top/srv/guest/vmlinuz"
+
+    # Tools for the hosts.
+    mkdir -p "$top/usr/local/sbin" "$top/usr/local/bin"
+    gcc $LAB_CFLAGS -D__XEN_TOOLS__ -o "$top/usr/local/bin/xf-paging-probe" \
+        "$LAB/tools/xf-paging-probe.c" -lxenctrl
+    gcc $LAB_CFLAGS -o "$top/usr/local/sbin/xf-relay" "$LAB/tools/xf-relay.c"
+    # And for the outside.
+    for tool in xf-collect xf-ping; do
+        gcc $LAB_CFLAGS -o "$out/$tool" "$LAB/tools/$tool.c"
+    done
+
+    # Configuration and keys.
+    mkdir -p "$top/sbin" "$top/etc/ssh" "$top/etc/xen" "$top/root/.ssh"
+    install -m 755 "$LAB/dom0/xf-init" "$top/sbin/xf-init"
+    install -m 644 "$LAB/dom0/sshd_config" "$top/etc/ssh/sshd_config"
+    install -m 644 "$LAB/dom0/ssh_config" "$top/etc/ssh/ssh_config"
+    install -m 644 "$LAB/dom0/xl.conf" "$top/etc/xen/xl.conf"
+    install -m 644 "$LAB/dom0/hosts" "$top/etc/hosts"
+    ssh-keygen -q -t ed25519 -N '' -C lab -f "$top/root/.ssh/id_ed25519"
+    ssh-keygen -q -t ed25519 -N '' -C lab-host -f "$top/etc/ssh/ssh_host_ed25519_key"
+    cp "$top/root/.ssh/id_ed25519.pub" "$top/root/.ssh/authorized_keys"
+    chmod 700 "$top/root" "$top/root/.ssh"
+    install -m 600 "$top/root/.ssh/id_ed25519" "$out/id_ed25519"
+
+    # dom0's initramfs, with all of the above inside.
+    mkdir -p "$work/ram/bin" "$work/ram/dev" "$work/ram/proc" "$work/ram/sys" "$work/ram/root"
+    copy_modules "$mods" "$work/ram/modules" $DOM0_MODULES
+    cp /bin/busybox "$work/ram/bin/busybox"
+    install -m 755 "$LAB/dom0/initramfs-init" "$work/ram/init"
+    # /sbin is a link to usr/sbin on the disk: keep it one.
+    mkdir -p "$top/usr/sbin" && mv "$top/sbin/xf-init" "$top/usr/sbin/" && rmdir "$top/sbin"
+    tar -C "$top" --owner=0 --group=0 -cf "$work/ram/overlay.tar" .
+    pack_initramfs "$work/ram" "$out/initramfs.gz"
+    rm -rf "$work"
+}

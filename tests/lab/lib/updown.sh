@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Bringing the lab up, taking it down, saying how it is, collecting its logs.
+
+lab_alive() { pid_of a >/dev/null || pid_of b >/dev/null; }
+
+lab_must_be_up() {
+    [ -e "$STATE/up" ] && lab_alive || die "the lab is not up; start it: lab up"
+}
+
+cmd_build() {
+    local t0 xen
+    t0=$(now)
+    # Downloading and compiling side by side.
+    xen_item >/dev/null &
+    xen=$!
+    base_item >/dev/null || die "build failed"
+    overlay_item >/dev/null || die "build failed"
+    wait $xen || die "build failed"
+    say "all built ($(took "$t0") s), cache: $CACHE"
+}
+
+cmd_verify() {
+    local item dir bad=0
+    for item in xen/$(xen_key) base/$(base_key) overlay/$(overlay_key); do
+        dir=$CACHE/$item
+        if [ ! -d "$dir" ]; then
+            say "$item: not built yet (lab build)"
+        elif cache_verify "$dir"; then
+            say "$item: good"
+        else
+            say "$item: damaged, removed; make it again: lab build"
+            rm -rf "$dir"
+            bad=1
+        fi
+    done
+    return $bad
+}
+
+cmd_up() {
+    local hyp_a=paging hyp_b=paging mem_a=2560 mem_b=2560 t0 h
+    while [ $# -gt 1 ]; do
+        case $1 in
+        --hyp-a) hyp_a=$2 ;;
+        --hyp-b) hyp_b=$2 ;;
+        --mem-a) mem_a=$2 ;;
+        --mem-b) mem_b=$2 ;;
+        --hypervisor) hyp_a=$2 hyp_b=$2 ;;
+        *) die "unknown option $1 (lab help)" ;;
+        esac
+        shift 2
+    done
+    [ $# = 0 ] || die "what is '$1'? (lab help)"
+    for h in "$hyp_a" "$hyp_b"; do
+        [ "$h" = paging ] || [ "$h" = debian ] || die "hypervisor: paging or debian, not '$h'"
+    done
+    cmd_build
+
+    t0=$(now)
+    exec 8>"$STATE.lock"
+    flock -n 8 || die "another 'lab up' or 'lab down' is at work; wait for it"
+    if lab_alive; then
+        die "the lab is already up, $(cat "$STATE/up" 2>/dev/null); end it: lab down"
+    fi
+    lab_end
+    mkdir -p -m 700 "$STATE"
+    printf 'since %s by %s\n' "$(date +%T)" "$LAB" >"$STATE/up"
+    printf '%s\n' "$hyp_a" >"$STATE/hyp.a"
+    printf '%s\n' "$hyp_b" >"$STATE/hyp.b"
+    truncate -s 256M "$STATE/disk-b.img" "$STATE/disk-c.img"
+    net_up
+    ssh_setup
+    collector_start
+    spawn watchdog "$STATE/watchdog.log" "$LAB/lab" _watchdog "$MAX_SECONDS"
+    host_start a "$hyp_a" "$mem_a"
+    host_start b "$hyp_b" "$mem_b"
+    for h in a b; do
+        host_wait "$h" 180
+        retry 60 ssh_master "$h" || die "no ssh to host $h: $STATE/$h.console"
+    done
+    say "hosts up in $(took "$t0") s"
+    cmd_selftest
+}
+
+lab_end() {
+    local p h
+    for p in "$STATE"/pid.*; do
+        [ -e "$p" ] || continue
+        p=${p##*/pid.}
+        # The watchdog takes the lab down itself: it must not end itself first.
+        if [ "$p" = watchdog ] && [ -n "${LAB_WATCHDOG-}" ]; then
+            continue
+        fi
+        pid_kill "$p"
+    done
+    for h in a b; do # masters of ssh
+        [ -S "$STATE/ssh.$h" ] && ssh -F "$STATE/ssh_config" -O exit "$h" 2>/dev/null
+    done
+    net_down
+    rm -rf "$STATE"
+}
+
+cmd_down() {
+    exec 8>"$STATE.lock"
+    flock -w 60 8 || die "another 'lab up' or 'lab down' is at work"
+    lab_end
+    say "down"
+}
+
+# _watchdog SECONDS: whatever was forgotten, the lab ends by then.
+cmd__watchdog() {
+    sleep "$1"
+    LAB_WATCHDOG=1 cmd_down
+}
+
+cmd_status() {
+    local h
+    if ! lab_alive; then
+        echo "lab: down"
+        return 1
+    fi
+    printf 'lab: up %s, self-test %s\n' "$(cat "$STATE/up")" \
+        "$([ -e "$READY" ] && echo passed || echo NOT passed)"
+    for h in a b; do
+        printf 'host %s: %s hypervisor, pid %s\n' "$h" "$(cat "$STATE/hyp.$h")" \
+            "$(pid_of "$h" || echo GONE)"
+        host_trouble "$h" | head -n 3 || true
+    done
+}
+
+# cmd_logs DIR: everything that may explain a failure.
+cmd_logs() {
+    local h
+    [ $# = 1 ] || die "usage: lab logs DIR"
+    mkdir -p "$1"
+    [ -d "$STATE" ] || die "no lab, no logs"
+    cp "$STATE"/*.console "$STATE"/*.qemu "$STATE"/*.log "$1/" 2>/dev/null || true
+    for h in a b; do
+        pid_of "$h" >/dev/null || continue
+        mkdir -p "$1/$h"
+        timeout 60 "$LAB/lab" ssh "$h" 'cd /tmp && rm -rf xflogs && mkdir xflogs &&
+            dmesg >xflogs/dmesg; timeout 10 xl dmesg >xflogs/xl-dmesg
+            timeout 10 xl list -v >xflogs/xl-list; timeout 10 xenstore-ls -f >xflogs/xenstore
+            ps axww -o pid,stat,time,args >xflogs/ps; ss -tnap >xflogs/ss
+            cp -r /var/log xflogs/ 2>/dev/null; cp -r /var/crash xflogs/ 2>/dev/null
+            tar -C xflogs -czf - .' >"$1/$h.tgz" </dev/null &&
+            tar -C "$1/$h" -xzf "$1/$h.tgz" || say "host $h gave no logs"
+        rm -f "$1/$h.tgz"
+    done
+    say "logs in $1"
+}

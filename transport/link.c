@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The channels of one move held together: see link.h. */
+#include "transport/link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int xf_link_say(struct xf_link *l, uint16_t type, const void *meta, size_t len,
+                struct xf_err *err)
+{
+    struct xf_msg m = {.type = type, .meta_len = (uint32_t)len};
+
+    return l->ops->send(l->control, &m, meta, NULL, 0, err);
+}
+
+int xf_link_say_u64s(struct xf_link *l, uint16_t type, const uint64_t *v, unsigned n,
+                     struct xf_err *err)
+{
+    uint8_t meta[128];
+
+    return xf_link_say(l, type, meta, xf_u64s_encode(v, n, meta), err);
+}
+
+/* The peer's XF_MSG_ERROR as an error of ours. */
+static int peer_error(const struct xf_msg *m, const void *meta, struct xf_err *err)
+{
+    int num;
+    char text[XF_TEXT_MAX];
+
+    if (xf_text_decode(&num, text, m, meta, err))
+        return -1;
+    return xf_fail(err, num ? num : EIO, "destination: %s", text);
+}
+
+int xf_link_hear(struct xf_link *l, uint16_t type, struct xf_msg *m, void *meta, int timeout_ms,
+                 struct xf_err *err)
+{
+    int rc = l->ops->recv(l->control, m, meta, timeout_ms, err);
+
+    if (rc)
+        return rc;
+    if (m->type == XF_MSG_ERROR)
+        return peer_error(m, meta, err);
+    if (m->type != type || m->payload_len)
+        return xf_fail(err, EPROTO, "the peer sent message %u where %u was due", m->type, type);
+    return 0;
+}
+
+void xf_link_last_words(struct xf_link *l, int wait_ms, struct xf_err *err)
+{
+    struct xf_msg m;
+    struct xf_err said = {0};
+    uint8_t *meta = malloc(XF_META_MAX);
+
+    /* The message is likely to be the next one: the peer says it before it closes. */
+    for (int i = 0; meta && l->control && i < 4; i++) {
+        if (l->ops->recv(l->control, &m, meta, wait_ms, &said) || m.payload_len)
+            break;
+        if (m.type == XF_MSG_ERROR) {
+            peer_error(&m, meta, &said);
+            *err = said;
+            break;
+        }
+    }
+    free(meta);
+}
+
+uint64_t xf_link_bytes(const struct xf_link *l)
+{
+    struct xf_chan_stats s;
+    uint64_t sum = 0;
+
+    if (l->control) {
+        l->ops->stats(l->control, &s);
+        sum += s.tx_bytes + s.rx_bytes;
+    }
+    for (unsigned i = 0; i < l->nr_bulk; i++) {
+        if (!l->bulk[i])
+            continue;
+        l->ops->stats(l->bulk[i], &s);
+        sum += s.tx_bytes + s.rx_bytes;
+    }
+    return sum;
+}
+
+void xf_link_abort_bulk(struct xf_link *l)
+{
+    for (unsigned i = 0; i < l->nr_bulk; i++)
+        if (l->bulk[i])
+            l->ops->abort(l->bulk[i]);
+}
+
+void xf_link_close(struct xf_link *l)
+{
+    if (!l->ops)
+        return;
+    for (unsigned i = 0; i < l->nr_bulk; i++) {
+        l->ops->close(l->bulk[i]);
+        l->bulk[i] = NULL;
+    }
+    l->ops->close(l->control);
+    l->control = NULL;
+    l->nr_bulk = 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A link: the channels of one move held together. It belongs to the thread that runs
+ * the move; each bulk channel is lent to one worker thread while there are workers.
+ */
+#ifndef XF_LINK_H
+#define XF_LINK_H
+
+#include "transport/transport.h"
+#include "transport/wire.h"
+
+struct xf_link {
+    const struct xf_transport_ops *ops;
+    struct xf_chan *control;
+    struct xf_chan *bulk[XF_CHANNELS_MAX];
+    unsigned nr_bulk;
+};
+
+/* Send a message that has only a meta part on the control channel. */
+int xf_link_say(struct xf_link *l, uint16_t type, const void *meta, size_t len,
+                struct xf_err *err);
+
+/* Send a message of n u64 on the control channel. */
+int xf_link_say_u64s(struct xf_link *l, uint16_t type, const uint64_t *v, unsigned n,
+                     struct xf_err *err);
+
+/*
+ * Wait for a message of the given type, without payload, on the control channel. An
+ * XF_MSG_ERROR from the peer becomes the error; any other type is EPROTO. XF_AGAIN after
+ * timeout_ms. meta has XF_META_MAX bytes.
+ */
+int xf_link_hear(struct xf_link *l, uint16_t type, struct xf_msg *m, void *meta, int timeout_ms,
+                 struct xf_err *err);
+
+/*
+ * A channel has failed: if the peer said why on the control channel (within wait_ms), put
+ * that in place of what `err` holds. For the one who reports the failure.
+ */
+void xf_link_last_words(struct xf_link *l, int wait_ms, struct xf_err *err);
+
+/* Bytes on the wire so far, both directions, all channels. */
+uint64_t xf_link_bytes(const struct xf_link *l);
+
+/* Wake every thread that is blocked in a bulk channel; those channels are then dead. */
+void xf_link_abort_bulk(struct xf_link *l);
+
+/* Close every channel. */
+void xf_link_close(struct xf_link *l);
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Channels of the TCP transport: their life, messages on top of the byte stream, and the
+ * table of ops. How bytes move is in stream.c; how a channel comes to be, in connect.c
+ * and listen.c.
+ */
+#include "transport/tcp/tcp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define IOV_LIMIT 2048 /* as promised in transport.h */
+
+static void set_int(int fd, int level, int opt, int value)
+{
+    /* each makes a good connection better; none is worth failing for */
+    (void)setsockopt(fd, level, opt, &value, sizeof(value));
+}
+
+/* Ask the kernel to notice a dead peer within stall_ms, also while nothing is sent. */
+static void tune(int fd, int stall_ms)
+{
+    int s = stall_ms / 1000;
+
+    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (stall_ms <= 0)
+        return;
+    set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, s < 2 ? 1 : s / 2);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, s < 8 ? 1 : s / 8);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
+    set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, stall_ms);
+}
+
+struct xf_chan *xf_chan_new(const struct xf_link_cfg *cfg, int fd, const struct sockaddr *peer,
+                            socklen_t len, struct xf_err *err)
+{
+    char host[48] = "?", port[8] = "?";
+    struct xf_chan *c = calloc(1, sizeof(*c));
+
+    if (!c) {
+        close(fd);
+        xf_fail(err, ENOMEM, "no memory for a channel");
+        return NULL;
+    }
+    c->fd = fd;
+    c->stall_ms = cfg->stall_ms;
+    c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (c->wake < 0) {
+        xf_fail(err, errno, "no descriptor for a channel: %s", strerror(errno));
+        xf_chan_free(c);
+        return NULL;
+    }
+    getnameinfo(peer, len, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+    /* a dual-stack listener sees IPv4 peers as ::ffff:192.0.2.1: no operator knows them so */
+    snprintf(c->who, sizeof(c->who), "%s port %s",
+             strncmp(host, "::ffff:", 7) || !strchr(host, '.') ? host : host + 7, port);
+    tune(fd, cfg->stall_ms);
+    return c;
+}
+
+void xf_chan_free(struct xf_chan *c)
+{
+    if (!c)
+        return;
+    xf_tls_drop(c);
+    if (c->wake >= 0)
+        close(c->wake);
+    close(c->fd);
+    free(c);
+}
+
+static void tcp_close(struct xf_chan *c)
+{
+    /* Tell an orderly end from a cut line. Non-blocking: if it does not go out, so be it. */
+    if (c && c->tls && !atomic_load(&c->aborted))
+        gnutls_bye(c->tls, GNUTLS_SHUT_WR);
+    xf_chan_free(c);
+}
+
+static int iov_sum(const struct iovec *iov, int niov, uint64_t *sum, struct xf_err *err)
+{
+    int i;
+
+    *sum = 0;
+    if (niov < 0 || niov > IOV_LIMIT)
+        return xf_fail(err, EINVAL, "%d pieces of memory in one message, %d are possible", niov,
+                       IOV_LIMIT);
+    for (i = 0; i < niov; i++) {
+        if (iov[i].iov_len > XF_PAYLOAD_MAX)
+            return xf_fail(err, EMSGSIZE, "a piece of payload of %zu bytes, over the limit of %u",
+                           iov[i].iov_len, XF_PAYLOAD_MAX);
+        *sum += iov[i].iov_len;
+    }
+    return 0;
+}
+
+static int tcp_send(struct xf_chan *c, const struct xf_msg *m, const void *meta,
+                    const struct iovec *iov, int niov, struct xf_err *err)
+{
+    uint8_t frame[XF_FRAME_BYTES];
+    struct iovec hv[2] = {{frame, sizeof(frame)}, {(void *)meta, m->meta_len}};
+    struct xf_iter head = xf_iter(hv, 2, sizeof(frame) + (size_t)m->meta_len);
+    struct xf_iter body;
+    uint64_t sum;
+
+    if (iov_sum(iov, niov, &sum, err) || xf_frame_encode(frame, m, meta, err))
+        return xf_wrap(err, "%s", c->who);
+    if (sum != m->payload_len)
+        return xf_fail(err, EINVAL, "%s: %llu bytes given for a payload of %u", c->who,
+                       (unsigned long long)sum, m->payload_len);
+    body = xf_iter(iov, niov, m->payload_len);
+    return xf_stream_send(c, &head, &body, err);
+}
+
+static int tcp_recv(struct xf_chan *c, struct xf_msg *m, void *meta, int timeout_ms,
+                    struct xf_err *err)
+{
+    uint8_t frame[XF_FRAME_BYTES];
+    struct iovec v = {frame, sizeof(frame)};
+    struct xf_iter it = xf_iter(&v, 1, sizeof(frame));
+    int rc;
+
+    if (c->payload_left)
+        return xf_fail(err, EINVAL,
+                       "%s: %u bytes of payload were not received before the next message", c->who,
+                       c->payload_left);
+    rc = xf_stream_fill(c, timeout_ms, err);
+    if (rc)
+        return rc;
+    if (xf_stream_recv(c, &it, err))
+        return -1;
+    if (xf_frame_decode(m, frame, err))
+        return xf_wrap(err, "%s", c->who);
+    v = (struct iovec){meta, m->meta_len};
+    it = xf_iter(&v, 1, m->meta_len);
+    if (xf_stream_recv(c, &it, err))
+        return -1;
+    if (xf_frame_check(frame, m, meta, err))
+        return xf_wrap(err, "%s", c->who);
+    c->payload_left = m->payload_len;
+    return 0;
+}
+
+static int tcp_recv_payload(struct xf_chan *c, const struct iovec *iov, int niov,
+                            struct xf_err *err)
+{
+    struct xf_iter it;
+    uint64_t sum;
+
+    if (iov_sum(iov, niov, &sum, err))
+        return xf_wrap(err, "%s", c->who);
+    if (sum > c->payload_left)
+        return xf_fail(err, EINVAL, "%s: %llu bytes wanted of a payload that has %u left", c->who,
+                       (unsigned long long)sum, c->payload_left);
+    it = xf_iter(iov, niov, (size_t)sum);
+    if (xf_stream_recv(c, &it, err))
+        return -1;
+    c->payload_left -= (uint32_t)sum;
+    return 0;
+}
+
+static int tcp_pollfd(struct xf_chan *c, bool *ready)
+{
+    *ready = c->ahead_len || (c->tls && gnutls_record_check_pending(c->tls));
+    return c->fd;
+}
+
+static void tcp_abort(struct xf_chan *c)
+{
+    uint64_t one = 1;
+
+    atomic_store_explicit(&c->aborted, true, memory_order_release);
+    /* never drained: every later wait ends at once, too */
+    if (write(c->wake, &one, sizeof(one)) < 0)
+        return; /* full, so it is readable already */
+}
+
+static void tcp_stats(const struct xf_chan *c, struct xf_chan_stats *out)
+{
+    out->tx_bytes = atomic_load_explicit(&c->tx, memory_order_relaxed);
+    out->rx_bytes = atomic_load_explicit(&c->rx, memory_order_relaxed);
+}
+
+const struct xf_transport_ops xf_tcp_ops = {
+    .name = "tcp",
+    .listen = xf_tcp_listen,
+    .accept = xf_tcp_accept,
+    .abort_accept = xf_tcp_abort_accept,
+    .unlisten = xf_tcp_unlisten,
+    .connect = xf_tcp_connect,
+    .send = tcp_send,
+    .recv = tcp_recv,
+    .recv_payload = tcp_recv_payload,
+    .pollfd = tcp_pollfd,
+    .abort = tcp_abort,
+    .stats = tcp_stats,
+    .close = tcp_close,
+};

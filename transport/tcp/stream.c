@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Bytes on an open channel, plain or in TLS: straight from and into the caller's memory
+ * where the protocol below allows it, waiting with poll() for the socket, the deadline or
+ * an abort. Knows no message.
+ *
+ * Payload memory may be a foreign mapping (VM_PFNMAP): the kernel and memcpy may read and
+ * write it, but its pages cannot be pinned, so no MSG_ZEROCOPY and no splice here.
+ */
+#include "transport/tcp/tcp.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+
+int64_t xf_now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
+}
+
+int xf_ms_left(int64_t deadline)
+{
+    int64_t left;
+
+    if (deadline < 0)
+        return -1;
+    left = deadline - xf_now_ms();
+    return left <= 0 ? 0 : left > 1 << 30 ? 1 << 30 : (int)left;
+}
+
+static int check_abort(struct xf_chan *c, struct xf_err *err)
+{
+    if (atomic_load_explicit(&c->aborted, memory_order_acquire))
+        return xf_fail(err, ECANCELED, "%s: given up on this side", c->who);
+    return 0;
+}
+
+int xf_tcp_wait(struct xf_chan *c, short events, int timeout_ms, struct xf_err *err)
+{
+    int64_t deadline = timeout_ms < 0 ? -1 : xf_now_ms() + timeout_ms;
+    struct pollfd p[2] = {{.fd = c->fd, .events = events}, {.fd = c->wake, .events = POLLIN}};
+    int n;
+
+    for (;;) {
+        n = poll(p, 2, xf_ms_left(deadline));
+        if (check_abort(c, err))
+            return -1;
+        if (n > 0)
+            return 0; /* also on POLLERR and POLLHUP: the next call says what it is */
+        if (n == 0 && xf_ms_left(deadline) == 0)
+            return 1;
+        if (n < 0 && errno != EINTR)
+            return xf_fail(err, errno, "%s: poll: %s", c->who, strerror(errno));
+    }
+}
+
+/* Wait for progress in the middle of something. */
+static int wait_stall(struct xf_chan *c, short events, struct xf_err *err)
+{
+    int rc = xf_tcp_wait(c, events, c->stall_ms > 0 ? c->stall_ms : -1, err);
+
+    if (rc == 1)
+        return xf_fail(err, ETIMEDOUT, "%s: the peer has %s nothing for %d ms", c->who,
+                       events == POLLOUT ? "taken" : "sent", c->stall_ms);
+    return rc;
+}
+
+static int io_failed(struct xf_chan *c, int num, struct xf_err *err)
+{
+    if (num == EPIPE)
+        num = ECONNRESET;
+    return xf_fail(err, num, "%s: %s", c->who, strerror(num));
+}
+
+/* Where the iterator stands, and how much (up to max) lies there in one piece, neighbours joined.
+ */
+static size_t iter_piece(const struct xf_iter *it, size_t max, uint8_t **at)
+{
+    size_t len;
+    int i;
+
+    if (max > it->left)
+        max = it->left;
+    if (max == 0)
+        return 0;
+    *at = (uint8_t *)it->iov->iov_base + it->off;
+    len = it->iov->iov_len - it->off;
+    for (i = 1; i < it->niov && len < max; i++) {
+        if ((uint8_t *)it->iov[i].iov_base != *at + len)
+            break;
+        len += it->iov[i].iov_len;
+    }
+    return len < max ? len : max;
+}
+
+/* Also skips empty entries, so that a piece is never empty while something is left. */
+static void iter_skip(struct xf_iter *it, size_t n)
+{
+    it->left -= n;
+    it->off += n;
+    while (it->niov > 0 && it->off >= it->iov->iov_len) {
+        it->off -= it->iov->iov_len;
+        it->iov++;
+        it->niov--;
+    }
+}
+
+struct xf_iter xf_iter(const struct iovec *iov, int niov, size_t len)
+{
+    struct xf_iter it = {iov, niov, 0, len};
+
+    iter_skip(&it, 0);
+    return it;
+}
+
+/* Add the iterator's pieces to the window; returns how many entries it now has. */
+static int iter_window(struct xf_iter it, struct iovec *win, int n)
+{
+    while (it.left && n < XF_TCP_WINDOW) {
+        uint8_t *at;
+        size_t len = iter_piece(&it, SIZE_MAX, &at);
+
+        win[n++] = (struct iovec){at, len};
+        iter_skip(&it, len);
+    }
+    return n;
+}
+
+static int send_plain(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body,
+                      struct xf_err *err)
+{
+    while (head->left || body->left) {
+        struct msghdr mh = {.msg_iov = c->win};
+        size_t part;
+        ssize_t n;
+
+        if (check_abort(c, err))
+            return -1;
+        mh.msg_iovlen = (size_t)iter_window(*body, c->win, iter_window(*head, c->win, 0));
+        n = sendmsg(c->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            if (wait_stall(c, POLLOUT, err))
+                return -1;
+            continue;
+        }
+        if (n < 0)
+            return io_failed(c, errno, err);
+        atomic_fetch_add_explicit(&c->tx, (uint64_t)n, memory_order_relaxed);
+        part = (size_t)n < head->left ? (size_t)n : head->left;
+        iter_skip(head, part);
+        iter_skip(body, (size_t)n - part);
+    }
+    return 0;
+}
+
+/* The next record's plain text: in place if there is enough in one piece, else gathered. */
+static size_t next_record(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body,
+                          uint8_t **at)
+{
+    size_t n = 0, len;
+    uint8_t *p;
+
+    if (!head->left && iter_piece(body, XF_TCP_RECORD, at) >= XF_TCP_RECORD) {
+        iter_skip(body, XF_TCP_RECORD);
+        return XF_TCP_RECORD;
+    }
+    while (n < XF_TCP_RECORD) {
+        struct xf_iter *it = head->left ? head : body;
+
+        len = iter_piece(it, XF_TCP_RECORD - n, &p);
+        if (len == 0)
+            break;
+        memcpy(c->buf + n, p, len);
+        iter_skip(it, len);
+        n += len;
+    }
+    *at = c->buf;
+    return n;
+}
+
+static int send_tls(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body,
+                    struct xf_err *err)
+{
+    while (head->left || body->left) {
+        uint8_t *at = NULL;
+        size_t len = next_record(c, head, body, &at);
+
+        /* gnutls may take less than a record if a smaller limit was negotiated */
+        while (len) {
+            ssize_t n;
+
+            if (check_abort(c, err))
+                return -1;
+            c->more = head->left || body->left;
+            n = gnutls_record_send(c->tls, at, len);
+            if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED) {
+                /* it is encrypted already; called again, gnutls sends what it kept */
+                if (wait_stall(c, POLLOUT, err))
+                    return -1;
+                continue;
+            }
+            if (n < 0)
+                return xf_tls_error(c, (int)n, err);
+            at += n;
+            len -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+int xf_stream_send(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body,
+                   struct xf_err *err)
+{
+    return c->tls ? send_tls(c, head, body, err) : send_plain(c, head, body, err);
+}
+
+static int closed(struct xf_chan *c, struct xf_err *err)
+{
+    return xf_fail(err, ECONNRESET, "%s: the peer closed the connection", c->who);
+}
+
+/* One attempt to read ahead. 1: would block. */
+static int fill_plain(struct xf_chan *c, struct xf_err *err)
+{
+    ssize_t n;
+
+    do
+        n = recv(c->fd, c->buf, sizeof(c->buf), MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return 1;
+    if (n < 0)
+        return io_failed(c, errno, err);
+    if (n == 0)
+        return closed(c, err);
+    atomic_fetch_add_explicit(&c->rx, (uint64_t)n, memory_order_relaxed);
+    c->ahead = c->buf;
+    c->ahead_len = (size_t)n;
+    return 0;
+}
+
+static int fill_tls(struct xf_chan *c, struct xf_err *err)
+{
+    gnutls_datum_t d = {0};
+    ssize_t n;
+
+    if (c->packet)
+        gnutls_packet_deinit(c->packet);
+    c->packet = NULL;
+    do
+        n = gnutls_record_recv_packet(c->tls, &c->packet);
+    while (n == GNUTLS_E_INTERRUPTED);
+    if (n == GNUTLS_E_AGAIN)
+        return 1;
+    if (n == 0)
+        return closed(c, err);
+    if (n < 0)
+        return xf_tls_error(c, (int)n, err);
+    c->mid_record = false;
+    gnutls_packet_get(c->packet, &d, NULL);
+    c->ahead = d.data;
+    c->ahead_len = d.size;
+    return 0;
+}
+
+int xf_stream_fill(struct xf_chan *c, int timeout_ms, struct xf_err *err)
+{
+    int64_t deadline = timeout_ms < 0 ? -1 : xf_now_ms() + timeout_ms;
+    int rc;
+
+    while (c->ahead_len == 0) {
+        if (check_abort(c, err))
+            return -1;
+        rc = c->tls ? fill_tls(c, err) : fill_plain(c, err);
+        if (rc == 1) {
+            if (timeout_ms < 0 && c->mid_record) /* half a record: the message has begun */
+                rc = wait_stall(c, POLLIN, err);
+            else
+                rc = xf_tcp_wait(c, POLLIN, xf_ms_left(deadline), err);
+            if (rc == 1)
+                return XF_AGAIN;
+        }
+        if (rc < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void take_ahead(struct xf_chan *c, struct xf_iter *to)
+{
+    while (to->left && c->ahead_len) {
+        uint8_t *at;
+        size_t len = iter_piece(to, c->ahead_len, &at);
+
+        memcpy(at, c->ahead, len);
+        c->ahead += len;
+        c->ahead_len -= len;
+        iter_skip(to, len);
+    }
+}
+
+static int recv_direct(struct xf_chan *c, struct xf_iter *to, struct xf_err *err)
+{
+    struct msghdr mh = {.msg_iov = c->win};
+    ssize_t n;
+
+    mh.msg_iovlen = (size_t)iter_window(*to, c->win, 0);
+    n = recvmsg(c->fd, &mh, MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR)
+        return 0;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return 1;
+    if (n < 0)
+        return io_failed(c, errno, err);
+    if (n == 0)
+        return closed(c, err);
+    atomic_fetch_add_explicit(&c->rx, (uint64_t)n, memory_order_relaxed);
+    iter_skip(to, (size_t)n);
+    return 0;
+}
+
+int xf_stream_recv(struct xf_chan *c, struct xf_iter *to, struct xf_err *err)
+{
+    int rc;
+
+    for (;;) {
+        take_ahead(c, to);
+        if (to->left == 0)
+            return 0;
+        if (check_abort(c, err))
+            return -1;
+        if (c->tls) /* gnutls decrypts into memory of its own anyway */
+            rc = fill_tls(c, err);
+        else if (to->left >= XF_TCP_AHEAD)
+            rc = recv_direct(c, to, err);
+        else
+            rc = fill_plain(c, err); /* the next message's head may come along */
+        if (rc == 1)
+            rc = wait_stall(c, POLLIN, err);
+        if (rc < 0)
+            return -1;
+    }
+}

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Encoders and decoders of the meta parts (docs/wire-protocol.md is the specification,
+ * wire.h the contract). No I/O, no allocation; payloads are only counted here. An
+ * encoder returns 0, which is no message's length, when its struct breaks a limit.
+ */
+#include "transport/wire.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "transport/bytes.h"
+
+#define BATCH_FIXED 24u
+#define RUN_BYTES 16u
+#define SYNC_BYTES 16u
+#define TEXT_FIXED 8u
+#define TSC_BYTES 24u
+#define PARAM_BYTES 16u
+#define SKELETON_FIXED 72u
+#define STATE_FIXED (TSC_BYTES + 8u)
+#define ERRNO_MAX 4095u
+
+static int no_payload(const struct xf_msg *m, const char *what, struct xf_err *err)
+{
+    if (m->payload_len)
+        return xf_fail(err, EPROTO, "%s carries a payload of %u bytes, none is allowed", what,
+                       m->payload_len);
+    return 0;
+}
+
+static int min_meta(const struct xf_msg *m, const char *what, uint32_t min, struct xf_err *err)
+{
+    if (m->meta_len < min)
+        return xf_fail(err, EPROTO, "%s is cut off: %u bytes of at least %u", what, m->meta_len,
+                       min);
+    return 0;
+}
+
+static int exact_meta(const struct xf_msg *m, const char *what, uint32_t len, struct xf_err *err)
+{
+    if (m->meta_len != len)
+        return xf_fail(err, EPROTO, "%s has %u bytes where its counts make %u", what, m->meta_len,
+                       len);
+    return 0;
+}
+
+/* XF_MSG_BATCH */
+
+/* What both directions hold true of the runs. They were counted against the limits before. */
+static int check_runs(const struct xf_batch *b, uint64_t gfn_limit, struct xf_err *err)
+{
+    uint64_t next = 0;
+    uint32_t pages = 0, data = 0, i;
+
+    for (i = 0; i < b->nr_runs; i++) {
+        const struct xf_run *r = &b->runs[i];
+
+        if (r->count < 1 || r->count > XF_BATCH_PAGES - pages)
+            return xf_fail(err, EPROTO, "run %u of a batch has %u pages, 1 to %u are possible", i,
+                           r->count, XF_BATCH_PAGES - pages);
+        if (r->kind > XF_RUN_ABSENT)
+            return xf_fail(err, EPROTO, "run %u of a batch is of unknown kind %u", i, r->kind);
+        if (r->gfn >= gfn_limit || r->count > gfn_limit - r->gfn)
+            return xf_fail(
+                err, EPROTO, "run %u of a batch reaches gfn 0x%llx, beyond the guest's 0x%llx", i,
+                (unsigned long long)r->gfn + r->count - 1, (unsigned long long)gfn_limit);
+        if (r->gfn < next)
+            return xf_fail(err, EPROTO,
+                           "run %u of a batch, gfn 0x%llx, does not follow the one before it", i,
+                           (unsigned long long)r->gfn);
+        next = r->gfn + r->count;
+        pages += r->count;
+        data += r->kind == XF_RUN_DATA ? r->count : 0;
+    }
+    if (pages != b->nr_pages || data != b->data_pages)
+        return xf_fail(err, EPROTO,
+                       "a batch says %u pages, %u of them data, but its runs make %u and %u",
+                       b->nr_pages, b->data_pages, pages, data);
+    return 0;
+}
+
+size_t xf_batch_encode(const struct xf_batch *b, void *meta)
+{
+    uint8_t *p = meta;
+    uint32_t i;
+
+    if (b->nr_runs < 1 || b->nr_runs > XF_BATCH_PAGES || check_runs(b, XF_GFN_MAX, NULL))
+        return 0;
+    p = put_le32(p, b->round);
+    p = put_le32(p, b->nr_runs);
+    p = put_le32(p, b->nr_pages);
+    p = put_le32(p, b->data_pages);
+    p = put_le64(p, b->sum);
+    for (i = 0; i < b->nr_runs; i++) {
+        p = put_le64(p, b->runs[i].gfn);
+        p = put_le32(p, b->runs[i].count);
+        p = put_le32(p, b->runs[i].kind);
+    }
+    return BATCH_FIXED + (size_t)b->nr_runs * RUN_BYTES;
+}
+
+int xf_batch_decode(struct xf_batch *b, const struct xf_msg *m, const void *meta,
+                    uint64_t gfn_limit, struct xf_err *err)
+{
+    const uint8_t *p = meta;
+    uint32_t i;
+
+    if (min_meta(m, "a batch", BATCH_FIXED, err))
+        return -1;
+    b->round = get_le32(p);
+    b->nr_runs = get_le32(p + 4);
+    b->nr_pages = get_le32(p + 8);
+    b->data_pages = get_le32(p + 12);
+    b->sum = get_le64(p + 16);
+    if (b->nr_runs < 1 || b->nr_runs > XF_BATCH_PAGES)
+        return xf_fail(err, EPROTO, "a batch has %u runs, 1 to %u are allowed", b->nr_runs,
+                       XF_BATCH_PAGES);
+    if (exact_meta(m, "a batch", BATCH_FIXED + b->nr_runs * RUN_BYTES, err))
+        return -1;
+    p += BATCH_FIXED;
+    for (i = 0; i < b->nr_runs; i++, p += RUN_BYTES) {
+        b->runs[i].gfn = get_le64(p);
+        b->runs[i].count = get_le32(p + 8);
+        b->runs[i].kind = get_le32(p + 12);
+    }
+    if (check_runs(b, gfn_limit < XF_GFN_MAX ? gfn_limit : XF_GFN_MAX, err))
+        return -1;
+    if (m->payload_len != b->data_pages * XF_PAGE_SIZE)
+        return xf_fail(err, EPROTO, "a batch of %u data pages has a payload of %u bytes",
+                       b->data_pages, m->payload_len);
+    return 0;
+}
+
+/* XF_MSG_SYNC, XF_MSG_SYNC_ACK */
+
+size_t xf_sync_encode(const struct xf_sync *s, void *meta)
+{
+    uint8_t *p = meta;
+
+    p = put_le32(p, s->seq);
+    p = put_le32(p, s->flags);
+    put_le64(p, s->pages);
+    return SYNC_BYTES;
+}
+
+int xf_sync_decode(struct xf_sync *s, const struct xf_msg *m, const void *meta, struct xf_err *err)
+{
+    const uint8_t *p = meta;
+
+    if (exact_meta(m, "a sync", SYNC_BYTES, err) || no_payload(m, "a sync", err))
+        return -1;
+    s->seq = get_le32(p);
+    s->flags = get_le32(p + 4);
+    s->pages = get_le64(p + 8);
+    return 0;
+}
+
+/* Texts */
+
+/* Length of the valid UTF-8 character at s (n bytes are left) that is no control character, or 0.
+ */
+static size_t utf8_char(const uint8_t *s, size_t n)
+{
+    uint32_t c;
+    size_t len, i;
+
+    if (s[0] < 0x80)
+        return s[0] >= 0x20 && s[0] != 0x7f;
+    if (s[0] >= 0xc2 && s[0] < 0xe0)
+        len = 2, c = s[0] & 0x1f;
+    else if (s[0] >= 0xe0 && s[0] < 0xf0)
+        len = 3, c = s[0] & 0x0f;
+    else if (s[0] >= 0xf0 && s[0] < 0xf5)
+        len = 4, c = s[0] & 0x07;
+    else
+        return 0;
+    if (len > n)
+        return 0;
+    for (i = 1; i < len; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (s[i] & 0x3f);
+    }
+    /* C1 controls, overlong forms, surrogates, beyond Unicode; line and paragraph separators
+     * and the bidirectional controls, which make a terminal show another sentence. */
+    if (c < 0xa0 || (len == 3 && c < 0x800) || (len == 4 && c < 0x10000) || c > 0x10ffff ||
+        (c >= 0xd800 && c < 0xe000) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069))
+        return 0;
+    return len;
+}
+
+size_t xf_text_encode(int num, const char *text, void *meta)
+{
+    uint8_t *p = meta;
+    size_t len = text ? strnlen(text, XF_TEXT_MAX) : 0;
+
+    if (len >= XF_TEXT_MAX) { /* cut it, but between two characters */
+        len = XF_TEXT_MAX - 1;
+        while (len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80)
+            len--;
+    }
+    p = put_le32(p, num > 0 && (unsigned)num <= ERRNO_MAX ? (uint32_t)num : 0);
+    p = put_le32(p, (uint32_t)len);
+    if (len)
+        memcpy(p, text, len);
+    return TEXT_FIXED + len;
+}
+
+int xf_text_decode(int *num, char text[XF_TEXT_MAX], const struct xf_msg *m, const void *meta,
+                   struct xf_err *err)
+{
+    const uint8_t *p = meta;
+    uint32_t n, len, i;
+
+    if (min_meta(m, "a text", TEXT_FIXED, err) || no_payload(m, "a text", err))
+        return -1;
+    n = get_le32(p);
+    len = get_le32(p + 4);
+    if (n > ERRNO_MAX)
+        return xf_fail(err, EPROTO, "a text has error number %u, over the limit of %u", n,
+                       ERRNO_MAX);
+    if (len > XF_TEXT_MAX - 1)
+        return xf_fail(err, EPROTO, "a text has %u bytes, over the limit of %u", len,
+                       XF_TEXT_MAX - 1);
+    if (exact_meta(m, "a text", TEXT_FIXED + len, err))
+        return -1;
+    p += TEXT_FIXED;
+    for (i = 0; i < len;) {
+        size_t c = utf8_char(p + i, len - i);
+
+        if (c)
+            memcpy(text + i, p + i, c);
+        else
+            text[i] = '?';
+        i += c ? (uint32_t)c : 1;
+    }
+    text[len] = '\0';
+    *num = (int)n;
+    return 0;
+}
+
+/* XF_MSG_SKELETON, XF_MSG_STATE */
+
+static uint8_t *put_tsc(uint8_t *p, const struct xf_tsc *t)
+{
+    p = put_le32(p, t->mode);
+    p = put_le32(p, t->khz);
+    p = put_le64(p, t->nsec);
+    p = put_le32(p, t->incarnation);
+    return put_le32(p, 0);
+}
+
+static int get_tsc(struct xf_tsc *t, const uint8_t *p, struct xf_err *err)
+{
+    t->mode = get_le32(p);
+    t->khz = get_le32(p + 4);
+    t->nsec = get_le64(p + 8);
+    t->incarnation = get_le32(p + 16);
+    if (get_le32(p + 20))
+        return xf_fail(err, EPROTO, "the TSC information has a reserved field that is not zero");
+    return 0;
+}
+
+static uint8_t *put_params(uint8_t *p, const struct xf_param *v, uint32_t n)
+{
+    for (; n; n--, v++) {
+        p = put_le64(p, v->index);
+        p = put_le64(p, v->value);
+    }
+    return p;
+}
+
+static void get_params(struct xf_param *v, const uint8_t *p, uint32_t n)
+{
+    for (; n; n--, v++, p += PARAM_BYTES) {
+        v->index = get_le64(p);
+        v->value = get_le64(p + 8);
+    }
+}
+
+static int check_params(const struct xf_param *v, uint32_t n, struct xf_err *err)
+{
+    uint32_t i;
+
+    for (i = 0; i < n; i++)
+        if (v[i].index > UINT32_MAX) /* what Xen takes; it knows itself which ones exist */
+            return xf_fail(err, EPROTO, "HVM parameter %u has the impossible index 0x%llx", i,
+                           (unsigned long long)v[i].index);
+    return 0;
+}
+
+/* The limits of a skeleton that do not depend on its envelope. */
+static int check_skeleton(const struct xf_skeleton *s, struct xf_err *err)
+{
+    uint64_t payload = (uint64_t)s->config_len + s->cpuid_len + s->msr_len + s->ctx_len;
+
+    if (payload > XF_PAYLOAD_MAX)
+        return xf_fail(err, EPROTO, "a skeleton's parts make %llu bytes, over the limit of %u",
+                       (unsigned long long)payload, XF_PAYLOAD_MAX);
+    if (s->nr_gfns < 1 || s->nr_gfns > XF_GFN_MAX)
+        return xf_fail(err, EPROTO, "a skeleton has a guest of %llu gfns, 1 to %llu are allowed",
+                       (unsigned long long)s->nr_gfns, XF_GFN_MAX);
+    if (s->nr_pages > s->nr_gfns)
+        return xf_fail(err, EPROTO, "a skeleton has %llu pages for %llu gfns",
+                       (unsigned long long)s->nr_pages, (unsigned long long)s->nr_gfns);
+    if (s->nr_params > XF_PARAMS_MAX)
+        return xf_fail(err, EPROTO, "a skeleton has %u HVM parameters, over the limit of %u",
+                       s->nr_params, XF_PARAMS_MAX);
+    if (s->nr_specials > XF_SPECIALS_MAX)
+        return xf_fail(err, EPROTO, "a skeleton has %u special pages, over the limit of %u",
+                       s->nr_specials, XF_SPECIALS_MAX);
+    return 0;
+}
+
+static int check_specials(const struct xf_skeleton *s, struct xf_err *err)
+{
+    uint32_t i;
+
+    for (i = 0; i < s->nr_specials; i++)
+        if (s->specials[i] >= s->nr_gfns)
+            return xf_fail(err, EPROTO, "special page %u, gfn 0x%llx, is beyond the guest's 0x%llx",
+                           i, (unsigned long long)s->specials[i], (unsigned long long)s->nr_gfns);
+    return 0;
+}
+
+size_t xf_skeleton_encode(const struct xf_skeleton *s, void *meta)
+{
+    uint8_t *p = meta;
+    uint32_t i;
+
+    if (check_skeleton(s, NULL) || check_params(s->params, s->nr_params, NULL) ||
+        check_specials(s, NULL))
+        return 0;
+    p = put_le32(p, s->xen_major);
+    p = put_le32(p, s->xen_minor);
+    p = put_le32(p, s->config_len);
+    p = put_le32(p, s->cpuid_len);
+    p = put_le32(p, s->msr_len);
+    p = put_le32(p, s->ctx_len);
+    p = put_le64(p, s->nr_gfns);
+    p = put_le64(p, s->nr_pages);
+    p = put_tsc(p, &s->tsc);
+    p = put_le32(p, s->nr_params);
+    p = put_le32(p, s->nr_specials);
+    p = put_params(p, s->params, s->nr_params);
+    for (i = 0; i < s->nr_specials; i++)
+        p = put_le64(p, s->specials[i]);
+    return (size_t)(p - (uint8_t *)meta);
+}
+
+int xf_skeleton_decode(struct xf_skeleton *s, const struct xf_msg *m, const void *meta,
+                       struct xf_err *err)
+{
+    const uint8_t *p = meta;
+    uint32_t i;
+
+    if (min_meta(m, "a skeleton", SKELETON_FIXED, err))
+        return -1;
+    s->xen_major = get_le32(p);
+    s->xen_minor = get_le32(p + 4);
+    s->config_len = get_le32(p + 8);
+    s->cpuid_len = get_le32(p + 12);
+    s->msr_len = get_le32(p + 16);
+    s->ctx_len = get_le32(p + 20);
+    s->nr_gfns = get_le64(p + 24);
+    s->nr_pages = get_le64(p + 32);
+    s->nr_params = get_le32(p + 64);
+    s->nr_specials = get_le32(p + 68);
+    if (get_tsc(&s->tsc, p + 40, err) || check_skeleton(s, err) ||
+        exact_meta(m, "a skeleton",
+                   SKELETON_FIXED + s->nr_params * PARAM_BYTES + s->nr_specials * 8, err))
+        return -1;
+    if (m->payload_len != s->config_len + s->cpuid_len + s->msr_len + s->ctx_len)
+        return xf_fail(err, EPROTO, "a skeleton's parts do not fill its payload of %u bytes",
+                       m->payload_len);
+    p += SKELETON_FIXED;
+    get_params(s->params, p, s->nr_params);
+    p += s->nr_params * PARAM_BYTES;
+    for (i = 0; i < s->nr_specials; i++)
+        s->specials[i] = get_le64(p + (size_t)i * 8);
+    if (check_params(s->params, s->nr_params, err) || check_specials(s, err))
+        return -1;
+    return 0;
+}
+
+size_t xf_state_encode(const struct xf_state *s, void *meta)
+{
+    uint8_t *p = meta;
+
+    if (s->nr_params > XF_PARAMS_MAX || check_params(s->params, s->nr_params, NULL))
+        return 0;
+    p = put_tsc(p, &s->tsc);
+    p = put_le32(p, s->nr_params);
+    p = put_le32(p, 0);
+    p = put_params(p, s->params, s->nr_params);
+    return (size_t)(p - (uint8_t *)meta);
+}
+
+int xf_state_decode(struct xf_state *s, const struct xf_msg *m, const void *meta,
+                    struct xf_err *err)
+{
+    const uint8_t *p = meta;
+
+    if (min_meta(m, "a state", STATE_FIXED, err) || get_tsc(&s->tsc, p, err))
+        return -1;
+    s->nr_params = get_le32(p + TSC_BYTES);
+    if (s->nr_params > XF_PARAMS_MAX)
+        return xf_fail(err, EPROTO, "a state has %u HVM parameters, over the limit of %u",
+                       s->nr_params, XF_PARAMS_MAX);
+    if (get_le32(p + TSC_BYTES + 4))
+        return xf_fail(err, EPROTO, "a state has a reserved field that is not zero");
+    if (exact_meta(m, "a state", STATE_FIXED + s->nr_params * PARAM_BYTES, err))
+        return -1;
+    get_params(s->params, p + STATE_FIXED, s->nr_params);
+    return check_params(s->params, s->nr_params, err);
+}
+
+/* Numbers */
+
+size_t xf_u64s_encode(const uint64_t *v, unsigned n, void *meta)
+{
+    uint8_t *p = meta;
+    unsigned i;
+
+    if (n > XF_META_MAX / 8)
+        return 0;
+    for (i = 0; i < n; i++)
+        p = put_le64(p, v[i]);
+    return (size_t)n * 8;
+}
+
+int xf_u64s_decode(uint64_t *v, unsigned n, const struct xf_msg *m, const void *meta,
+                   struct xf_err *err)
+{
+    const uint8_t *p = meta;
+    unsigned i;
+
+    if (n > XF_META_MAX / 8)
+        return xf_fail(err, EINVAL, "%u numbers do not fit into a message", n);
+    if (exact_meta(m, "a message of numbers", n * 8, err) ||
+        no_payload(m, "a message of numbers", err))
+        return -1;
+    for (i = 0; i < n; i++)
+        v[i] = get_le64(p + (size_t)i * 8);
+    return 0;
+}
