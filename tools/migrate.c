@@ -3,6 +3,7 @@
  * `xl migrate`: hand a stock migration to the real xl, run ours, show it, and turn its
  * outcome into words and an exit status. The move itself is xf_move()'s.
  */
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,6 +169,7 @@ int cmd_migrate(const struct front *f)
     struct migrate_args args;
     struct xf_config cfg;
     struct xf_err err = {0}, config_err = {0};
+    char real_xl[PATH_MAX];
     int broken, rc;
 
     /* A broken configuration must not keep --stock and --help from working. */
@@ -182,6 +184,11 @@ int cmd_migrate(const struct front *f)
         return become_stock(f, args.stock_word);
     if (!rc && broken)
         rc = xf_fail(&err, config_err.num, "%s", config_err.text);
+    /* Only xl itself can read a file of xl's configuration. */
+    if (!rc && args.move.config_file) {
+        rc = real_xl_find(real_xl, &err);
+        args.move.real_xl = real_xl;
+    }
     if (rc) {
         if (args.json && !args.quiet)
             json_error(stdout, &err);

@@ -44,6 +44,8 @@ enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
     w->note(w->priv, "a note");
     if (!o->check_only)
         w->progress(w->priv, &p);
+    if (o->config_file)
+        dprintf(STDERR_FILENO, "%s is read by %s\n", o->config_file, o->real_xl);
     if (wait_for_signal) {
         raise(SIGINT);
         raise(SIGTERM);
@@ -231,6 +233,20 @@ static void test_usage(void)
     CU_ASSERT_STRING_EQUAL(errs, "");
 }
 
+static void test_config_file(void)
+{
+    begin(XF_MOVED);
+    setenv("XENFERRY_REAL_XL", "/bin/true", 1);
+    CU_ASSERT_EQUAL(run("migrate --tcp -C /g1.cfg g1 host2"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, "/g1.cfg is read by /bin/true"));
+    setenv("XENFERRY_REAL_XL", "/nowhere", 1);
+    CU_ASSERT_EQUAL(run("migrate --tcp -C /g1.cfg g1 host2"), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, "XENFERRY_REAL_XL is /nowhere"));
+    /* Without -C nobody needs it. */
+    CU_ASSERT_EQUAL(run("migrate --tcp g1 host2"), 0);
+    unsetenv("XENFERRY_REAL_XL");
+}
+
 static void test_recover(void)
 {
     CU_ASSERT_EQUAL(run("migrate-recover --resume g1"), 0);
@@ -250,8 +266,13 @@ static void test_recover(void)
 int main(void)
 {
     CU_TestInfo tests[] = {
-        {"moved", test_moved},     {"check", test_check}, {"failures", test_failures},
-        {"signals", test_signals}, {"usage", test_usage}, {"migrate-recover", test_recover},
+        {"moved", test_moved},
+        {"check", test_check},
+        {"failures", test_failures},
+        {"signals", test_signals},
+        {"usage", test_usage},
+        {"-C", test_config_file},
+        {"migrate-recover", test_recover},
         CU_TEST_INFO_NULL,
     };
 
