@@ -27,13 +27,9 @@ __asm__(".pushsection .rodata\n"
         ".hidden xf_config_schema\n"
         "xf_config_schema:\n"
         ".incbin \"docs/xenferry.rng\"\n"
-        ".global xf_config_schema_end\n"
-        ".hidden xf_config_schema_end\n"
-        "xf_config_schema_end:\n"
         ".byte 0\n"
         ".popsection\n");
 extern const char xf_config_schema[] __attribute__((visibility("hidden")));
-extern const char xf_config_schema_end[] __attribute__((visibility("hidden")));
 
 /* What the callbacks of libxml2 need to fill in the first error. */
 struct reading {
@@ -51,7 +47,6 @@ static void first_error(struct reading *r, int line, const char *what)
                 line > 0 ? line : 1, len, what);
     r->failed = true;
 }
-
 
 /* Of several errors the first is the cause; what libxml2 keeps is the last. */
 static void on_parse_error(void *priv, xmlErrorPtr e)
@@ -85,14 +80,16 @@ static void on_schema_error(void *priv, xmlErrorPtr e)
 }
 
 /* A document type declaration is where entities come from; refuse it before it is read. */
-static void on_doctype(void *priv, const xmlChar *name, const xmlChar *external, const xmlChar *system)
+static void on_doctype(void *priv, const xmlChar *name, const xmlChar *external,
+                       const xmlChar *system)
 {
     xmlParserCtxtPtr ctxt = priv;
 
     (void)name;
     (void)external;
     (void)system;
-    first_error(ctxt->_private, xmlSAX2GetLineNumber(ctxt), "a document type has no place in this file");
+    first_error(ctxt->_private, xmlSAX2GetLineNumber(ctxt),
+                "a document type has no place in this file");
     xmlStopParser(ctxt);
 }
 
@@ -205,8 +202,7 @@ static void take(struct reading *r, xmlDocPtr doc, struct xf_config *out)
         else if (!strcmp(name, "receive"))
             take_receive(r, n, out);
         else
-            take_address(r, n, xmlGetNoNsProp(n, (const xmlChar *)"address"),
-                         out->source_address);
+            take_address(r, n, xmlGetNoNsProp(n, (const xmlChar *)"address"), out->source_address);
     }
 }
 
@@ -237,7 +233,7 @@ static xmlDocPtr parse(struct reading *r, const char *text, size_t len)
 static void validate(struct reading *r, xmlDocPtr doc)
 {
     xmlRelaxNGParserCtxtPtr pctxt =
-        xmlRelaxNGNewMemParserCtxt(xf_config_schema, (int)(xf_config_schema_end - xf_config_schema));
+        xmlRelaxNGNewMemParserCtxt(xf_config_schema, (int)strlen(xf_config_schema));
     xmlRelaxNGPtr schema = pctxt ? xmlRelaxNGParse(pctxt) : NULL;
     xmlRelaxNGValidCtxtPtr vctxt = schema ? xmlRelaxNGNewValidCtxt(schema) : NULL;
 
@@ -291,7 +287,8 @@ int xf_config_load(const char *path, struct xf_config *out, struct xf_err *err)
     out->encrypt = -1;
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return errno == ENOENT ? 0 : xf_fail(err, errno, "cannot read %s: %s", path, strerror(errno));
+        return errno == ENOENT ? 0
+                               : xf_fail(err, errno, "cannot read %s: %s", path, strerror(errno));
     text = malloc(XF_CONFIG_MAX + 1);
     if (!text) {
         close(fd);

@@ -127,32 +127,34 @@ static void test_schema(void)
 
 static void test_beyond_the_schema(void)
 {
-#define EIGHT "<address>10.0.0.1</address><address>10.0.0.1</address><address>10.0.0.1</address>" \
-              "<address>10.0.0.1</address><address>10.0.0.1</address><address>10.0.0.1</address>" \
-              "<address>10.0.0.1</address><address>10.0.0.1</address>"
+#define EIGHT                                                                                      \
+    "<address>10.0.0.1</address><address>10.0.0.1</address><address>10.0.0.1</address>"            \
+    "<address>10.0.0.1</address><address>10.0.0.1</address><address>10.0.0.1</address>"            \
+    "<address>10.0.0.1</address><address>10.0.0.1</address>"
     fails_with(IN("<migrate/>\n<migrate/>"), "x.xml:3: ", "second <migrate>");
     fails_with(IN("<receive/>\n<migrate/>\n<receive/>"), "x.xml:4: ", "second <receive>");
-    fails_with(IN("<receive><port>1</port>\n<port>1</port></receive>"), "x.xml:3: ", "second <port>");
-    fails_with(IN("<receive>\n<address>host2</address></receive>"), "x.xml:3: ",
-               "'host2' is no numeric");
+    fails_with(IN("<receive><port>1</port>\n<port>1</port></receive>"),
+               "x.xml:3: ", "second <port>");
+    fails_with(IN("<receive>\n<address>host2</address></receive>"),
+               "x.xml:3: ", "'host2' is no numeric");
     fails_with(IN("<receive>\n<address>10.0.1</address></receive>"), "x.xml:3: ", "10.0.1");
     fails_with(IN("<receive>\n<address>10.0.0.256</address></receive>"), "x.xml:3: ", "10.0.0.256");
-    fails_with(IN("<receive>\n<address>10.0.0.1 10.0.0.2</address></receive>"), "x.xml:3: ",
-               "no numeric");
+    fails_with(IN("<receive>\n<address>10.0.0.1 10.0.0.2</address></receive>"),
+               "x.xml:3: ", "no numeric");
     fails_with(IN("<receive>\n<address>fd00:::1</address></receive>"), "x.xml:3: ", "fd00:::1");
     fails_with(IN("<source address='nowhere'/>"), "x.xml:2: ", "nowhere");
     CU_ASSERT_EQUAL(parse(IN("<receive>" EIGHT "</receive>")), 0);
     CU_ASSERT_EQUAL(c.nr_addresses, 8);
-    fails_with(IN("<receive>" EIGHT "\n<address>10.0.0.1</address></receive>"), "x.xml:3: ",
-               "more than eight");
+    fails_with(IN("<receive>" EIGHT "\n<address>10.0.0.1</address></receive>"),
+               "x.xml:3: ", "more than eight");
 }
 
 static void test_no_doctype(void)
 {
     fails_with("<?xml version='1.0'?>\n<!DOCTYPE xenferry [<!ENTITY a 'b'>]>\n<xenferry/>",
                "x.xml:2: ", "document type");
-    fails_with("<!DOCTYPE xenferry SYSTEM 'file:///etc/passwd'><xenferry/>", "x.xml:1: ",
-               "document type");
+    fails_with("<!DOCTYPE xenferry SYSTEM 'file:///etc/passwd'><xenferry/>",
+               "x.xml:1: ", "document type");
     fails_with("<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'>"
                "<!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;'>"
                "<!ENTITY c '&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;'>"
@@ -220,11 +222,11 @@ static void test_files(void)
 
 static void test_addresses(void)
 {
-    static const char *const good[] = {"10.0.0.1", "0.0.0.0", "::", "fd00::1", "::ffff:10.0.0.1",
-                                       "fe80::1%lo"};
-    static const char *const bad[] = {"",        "10.0.0",  "10.0.0.1.1", "10.0.0.1:80", "host",
-                                      "[::1]",   "1",       "0x7f.0.0.1", " 10.0.0.1",   "fd00::g",
-                                      "10.0.0.1 "};
+    static const char *const good[] = {
+        "10.0.0.1", "0.0.0.0", "::", "fd00::1", "::ffff:10.0.0.1", "fe80::1%lo"};
+    static const char *const bad[] = {"",          "10.0.0",  "10.0.0.1.1", "10.0.0.1:80",
+                                      "host",      "[::1]",   "1",          "0x7f.0.0.1",
+                                      " 10.0.0.1", "fd00::g", "10.0.0.1 "};
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         CU_ASSERT_TRUE(xf_is_address(good[i]));

@@ -1,0 +1,185 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# `xl migrate-receive` for a stock source: the real xl behind the front behaves to the byte
+# as it does alone, over pipes and sockets. What ours does with our own source is not here.
+# shellcheck source=tests/front/lib.bash
+. "$(dirname "$0")/lib.bash"
+
+banner='xl migration receiver ready, send binary domain data.'
+# Greets as xl does, keeps what comes in, answers with bytes of every kind.
+fake "$work/bin/xl" <<EOS
+printf '%s\n' "\$@" >$work/words
+echo "migration target: Ready to receive domain." >&2
+[ -z "\${FAKE_SILENT:-}" ] || exit 3
+printf '%s\n' "\${FAKE_BANNER:-$banner}"
+cat >$work/received
+cat $work/answer
+[ -z "\${FAKE_SIGNAL:-}" ] || kill -"\$FAKE_SIGNAL" \$\$
+exit "\${FAKE_STATUS:-0}"
+EOS
+export PATH=$work/bin:$PATH
+
+{
+    printf 'Xen saved domain, xl format\n \0 \r'
+    head -c 700000 /dev/urandom
+} >"$work/stream"
+{
+    printf 'domain received, ready to unpause\0%s\n' "$banner" # a second banner is content
+    head -c 200000 /dev/urandom
+} >"$work/answer"
+{
+    echo "$banner"
+    cat "$work/answer"
+} >"$work/wanted"
+
+check_bytes() {
+    cmp "$work/stream" "$work/received" || fail "$1: what the real xl received"
+    cmp "$work/wanted" "$work/out" || fail "$1: what the source received"
+    rm -f "$work/received" "$work/out"
+}
+
+# Pipes.
+# shellcheck disable=SC2002
+cat "$work/stream" | "$XL" -v migrate-receive -e -p 2>"$work/err" | cat >"$work/out"
+same "pipe: exit status" "0 0 0" "${PIPESTATUS[*]}"
+check_bytes pipe
+same "pipe: words" "-v migrate-receive -e -p" "$(tr '\n' ' ' <"$work/words" | sed 's/ $//')"
+same "pipe: stderr" "migration target: Ready to receive domain." "$(cat "$work/err")"
+
+# A source that waits for the banner, as every real one does, and sends byte by byte.
+mkfifo "$work/to" "$work/from"
+"$XL" migrate-receive <"$work/to" >"$work/from" 2>/dev/null &
+pid=$!
+exec 7>"$work/to" 8<"$work/from"
+read -r -t 30 line <&8 || fail "no banner"
+same "banner" "$banner" "$line"
+for ((i = 0; i < 32; i++)); do
+    dd if="$work/stream" bs=1 skip=$i count=1 status=none >&7
+done
+tail -c +33 "$work/stream" >&7
+exec 7>&-
+{ echo "$banner"; cat <&8; } >"$work/out"
+wait $pid || fail "waiting source: exit status"
+check_bytes "waiting source"
+exec 8<&-
+
+# Sockets, as sshd and socat give them: the same one for input and output.
+socat -t 30 EXEC:"$XL migrate-receive" STDIO <"$work/stream" >"$work/out" 2>/dev/null
+check_bytes "one socket"
+
+# The same over TCP.
+"$(command -v socat)" -t 30 TCP-LISTEN:0,bind=127.0.0.1 EXEC:"$XL migrate-receive",nofork \
+    2>"$work/err" &
+pid=$!
+for ((i = 0; i < 100; i++)); do
+    port=$(ss -Hltnp 2>/dev/null | sed -n "s/.*127\.0\.0\.1:\([0-9]*\) .*pid=$pid,.*/\1/p")
+    [ -z "$port" ] || break
+    sleep 0.1
+done
+if [ -n "${port:-}" ]; then
+    socat -t 30 STDIO "TCP:127.0.0.1:$port" <"$work/stream" >"$work/out"
+    wait $pid
+    check_bytes "TCP"
+else
+    kill $pid
+    fail "socat does not listen"
+fi
+
+# Exit statuses and signals are the real xl's.
+for status in 0 1 2 255; do
+    FAKE_STATUS=$status "$XL" migrate-receive < <(cat "$work/stream") >"$work/out" 2>/dev/null
+    same "exit status" $status $?
+done
+for signal in TERM KILL INT SEGV PIPE; do
+    FAKE_SIGNAL=$signal "$XL" migrate-receive < <(cat "$work/stream") >"$work/out" 2>/dev/null
+    rc=$?
+    same "signal $signal" $((128 + $(kill -l $signal))) $rc
+done
+
+# A real xl that says something else, or nothing, is passed on as it is after our banner.
+FAKE_SILENT=1 "$XL" migrate-receive < <(cat "$work/stream") >"$work/out" 2>/dev/null
+same "silent: exit status" 3 $?
+same "silent: output" "$banner" "$(cat "$work/out")"
+: >"$work/answer"
+FAKE_BANNER='xl migration receiver is not ready' "$XL" migrate-receive < <(cat "$work/stream") >"$work/out"  2>/dev/null
+same "other words" "$banner
+xl migration receiver is not ready" "$(cat "$work/out")"
+FAKE_BANNER='xl migration' "$XL" migrate-receive < <(cat "$work/stream") >"$work/out" 2>/dev/null
+same "half a banner" "$banner
+xl migration" "$(cat "$work/out")"
+
+# A source that goes away before it says anything.
+"$XL" migrate-receive < <(:) >"$work/out" 2>/dev/null
+same "no source: exit status" 0 $?
+same "no source: input" "" "$(cat "$work/received")"
+
+# Signals are passed on; the answer's status comes back.
+fake "$work/bin/xl" <<EOS
+trap 'echo \$1 >$work/signalled; exit 9' TERM
+trap 'echo HUP >$work/signalled; exit 8' HUP
+trap 'echo INT >$work/signalled; exit 7' INT
+printf '%s\n' '$banner'
+echo up >$work/up
+while :; do sleep 0.05; done
+EOS
+for signal in TERM HUP INT; do
+    rm -f "$work/up" "$work/signalled"
+    # INT is ignored in background jobs unless reset.
+    env --default-signal=INT "$XL" migrate-receive < <(printf 'Xen saved'; sleep 30 >/dev/null) >"$work/out" 2>/dev/null &
+    pid=$!
+    for ((i = 0; i < 300; i++)); do [ ! -e "$work/up" ] || break; sleep 0.1; done
+    kill -$signal $pid
+    wait $pid
+    rc=$?
+    case $signal in TERM) want=9 ;; HUP) want=8 ;; *) want=7 ;; esac
+    same "signal $signal passed on" $want $rc
+    [ -e "$work/signalled" ] || fail "signal $signal did not arrive"
+done
+
+# Children left behind with the output open (QEMU, daemons) do not keep us.
+fake "$work/bin/xl" <<EOS
+printf '%s\nlast words' '$banner'
+sleep 60 &
+echo \$! >$work/left
+exit 5
+EOS
+begin=$SECONDS
+"$XL" migrate-receive < <(printf 'Xen saved') >"$work/out" 2>/dev/null
+same "left behind: exit status" 5 $?
+[ $((SECONDS - begin)) -lt 30 ] || fail "waited for a child left behind"
+same "left behind: output" "$banner
+last words" "$(cat "$work/out")"
+kill "$(cat "$work/left")"
+
+# The real xl closes its input: the source must see that, as it would without us.
+fake "$work/bin/xl" <<EOS
+printf '%s\n' '$banner'
+exec <&-
+sleep 2
+exit 0
+EOS
+"$XL" migrate-receive < <(head -c 10000000 /dev/zero; echo "status $?" >"$work/source") >"$work/out" 2>/dev/null
+same "input closed: exit status" 0 $?
+for ((i = 0; i < 50; i++)); do [ ! -e "$work/source" ] || break; sleep 0.1; done
+same "input closed: source" "status 141" "$(cat "$work/source")"
+
+# What only the real xl understands, and what is no stream, is its own from the start.
+fake "$work/bin/xl" <<'EOS'
+echo "real $*"
+EOS
+for words in -r --colo "--coloft-script x" --userspace-colo-proxy -z --help "-e word"; do
+    # shellcheck disable=SC2086
+    same "$words" "real migrate-receive $words" "$("$XL" migrate-receive $words </dev/null | cat)"
+    # shellcheck disable=SC2086
+    same "$words" "real migrate-receive $words" "$(echo | "$XL" migrate-receive $words)"
+done
+same "a file" "real migrate-receive" "$("$XL" migrate-receive <"$work/stream")"
+same "/dev/null" "real migrate-receive" "$("$XL" migrate-receive </dev/null)"
+
+# No real xl: said before the source is greeted.
+out=$(echo | XENFERRY_REAL_XL=/nowhere "$XL" migrate-receive 2>"$work/err")
+same "no real xl: exit status" 1 $?
+same "no real xl: no greeting" "" "$out"
+contains "no real xl" "XENFERRY_REAL_XL is /nowhere" "$(cat "$work/err")"
+finish

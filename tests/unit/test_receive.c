@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * `xl migrate-receive` for a source of ours: greeted once, handed to xf_receive() with all
+ * its bytes and what the configuration says. (A stock source: tests/front/receive.sh.)
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "libxl-ext/config.h"
+#include "libxl-ext/libxl_ext.h"
+#include "tests/unit/suite.h"
+#include "tools/front.h"
+
+#define REST "and the rest"
+
+/* Plays the receiver: tells the source what it was given, then fails when it reads "fail". */
+int xf_receive(const struct xf_receive_opts *o, struct xf_err *err)
+{
+    char got[100] = "";
+    size_t n = 0, want = sizeof(XF_PREAMBLE REST) - 1;
+
+    while (n < want) {
+        ssize_t r = read(o->in_fd, got + n, want - n);
+        if (r <= 0)
+            break;
+        n += (size_t)r;
+    }
+    dprintf(o->out_fd, "%s|%s|%s|%d|%u|%s|%u", strcmp(got, XF_PREAMBLE REST) ? "wrong" : "right",
+            o->real_xl, o->xl_args ? o->xl_args : "", o->leave_paused, o->nr_addresses,
+            o->nr_addresses ? o->addresses[o->nr_addresses - 1] : "", o->port);
+    return getenv("PLAY_FAILURE") ? xf_fail(err, EIO, "memory did not arrive") + 8 : 0;
+}
+
+static char answer[1000], errs[1000];
+
+static size_t drain(int fd, char *buf, size_t size)
+{
+    size_t n = 0;
+    ssize_t r;
+
+    while (n < size - 1 && (r = read(fd, buf + n, size - 1 - n)) > 0)
+        n += (size_t)r;
+    buf[n] = '\0';
+    return n;
+}
+
+/* Run "xl WORDS" with a source that sends our preamble; returns the exit status. */
+static int run(const char *words)
+{
+    int source[2], err[2], status;
+    pid_t pid;
+
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, source), 0);
+    CU_ASSERT_EQUAL_FATAL(pipe(err), 0);
+    pid = fork();
+    if (!pid) {
+        char line[200], *argv[20];
+        int argc = 0;
+        struct front f;
+        snprintf(line, sizeof(line), "xl %s", words);
+        for (char *w = strtok(line, " "); w; w = strtok(NULL, " "))
+            argv[argc++] = w;
+        argv[argc] = NULL;
+        dup2(source[1], STDIN_FILENO);
+        dup2(source[1], STDOUT_FILENO);
+        dup2(err[1], STDERR_FILENO);
+        close(source[0]);
+        close(source[1]);
+        front_parse(argc, argv, &f);
+        status = cmd_migrate_receive(&f);
+        fflush(NULL);
+        _exit(status);
+    }
+    close(source[1]);
+    close(err[1]);
+    CU_ASSERT_EQUAL(write(source[0], XF_PREAMBLE REST, sizeof(XF_PREAMBLE REST) - 1),
+                    (ssize_t)sizeof(XF_PREAMBLE REST) - 1);
+    drain(source[0], answer, sizeof(answer));
+    drain(err[0], errs, sizeof(errs));
+    close(source[0]);
+    close(err[0]);
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_plain(void)
+{
+    setenv(XF_CONFIG_ENV, "/nonexistent/xenferry.xml", 1);
+    CU_ASSERT_EQUAL(run("migrate-receive"), 0);
+    CU_ASSERT_STRING_EQUAL(answer, XF_XL_BANNER "right|/bin/true||0|0||0");
+    CU_ASSERT_STRING_EQUAL(errs, "");
+    CU_ASSERT_EQUAL(run("-v -t migrate-receive -e -p"), 0);
+    CU_ASSERT_STRING_EQUAL(answer, XF_XL_BANNER "right|/bin/true|-e|1|0||0");
+}
+
+static void test_configured(void)
+{
+    char path[] = "/tmp/xf-receive-XXXXXX";
+    int fd = mkstemp(path);
+
+    dprintf(fd, "<xenferry><receive><address>10.0.0.1</address><address>fd00::2</address>"
+                "<port>4711</port></receive></xenferry>");
+    setenv(XF_CONFIG_ENV, path, 1);
+    CU_ASSERT_EQUAL(run("migrate-receive"), 0);
+    CU_ASSERT_STRING_EQUAL(answer, XF_XL_BANNER "right|/bin/true||0|2|fd00::2|4711");
+
+    CU_ASSERT_EQUAL(ftruncate(fd, 20), 0);
+    CU_ASSERT_EQUAL(run("migrate-receive"), 1);
+    CU_ASSERT_STRING_EQUAL(answer, XF_XL_BANNER);
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, path));
+    close(fd);
+    unlink(path);
+}
+
+static void test_failure(void)
+{
+    setenv(XF_CONFIG_ENV, "/nonexistent/xenferry.xml", 1);
+    setenv("PLAY_FAILURE", "1", 1);
+    CU_ASSERT_EQUAL(run("migrate-receive"), 7);
+    CU_ASSERT_STRING_EQUAL(errs, "xl migrate-receive: memory did not arrive\n");
+    unsetenv("PLAY_FAILURE");
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"plain", test_plain},
+        {"configured", test_configured},
+        {"failure", test_failure},
+        CU_TEST_INFO_NULL,
+    };
+
+    setenv("XENFERRY_REAL_XL", "/bin/true", 1);
+    return run_suite("receive", tests);
+}

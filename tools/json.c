@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * `xl migrate --json`, by json-c.
+ */
+#include <math.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#include "tools/json.h"
+
+/* json-c takes strings as they are, and names of domains may be any bytes. */
+static size_t utf8_len(const unsigned char *s)
+{
+    size_t n = s[0] < 0x80                    ? 1
+               : s[0] >= 0xc2 && s[0] <= 0xdf ? 2
+               : s[0] >= 0xe0 && s[0] <= 0xef ? 3
+               : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
+                                              : 0;
+
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    /* Overlong forms, surrogates, beyond U+10FFFF. */
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+static struct json_object *string(const char *s)
+{
+    char clean[1024];
+    size_t n = 0;
+
+    while (*s && n + 4 < sizeof(clean)) {
+        size_t len = utf8_len((const unsigned char *)s);
+        if (len)
+            memcpy(clean + n, s, len);
+        else
+            clean[n] = '?';
+        n += len ? len : 1;
+        s += len ? len : 1;
+    }
+    return json_object_new_string_len(clean, (int)n);
+}
+
+/* Negative and not-a-number mean "not known": null. */
+static struct json_object *number(double d)
+{
+    char text[64];
+
+    if (!isfinite(d) || d < 0)
+        return NULL;
+    snprintf(text, sizeof(text), "%.6f", d);
+    return json_object_new_double_s(d, text);
+}
+
+static void add(struct json_object *o, const char *key, struct json_object *value)
+{
+    json_object_object_add(o, key, value);
+}
+
+static struct json_object *begin(const char *type)
+{
+    struct json_object *o = json_object_new_object();
+
+    add(o, "type", string(type));
+    return o;
+}
+
+static void end(FILE *out, struct json_object *o)
+{
+    const char *text =
+        json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+
+    fprintf(out, "%s\n", text ? text : "{\"type\":\"error\",\"text\":\"out of memory\"}");
+    fflush(out);
+    json_object_put(o);
+}
+
+void json_progress(FILE *out, const struct xf_progress *p)
+{
+    struct json_object *o = begin("progress");
+
+    add(o, "phase", string(xf_phase_name(p->phase)));
+    add(o, "round", json_object_new_int64(p->round));
+    add(o, "round_pages", json_object_new_uint64(p->round_pages));
+    add(o, "round_done", json_object_new_uint64(p->round_done));
+    add(o, "pages_sent", json_object_new_uint64(p->pages_sent));
+    add(o, "pages_zero", json_object_new_uint64(p->pages_zero));
+    add(o, "wire_bytes", json_object_new_uint64(p->wire_bytes));
+    add(o, "elapsed_s", number(p->elapsed_s));
+    add(o, "rate_bytes_per_s", number(p->rate_bps));
+    add(o, "dirty_pages_per_s", number(p->dirty_pps));
+    add(o, "predicted_downtime_s", number(p->predicted_down_s));
+    add(o, "eta_s", number(p->eta_s));
+    end(out, o);
+}
+
+void json_finding(FILE *out, const struct xf_finding *f)
+{
+    static const char *const severities[] = {
+        [XF_INFO] = "info", [XF_WARNING] = "warning", [XF_REFUSAL] = "refusal"};
+    struct json_object *o = begin("finding");
+
+    add(o, "severity", string(severities[f->severity]));
+    add(o, "code", string(f->code));
+    add(o, "text", string(f->text));
+    end(out, o);
+}
+
+void json_note(FILE *out, const char *sentence)
+{
+    struct json_object *o = begin("note");
+
+    add(o, "text", string(sentence));
+    end(out, o);
+}
+
+void json_error(FILE *out, const struct xf_err *err)
+{
+    struct json_object *o = begin("error");
+
+    add(o, "errno", json_object_new_int(err->num));
+    add(o, "text", string(err->text));
+    end(out, o);
+}
+
+const char *outcome_word(enum xf_outcome o)
+{
+    switch (o) {
+    case XF_MOVED:
+        return "moved";
+    case XF_REFUSED:
+        return "refused";
+    case XF_STAYED:
+        return "stayed";
+    case XF_RESUMED:
+        return "resumed";
+    case XF_UNKNOWN:
+        return "unknown";
+    case XF_SUSPENDED:
+        return "suspended";
+    }
+    return "unknown";
+}
+
+void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err, const char *advice)
+{
+    struct json_object *o = begin("report"), *phases = json_object_new_object(),
+                       *parts = json_object_new_object();
+
+    add(o, "outcome", string(outcome_word(r->outcome)));
+    add(o, "exit_status", json_object_new_int(r->outcome));
+    add(o, "domain", string(r->domain));
+    add(o, "host", string(r->host));
+    add(o, "transport", string(r->transport));
+    add(o, "encrypted", json_object_new_boolean(r->encrypted));
+    add(o, "cipher", string(r->cipher));
+    add(o, "channels", json_object_new_int64(r->channels));
+    add(o, "total_s", number(r->total_s));
+    for (int i = 0; i < XF_PHASES; i++)
+        add(phases, xf_phase_name(i), number(r->phase_s[i]));
+    add(o, "phase_s", phases);
+    add(o, "downtime_s", number(r->downtime_s));
+    add(o, "predicted_downtime_s", number(r->predicted_down_s));
+    add(o, "switch_reason", string(r->switch_reason));
+    add(parts, "suspend_s", number(r->suspend_s));
+    add(parts, "last_dirty_s", number(r->last_dirty_s));
+    add(parts, "last_pages_s", number(r->last_pages_s));
+    add(parts, "resume_s", number(r->resume_s));
+    add(o, "switch", parts);
+    add(o, "rounds", json_object_new_int64(r->rounds));
+    add(o, "guest_pages", json_object_new_uint64(r->guest_pages));
+    add(o, "pages_sent", json_object_new_uint64(r->pages_sent));
+    add(o, "pages_zero", json_object_new_uint64(r->pages_zero));
+    add(o, "pages_skipped", json_object_new_uint64(r->pages_skipped));
+    add(o, "last_pages", json_object_new_uint64(r->last_pages));
+    add(o, "wire_bytes", json_object_new_uint64(r->wire_bytes));
+    if (r->outcome != XF_MOVED) {
+        add(o, "errno", json_object_new_int(err->num));
+        add(o, "error", string(err->text));
+        add(o, "advice", string(advice));
+    }
+    end(out, o);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * `xl migrate --json`: one object per line on a stream. Each has a "type": progress,
+ * finding, note, error, report. The manual page lists the members.
+ */
+#ifndef XF_JSON_H
+#define XF_JSON_H
+
+#include <stdio.h>
+
+#include "libxl-ext/libxl_ext.h"
+
+void json_progress(FILE *out, const struct xf_progress *p);
+void json_finding(FILE *out, const struct xf_finding *f);
+void json_note(FILE *out, const char *sentence);
+void json_error(FILE *out, const struct xf_err *err);
+/* `err` and `advice` (where the guest is, what to do) as told when it failed. */
+void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
+                 const char *advice);
+
+/* Stable word for an outcome: "moved", "refused", "stayed", "resumed", "unknown", "suspended". */
+const char *outcome_word(enum xf_outcome o);
+
+#endif

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The command lines of `xl migrate` and `xl migrate-receive`.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/options.h"
+
+/* xl's default level is XTL_PROGRESS, four steps above silence: more -v mean nothing. */
+#define VERBOSE_MAX 4
+
+/* Places in the table below. */
+enum {
+    O_HELP,
+    O_CONFIG,
+    O_SSH,
+    O_EXIT,
+    O_FOREGROUND,
+    O_PAUSED,
+    O_DOMID,
+    O_DEBUG,
+    O_LIVE,
+    O_TCP,
+    O_DOWNTIME,
+    O_ROUNDS,
+    O_BANDWIDTH,
+    O_CHANNELS,
+    O_NO_ENCRYPT,
+    O_ADDRESS,
+    O_CHECK,
+    O_JSON,
+    O_QUIET,
+    O_STOCK,
+    O_RDMA,
+    O_POSTCOPY,
+    O_HYBRID,
+    OPTIONS
+};
+
+/* Ours are long ones only, so that they never collide with a letter of a later stock xl. */
+const struct migrate_option migrate_options[OPTIONS + 1] = {
+    [O_HELP] = {"help", 'h', NULL, false, "Print this help."},
+    [O_CONFIG] = {NULL, 'C', "CONFIG", false, "Send CONFIG instead of the running configuration."},
+    [O_SSH] = {NULL, 's', "COMMAND", false,
+               "Use COMMAND, run by sh, instead of ssh. If it is empty,\n"
+               "HOST itself is the command that runs migrate-receive."},
+    [O_EXIT] = {NULL, 'e', NULL, false,
+                "Do not wait at HOST in the background for the domain's death."},
+    [O_FOREGROUND] = {NULL, 'F', NULL, false, "As -e."},
+    [O_PAUSED] = {NULL, 'p', NULL, false, "Leave the domain paused at HOST."},
+    [O_DOMID] = {NULL, 'D', NULL, false, "Preserve the domain's number."},
+    [O_DEBUG] = {"debug", 0, NULL, false,
+                 "Stock migration only: send and verify everything again."},
+    [O_LIVE] = {"live", 0, NULL, false, "Ignored, as in stock xl: a migration is always live."},
+    [O_TCP] = {"tcp", 0, NULL, true, "Move memory over our own TCP connections."},
+    [O_DOWNTIME] = {"max-downtime", 0, "MS", true,
+                    "Stop the guest when the rest should take at most MS\n"
+                    "milliseconds (default 300)."},
+    [O_ROUNDS] = {"max-rounds", 0, "N", true, "Copy memory at most N times over (default 10)."},
+    [O_BANDWIDTH] = {"bandwidth", 0, "MIB", true,
+                     "Send at most MIB MiB of guest memory per second while the\n"
+                     "guest runs here; 0: no limit (default)."},
+    [O_CHANNELS] = {"channels", 0, "N", true, "Bulk connections, 1 to 16 (default 2)."},
+    [O_NO_ENCRYPT] = {"no-encrypt", 0, NULL, true,
+                      "Do not encrypt guest memory on the way. The peers still prove\n"
+                      "to each other that they know the move's key."},
+    [O_ADDRESS] = {"migration-address", 0, "ADDR", true, "Send memory from this local address."},
+    [O_CHECK] = {"check", 0, NULL, true, "Only find out whether the move would be possible."},
+    [O_JSON] = {"json", 0, NULL, true, "Report on standard output, one JSON object per line."},
+    [O_QUIET] = {"quiet", 0, NULL, true, "Print errors only (with --json: only the final report)."},
+    [O_STOCK] = {"stock", 0, NULL, false, "Use stock xl whatever the configuration says."},
+    [O_RDMA] = {"rdma", 0, NULL, true, "Not in this build."},
+    [O_POSTCOPY] = {"postcopy", 0, NULL, true, "Not in this build."},
+    [O_HYBRID] = {"hybrid", 0, NULL, true, "Not in this build."},
+};
+
+/* getopt_long's return value for the table's row i where it has no letter. */
+#define LONG_BASE 256
+
+static int row_of(int val)
+{
+    if (val >= LONG_BASE)
+        return val - LONG_BASE;
+    for (int i = 0; i < OPTIONS; i++)
+        if (migrate_options[i].letter == val)
+            return i;
+    return -1;
+}
+
+static void build_getopt(struct option longs[OPTIONS + 1], char shorts[2 * OPTIONS + 2])
+{
+    size_t nl = 0, ns = 0;
+
+    memset(longs, 0, (OPTIONS + 1) * sizeof(*longs));
+    shorts[ns++] = ':'; /* tell a missing value from an unknown option */
+    for (int i = 0; i < OPTIONS; i++) {
+        const struct migrate_option *o = &migrate_options[i];
+        if (o->name)
+            longs[nl++] = (struct option){o->name, o->arg ? required_argument : no_argument, NULL,
+                                          o->letter ? o->letter : LONG_BASE + i};
+        if (o->letter) {
+            shorts[ns++] = (char)o->letter;
+            if (o->arg)
+                shorts[ns++] = ':';
+        }
+    }
+    shorts[ns] = '\0';
+}
+
+static const char pointer[] = "(xl migrate --help lists the options)";
+
+static int parse_number(const char *option, const char *text, unsigned min, unsigned max,
+                        unsigned *out, struct xf_err *err)
+{
+    char *end;
+    unsigned long long value;
+
+    errno = 0;
+    value = strtoull(text, &end, 10);
+    /* strtoull would take " 5", "+5" and "-5". */
+    if (!isdigit((unsigned char)text[0]) || *end || errno || value < min || value > max)
+        return xf_fail(err, EINVAL, "--%s takes a whole number from %u to %u, not '%.40s' %s",
+                       option, min, max, text, pointer);
+    *out = (unsigned)value;
+    return 0;
+}
+
+/* Everything but the options that only set a mark is here; i is the row. */
+static int take_value(int i, const char *value, struct migrate_args *out, struct xf_err *err)
+{
+    const char *name = migrate_options[i].name;
+    unsigned mib = 0;
+
+    switch (i) {
+    case O_CONFIG:
+        out->move.config_file = value;
+        return 0;
+    case O_SSH:
+        out->move.ssh_command = value;
+        return 0;
+    case O_DOWNTIME:
+        return parse_number(name, value, 1, 600000, &out->move.max_downtime_ms, err);
+    case O_ROUNDS:
+        return parse_number(name, value, 1, 1000, &out->move.max_rounds, err);
+    case O_CHANNELS:
+        return parse_number(name, value, 1, XF_CHANNELS_MAX, &out->move.channels, err);
+    case O_BANDWIDTH:
+        if (parse_number(name, value, 0, 1u << 20, &mib, err))
+            return -1;
+        out->move.bandwidth = (uint64_t)mib << 20;
+        return 0;
+    case O_ADDRESS:
+        out->move.address = value;
+        if (xf_is_address(value))
+            return 0;
+        return xf_fail(err, EINVAL,
+                       "--%s takes a numeric IPv4 or IPv6 address of this machine, not '%.60s' %s",
+                       name, value, pointer);
+    case O_RDMA:
+        return xf_fail(err, ENOTSUP, "this build has no RDMA transport yet: use --tcp %s", pointer);
+    case O_POSTCOPY:
+    case O_HYBRID:
+        return xf_fail(err, ENOTSUP,
+                       "this build has no post-copy yet, so --%s is not possible: use --tcp, "
+                       "which copies before it switches %s",
+                       name, pointer);
+    }
+    return 0;
+}
+
+/* What getopt_long refused, by its return value and optopt; `word` is the word it stood in. */
+static int usage_error(int opt, const char *word, struct xf_err *err)
+{
+    int row = optopt ? row_of(optopt) : -1;
+    char name[40];
+
+    if (row < 0 && optopt)
+        return xf_fail(err, EINVAL, "there is no option -%c %s", optopt, pointer);
+    if (row < 0)
+        return xf_fail(err, EINVAL, "there is no option '%.60s', or it stands for several %s", word,
+                       pointer);
+    if (migrate_options[row].name)
+        snprintf(name, sizeof(name), "--%s", migrate_options[row].name);
+    else
+        snprintf(name, sizeof(name), "-%c", migrate_options[row].letter);
+    if (opt == ':')
+        return xf_fail(err, EINVAL, "%s needs a value: %s %s", name, migrate_options[row].arg,
+                       pointer);
+    return xf_fail(err, EINVAL, "%s takes no value %s", name, pointer);
+}
+
+/* What stock xl puts into the command it runs at the destination. */
+static void far_words(const struct xl_globals *g, bool leave, bool stderr_tty,
+                      struct migrate_args *out)
+{
+    int v = g->verbose < VERBOSE_MAX ? g->verbose : VERBOSE_MAX;
+
+    snprintf(out->xl_args, sizeof(out->xl_args), "%s%s%s%.*s", g->cr || stderr_tty ? " -t" : "",
+             g->timestamps ? " -T" : "", v ? " -" : "", v, "vvvv");
+    snprintf(out->receive_args, sizeof(out->receive_args), "%s%s", leave ? " -e" : "",
+             out->move.leave_paused ? " -p" : "");
+    out->move.xl_args = out->xl_args[0] ? out->xl_args : NULL;
+    out->move.receive_args = out->receive_args[0] ? out->receive_args : NULL;
+}
+
+static void apply_config(const struct xf_config *cfg, struct xf_move_opts *o)
+{
+    if (cfg->max_downtime_ms)
+        o->max_downtime_ms = cfg->max_downtime_ms;
+    if (cfg->max_rounds)
+        o->max_rounds = cfg->max_rounds;
+    if (cfg->channels)
+        o->channels = cfg->channels;
+    if (cfg->bandwidth_mib)
+        o->bandwidth = (uint64_t)cfg->bandwidth_mib << 20;
+    if (cfg->encrypt >= 0)
+        o->encrypt = cfg->encrypt;
+    if (cfg->source_address[0])
+        o->address = cfg->source_address;
+}
+
+/* What makes sense by itself but not together. */
+static int check_whole(int words, const struct xl_globals *g, bool debug, struct migrate_args *out,
+                       struct xf_err *err)
+{
+    if (debug)
+        return xf_fail(err, EINVAL,
+                       "--debug asks for the verify pass, which belongs to the stock stream: leave "
+                       "it out, or use --stock without our options %s",
+                       pointer);
+    if (g->dry_run)
+        return xf_fail(err, EINVAL, "xl -N has no meaning for migrate: use --check %s", pointer);
+    if (words != 2)
+        return xf_fail(err, EINVAL, "migrate takes a domain and a host, %s %s",
+                       words < 2 ? "and one is missing" : "and nothing more", pointer);
+    if (!out->move.domain[0] || !out->move.host[0])
+        return xf_fail(err, EINVAL, "the %s is an empty word: name it %s",
+                       out->move.domain[0] ? "host" : "domain", pointer);
+    return 0;
+}
+
+int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
+                  const struct xf_config *cfg, bool stderr_tty, struct migrate_args *out,
+                  struct xf_err *err)
+{
+    struct option longs[OPTIONS + 1];
+    char shorts[2 * OPTIONS + 2];
+    bool seen[OPTIONS] = {false};
+    const char *ours = NULL; /* name of the first option of ours */
+    struct xf_err first = {0};
+    int opt, rc = 0;
+
+    memset(out, 0, sizeof(*out));
+    xf_move_opts_init(&out->move);
+    apply_config(cfg, &out->move);
+    build_getopt(longs, shorts);
+
+    /* getopt moves words about; the real xl shall get argv as it came. */
+    char **words = calloc((size_t)argc + 1, sizeof(*words));
+    if (!words)
+        return xf_fail(err, ENOMEM, "out of memory");
+    memcpy(words, argv, (size_t)argc * sizeof(*words));
+
+    /* After an error we go on: only the whole line tells whether it is ours to complain. */
+    opterr = 0;
+    optind = 0;
+    while ((opt = getopt_long(argc, words, shorts, longs, NULL)) != -1) {
+        if (opt == '?' || opt == ':') {
+            int row = optopt ? row_of(optopt) : -1;
+            if (row >= 0 && migrate_options[row].ours && !ours)
+                ours = migrate_options[row].name;
+            usage_error(opt, words[optind - 1], &first);
+            continue;
+        }
+        int row = row_of(opt);
+        seen[row] = true;
+        if (migrate_options[row].ours && !ours)
+            ours = migrate_options[row].name;
+        if (row == O_STOCK)
+            out->stock_word = words[optind - 1];
+        take_value(row, optarg, out, &first);
+    }
+    out->help = seen[O_HELP];
+    out->json = seen[O_JSON];
+    out->quiet = seen[O_QUIET];
+    out->move.check_only = seen[O_CHECK];
+    out->move.leave_paused = seen[O_PAUSED];
+    out->move.preserve_domid = seen[O_DOMID];
+    if (seen[O_NO_ENCRYPT])
+        out->move.encrypt = false;
+    out->move.domain = optind < argc ? words[optind] : "";
+    out->move.host = optind + 1 < argc ? words[optind + 1] : "";
+    far_words(g, seen[O_EXIT] || seen[O_FOREGROUND], stderr_tty, out);
+
+    if (out->help)
+        ; /* nothing else matters */
+    else if (seen[O_STOCK] && ours)
+        rc = xf_fail(err, EINVAL, "--stock and --%s contradict each other: leave one out %s", ours,
+                     pointer);
+    else if (seen[O_STOCK] || (!ours && !cfg->use_tcp))
+        out->stock = true;
+    else if (first.num)
+        rc = xf_fail(err, first.num, "%s", first.text);
+    else
+        rc = check_whole(argc - optind, g, seen[O_DEBUG], out, err);
+    free(words);
+    return rc;
+}
+
+void migrate_help(FILE *out)
+{
+    fputs("Usage: xl [-vtT] migrate [options] DOMAIN HOST\n\n"
+          "Move a running domain to another host.\n\n"
+          "Options of stock xl:\n\n",
+          out);
+    for (int i = 0; i < OPTIONS; i++) {
+        const struct migrate_option *o = &migrate_options[i];
+        char left[48];
+        int n = 0;
+
+        if (i == O_TCP)
+            fputs("\nOptions of Xenferry (any of them makes the move ours; so does\n"
+                  "<migrate transport=\"tcp\"/> in " XF_CONFIG_PATH "):\n\n",
+                  out);
+        if (o->letter)
+            n += snprintf(left, sizeof(left), "-%c%s", o->letter, o->name ? ", " : "");
+        if (o->name)
+            n += snprintf(left + n, sizeof(left) - (size_t)n, "--%s", o->name);
+        if (o->arg)
+            snprintf(left + n, sizeof(left) - (size_t)n, " %s", o->arg);
+        /* A long name has a line of its own. */
+        if (strlen(left) > 15)
+            fprintf(out, "  %s\n  %-15s ", left, "");
+        else
+            fprintf(out, "  %-15s ", left);
+        for (const char *line = o->help; *line;) {
+            int len = (int)strcspn(line, "\n");
+            fprintf(out, "%.*s\n", len, line);
+            line += len;
+            if (*line++ != '\n')
+                break;
+            fprintf(out, "  %-15s ", "");
+        }
+    }
+    fputs("\nExit status:\n\n"
+          "  0  The domain runs at HOST (with --check: nothing stands against it).\n"
+          "  1  Refused: nothing was touched.\n"
+          "  3  It never stopped and runs on here.\n"
+          "  4  It had stopped, was resumed and runs on here.\n"
+          "  5  It is suspended here and may run at HOST; the message says what to do.\n"
+          "  6  It is suspended here and could not be resumed.\n"
+          "\nxl-migrate(1) says more.\n",
+          out);
+}
+
+void receive_parse(int argc, char *const argv[], struct receive_args *out)
+{
+    static const struct option longs[] = {{"colo", no_argument, NULL, 'r'},
+                                          {"coloft-script", required_argument, NULL, 'r'},
+                                          {"userspace-colo-proxy", no_argument, NULL, 'r'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    bool foreground = false, leave = false, debug = false;
+    int opt;
+
+    memset(out, 0, sizeof(*out));
+    opterr = 0;
+    optind = 0;
+    /* "+": nothing in argv is moved; a word that is no option is not ours anyway. */
+    while ((opt = getopt_long(argc, argv, "+Fedrph", longs, NULL)) != -1) {
+        switch (opt) {
+        case 'F':
+            foreground = true;
+            break;
+        case 'e':
+            leave = true;
+            break;
+        case 'd':
+            debug = true;
+            break;
+        case 'p':
+            out->leave_paused = true;
+            break;
+        default:
+            out->stock = true;
+            return;
+        }
+    }
+    out->stock = optind < argc;
+    snprintf(out->xl_args, sizeof(out->xl_args), "%s%s%s", foreground ? "-F " : "",
+             leave ? "-e " : "", debug ? "-d " : "");
+    if (out->xl_args[0])
+        out->xl_args[strlen(out->xl_args) - 1] = '\0';
+}

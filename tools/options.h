@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The command lines of `xl migrate` and `xl migrate-receive`: one table of options, from
+ * which parsing, --help and the test of the manual page follow. Nothing here prints an
+ * error or exits.
+ */
+#ifndef XF_OPTIONS_H
+#define XF_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "libxl-ext/config.h"
+#include "libxl-ext/libxl_ext.h"
+#include "tools/front.h"
+
+struct migrate_option {
+    const char *name; /* long, without the dashes; NULL: only a letter */
+    int letter;       /* short; 0: only a long name (all of ours) */
+    const char *arg;  /* what its value is called; NULL: it has none */
+    bool ours;        /* on the command line it makes the migration ours */
+    const char *help; /* lines for --help */
+};
+/* Ended by a row without name and letter. */
+extern const struct migrate_option migrate_options[];
+
+/* What `xl migrate ...` asks for. `move` points into argv, the configuration and this
+ * struct, which therefore stay where they are. */
+struct migrate_args {
+    struct xf_move_opts move;
+    bool stock; /* the real xl's: with --stock, or nothing asks for ours */
+    bool help;
+    bool json;
+    bool quiet;
+    const char *stock_word; /* the word of argv that was --stock, to be left out; or NULL */
+    char receive_args[16];
+    char xl_args[24];
+};
+
+/*
+ * argv[0] is "migrate". stderr_tty: as stock xl, the far side is told when we have a
+ * terminal. On failure `out` holds what was read (json and quiet say how to report it).
+ */
+int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
+                  const struct xf_config *cfg, bool stderr_tty, struct migrate_args *out,
+                  struct xf_err *err);
+void migrate_help(FILE *out);
+
+/* What `xl migrate-receive ...` asks for. */
+struct receive_args {
+    bool stock; /* Remus, COLO or something only the real xl understands */
+    bool leave_paused;
+    char xl_args[16]; /* the rest, for the real xl: "-e", "-F -d", ... */
+};
+void receive_parse(int argc, char *const argv[], struct receive_args *out);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is said when a move has ended.
+ */
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "tools/format.h"
+#include "tools/report.h"
+
+#define COLUMNS 80
+#define INDENT 12 /* where values begin, behind their names */
+
+static void row(FILE *out, const char *name, const char *text)
+{
+    fprintf(out, "  %-9s ", name);
+    print_wrapped(out, text, COLUMNS, INDENT, INDENT);
+}
+
+static void print_times(FILE *out, const struct xf_report *r)
+{
+    char text[400] = "", a[FMT_LEN], b[FMT_LEN], c[FMT_LEN], d[FMT_LEN], n[FMT_LEN];
+    size_t len = 0;
+
+    for (int i = 0; i < XF_PHASES; i++) {
+        char name[16];
+        if (i == XF_PHASE_PULL && r->phase_s[i] <= 0)
+            continue; /* post-copy only */
+        snprintf(name, sizeof(name), "%s", xf_phase_name(i));
+        for (char *p = name; *p; p++)
+            *p = (char)tolower((unsigned char)*p);
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s %s", len ? ", " : "", name,
+                                fmt_duration(a, r->phase_s[i]));
+    }
+    row(out, "phases", text);
+    snprintf(text, sizeof(text), "suspend %s, last dirty log %s, last %s pages %s, resume %s",
+             fmt_duration(a, r->suspend_s), fmt_duration(b, r->last_dirty_s),
+             fmt_count(n, (double)r->last_pages), fmt_duration(c, r->last_pages_s),
+             fmt_duration(d, r->resume_s));
+    row(out, "switch", text);
+}
+
+void report_print(FILE *out, const struct xf_report *r)
+{
+    char text[700], a[FMT_LEN], b[FMT_LEN];
+
+    snprintf(text, sizeof(text), "%s moved to %s in %s.", r->domain, r->host,
+             fmt_duration(a, r->total_s));
+    print_wrapped(out, text, COLUMNS, 0, 2);
+
+    if (r->downtime_s >= 0) {
+        char predicted[FMT_LEN + 16] = "";
+        if (r->predicted_down_s >= 0)
+            snprintf(predicted, sizeof(predicted), ", predicted %s",
+                     fmt_duration(b, r->predicted_down_s));
+        snprintf(text, sizeof(text), "%s%s", fmt_duration(a, r->downtime_s), predicted);
+        row(out, "downtime", text);
+    }
+    snprintf(text, sizeof(text), "%s, %u channel%s, %s", r->transport, r->channels,
+             r->channels == 1 ? "" : "s",
+             !r->encrypted  ? "not encrypted"
+             : r->cipher[0] ? r->cipher
+                            : "encrypted");
+    row(out, "transport", text);
+    snprintf(text, sizeof(text),
+             "%" PRIu64 " sent, %" PRIu64 " as zero, %" PRIu64 " skipped, of a guest of %" PRIu64
+             "; %s on the wire",
+             r->pages_sent, r->pages_zero, r->pages_skipped, r->guest_pages,
+             fmt_bytes(a, (double)r->wire_bytes));
+    row(out, "pages", text);
+    snprintf(text, sizeof(text), "%u%s%s", r->rounds,
+             r->switch_reason[0] ? "; then the switch: " : "", r->switch_reason);
+    row(out, "rounds", text);
+    print_times(out, r);
+}
+
+void report_advice(char *buf, size_t n, const struct xf_report *r)
+{
+    const char *d = r->domain, *h = r->host;
+
+    switch (r->outcome) {
+    case XF_MOVED:
+        snprintf(buf, n, "%s runs at %s.", d, h);
+        break;
+    case XF_REFUSED:
+        snprintf(buf, n, "%s was not touched: it is here as before.", d);
+        break;
+    case XF_STAYED:
+        snprintf(buf, n, "%s never stopped: it runs on here.", d);
+        break;
+    case XF_RESUMED:
+        snprintf(buf, n, "%s was resumed: it runs on here, and %s was told to drop its copy.", d,
+                 h);
+        break;
+    case XF_UNKNOWN:
+        snprintf(buf, n,
+                 "%s is suspended here and may run at %s, which had been told to start it. It must "
+                 "not run on both: look there with `xl list`. If it runs there, `xl destroy %s` "
+                 "here. If it is not there, `xl migrate-recover --resume %s` here.",
+                 d, h, d, d);
+        break;
+    case XF_SUSPENDED:
+        snprintf(buf, n,
+                 "%s is suspended here, with all its memory, and does not run at %s. `xl "
+                 "migrate-recover --resume %s` here tries again to resume it.",
+                 d, h, d);
+        break;
+    }
+}

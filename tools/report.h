@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is said when a move has ended: how it went, or where the guest is and what to do.
+ */
+#ifndef XF_REPORT_H
+#define XF_REPORT_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "libxl-ext/libxl_ext.h"
+
+/* A move that succeeded, in at most 80 columns. */
+void report_print(FILE *out, const struct xf_report *r);
+
+/* Where a failed move left the guest and what to do: one to three sentences. */
+void report_advice(char *buf, size_t n, const struct xf_report *r);
+
+#endif

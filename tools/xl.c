@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The front command: which `xl` serves this call. Our sub-commands run here, everything
+ * else becomes the distribution's xl by exec, so that nothing of it can differ.
+ */
+#include <string.h>
+
+#include "tools/front.h"
+#include "tools/real_xl.h"
+
+static const struct {
+    const char *name;
+    int (*run)(const struct front *f);
+} commands[] = {
+    {"migrate", cmd_migrate},
+    {"migrate-receive", cmd_migrate_receive},
+    {"migrate-recover", cmd_migrate_recover},
+};
+
+int main(int argc, char **argv)
+{
+    struct front f;
+
+    if (front_parse(argc, argv, &f) == 0 && f.cmd) {
+        for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+            if (!strcmp(f.argv[f.cmd], commands[i].name))
+                return commands[i].run(&f);
+    }
+    return real_xl_become(argv);
+}
