@@ -100,6 +100,7 @@ struct dial {
     struct xf_chan *chan;
     struct xf_err err;
     int rc;
+    atomic_bool done;
 };
 
 static void *dial_run(void *arg)
@@ -108,6 +109,7 @@ static void *dial_run(void *arg)
 
     d->rc = row->ops->connect(&d->cfg, d->host ? d->host : row->addr, d->port, d->src, d->index,
                               &d->chan, &d->err);
+    atomic_store(&d->done, true);
     return NULL;
 }
 
@@ -124,6 +126,19 @@ static int dial_end(struct dial *d)
 {
     pthread_join(d->thread, NULL);
     return d->rc;
+}
+
+/* Drive the listener until a peer has had its answer; nothing may come of it. */
+static bool accept_none(struct xf_listener *l, atomic_bool *done)
+{
+    struct xf_err err = {0};
+    struct xf_chan *c;
+    unsigned index;
+    bool none = true;
+
+    while (none && !atomic_load(done))
+        none = row->ops->accept(l, 10, &c, &index, &err) == XF_AGAIN && err.num == 0;
+    return none;
 }
 
 /* One connected channel: the source's end a, the sink's end b. */

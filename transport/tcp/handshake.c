@@ -75,7 +75,6 @@ static int do_tls(struct xf_hs *hs, short *events, struct xf_err *err)
         gnutls_protocol_get_version(hs->c->tls) != GNUTLS_TLS1_3)
         return xf_fail(err, EPROTO, "%s: TLS agreed on something other than the one-time key",
                        hs->c->who);
-    hs->authentic = true;
     return 1;
 }
 

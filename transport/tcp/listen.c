@@ -223,7 +223,7 @@ static int step(struct pending *p, struct xf_chan **out, unsigned *index, struct
         return finish(p, out, index);
     if (rc == 0)
         return 0;
-    if (p->hs.authentic && p->hs.verdict != XF_HELLO_WELCOME)
+    if (p->hs.verdict != XF_HELLO_WELCOME) /* so it came as far as a hello: it knows the key */
         xf_fail(err, why.num, "%s", why.text);
     else
         rc = 0; /* a stranger, or one who went away: no business of the caller's */

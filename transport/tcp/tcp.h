@@ -22,10 +22,11 @@
 #define XF_TCP_RECORD 16384u /* largest TLS record */
 #define XF_TCP_WINDOW 512    /* iovecs given to one system call, < IOV_MAX */
 
+/* All of it belongs to the thread that uses the channel, but for what says "any thread". */
 struct xf_chan {
-    int fd;   /* the socket, non-blocking */
-    int wake; /* eventfd, readable once aborted */
-    atomic_bool aborted;
+    int fd;              /* the socket, non-blocking */
+    int wake;            /* eventfd, readable once aborted; written by any thread */
+    atomic_bool aborted; /* any thread */
     int stall_ms;
     unsigned index;
     char who[96]; /* "channel 1 to 192.0.2.1 port 8002", for errors */
@@ -44,7 +45,7 @@ struct xf_chan {
     uint8_t buf[XF_TCP_AHEAD]; /* plain: where `ahead` points into; TLS: a record to be sent */
     struct iovec win[XF_TCP_WINDOW];
 
-    atomic_uint_fast64_t tx, rx; /* bytes on the wire */
+    atomic_uint_fast64_t tx, rx; /* bytes on the wire; read by any thread */
 };
 
 /* A place in a caller's iovecs. */
@@ -73,7 +74,6 @@ struct xf_hs {
     int stage;
     uint32_t *taken; /* sink: indexes connected */
     struct xf_hello ours, peer;
-    bool authentic; /* the peer has proved the key: its failures are worth reporting */
     enum xf_hello_status verdict;
     uint8_t bytes[XF_HELLO_BYTES];
 };
