@@ -17,7 +17,8 @@ END
 
 # Under emulation an exit to Xen costs 0.2 ms, so two things are avoided:
 # rdtsc trapped by Xen (tsc_mode), and 100,000 reads of a PIT that is not there
-# (clearcpuid=tsc; the guest's clock is Xen's all the same). See docs/lab.md.
+# (clearcpuid=tsc; the guest's clock is Xen's all the same). Without a TSC the
+# kernel would wait for ticks that do not come yet: lpj= is its delay loop.
 guest_config() { # NAME MEM MAXMEM VCPUS MAC DISK EXTRA
     cat <<END
 name = "$1"
@@ -30,7 +31,7 @@ vcpus = $4
 vif = [ 'mac=$5,bridge=xenbr0' ]
 disk = [ $6 ]
 tsc_mode = "native"
-extra = "console=hvc0 quiet loglevel=4 mitigations=off clearcpuid=tsc panic=1 $7"
+extra = "console=hvc0 quiet loglevel=3 mitigations=off clearcpuid=tsc lpj=6000000 panic=1 $7"
 on_poweroff = "destroy"
 on_reboot = "destroy"
 on_crash = "preserve"
@@ -39,7 +40,7 @@ END
 
 guest_start() {
     local host=$1 name=$2 mem=128 maxmem='' fill=40 zero=25 rate=200 pattern=random
-    local hot=10 vcpus=1 ip=100 disk=vdb diskrate=20 diskline='' words mac
+    local hot=10 vcpus=1 ip=100 disk=vdb diskrate=20 diskline='' words mac out
     host_ok "$host"
     shift 2
     while [ $# -gt 1 ]; do
@@ -62,7 +63,8 @@ guest_start() {
     in_ns ip neigh replace "10.9.1.$ip" lladdr "$mac" dev lan nud permanent
     guest_config "$name" "$mem" "${maxmem:-$mem}" "$vcpus" "$mac" "$diskline" "$words" |
         host_ssh "$host" "cat >/root/$name.cfg"
-    run "$host" 120 "xl create -q /root/$name.cfg" || die "host $host did not start $name"
+    out=$(run "$host" 120 "xl create -q /root/$name.cfg" 2>&1) ||
+        die "host $host did not start $name: $out"
     guest_wait "$name" 60
 }
 

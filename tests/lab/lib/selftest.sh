@@ -22,7 +22,7 @@ run() { # HOST SECONDS CMD
 
 selftest_ssh() {
     local out
-    out=$(run a 60 'head -c 40000000 /dev/urandom >/dev/shm/rnd &&
+    out=$(run a 150 'head -c 40000000 /dev/urandom >/dev/shm/rnd &&
         sha256sum </dev/shm/rnd && ssh 10.9.0.2 sha256sum </dev/shm/rnd') || return 1
     same_sums "$out"
 }
@@ -30,11 +30,11 @@ selftest_ssh() {
 selftest_tcp() {
     local out
     # The listener gives what it got; rnd is the file of selftest_ssh.
-    run b 30 'rm -f /dev/shm/sum; setsid sh -c "timeout 60 nc -l -N 10.9.0.2 7003 |
+    run b 30 'rm -f /dev/shm/sum; setsid sh -c "timeout 150 nc -l -N 10.9.0.2 7003 |
         sha256sum >/dev/shm/sum.new; mv /dev/shm/sum.new /dev/shm/sum" \
         </dev/null >/dev/null 2>&1 &'
-    out=$(run a 60 'sha256sum </dev/shm/rnd
-        timeout 50 socat -u OPEN:/dev/shm/rnd TCP:10.9.0.2:7003,retry=50,interval=0.1
+    out=$(run a 150 'sha256sum </dev/shm/rnd
+        timeout 140 socat -u OPEN:/dev/shm/rnd TCP:10.9.0.2:7003,retry=100,interval=0.1
         rm /dev/shm/rnd') || return 1
     out+=$'\n'$(run b 30 'for i in $(seq 100); do
         [ -e /dev/shm/sum ] && exec cat /dev/shm/sum; sleep 0.1; done; exit 1') || return 1
