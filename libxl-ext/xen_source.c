@@ -203,20 +203,29 @@ static int resume(struct xf_source_vm *vm, struct xf_err *err)
     return xf_xen_resume(x->ctx, x->log, x->domid, err);
 }
 
+/*
+ * libxl's word is not enough. When the guest does not answer within 60 seconds, libxl
+ * withdraws the request and reports success all the same (domain_suspend_common_
+ * pvcontrol_suspending, tools/libs/light/libxl_dom_suspend.c: rc is what the commit of its
+ * transaction returned); and when the guest answers but suspends only after libxl has given
+ * up, it lies suspended with nobody to resume it. So Xen itself is asked, both ways.
+ */
 static int suspend(struct xf_source_vm *vm, struct xf_err *err)
 {
     struct xf_xen_source *x = of(vm);
+    bool failed = libxl_domain_suspend_only(x->ctx, x->domid, NULL) != 0;
     xc_domaininfo_t info;
     char why[300];
 
-    if (!libxl_domain_suspend_only(x->ctx, x->domid, NULL))
+    if (domain_info(x, &info, err))
+        return -1;
+    if (!failed && is_suspended(&info))
         return 0;
-    xf_fail(err, EIO, "domain %u did not suspend: %s", x->domid,
+    xf_fail(err, ETIMEDOUT, "the guest did not suspend when asked (%s); is its kernel up, and "
+                            "does it have Xen's suspend support?",
             xf_toollog_last(x->log, why, sizeof(why)));
-    /* libxl gives up after 60 seconds and does not look whether the guest suspended after
-     * all (libxl_dom_suspend.c): then it would lie here for ever. */
-    if (!domain_info(x, &info, NULL) && is_suspended(&info))
-        resume(vm, NULL);
+    if (is_suspended(&info) && resume(vm, NULL))
+        xf_wrap(err, "domain %u could not be resumed", x->domid);
     return -1;
 }
 
