@@ -44,7 +44,7 @@ done
 
 say "A guest of 128 MiB that rewrites 100 pages a second, writes to its disk, beats"
 say "every 20 ms on its console and answers ping:"
-"$lab" guest start a $guest --mem 128 --fill 48 --rate 100 --ip 150 --disk vdb >/dev/null
+"$lab" guest start a $guest --mem 128 --fill 40 --rate 100 --ip 150 --disk vdb >/dev/null
 at=a
 
 bytes() { "$lab" net bytes | jq '.a_to_b + .b_to_a'; }

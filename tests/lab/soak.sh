@@ -15,7 +15,7 @@ fi
 for h in a b; do
     lab put $h "$top/build/xl" /usr/local/sbin/xl
 done
-guest_start a soak --mem 128 --fill 48 --rate 200 --pattern hot --vcpus 2 --ip 151 --disk vdb
+guest_start a soak --mem 128 --fill 40 --rate 200 --pattern hot --vcpus 2 --ip 151 --disk vdb
 at=a
 for n in $(seq "$moves"); do
     case_begin "soak: move $n of $moves, from $at"

@@ -19,8 +19,8 @@ has() { # HOST MIB
 case_begin "balloons down and up while it is copied"
 move_in_background a "" --bandwidth 2
 until_true 90 copying || bad "no COPY: $(error_text)"
-on a "xl mem-set $guest 112"
-until_true 30 has a 112 || note "the balloon is at $(pages a) MiB instead of 112"
+on a "xl mem-set $guest 118"
+until_true 30 has a 118 || note "the balloon is at $(pages a) MiB instead of 118"
 on a "xl mem-set $guest 124"
 until_true 30 has a 124 || note "the balloon is at $(pages a) MiB instead of 124"
 in_phase SWITCH && bad "the move was over before the guest had ballooned"
@@ -30,8 +30,8 @@ until_true 30 has b 124 || bad "it has $(pages b) MiB there instead of 124"
 case_end
 
 case_begin "stays at its reduced size when it moves, then grows while it is copied"
-on b "xl mem-set $guest 100"
-until_true 30 has b 100 || note "the balloon is at $(pages b) MiB instead of 100"
+on b "xl mem-set $guest 116"
+until_true 30 has b 116 || note "the balloon is at $(pages b) MiB instead of 116"
 move_in_background b "" --bandwidth 2
 until_true 90 copying || bad "no COPY: $(error_text)"
 on b "xl mem-set $guest 126"

@@ -5,7 +5,7 @@
 # shellcheck source=tests/lab/t/lib.bash
 . "$(dirname "$0")/lib.bash"
 
-guest_start a featured --mem 96 --fill 16 --rate 100 --ip 117 --disk vdc
+guest_start a featured --mem 128 --fill 24 --rate 100 --ip 117 --disk vdc
 case_begin "a CPU policy that the destination rejects"
 if move a; then
     bad "it was not refused"
@@ -18,7 +18,7 @@ case_end
 lab guest stop featured
 
 case_begin "a move to Debian's hypervisor and back"
-guest_start a plain --mem 96 --fill 16 --rate 100 --ip 118 --disk vdb \
+guest_start a plain --mem 128 --fill 24 --rate 100 --ip 118 --disk vdb \
     --config 'cpuid = "host,popcnt=0"'
 good_move a
 jq -es 'map(select(.type == "finding" and .code == "paging" and (.text | test("no memory paging"))))

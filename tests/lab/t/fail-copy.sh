@@ -5,7 +5,7 @@
 # shellcheck source=tests/lab/t/lib.bash
 . "$(dirname "$0")/lib.bash"
 
-guest_start a copied --mem 96 --fill 20 --rate 100 --ip 115 --disk vdb
+guest_start a copied --mem 128 --fill 24 --rate 100 --ip 115 --disk vdb
 at=a
 
 # fails_in_copy NAME STATUS COMMAND...: the command does the damage, in COPY.

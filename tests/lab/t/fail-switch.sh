@@ -6,7 +6,7 @@
 # shellcheck source=tests/lab/t/lib.bash
 . "$(dirname "$0")/lib.bash"
 
-guest_start a switched --mem 96 --fill 20 --rate 100 --ip 116 --disk vdb
+guest_start a switched --mem 128 --fill 24 --rate 100 --ip 116 --disk vdb
 at=a
 
 held() { on $at "test -e /tmp/hold"; }
@@ -50,12 +50,12 @@ fails_at before-go "Ctrl-C" interrupt
 # has looked, and the destination may not have any more.
 grow_without_room() {
     on "${other[$at]}" "xl mem-max $guest--incoming 40"
-    on $at "xl mem-set $guest 96"
+    on $at "xl mem-set $guest 126"
     until_true 30 grown || note "the balloon did not move"
 }
-grown() { [ "$(on $at "xl list $guest" | awk 'NR == 2 { print $3 }')" -ge 95 ]; }
-shrunk() { [ "$(on $at "xl list $guest" | awk 'NR == 2 { print $3 }')" -le 81 ]; }
-on $at "xl mem-set $guest 80"
+grown() { [ "$(on $at "xl list $guest" | awk 'NR == 2 { print $3 }')" -ge 125 ]; }
+shrunk() { [ "$(on $at "xl list $guest" | awk 'NR == 2 { print $3 }')" -le 116 ]; }
+on $at "xl mem-set $guest 115"
 until_true 30 shrunk || note "the balloon did not move"
 fails_at before-suspend "the destination is out of memory" grow_without_room
 finish

@@ -5,7 +5,7 @@
 # shellcheck source=tests/lab/t/lib.bash
 . "$(dirname "$0")/lib.bash"
 
-guest_start a piped --mem 96 --fill 16 --rate 100 --ip 113 --disk vdb
+guest_start a piped --mem 128 --fill 24 --rate 100 --ip 113 --disk vdb
 
 case_begin "Ganeti's way: socat at both ends"
 on b "setsid socat TCP-LISTEN:7777,reuseaddr SYSTEM:'xl migrate-receive' \

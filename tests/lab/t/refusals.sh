@@ -4,7 +4,7 @@
 # shellcheck source=tests/lab/t/lib.bash
 . "$(dirname "$0")/lib.bash"
 
-guest_start a checked --mem 96 --fill 16 --rate 100 --ip 112 --disk vdb
+guest_start a checked --mem 128 --fill 24 --rate 100 --ip 112 --disk vdb
 
 # refused WORDS_IN_THE_ERROR [options]: `xl migrate` says no, and says why.
 refused() {
