@@ -47,6 +47,10 @@ int xf_pipe_spawn(struct xf_pipe *p, const char *rune, struct xf_err *err)
         dup2(to[0], STDIN_FILENO);
         dup2(from[1], STDOUT_FILENO);
         signal(SIGPIPE, SIG_DFL);
+        /* Ctrl-C reaches the whole process group. The pipe must outlive it, or the peer could
+         * not be told to clean up; ssh still honours it while it asks for a password. */
+        signal(SIGINT, SIG_IGN);
+        signal(SIGHUP, SIG_IGN);
         execl("/bin/sh", "sh", "-c", rune, (char *)NULL);
         _exit(127);
     }

@@ -19,7 +19,9 @@
 #define SUSPEND_GUESS_S 0.03
 #define PROGRESS_S 0.1
 #define ABORTED_MS 40000
+/* How long the receiver may take to end by itself after the pipe was closed. */
 #define CHILD_MS 10000
+#define CHILD_FAILED_MS 2000
 
 const char *xf_phase_name(enum xf_phase p)
 {
@@ -207,7 +209,7 @@ static void let_go(struct xf_move *m)
         xf_xen_source_close(&m->xen);
     m->xen_open = false;
     xf_link_close(&m->link);
-    xf_pipe_close(&m->pipe, CHILD_MS);
+    xf_pipe_close(&m->pipe, m->report->outcome == XF_MOVED ? CHILD_MS : CHILD_FAILED_MS);
     xf_hello_free(&m->hello);
     free(m->config_json);
     libxl_domain_config_dispose(&m->config);

@@ -7,6 +7,7 @@ guest_help() {
 lab guest start HOST NAME [--mem MiB] [--maxmem MiB] [--fill MiB] [--zero PCT]
                 [--rate PAGES/s] [--pattern seq|random|hot] [--hot PCT]
                 [--vcpus N] [--ip N] [--disk vdb|vdc|none] [--diskrate N]
+                [--config LINE]      a line more for its xl configuration
 lab guest cmd NAME status|verify|pause|resume|rate N|pattern X
 lab guest wait NAME [SECONDS]    until it answers
 lab guest where NAME             a, b, both or none
@@ -19,7 +20,7 @@ END
 # rdtsc trapped by Xen (tsc_mode), and 100,000 reads of a PIT that is not there
 # (clearcpuid=tsc; the guest's clock is Xen's all the same). Without a TSC the
 # kernel would wait for ticks that do not come yet: lpj= is its delay loop.
-guest_config() { # NAME MEM MAXMEM VCPUS MAC DISK EXTRA
+guest_config() { # NAME MEM MAXMEM VCPUS MAC DISK EXTRA LINE
     cat <<END
 name = "$1"
 type = "pvh"
@@ -35,18 +36,19 @@ extra = "console=hvc0 quiet loglevel=3 mitigations=off clearcpuid=tsc lpj=600000
 on_poweroff = "destroy"
 on_reboot = "destroy"
 on_crash = "preserve"
+$8
 END
 }
 
 guest_start() {
     local host=$1 name=$2 mem=128 maxmem='' fill=40 zero=25 rate=200 pattern=random
-    local hot=10 vcpus=1 ip=100 disk=vdb diskrate=20 diskline='' words mac out
+    local hot=10 vcpus=1 ip=100 disk=vdb diskrate=20 diskline='' config='' words mac out
     host_ok "$host"
     shift 2
     while [ $# -gt 1 ]; do
         case $1 in
         --mem | --maxmem | --fill | --zero | --rate | --pattern | --hot | --vcpus | --ip | \
-            --disk | --diskrate) printf -v "${1#--}" %s "$2" ;;
+            --disk | --diskrate | --config) printf -v "${1#--}" %s "$2" ;;
         *) die "unknown option $1 (lab guest help)" ;;
         esac
         shift 2
@@ -61,7 +63,7 @@ guest_start() {
     printf '%s\n' "$ip" >"$STATE/guest.$name"
     # Fixed: else a guest that is away for a while costs our own ARP's seconds.
     in_ns ip neigh replace "10.9.1.$ip" lladdr "$mac" dev lan nud permanent
-    guest_config "$name" "$mem" "${maxmem:-$mem}" "$vcpus" "$mac" "$diskline" "$words" |
+    guest_config "$name" "$mem" "${maxmem:-$mem}" "$vcpus" "$mac" "$diskline" "$words" "$config" |
         host_ssh "$host" "cat >/root/$name.cfg"
     out=$(run "$host" 120 "xl create -q /root/$name.cfg" 2>&1) ||
         die "host $host did not start $name: $out"

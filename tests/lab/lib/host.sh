@@ -5,7 +5,7 @@ kvm_works() { # /dev/kvm alone proves nothing: look for the CPU flag
     grep -qwE 'vmx|svm' /proc/cpuinfo && [ -w /dev/kvm ]
 }
 
-# host_start HOST HYPERVISOR MEM
+# host_start HOST HYPERVISOR MEM CPU: CPU is what to change of it, e.g. -popcnt
 host_start() {
     local h=$1 hyp=$2 mem=$3 n=1 accel cpu overlay base xen
     [ "$h" = b ] && n=2
@@ -18,6 +18,7 @@ host_start() {
         cpu=EPYC,-smap,-smep,-monitor,-rdtscp,-avx,-avx2,-f16c,-fma,-xsave
         cpu+=,-xsaveopt,-xsavec,-xsaves,+svm,+npt,+nrip-save
     fi
+    cpu+=${4:+,$4}
     spawn "$h" "$STATE/$h.qemu" ip netns exec "$NS" qemu-system-x86_64 \
         -name "xflab-$h" -machine q35 -accel $accel -cpu $cpu -m "$mem" -smp 1 \
         -display none -no-reboot -nodefaults \

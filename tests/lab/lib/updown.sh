@@ -37,13 +37,15 @@ cmd_verify() {
 }
 
 cmd_up() {
-    local hyp_a=paging hyp_b=paging mem_a=2560 mem_b=2560 t0 h
+    local hyp_a=paging hyp_b=paging mem_a=2560 mem_b=2560 cpu_a='' cpu_b='' t0 h
     while [ $# -gt 1 ]; do
         case $1 in
         --hyp-a) hyp_a=$2 ;;
         --hyp-b) hyp_b=$2 ;;
         --mem-a) mem_a=$2 ;;
         --mem-b) mem_b=$2 ;;
+        --cpu-a) cpu_a=$2 ;;
+        --cpu-b) cpu_b=$2 ;;
         --hypervisor) hyp_a=$2 hyp_b=$2 ;;
         *) die "unknown option $1 (lab help)" ;;
         esac
@@ -71,8 +73,8 @@ cmd_up() {
     ssh_setup
     collector_start
     spawn watchdog "$STATE/watchdog.log" "$LAB/lab" _watchdog "$MAX_SECONDS"
-    host_start a "$hyp_a" "$mem_a"
-    host_start b "$hyp_b" "$mem_b"
+    host_start a "$hyp_a" "$mem_a" "$cpu_a"
+    host_start b "$hyp_b" "$mem_b" "$cpu_b"
     for h in a b; do
         host_wait "$h" 180
         retry 60 ssh_master "$h" || die "no ssh to host $h: $STATE/$h.console"

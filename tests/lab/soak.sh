@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# `make lab-soak`: a guest under load moves there and back, every byte verified each time.
+#   MOVES=N   how many moves (20: ten times there and back)
+# shellcheck source=tests/lab/t/lib.bash
+. "$(dirname "$0")/t/lib.bash"
+
+moves=${MOVES:-20}
+ours=no
+if ! lab status >/dev/null 2>&1; then
+    lab up
+    ours=yes
+fi
+for h in a b; do
+    lab put $h "$top/build/xl" /usr/local/sbin/xl
+done
+guest_start a soak --mem 128 --fill 48 --rate 200 --pattern hot --vcpus 2 --ip 151 --disk vdb
+at=a
+for n in $(seq "$moves"); do
+    case_begin "soak: move $n of $moves, from $at"
+    lab watch start "$guest"
+    good_move $at
+    beat 10
+    note "downtime $(report .downtime_s) s, heartbeat gap $(jq .heartbeat_gap_s "$work/watch.json") s"
+    at=${other[$at]}
+    case_end
+    [ "$failed" = 0 ] || break
+done
+lab guest stop "$guest"
+guest=
+[ $ours = no ] || lab down
+finish

@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Row 1 of the failure contract: whatever fails in COPY, the guest runs on at the source as
+# if nothing had been, nothing is left at the destination, and the next move succeeds.
+# shellcheck source=tests/lab/t/lib.bash
+. "$(dirname "$0")/lib.bash"
+
+guest_start a copied --mem 96 --fill 20 --rate 100 --ip 115 --disk vdb
+at=a
+
+# fails_in_copy NAME STATUS COMMAND...: the command does the damage, in COPY.
+fails_in_copy() {
+    local name=$1 status=$2 to=${other[$at]}
+    shift 2
+    case_begin "in COPY: $name"
+    lab watch start "$guest"
+    move_in_background $at "" --bandwidth 2
+    until_true 90 copying || bad "no COPY: $(error_text)"
+    "$@"
+    move_ends "$status"
+    note "$(report .error)"
+    lab net heal
+    # It ran all the time: what shows is the noise of an emulated machine.
+    beat 2
+    intact $at
+    until_true 45 is_empty "$to" || empty "$to"
+    good_move $at
+    at=$to
+    case_end
+}
+is_empty() { [ -z "$(on "$1" 'xl list | tail -n +2 | grep -v "^Domain-0 "; pgrep -af migrate-receive')" ]; }
+
+kill_receiver() { on "${other[$at]}" "pkill -KILL -o -f 'xl migrate-receive'"; }
+# The sink is the child of the receiver that called it and holds the data port.
+kill_sink() { on "${other[$at]}" "pkill -KILL -P \$(pgrep -o -f 'xl migrate-receive') -f migrate-receive"; }
+interrupt() { on "$at" "kill -INT \$(cat /tmp/move.pid)"; }
+cut_link() { lab net cut; }
+no_memory() { on "${other[$at]}" "xl mem-max $guest--incoming 40"; }
+
+fails_in_copy "the receiving xl is killed" 3 kill_receiver
+fails_in_copy "the sink is killed" 3 kill_sink
+fails_in_copy "the link is cut" 3 cut_link
+fails_in_copy "Ctrl-C" 3 interrupt
+fails_in_copy "the destination is out of memory" 3 no_memory
+finish

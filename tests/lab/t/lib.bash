@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+#
+# What the lab's tests share: a guest under load, moves of it, and the questions that are
+# asked afterwards: is every byte right, is nothing left behind, did it keep beating.
+#
+# A test is a script that sources this file, and ends with `finish`. Each `case_` line it
+# prints is one result. The lab is up, and our xl is installed on both hosts (run-tests).
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$here/../../.." && pwd)
+state=${XENFERRY_LAB_STATE:-/run/xenferry-lab}
+work=$(mktemp -d)
+declare -A address=([a]=10.9.0.1 [b]=10.9.0.2) other=([a]=b [b]=a)
+passed=0 failed=0 current='' background=()
+
+lab() { "$here/../lab" "$@"; }
+
+# on HOST COMMAND...: in that host's dom0, for at most a minute.
+on() {
+    local h=$1
+    shift
+    timeout 60 "$here/../lab" ssh "$h" "$@" </dev/null
+}
+
+# --- results ---
+
+note() { printf '      %s\n' "$*"; }
+
+case_begin() {
+    current=$1
+    case_failed=0
+    case_at=$SECONDS
+}
+
+# Something is not as it must be; the case goes on, to show what else is wrong.
+bad() {
+    case_failed=1
+    printf '      %s: %s\n' "$current" "$*"
+}
+
+case_end() {
+    if [ $case_failed = 0 ]; then
+        passed=$((passed + 1))
+        printf 'ok    lab: %-47s %4d s\n' "$current" $((SECONDS - case_at))
+    else
+        failed=$((failed + 1))
+        printf 'FAIL  lab: %s\n' "$current"
+        mkdir -p "$top/build/check"
+        lab logs "$top/build/check/lab-${current//[^a-z0-9]/-}" >/dev/null 2>&1 || true
+        cp -r "$work" "$top/build/check/lab-${current//[^a-z0-9]/-}/work" 2>/dev/null || true
+    fi
+    current=''
+}
+
+# shellcheck disable=SC2317 # called by the trap
+leave() {
+    local p
+    for p in "${background[@]}"; do
+        kill "$p" 2>/dev/null || true
+    done
+    lab net heal >/dev/null 2>&1 || true
+    [ -z "${guest-}" ] || lab guest stop "$guest" >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap leave EXIT
+trap 'exit 1' INT TERM
+
+finish() {
+    trap - ERR
+    [ -z "$current" ] || { bad "ended early"; case_end; }
+    echo "$passed passed, $failed failed"
+    [ $failed = 0 ]
+    exit
+}
+
+# A command that nobody expected to fail did: the case is lost, the tally is not.
+# shellcheck disable=SC2154 # rc is set in the trap itself
+trap 'rc=$?; [ -z "$current" ] || bad "line $LINENO: status $rc"; finish' ERR
+
+# --- the guest ---
+
+# guest_start HOST NAME [options of `lab guest start`]
+guest_start() {
+    guest=$2
+    lab guest start "$@" >"$work/start" 2>&1 || {
+        cat "$work/start"
+        return 1
+    }
+}
+
+status_field() { # FIELD
+    lab guest cmd "$guest" status | jq -r ".$1"
+}
+
+# The guest runs on HOST, answers over its network, and every byte of its memory and
+# disk is what it wrote.
+intact() { # HOST
+    local at answer
+    at=$(lab guest where "$guest")
+    [ "$at" = "$1" ] || bad "the guest is on '$at', not on $1"
+    answer=$(lab guest cmd "$guest" verify 2>&1) || true
+    case $answer in
+    OK*) ;;
+    *) bad "verify: ${answer:-no answer}" ;;
+    esac
+    [ "$(status_field errors)" = 0 ] || bad "the guest saw: $(status_field first_error)"
+}
+
+# Nothing of any guest is left on HOST: no domain, no backend, no process of a move.
+empty() { # HOST
+    local left
+    left=$(on "$1" "xl list | tail -n +2 | grep -v '^Domain-0 ' || true
+        xenstore-ls -f /local/domain/0/backend 2>/dev/null | grep -E '/(vbd|vif)/[0-9]+/' || true
+        pgrep -af 'migrate-receive|libxl-save-helper' || true")
+    [ -z "$left" ] || bad "left on host $1: $left"
+}
+
+# The heartbeat over a watched time: never backwards, none lost, no gap over SECONDS.
+beat() { # SECONDS
+    lab watch stop "$guest" "$work/watch.json" >/dev/null
+    local gap
+    gap=$(jq .heartbeat_gap_s "$work/watch.json")
+    [ "$(jq .backwards "$work/watch.json")" = 0 ] || bad "the heartbeat went backwards"
+    [ "$(jq .skipped "$work/watch.json")" = 0 ] || bad "heartbeats were lost"
+    jq -e ".heartbeat_gap_s <= $1" "$work/watch.json" >/dev/null ||
+        bad "the heartbeat stopped for $gap s (at most $1)"
+}
+
+# --- moves ---
+
+# move FROM [options]: our xl, to the other host; its JSON lines in $work/json.
+move() {
+    local from=$1
+    shift
+    timeout 240 "$here/../lab" ssh "$from" \
+        "xl migrate --tcp --json $* $guest ${address[${other[$from]}]}" \
+        >"$work/json" 2>"$work/stderr" </dev/null
+}
+
+# A move that must succeed, with everything that is to be asked after it.
+good_move() { # FROM [options]
+    local to=${other[$1]}
+    if ! move "$@"; then
+        bad "move to $to: status not 0: $(error_text)"
+        return 0
+    fi
+    intact "$to"
+    empty "$1"
+}
+
+# move_in_background FROM ENVIRONMENT [options]: its pid on the host is in $work/pid.
+move_in_background() {
+    local from=$1 env=$2
+    shift 2
+    : >"$work/json"
+    rm -f "$work/status"
+    (
+        rc=0
+        timeout 240 "$here/../lab" ssh "$from" "echo \$\$ >/tmp/move.pid
+            exec env $env xl migrate --tcp --json $* $guest ${address[${other[$from]}]}" \
+            >"$work/json" 2>"$work/stderr" </dev/null || rc=$?
+        echo $rc >"$work/status"
+    ) &
+    background+=($!)
+}
+
+report() { jq -rs "map(select(.type == \"report\")) | last | $1" "$work/json"; }
+error_text() { jq -rs 'map(select(.error or .type == "error")) | last | .error // .text' "$work/json" 2>/dev/null; tail -n 2 "$work/stderr"; }
+
+# until_true SECONDS COMMAND...: poll; not a guess at how long something takes.
+until_true() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 0.1
+    done
+}
+
+in_phase() { # PHASE: the background move has come to it
+    grep -q "\"phase\":\"$1\"" "$work/json"
+}
+copying() { # pages are on their way
+    jq -es 'map(select(.phase == "COPY" and .pages_sent > 500)) | length > 0' \
+        "$work/json" >/dev/null 2>&1
+}
+move_over() { [ -e "$work/status" ]; }
+
+# The background move must end with one of these statuses.
+move_ends() { # STATUS...
+    local s got
+    until_true 120 move_over || {
+        bad "the move does not end"
+        return 0
+    }
+    got=$(cat "$work/status")
+    for s; do
+        [ "$got" != "$s" ] || return 0
+    done
+    bad "the move ended with status $got instead of $*: $(error_text)"
+}

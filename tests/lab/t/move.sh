@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# A guest under load moves there and back, with and without encryption, and what `xl
+# migrate` says of it is true.
+# shellcheck source=tests/lab/t/lib.bash
+. "$(dirname "$0")/lib.bash"
+
+guest_start a mover --mem 128 --fill 32 --rate 200 --vcpus 2 --ip 111 --disk vdb
+
+case_begin "move a guest of 2 vcpus, encrypted"
+lab watch start "$guest"
+writes=$(status_field page_writes)
+XENFERRY_RECORD= good_move a
+lab watch stop "$guest" "$work/watch.json" >/dev/null
+[ "$(jq .backwards "$work/watch.json")" = 0 ] || bad "the heartbeat went backwards"
+[ "$(jq .skipped "$work/watch.json")" = 0 ] || bad "heartbeats were lost"
+[ "$(report .outcome)" = moved ] || bad "the report says $(report .outcome)"
+[ "$(report .encrypted)" = true ] || bad "the report denies the encryption"
+[ "$(status_field page_writes)" -gt "$writes" ] || bad "the guest no longer writes"
+[ "$(report '.pages_zero > 0 and .pages_sent > 0 and .rounds > 0')" = true ] ||
+    bad "the report counts nothing: $(report .)"
+note "downtime $(report .downtime_s) s, heartbeat gap $(jq .heartbeat_gap_s "$work/watch.json")" \
+    "s, ping gap $(jq .ping_gap_s "$work/watch.json") s, $(report .total_s) s in all"
+case_end
+
+case_begin "and back, not encrypted, four channels"
+good_move b --no-encrypt --channels 4
+[ "$(report .channels)" = 4 ] || bad "the report counts $(report .channels) channels"
+case_end
+
+case_begin "-p leaves it paused, with everything in place"
+if move a -p; then
+    on b "xl list $guest" | grep -q -- '--p---' || bad "not paused: $(on b 'xl list')"
+    on b "xl unpause $guest"
+    intact b
+else
+    bad "status not 0: $(error_text)"
+fi
+case_end
+
+case_begin "IPv6 addresses, one channel, plain lines"
+on a "printf '%s' '<xenferry><receive><address>fd09::1</address></receive></xenferry>' \
+    >/etc/xen/xenferry.xml"
+if on b "true" && timeout 240 "$here/../lab" ssh b \
+    "xl migrate --tcp --channels 1 $guest 10.9.0.1" >"$work/out" 2>&1 </dev/null; then
+    intact a
+    grep -q 'moved to 10.9.0.1' "$work/out" || bad "no report: $(tail -n 3 "$work/out")"
+else
+    bad "status not 0: $(tail -n 3 "$work/out")"
+fi
+on a "rm /etc/xen/xenferry.xml"
+case_end
+finish
