@@ -46,6 +46,7 @@ struct xf_senders {
     /* All below under lock. */
     struct job *jobs; /* ring */
     unsigned cap, head, count;
+    unsigned sending; /* jobs taken and not done */
     uint32_t sync_wanted;
     bool sync_last;
     bool stop;
@@ -195,6 +196,7 @@ static bool take_job(struct xf_senders *s, struct job *out)
     memcpy(out->gfns, j->gfns, j->n * sizeof(j->gfns[0]));
     s->head = (s->head + 1) % s->cap;
     s->count--;
+    s->sending++;
     return true;
 }
 
@@ -250,6 +252,7 @@ static void *worker_main(void *arg)
         }
         pthread_mutex_lock(&s->lock);
         if (job) {
+            s->sending--;
             s->sent.data += x->batch.data_pages;
             for (unsigned i = 0; i < x->batch.nr_runs; i++) {
                 if (x->batch.runs[i].kind == XF_RUN_ZERO)
@@ -419,7 +422,7 @@ void xf_senders_stop(struct xf_senders *s)
     if (!s)
         return;
     pthread_mutex_lock(&s->lock);
-    busy = s->count > 0;
+    busy = s->count > 0 || s->sending > 0;
     for (unsigned i = 0; i < s->nr; i++)
         busy |= s->workers[i].sync_done != s->sync_wanted;
     s->stop = true;

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A fake guest (fake_vm.h), a link over real TCP on this machine, and the engine at both
+ * ends: the sink serves in a thread of its own, the source in the test's.
+ */
+#ifndef XF_FAKE_MOVE_H
+#define XF_FAKE_MOVE_H
+
+#include "precopy/copy.h"
+#include "precopy/sink.h"
+#include "tests/unit/fake_vm.h"
+
+struct move {
+    struct fake *f;
+    struct xf_copy copy;
+    struct xf_link source, sink;
+    bool encrypt;
+    unsigned channels;
+    int stall_ms;
+
+    /* the sink's thread */
+    pthread_t thread;
+    bool serving;
+    enum xf_sink_end sink_end;
+    struct xf_err sink_err;
+    atomic_int committed;
+    atomic_bool sink_stop; /* its tick fails */
+
+    /* the source's */
+    struct xf_err err;
+    enum xf_switch_end end;
+    bool switched; /* came as far as xf_switch() */
+    atomic_bool cancel; /* the tick fails */
+    atomic_bool thaw;   /* lets move_freeze() go on */
+    atomic_uint ticks;
+    int (*before_go)(void *priv, struct xf_err *err);
+
+    int fds, threads; /* before it began */
+};
+
+/* A fresh guest and a connected link; false (and said) when that fails. Change m->copy.opts
+ * and hooks (m->f->hook; m is m->f->priv) before move_run(). */
+bool move_open(struct move *m, bool encrypt, unsigned channels);
+/* The sink's half, in its thread. move_run() and the hostile source begin with it. */
+void move_serve(struct move *m);
+/* The whole move as libxl-ext/move.c does it, the calling-off included. Both ends are
+ * finished and their links closed afterwards. */
+void move_run(struct move *m);
+/* Wait for the sink's thread. */
+void move_join(struct move *m);
+/* Closes what is left, frees, and says whether threads or descriptors were left behind. */
+bool move_close(struct move *m);
+
+/* For hooks: the sink's process dies; it hangs until the source's side is through. */
+void move_kill_sink(struct move *m);
+void move_freeze(struct move *m);
+
+#endif
