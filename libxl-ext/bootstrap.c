@@ -101,6 +101,13 @@ void xf_pipe_close(struct xf_pipe *p, int wait_ms)
     p->child = 0;
 }
 
+void xf_pipe_hang_up(struct xf_pipe *p)
+{
+    if (p->out >= 0)
+        close(p->out);
+    p->out = -1;
+}
+
 bool xf_pipe_dead(const struct xf_pipe *p)
 {
     struct pollfd in = {.fd = p->in, .events = POLLIN};

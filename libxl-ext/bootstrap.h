@@ -61,6 +61,8 @@ struct xf_pipe {
 int xf_pipe_spawn(struct xf_pipe *p, const char *rune, struct xf_err *err);
 /* Close the pipe; give the child wait_ms to end by itself, then SIGTERM, then SIGKILL. */
 void xf_pipe_close(struct xf_pipe *p, int wait_ms);
+/* Close our writing end: the peer sees the end of its input. */
+void xf_pipe_hang_up(struct xf_pipe *p);
 /* Has the other end gone away? Never blocks. For the time when nothing is due on the pipe:
  * stray bytes are thrown away. */
 bool xf_pipe_dead(const struct xf_pipe *p);

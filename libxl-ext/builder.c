@@ -89,7 +89,7 @@ int xf_builder_start(struct xf_builder *b, const struct xf_builder_fds *fds, con
     return 0;
 }
 
-/* The line of what it said that tells most: the last but its own good-bye. */
+/* The line of what it said that tells most: its first error, else its last line. */
 static void last_words(struct xf_builder *b, char *out, size_t size)
 {
     char buf[8192];

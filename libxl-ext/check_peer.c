@@ -16,7 +16,7 @@
 bool xf_has_paging(xc_interface *xch)
 {
     /* Side-effect free: the domain does not exist, so ESRCH means that the operation is
-     * compiled in and ENOSYS that it is not (xen/arch/x86/x86_64/mm.c, arch_memory_op). */
+     * compiled in and ENOSYS that it is not (xen/arch/x86/x86_64/mm.c, subarch_memory_op). */
     return xc_mem_paging_prep(xch, DOMID_INVALID, 0) < 0 && errno == ESRCH;
 }
 

@@ -112,8 +112,7 @@ static void check_devices(const libxl_domain_config *config, struct xf_findings 
         /* The destination's disks are attached while the guest still writes here. A block
          * device or raw file is opened and nothing of it is kept; formats with tables of
          * their own would be read early and be stale at the switch. */
-        if (d->backend == LIBXL_DISK_BACKEND_QDISK && d->format != LIBXL_DISK_FORMAT_RAW &&
-            d->format != LIBXL_DISK_FORMAT_EMPTY)
+        if (d->format != LIBXL_DISK_FORMAT_RAW && d->format != LIBXL_DISK_FORMAT_EMPTY)
             xf_find(f, XF_REFUSAL, "disk-format",
                     "disk %s is in a format (%s) whose tables the destination would read too "
                     "early; use `xl migrate --stock`, or a raw image or block device",
@@ -141,6 +140,11 @@ int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, u
         xf_find(f, XF_REFUSAL, "paused",
                 "the domain is paused and cannot answer the suspend request; `xl unpause` it "
                 "first");
+    if (info.paged_pages)
+        xf_find(f, XF_REFUSAL, "paged-out",
+                "%llu pages of the domain are paged out, and a move would lose them; wait until "
+                "its own migration or its pager has finished",
+                (unsigned long long)info.paged_pages);
     check_kind(xch, domid, config, f);
     check_devices(config, f);
     if (info.flags & XEN_DOMINF_hvm_guest &&

@@ -326,7 +326,7 @@ static int read_reply(json_object *o, struct xf_reply *r, struct xf_err *err)
         memcpy(out, json_object_get_string(a), len);
         out[len] = 0;
         /* Numeric addresses only: no name of the peer's choosing is ever looked up. */
-        if (strspn(out, "0123456789abcdefABCDEF.:%") != len && !strchr(out, '%'))
+        if (strspn(out, "0123456789abcdefABCDEF.:") != len)
             return xf_fail(err, EPROTO, "the peer sent an address that is not numeric");
         r->nr_addresses++;
     }

@@ -63,7 +63,7 @@ struct xf_progress {
 /* What a move reports at its end; also filled as far as known when it fails. */
 struct xf_report {
     enum xf_outcome outcome;
-    char domain[128];
+    char domain[160]; /* its name here, as it is when the move has ended */
     char host[256];
     char transport[16];
     bool encrypted;

@@ -22,6 +22,8 @@
 /* How long the receiver may take to end by itself after the pipe was closed. */
 #define CHILD_MS 10000
 #define CHILD_FAILED_MS 2000
+/* The name of a domain that has moved away, as stock xl has it (tools/xl/xl_migrate.c). */
+#define AWAY "%s--migratedaway"
 
 const char *xf_phase_name(enum xf_phase p)
 {
@@ -151,12 +153,13 @@ static int step_aside(void *priv, struct xf_err *err)
     struct xf_move *m = priv;
     char away[sizeof(m->name) + 20];
 
-    if (strcmp(m->hello.boot_id, m->reply.boot_id))
+    if (!m->hello.boot_id[0] || strcmp(m->hello.boot_id, m->reply.boot_id))
         return 0;
-    snprintf(away, sizeof(away), "%s--migratedaway", m->name);
+    snprintf(away, sizeof(away), AWAY, m->name);
     if (libxl_domain_rename(m->ctx, m->domid, m->name, away))
         return xf_fail(err, EIO, "cannot rename the domain to \"%s\"", away);
     m->renamed = true;
+    snprintf(m->report->domain, sizeof(m->report->domain), "%s", away);
     return 0;
 }
 
@@ -166,8 +169,9 @@ static void step_back(struct xf_move *m)
 
     if (!m->renamed)
         return;
-    snprintf(away, sizeof(away), "%s--migratedaway", m->name);
-    libxl_domain_rename(m->ctx, m->domid, away, m->name);
+    snprintf(away, sizeof(away), AWAY, m->name);
+    if (!libxl_domain_rename(m->ctx, m->domid, away, m->name))
+        snprintf(m->report->domain, sizeof(m->report->domain), "%s", m->name);
     m->renamed = false;
 }
 
@@ -187,6 +191,8 @@ static void call_off(struct xf_move *m, struct xf_err *err)
         if (err->num != ECANCELED && err->num != EPERM)
             xf_link_last_words(&m->link, 500, err);
         xf_link_say(&m->link, XF_MSG_ABORT, NULL, 0, NULL);
+        /* A peer that is still building does not read the channel, but sees this. */
+        xf_pipe_hang_up(&m->pipe);
         /* Wait for its clean-up, so that a second attempt finds nothing in its way. A cut
          * link ends the wait: nothing arrives within the first seconds. */
         until = xf_now() + ABORTED_MS / 1000.0;
@@ -256,6 +262,7 @@ static enum xf_outcome phase_switch(struct xf_move *m, struct xf_err *err)
 {
     switch (xf_switch(&m->copy, step_aside, err)) {
     case XF_SWITCHED:
+        snprintf(m->report->domain, sizeof(m->report->domain), "%s", m->name);
         return XF_MOVED;
     case XF_SWITCH_BACK:
         step_back(m);
@@ -272,7 +279,6 @@ static void phase_finish(struct xf_move *m)
 {
     char why[300];
 
-    fill_report(m);
     xf_copy_end(&m->copy); /* before the domain goes: it owns mappings of it */
     if (libxl_domain_destroy(m->ctx, m->domid, NULL))
         xf_move_note(m, "the guest runs at the destination, but its old domain %u could not be "
@@ -304,6 +310,8 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
     end = phase_switch(m, err);
     if (end != XF_MOVED && end != XF_UNKNOWN)
         call_off(m, err);
+    else
+        fill_report(m);
     xf_move_phase(m, XF_PHASE_FINISH);
     if (end == XF_MOVED)
         phase_finish(m);
@@ -346,6 +354,25 @@ enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
     return outcome;
 }
 
+/* A domain that stepped aside for a move within one host gets its own name again. */
+static int take_name_back(libxl_ctx *ctx, uint32_t domid, struct xf_err *err)
+{
+    const char *suffix = strstr(AWAY, "--");
+    char *away = libxl_domid_to_name(ctx, domid);
+    size_t len = away ? strlen(away) : 0, tail = strlen(suffix);
+    int rc = 0;
+
+    if (len > tail && !strcmp(away + len - tail, suffix)) {
+        char *name = strndup(away, len - tail);
+
+        if (!name || libxl_domain_rename(ctx, domid, away, name))
+            rc = xf_fail(err, EIO, "the domain runs, but could not be renamed from \"%s\"", away);
+        free(name);
+    }
+    free(away);
+    return rc;
+}
+
 int xf_resume_here(const char *domain, struct xf_err *err)
 {
     struct xf_toollog log;
@@ -361,6 +388,8 @@ int xf_resume_here(const char *domain, struct xf_err *err)
                      domain);
     else
         rc = xf_xen_resume(ctx, &log, domid, err);
+    if (!rc)
+        rc = take_name_back(ctx, domid, err);
     libxl_ctx_free(ctx);
     return rc;
 }

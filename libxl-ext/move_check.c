@@ -160,7 +160,6 @@ static int connect_control(struct xf_move *m, struct xf_findings *found, struct 
     char tried[256] = "";
     struct xf_err last = {0};
 
-    m->link.ops = &xf_tcp_ops;
     for (unsigned i = 0; i < m->reply.nr_addresses; i++) {
         const char *a = m->reply.addresses[i];
         size_t len = strlen(tried);
@@ -201,6 +200,7 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     bool refused_here;
 
     m->report->outcome = XF_REFUSED;
+    m->link.ops = &xf_tcp_ops;
     if (find_domain(m, err) || lock_domain(m, err) || look_at_domain(m, &found, err))
         return -1;
     refused_here = xf_first_refusal(&found) != NULL;
@@ -213,7 +213,7 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     }
     for (unsigned i = 0; i < m->reply.nr_findings && found.n < XF_FINDINGS_MAX; i++)
         found.list[found.n++] = m->reply.findings[i];
-    if (m->reply.nr_addresses && connect_control(m, &found, err))
+    if (!xf_first_refusal(&found) && connect_control(m, &found, err))
         return -1;
     if (!m->o->encrypt)
         xf_find(&found, XF_WARNING, "encryption",

@@ -8,7 +8,8 @@
  *   xl      the stock receiver that builds the domain (builder.c), a child of the sink
  *
  * Whichever dies before GO, another one destroys the domain: xl when the sink's end of its
- * input closes, the sink when xl or the guard dies, the guard when both others are dead.
+ * input closes, the sink when the guard dies or the build fails, the guard when the sink
+ * is dead.
  * After GO nobody destroys anything.
  */
 #include <errno.h>

@@ -136,7 +136,9 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
     if (!*refused) {
         s->link.ops = &xf_tcp_ops;
         list_addresses(s, reply);
-        if (s->link.ops->listen(&cfg, NULL, s->o->port, &s->listener, &reply->port, err))
+        /* One configured address is also the only one listened on. */
+        if (s->link.ops->listen(&cfg, s->o->nr_addresses == 1 ? s->o->addresses[0] : NULL,
+                                s->o->port, &s->listener, &reply->port, err))
             goto out;
     }
     rc = xf_reply_send(&s->pipe, reply, err);
@@ -282,9 +284,11 @@ static void committed(void *priv)
 {
     struct sink *s = priv;
 
-    s->go = true;
-    s->shared->committed = true;
+    /* In this order: should we die in between, xl is gone and the guard destroys a copy
+     * that never ran. */
     xf_builder_dismiss(&s->builder);
+    s->shared->committed = true;
+    s->go = true;
 }
 
 /* The guest runs; what is left costs it nothing. */
@@ -350,13 +354,15 @@ static int run_sink(struct sink *s, struct xf_err *err)
 
 static void free_sink(struct sink *s)
 {
-    bool aborted = s->link.control && !s->go;
+    struct xf_err left = {0};
 
     xf_xen_sink_close(&s->xen);
     if (!s->go && s->ctx)
-        xf_builder_undo(&s->builder, s->ctx, &s->log, NULL);
-    /* Only now: whoever asked for the abort hears of its end. */
-    if (aborted)
+        xf_builder_undo(&s->builder, s->ctx, &s->log, &left);
+    /* Only now: whoever asked for the abort hears of its end, and of a bad one. */
+    if (s->link.control && !s->go && left.num)
+        tell_source(s, &left);
+    else if (s->link.control && !s->go)
         xf_link_say(&s->link, XF_MSG_ABORTED, NULL, 0, NULL);
     xf_link_close(&s->link);
     if (s->listener)

@@ -91,8 +91,8 @@ static void xl_header(FILE *f, const struct xf_skeleton_parts *p)
     put(f, p->config, p->skeleton->config_len);
 }
 
-/* Empty pages for the gfns that HVM parameters name: a restore clears some of them and
- * would fault on a hole. */
+/* Empty pages for the gfns that HVM parameters name: a restore clears some of them, and
+ * xenstored and xenconsoled map theirs as soon as the domain is introduced. */
 static void special_pages(FILE *f, const struct xf_skeleton *s)
 {
     static const uint8_t empty[XF_PAGE_SIZE];

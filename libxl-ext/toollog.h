@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where Xen's libraries log to: nowhere, but the last error sentence is kept, so that our
- * one error can say what they said. XENFERRY_DEBUG in the environment prints everything
+ * Where Xen's libraries log to: nowhere, but the first error sentence since it was last
+ * asked for is kept, so that our one error can say what they said. XENFERRY_DEBUG in the environment prints everything
  * to stderr as well.
  */
 #ifndef XF_TOOLLOG_H
@@ -16,12 +16,12 @@ struct xf_toollog {
     xentoollog_logger vtable; /* first: Xen's libraries see only this */
     pthread_mutex_t lock;
     bool debug;
-    char last[320]; /* last message of level ERROR or worse; under lock */
+    char last[320]; /* first message of level ERROR or worse; under lock */
 };
 
 void xf_toollog_init(struct xf_toollog *t);
 
-/* The last error sentence, which is forgotten; "no reason given" when there is none.
+/* That sentence, which is then forgotten; "no reason given" when there is none.
  * Copies at most len bytes into buf and returns buf. */
 const char *xf_toollog_last(struct xf_toollog *t, char *buf, size_t len);
 

@@ -172,14 +172,20 @@ int xf_xen_sink_open(struct xf_xen_sink *x, libxl_ctx *ctx, struct xf_toollog *l
 
 int xf_xen_sink_claim(struct xf_xen_sink *x, uint64_t nr_pages, struct xf_err *err)
 {
-    /* EINVAL: the domain has that many already, so there is nothing to set aside
+    xc_domaininfo_t info;
+
+    if (xc_domain_getinfolist(x->xch, x->domid, 1, &info) != 1 || info.domain != x->domid)
+        return xf_fail(err, ESRCH, "the new domain %u is gone", x->domid);
+    /* A claim above the domain's limit, or of what it has already, is EINVAL
      * (domain_set_outstanding_pages, xen/common/page_alloc.c). */
+    if (nr_pages > info.max_pages)
+        nr_pages = info.max_pages;
+    if (nr_pages <= info.tot_pages)
+        return 0;
     if (!xc_domain_claim_pages(x->xch, x->domid, nr_pages)) {
         x->claimed = nr_pages;
         return 0;
     }
-    if (errno == EINVAL)
-        return 0;
     return xf_fail(err, errno, "not enough free memory for %llu MiB of guest: %s",
                    (unsigned long long)(nr_pages >> 8), strerror(errno));
 }

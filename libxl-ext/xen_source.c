@@ -101,14 +101,17 @@ static void unmap(struct xf_view *v, struct xf_map *m)
 static int log_start(struct xf_source_vm *vm, struct xf_err *err)
 {
     struct xf_xen_source *x = of(vm);
+    int rc = xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
 
-    if (xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0) < 0)
-        return xf_fail(err, errno,
-                       errno == EINVAL
-                           ? "the dirty log of domain %u is on already: another migration or "
-                             "save of it is under way"
-                           : "cannot turn on the dirty log of domain %u",
-                       x->domid);
+    /* On already: left behind by a tool that was killed, for CHECK has seen that nobody else
+     * is at work on the domain, and we hold its lock. Stock xl does the same. */
+    if (rc < 0 && errno == EINVAL) {
+        xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);
+        rc = xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
+    }
+    if (rc < 0)
+        return xf_fail(err, errno, "cannot turn on the dirty log of domain %u: %s", x->domid,
+                       strerror(errno));
     return 0;
 }
 
@@ -224,9 +227,14 @@ static int suspend(struct xf_source_vm *vm, struct xf_err *err)
     xf_fail(err, ETIMEDOUT, "the guest did not suspend when asked (%s); is its kernel up, and "
                             "does it have Xen's suspend support?",
             xf_toollog_last(x->log, why, sizeof(why)));
-    if (is_suspended(&info) && resume(vm, NULL))
-        xf_wrap(err, "domain %u could not be resumed", x->domid);
     return -1;
+}
+
+static bool suspended(struct xf_source_vm *vm)
+{
+    xc_domaininfo_t info;
+
+    return !domain_info(of(vm), &info, NULL) && is_suspended(&info);
 }
 
 static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
@@ -252,6 +260,7 @@ static const struct xf_source_ops ops = {
     .population = population,
     .target = target,
     .suspend = suspend,
+    .suspended = suspended,
     .resume = resume,
     .state = state,
 };

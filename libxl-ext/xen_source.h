@@ -17,7 +17,7 @@ struct xf_xen_source {
     xc_interface *xch;      /* the control thread's */
     xc_hypercall_buffer_t bits; /* the dirty bitmap Xen writes to */
     size_t bits_pages;
-    uint64_t rings[16];
+    uint64_t rings[128];
 };
 
 /*

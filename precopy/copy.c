@@ -120,27 +120,35 @@ static int pass_time(struct xf_copy *c, double seconds, struct xf_err *err)
     return 0;
 }
 
-int xf_copy_send_order(struct xf_copy *c, bool stable, struct xf_err *err)
+int xf_copy_late(struct xf_copy *c, struct xf_err *err)
+{
+    if (!c->deadline || xf_now() < c->deadline)
+        return 0;
+    return xf_fail(err, ETIMEDOUT, "the destination did not take the last pages in time; check the "
+                                   "migration network");
+}
+
+int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err)
 {
     uint64_t gfns[XF_BATCH_PAGES];
     double peeked = xf_now();
     uint64_t base = sent_total(c);
     unsigned n;
 
-    while ((n = xf_order_next(&c->order, gfns, XF_BATCH_PAGES, !stable)) > 0) {
+    while ((n = xf_order_next(&c->order, gfns, XF_BATCH_PAGES, !last)) > 0) {
         int rc;
 
-        if (!stable && pass_time(c, limit_wait(c, n), err))
+        if (!last && pass_time(c, limit_wait(c, n), err))
             return -1;
         do {
-            rc = xf_senders_push(c->senders, gfns, n, c->status.round, stable, TICK_MS, err);
+            rc = xf_senders_push(c->senders, gfns, n, c->status.round, last, TICK_MS, err);
             c->status.round_done = sent_total(c) - base;
-            if (rc >= 0 && c->tick(c->priv, err))
+            if (rc >= 0 && (c->tick(c->priv, err) || (rc && xf_copy_late(c, err))))
                 rc = -1;
         } while (rc == XF_AGAIN);
         if (rc)
             return -1;
-        if (!stable && xf_now() - peeked > PEEK_EVERY) {
+        if (!last && xf_now() - peeked > PEEK_EVERY) {
             if (read_log(c, XF_LOG_PEEK, c->order.again, err))
                 return -1;
             peeked = xf_now();

@@ -57,6 +57,7 @@ struct xf_copy {
     bool log_on;
     uint64_t target_kib;    /* last told to the destination */
     double log_read_s;      /* what reading the dirty log took last */
+    double deadline;        /* SWITCH: when it is given up; 0 in COPY */
     uint64_t tokens_pages;  /* bandwidth limit: pages handed out since tokens_began */
     double tokens_began;
 };
@@ -86,7 +87,9 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
 void xf_copy_end(struct xf_copy *c);
 
 /* For copy.c and switch.c: queue all pages that order holds. */
-int xf_copy_send_order(struct xf_copy *c, bool stable, struct xf_err *err);
+int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err);
+/* Is the deadline over? Then -1 and the error says so. */
+int xf_copy_late(struct xf_copy *c, struct xf_err *err);
 /* CLOCK_MONOTONIC in seconds. */
 double xf_now(void);
 

@@ -25,7 +25,7 @@
 struct job {
     unsigned n;
     uint32_t round;
-    bool stable;
+    bool last;
     uint64_t gfns[XF_BATCH_PAGES];
 };
 
@@ -64,6 +64,7 @@ struct scratch {
     struct xf_map map;
     struct xf_batch batch;
     struct iovec iov[XF_BATCH_PAGES];
+    uint8_t *copy; /* XF_PAYLOAD_MAX bytes: pages of the last set, see seal() */
     uint8_t meta[XF_META_MAX];
 };
 
@@ -91,19 +92,22 @@ static int add_iov(struct iovec *iov, int n, uint8_t *page)
     return n + 1;
 }
 
-static uint64_t payload_sum(const struct iovec *iov, int n)
+/*
+ * The last pages carry a checksum. It is one of a copy: even a suspended guest's memory
+ * changes (a backend finishes a read, a packet arrives, Xen sets an event's bit), and what
+ * was summed must be what is sent. Returns the new length of the iovec.
+ */
+static int seal(struct scratch *x, int niov)
 {
-    XXH3_state_t *state = XXH3_createState();
-    uint64_t sum;
+    size_t len = 0;
 
-    if (!state)
-        return 0; /* no checksum is a legal answer */
-    XXH3_64bits_reset(state);
-    for (int i = 0; i < n; i++)
-        XXH3_64bits_update(state, iov[i].iov_base, iov[i].iov_len);
-    sum = XXH3_64bits_digest(state);
-    XXH3_freeState(state);
-    return sum;
+    for (int i = 0; i < niov; i++) {
+        memcpy(x->copy + len, x->iov[i].iov_base, x->iov[i].iov_len);
+        len += x->iov[i].iov_len;
+    }
+    x->iov[0] = (struct iovec){.iov_base = x->copy, .iov_len = len};
+    x->batch.sum = XXH3_64bits(x->copy, len);
+    return 1;
 }
 
 /* Turn the mapped pages into runs and an iovec. */
@@ -135,9 +139,7 @@ static int describe(struct scratch *x)
             niov = add_iov(x->iov, niov, page);
         }
     }
-    if (x->job.stable && niov)
-        b->sum = payload_sum(x->iov, niov);
-    return niov;
+    return x->job.last && niov ? seal(x, niov) : niov;
 }
 
 static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x,
@@ -192,7 +194,7 @@ static bool take_job(struct xf_senders *s, struct job *out)
 
     out->n = j->n;
     out->round = j->round;
-    out->stable = j->stable;
+    out->last = j->last;
     memcpy(out->gfns, j->gfns, j->n * sizeof(j->gfns[0]));
     s->head = (s->head + 1) % s->cap;
     s->count--;
@@ -220,10 +222,13 @@ static void *worker_main(void *arg)
     struct scratch *x = calloc(1, sizeof(*x));
     uint32_t synced = 0;
 
-    if (!x) {
+    if (x)
+        x->copy = malloc(XF_PAYLOAD_MAX);
+    if (!x || !x->copy) {
         xf_fail(&err, ENOMEM, "out of memory for a sending thread");
         goto out;
     }
+    memset(x->copy, 0, XF_PAYLOAD_MAX); /* first touch now, not in downtime */
     if (s->vm->ops->view_open(s->vm, &view, &err))
         goto out;
     for (;;) {
@@ -271,6 +276,8 @@ out:
         fail_all(s, &err);
     if (view)
         s->vm->ops->view_close(view);
+    if (x)
+        free(x->copy);
     free(x);
     return NULL;
 }
@@ -343,7 +350,7 @@ static int failed(struct xf_senders *s, struct xf_err *err)
 }
 
 int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint32_t round,
-                    bool stable, int wait_ms, struct xf_err *err)
+                    bool last, int wait_ms, struct xf_err *err)
 {
     struct timespec deadline = deadline_in(wait_ms);
     int rc = 0;
@@ -361,7 +368,7 @@ int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint
 
         j->n = n;
         j->round = round;
-        j->stable = stable;
+        j->last = last;
         memcpy(j->gfns, gfns, n * sizeof(gfns[0]));
         s->count++;
         pthread_cond_signal(&s->work);

@@ -25,12 +25,12 @@ int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf
                      struct xf_err *err);
 
 /*
- * Hand over n ascending gfns (copied). `stable`: the guest is suspended, so the payload
+ * Hand over n ascending gfns (copied). `last`: these are SWITCH's pages, whose payload
  * can carry a checksum. XF_AGAIN: the queue stayed full for wait_ms, call again. -1: a
  * thread has failed; the move is over.
  */
 int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint32_t round,
-                    bool stable, int wait_ms, struct xf_err *err);
+                    bool last, int wait_ms, struct xf_err *err);
 
 /* After the last push: tell every channel to sync. Then wait until all has been confirmed to
  * be in the destination's memory; XF_AGAIN while it is not after wait_ms. */

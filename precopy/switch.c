@@ -68,7 +68,7 @@ static int send_state(struct xf_copy *c, struct xf_err *err)
 }
 
 /* Wait until the peer has loaded the state and confirmed every page. */
-static int wait_loaded(struct xf_copy *c, double deadline, struct xf_err *err)
+static int wait_loaded(struct xf_copy *c, struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];
     struct xf_msg m;
@@ -87,10 +87,8 @@ static int wait_loaded(struct xf_copy *c, double deadline, struct xf_err *err)
         }
         if (rc < 0 || c->tick(c->priv, err))
             return -1;
-        if ((!loaded || !synced) && xf_now() > deadline)
-            return xf_fail(err, ETIMEDOUT,
-                           "the destination did not confirm the last pages in time; check the "
-                           "migration network");
+        if ((!loaded || !synced) && xf_copy_late(c, err))
+            return -1;
     }
     c->times.loaded = xf_now();
     return 0;
@@ -98,19 +96,29 @@ static int wait_loaded(struct xf_copy *c, double deadline, struct xf_err *err)
 
 static int until_loaded(struct xf_copy *c, struct xf_err *err)
 {
-    double budget = SWITCH_GRACE_S;
-
     if (xf_hold("suspended", c->tick, c->priv, err))
         return -1;
     if (last_set(c, err))
         return -1;
+    c->deadline = xf_now() + SWITCH_GRACE_S;
     if (c->status.page_rate > 0)
-        budget += 3 * (double)c->times.pages / c->status.page_rate;
+        c->deadline += 3 * (double)c->times.pages / c->status.page_rate;
     c->status.round_pages = c->times.pages;
     if (xf_copy_send_order(c, true, err) || xf_senders_sync_begin(c->senders, true, err) ||
         send_state(c, err))
         return -1;
-    return wait_loaded(c, xf_now() + budget, err);
+    return wait_loaded(c, err);
+}
+
+/* Before GO everything can be undone. */
+static enum xf_switch_end go_back(struct xf_copy *c, struct xf_err *err)
+{
+    struct xf_err why = {0};
+
+    if (!c->vm->ops->suspended(c->vm) || !c->vm->ops->resume(c->vm, &why))
+        return XF_SWITCH_BACK;
+    xf_wrap(err, "%s; and before that", why.text);
+    return XF_SWITCH_STUCK;
 }
 
 enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, struct xf_err *err),
@@ -124,18 +132,12 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
     if (xf_hold("before-suspend", c->tick, c->priv, err))
         return XF_SWITCH_BACK;
     c->times.began = xf_now();
-    if (c->vm->ops->suspend(c->vm, err))
-        return XF_SWITCH_BACK;
-    c->times.suspended = xf_now();
-    if (until_loaded(c, err) || xf_hold("before-go", c->tick, c->priv, err) ||
-        (before_go && before_go(c->priv, err))) {
-        struct xf_err why = {0};
-
-        if (!c->vm->ops->resume(c->vm, &why))
-            return XF_SWITCH_BACK;
-        xf_wrap(err, "%s; and before that", why.text);
-        return XF_SWITCH_STUCK;
-    }
+    rc = c->vm->ops->suspend(c->vm, err);
+    if (!rc || c->vm->ops->suspended(c->vm))
+        c->times.suspended = xf_now();
+    if (rc || until_loaded(c, err) || xf_hold("before-go", c->tick, c->priv, err) ||
+        (before_go && before_go(c->priv, err)))
+        return go_back(c, err);
 
     /* Nobody can tell whether a GO that failed halfway has arrived: only a send that moved
      * no byte would be safe to undo, and TCP does not say. */

@@ -81,7 +81,7 @@ int xf_frame_check(const uint8_t in[XF_FRAME_BYTES], const struct xf_msg *m, con
     return 0;
 }
 
-void xf_hello_encode(uint8_t out[XF_HELLO_BYTES], const struct xf_hello *h)
+void xf_chan_hello_encode(uint8_t out[XF_HELLO_BYTES], const struct xf_chan_hello *h)
 {
     uint8_t *p = out;
 
@@ -94,7 +94,7 @@ void xf_hello_encode(uint8_t out[XF_HELLO_BYTES], const struct xf_hello *h)
     put_le16(p, h->encrypt ? HELLO_FLAG_ENCRYPT : 0);
 }
 
-int xf_hello_decode(struct xf_hello *h, const uint8_t in[XF_HELLO_BYTES], struct xf_err *err)
+int xf_chan_hello_decode(struct xf_chan_hello *h, const uint8_t in[XF_HELLO_BYTES], struct xf_err *err)
 {
     uint32_t magic = get_le32(in);
     uint16_t flags;
@@ -120,7 +120,7 @@ int xf_hello_decode(struct xf_hello *h, const uint8_t in[XF_HELLO_BYTES], struct
     return 0;
 }
 
-enum xf_hello_status xf_hello_judge(const struct xf_hello *ours, const struct xf_hello *peer,
+enum xf_chan_hello_status xf_chan_hello_judge(const struct xf_chan_hello *ours, const struct xf_chan_hello *peer,
                                     uint32_t taken)
 {
     if (peer->version != ours->version)
@@ -136,8 +136,8 @@ enum xf_hello_status xf_hello_judge(const struct xf_hello *ours, const struct xf
     return XF_HELLO_WELCOME;
 }
 
-int xf_hello_refused(enum xf_hello_status status, const struct xf_hello *ours,
-                     const struct xf_hello *peer, struct xf_err *err)
+int xf_chan_hello_refused(enum xf_chan_hello_status status, const struct xf_chan_hello *ours,
+                     const struct xf_chan_hello *peer, struct xf_err *err)
 {
     switch (status) {
     case XF_HELLO_VERSION:

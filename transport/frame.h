@@ -26,7 +26,7 @@ int xf_frame_decode(struct xf_msg *m, const uint8_t in[XF_FRAME_BYTES], struct x
 int xf_frame_check(const uint8_t in[XF_FRAME_BYTES], const struct xf_msg *m, const void *meta,
                    struct xf_err *err);
 
-enum xf_hello_status {
+enum xf_chan_hello_status {
     XF_HELLO_WELCOME = 0,
     XF_HELLO_VERSION = 1,
     XF_HELLO_CHANNELS = 2,
@@ -36,25 +36,25 @@ enum xf_hello_status {
     XF_HELLO_MALFORMED = 6,
 };
 
-struct xf_hello {
+struct xf_chan_hello {
     uint16_t version;
-    uint16_t status; /* enum xf_hello_status */
+    uint16_t status; /* enum xf_chan_hello_status */
     uint16_t index;
     uint16_t channels;
     bool encrypt;
 };
 
-void xf_hello_encode(uint8_t out[XF_HELLO_BYTES], const struct xf_hello *h);
+void xf_chan_hello_encode(uint8_t out[XF_HELLO_BYTES], const struct xf_chan_hello *h);
 /* Of a hello of another version only version and status are given (the rest is 0). */
-int xf_hello_decode(struct xf_hello *h, const uint8_t in[XF_HELLO_BYTES], struct xf_err *err);
+int xf_chan_hello_decode(struct xf_chan_hello *h, const uint8_t in[XF_HELLO_BYTES], struct xf_err *err);
 
 /* Judge a peer's hello by our own; returns the verdict. `taken` has a bit for each index
  * that is connected already. */
-enum xf_hello_status xf_hello_judge(const struct xf_hello *ours, const struct xf_hello *peer,
+enum xf_chan_hello_status xf_chan_hello_judge(const struct xf_chan_hello *ours, const struct xf_chan_hello *peer,
                                     uint32_t taken);
 
 /* Report a verdict other than XF_HELLO_WELCOME, in words that fit both sides. Returns -1. */
-int xf_hello_refused(enum xf_hello_status status, const struct xf_hello *ours,
-                     const struct xf_hello *peer, struct xf_err *err);
+int xf_chan_hello_refused(enum xf_chan_hello_status status, const struct xf_chan_hello *ours,
+                     const struct xf_chan_hello *peer, struct xf_err *err);
 
 #endif

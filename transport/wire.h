@@ -25,7 +25,7 @@ enum xf_msg_type {
     XF_MSG_BATCH = 1,    /* bulk, source -> sink: pages */
     XF_MSG_SYNC = 2,     /* bulk, source -> sink: all before this must be in memory, then ack */
     XF_MSG_SYNC_ACK = 3, /* bulk, sink -> source */
-    XF_MSG_ERROR = 4,    /* any channel, either way: the move has failed; errno and sentence */
+    XF_MSG_ERROR = 4,    /* control, sink -> source: the move has failed; errno and sentence */
     XF_MSG_SKELETON = 16,/* control, source -> sink: build the domain (meta: xf_skeleton, payload: JSON config + static state) */
     XF_MSG_BUILT = 17,   /* control, sink -> source: paused domain is there */
     XF_MSG_TARGET = 18,  /* control, source -> sink: the guest's memory target changed */
@@ -79,7 +79,7 @@ size_t xf_sync_encode(const struct xf_sync *s, void *meta);
 int xf_sync_decode(struct xf_sync *s, const struct xf_msg *m, const void *meta,
                    struct xf_err *err);
 
-/* XF_MSG_ERROR, XF_MSG_ABORT and similar: errno number and one sentence. */
+/* XF_MSG_ERROR: errno number and one sentence. */
 size_t xf_text_encode(int num, const char *text, void *meta);
 int xf_text_decode(int *num, char text[XF_TEXT_MAX], const struct xf_msg *m, const void *meta,
                    struct xf_err *err); /* control characters replaced by '?' */

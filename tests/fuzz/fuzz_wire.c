@@ -116,22 +116,22 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
 
 static void fuzz_hello(const uint8_t *data)
 {
-    struct xf_hello ours = {XF_WIRE_VERSION, 0, 0, 4, false}, peer;
+    struct xf_chan_hello ours = {XF_WIRE_VERSION, 0, 0, 4, false}, peer;
     struct xf_err err = {0};
     uint8_t again[XF_HELLO_BYTES];
-    enum xf_hello_status verdict;
+    enum xf_chan_hello_status verdict;
 
-    if (xf_hello_decode(&peer, data, &err)) {
+    if (xf_chan_hello_decode(&peer, data, &err)) {
         fuzz_refused(&err);
         return;
     }
     if (peer.version == XF_WIRE_VERSION) {
-        xf_hello_encode(again, &peer);
+        xf_chan_hello_encode(again, &peer);
         MUST(!memcmp(again, data, sizeof(again)));
     }
-    verdict = xf_hello_judge(&ours, &peer, 2);
+    verdict = xf_chan_hello_judge(&ours, &peer, 2);
     if (verdict != XF_HELLO_WELCOME) {
-        MUST(xf_hello_refused(verdict, &ours, &peer, &err) == -1);
+        MUST(xf_chan_hello_refused(verdict, &ours, &peer, &err) == -1);
         fuzz_refused(&err);
     } else {
         MUST(peer.index <= ours.channels && peer.index != 1);

@@ -52,7 +52,7 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
         .nr_runs = 1, .nr_pages = 1, .runs = {{0, 1, XF_RUN_ABSENT}}};
     static const struct xf_sync sync = {7, 0, 1ull << 33};
     static const uint64_t numbers[3] = {1, 1ull << 40, UINT64_MAX};
-    static const struct xf_hello hello = {XF_WIRE_VERSION, 0, 3, 4, true};
+    static const struct xf_chan_hello hello = {XF_WIRE_VERSION, 0, 3, 4, true};
     uint8_t *meta = out + XF_FRAME_BYTES;
 
     switch (n) {
@@ -78,7 +78,7 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
     case 7:
         return seed_frame(out, XF_MSG_GO, 0, 0);
     case 8:
-        xf_hello_encode(out, &hello);
+        xf_chan_hello_encode(out, &hello);
         return XF_HELLO_BYTES;
     }
     return 0;

@@ -274,6 +274,17 @@ static int suspend(struct xf_source_vm *vm, struct xf_err *err)
     return 0;
 }
 
+static bool suspended(struct xf_source_vm *vm)
+{
+    struct fake *f = of_src(vm);
+    bool is;
+
+    pthread_mutex_lock(&f->lock);
+    is = !f->running && !f->runs_at_sink;
+    pthread_mutex_unlock(&f->lock);
+    return is;
+}
+
 static int resume(struct xf_source_vm *vm, struct xf_err *err)
 {
     struct fake *f = of_src(vm);
@@ -318,6 +329,7 @@ static const struct xf_source_ops source_ops = {
     .population = population,
     .target = target,
     .suspend = suspend,
+    .suspended = suspended,
     .resume = resume,
     .state = state,
 };

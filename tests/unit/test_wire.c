@@ -99,33 +99,33 @@ static void test_frame_limits(void)
 static void test_hello(void)
 {
     static const uint8_t bytes[XF_HELLO_BYTES] = {'X', 'F', 'H', '1', 1, 0, 0, 0, 3, 0, 4, 0, 1};
-    struct xf_hello h = {1, 0, 3, 4, true}, ours = {1, 0, 0, 4, true}, got;
+    struct xf_chan_hello h = {1, 0, 3, 4, true}, ours = {1, 0, 0, 4, true}, got;
     uint8_t b[XF_HELLO_BYTES];
     struct xf_err e = {0};
 
-    xf_hello_encode(b, &h);
+    xf_chan_hello_encode(b, &h);
     CU_ASSERT(!memcmp(b, bytes, sizeof(b)));
-    CU_ASSERT(xf_hello_decode(&got, b, &e) == 0);
+    CU_ASSERT(xf_chan_hello_decode(&got, b, &e) == 0);
     CU_ASSERT(got.index == 3 && got.channels == 4 && got.encrypt && got.version == 1);
-    CU_ASSERT(xf_hello_judge(&ours, &got, 0) == XF_HELLO_WELCOME);
-    CU_ASSERT(xf_hello_judge(&ours, &got, 1u << 3) == XF_HELLO_DUPLICATE);
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_WELCOME);
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 1u << 3) == XF_HELLO_DUPLICATE);
     got.index = 5;
-    CU_ASSERT(xf_hello_judge(&ours, &got, 0) == XF_HELLO_INDEX);
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_INDEX);
     got.encrypt = false;
-    CU_ASSERT(xf_hello_judge(&ours, &got, 0) == XF_HELLO_ENCRYPT);
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_ENCRYPT);
     got.channels = 3;
-    CU_ASSERT(xf_hello_judge(&ours, &got, 0) == XF_HELLO_CHANNELS);
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_CHANNELS);
     got.version = 2;
-    CU_ASSERT(xf_hello_judge(&ours, &got, 0) == XF_HELLO_VERSION);
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_VERSION);
     b[20] = 1;
-    REFUSED(xf_hello_decode(&got, b, &err), "zero");
+    REFUSED(xf_chan_hello_decode(&got, b, &err), "zero");
     b[20] = 0, b[12] = 3;
-    REFUSED(xf_hello_decode(&got, b, &err), "flags");
+    REFUSED(xf_chan_hello_decode(&got, b, &err), "flags");
     b[0] = 0;
-    REFUSED(xf_hello_decode(&got, b, &err), "XFH1");
+    REFUSED(xf_chan_hello_decode(&got, b, &err), "XFH1");
     /* another version may mean anything by the rest: it is refused by its number alone */
     b[0] = 'X', b[4] = 2, b[20] = 7;
-    CU_ASSERT(xf_hello_decode(&got, b, &e) == 0 && got.version == 2);
+    CU_ASSERT(xf_chan_hello_decode(&got, b, &e) == 0 && got.version == 2);
 }
 
 /* A batch of one page per run, every third one data. */

@@ -78,12 +78,12 @@ static int do_tls(struct xf_hs *hs, short *events, struct xf_err *err)
     return 1;
 }
 
-static int do_send(struct xf_hs *hs, const struct xf_hello *hello, short *events,
+static int do_send(struct xf_hs *hs, const struct xf_chan_hello *hello, short *events,
                    struct xf_err *err)
 {
     ssize_t n;
 
-    xf_hello_encode(hs->bytes, hello);
+    xf_chan_hello_encode(hs->bytes, hello);
     n = gnutls_record_send(hs->c->tls, hs->bytes, sizeof(hs->bytes));
     if (would_block((int)n))
         return again(hs, events);
@@ -111,10 +111,10 @@ static int do_recv(struct xf_hs *hs, short *events, struct xf_err *err)
 /* Sink: what to answer. The index is taken from here on. */
 static void judge(struct xf_hs *hs)
 {
-    if (xf_hello_decode(&hs->peer, hs->bytes, NULL)) {
+    if (xf_chan_hello_decode(&hs->peer, hs->bytes, NULL)) {
         hs->verdict = XF_HELLO_MALFORMED;
     } else {
-        hs->verdict = xf_hello_judge(&hs->ours, &hs->peer, *hs->taken);
+        hs->verdict = xf_chan_hello_judge(&hs->ours, &hs->peer, *hs->taken);
         hs->ours.index = hs->peer.index;
     }
     hs->ours.status = (uint16_t)hs->verdict;
@@ -126,18 +126,18 @@ static void judge(struct xf_hs *hs)
 
 static int refused(struct xf_hs *hs, struct xf_err *err)
 {
-    xf_hello_refused(hs->verdict, &hs->ours, &hs->peer, err);
+    xf_chan_hello_refused(hs->verdict, &hs->ours, &hs->peer, err);
     return xf_wrap(err, "%s", hs->c->who);
 }
 
 /* Source: the sink's verdict, and our own on what it says of itself. */
 static int do_verdict(struct xf_hs *hs, struct xf_err *err)
 {
-    if (xf_hello_decode(&hs->peer, hs->bytes, err))
+    if (xf_chan_hello_decode(&hs->peer, hs->bytes, err))
         return xf_wrap(err, "%s", hs->c->who);
     hs->verdict = hs->peer.status;
     if (hs->verdict == XF_HELLO_WELCOME)
-        hs->verdict = xf_hello_judge(&hs->ours, &hs->peer, 0);
+        hs->verdict = xf_chan_hello_judge(&hs->ours, &hs->peer, 0);
     if (hs->verdict == XF_HELLO_WELCOME && hs->peer.index != hs->ours.index)
         hs->verdict = XF_HELLO_INDEX;
     if (hs->verdict != XF_HELLO_WELCOME)

@@ -73,8 +73,8 @@ struct xf_hs {
     bool server, encrypt;
     int stage;
     uint32_t *taken; /* sink: indexes connected */
-    struct xf_hello ours, peer;
-    enum xf_hello_status verdict;
+    struct xf_chan_hello ours, peer;
+    enum xf_chan_hello_status verdict;
     uint8_t bytes[XF_HELLO_BYTES];
 };
 
