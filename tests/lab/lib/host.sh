@@ -77,6 +77,7 @@ Host *
     StrictHostKeyChecking no
     UserKnownHostsFile /dev/null
     LogLevel ERROR
+    KexAlgorithms curve25519-sha256
     ConnectTimeout 10
     ServerAliveInterval 20
     ServerAliveCountMax 6
