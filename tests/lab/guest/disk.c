@@ -115,6 +115,20 @@ unsigned long disk_verify(char *out, size_t size, unsigned long *blocks)
     return bad;
 }
 
+// For tests of verify itself: one block goes back to its last contents.
+void disk_damage(void)
+{
+    pthread_mutex_lock(&lock);
+    for (unsigned long i = 0; i < nblocks; i++)
+        if (gens[i]) {
+            pattern_fill(buf, WHAT_DISK, i, gens[i] - 1);
+            if (pwrite(fd, buf, PAGE, (off_t)(i * PAGE)) != PAGE)
+                error_note("disk: write of block %lu: %m", i);
+            break;
+        }
+    pthread_mutex_unlock(&lock);
+}
+
 void disk_status(char *out, size_t size)
 {
     snprintf(out, size, "\"disk_writes\": %lu, \"disk_reads\": %lu", atomic_load(&nwrites),

@@ -45,11 +45,13 @@ void mem_rate(long rate);
 bool mem_pattern(const char *name);
 // Both verify functions append to out and return the number of bad pages.
 unsigned long mem_verify(char *out, size_t size, unsigned long *pages);
+void mem_damage(void);
 void mem_status(char *out, size_t size);
 
 // --- disk.c ---
 void disk_start(const char *path, long mib, long rate);
 unsigned long disk_verify(char *out, size_t size, unsigned long *blocks);
+void disk_damage(void);
 void disk_status(char *out, size_t size);
 
 // --- beat.c ---

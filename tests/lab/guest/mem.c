@@ -152,7 +152,7 @@ unsigned long mem_verify(char *out, size_t size, unsigned long *pages)
             uint64_t got;
             memcpy(&got, p + at, sizeof(got));
             // Older contents say "stale", which tells more than "wrong".
-            bool stale = gens[i] && pattern_check(p, WHAT_MEM, i, gens[i] - 1) < 0;
+            bool stale = !is_zero[i] && pattern_check(p, WHAT_MEM, i, gens[i] - 1) < 0;
             used += (size_t)snprintf(out + used, size - used, " mem[%lu]+%d gen %u%s%s=%016llx", i,
                                      at, gens[i], stale ? " stale" : "", is_zero[i] ? " zero" : "",
                                      (unsigned long long)got);
@@ -161,6 +161,18 @@ unsigned long mem_verify(char *out, size_t size, unsigned long *pages)
     pthread_mutex_unlock(&lock);
     *pages = npages;
     return bad;
+}
+
+// For tests of verify itself: one page goes back to its last contents.
+void mem_damage(void)
+{
+    pthread_mutex_lock(&lock);
+    for (unsigned long i = 0; i < npages; i++)
+        if (!is_zero[i]) {
+            pattern_fill(mem + i * PAGE, WHAT_MEM, i, gens[i] - 1);
+            break;
+        }
+    pthread_mutex_unlock(&lock);
 }
 
 void mem_status(char *out, size_t size)

@@ -60,11 +60,16 @@ static void answer(char *line, char *out, size_t size)
         mem_rate(strtol(arg, NULL, 10));
     else if (!strcmp(word, "pattern") && mem_pattern(arg))
         ;
+    else if (!strcmp(word, "damage") && !strcmp(arg, "mem"))
+        mem_damage();
+    else if (!strcmp(word, "damage") && !strcmp(arg, "disk"))
+        disk_damage();
     else if (!strcmp(word, "poweroff"))
         reboot(RB_POWER_OFF);
     else
         snprintf(out, size,
-                 "ERR commands: status verify pause resume rate N pattern seq|random|hot poweroff");
+                 "ERR commands: status verify pause resume rate N pattern seq|random|hot "
+                 "damage mem|disk poweroff");
 }
 
 static void *serve(void *arg)

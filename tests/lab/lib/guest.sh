@@ -8,7 +8,8 @@ lab guest start HOST NAME [--mem MiB] [--maxmem MiB] [--fill MiB] [--zero PCT]
                 [--rate PAGES/s] [--pattern seq|random|hot] [--hot PCT]
                 [--vcpus N] [--ip N] [--disk vdb|vdc|none] [--diskrate N]
                 [--config LINE]      a line more for its xl configuration
-lab guest cmd NAME status|verify|pause|resume|rate N|pattern X
+lab guest cmd NAME status|verify|pause|resume|rate N|pattern X|poweroff
+lab guest cmd NAME damage mem|disk    so that the next verify must say BAD
 lab guest wait NAME [SECONDS]    until it answers
 lab guest where NAME             a, b, both or none
 lab guest list                   name, host

@@ -65,6 +65,7 @@ host_wait() { # HOST SECONDS
 ssh_setup() {
     # A copy: the cache item may be pruned while the lab is up.
     install -m 600 "$(overlay_item)/id_ed25519" "$STATE/id_ed25519"
+    cp "$(overlay_item)/random.sum" "$STATE/"
     cat >"$STATE/ssh_config" <<END
 Host a
     HostName 10.9.1.1
@@ -77,6 +78,7 @@ Host *
     StrictHostKeyChecking no
     UserKnownHostsFile /dev/null
     LogLevel ERROR
+    KexAlgorithms curve25519-sha256
     ConnectTimeout 10
     ServerAliveInterval 20
     ServerAliveCountMax 6

@@ -111,7 +111,9 @@ cmd_down() {
 # _watchdog SECONDS: whatever was forgotten, the lab ends by then.
 cmd__watchdog() {
     sleep "$1"
-    LAB_WATCHDOG=1 cmd_down
+    exec 8>"$STATE.lock"
+    flock -w 300 8 || true # an `up` that hangs does not outlive its lab
+    LAB_WATCHDOG=1 lab_end
 }
 
 cmd_status() {

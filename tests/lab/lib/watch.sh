@@ -21,7 +21,7 @@ watch_start() {
     retry 5 grep -qs '^# start' "$STATE/ping.$name" || die "no ping: $STATE/ping.log"
 }
 
-# One JSON object. A gap counts from the start of the watch to its end, so a
+# A JSON object. A gap counts from the start of the watch to its end, so a
 # guest that never comes back shows as a long one. See docs/lab.md.
 watch_stop() {
     local name=$1 out=$2 from to
@@ -31,9 +31,11 @@ watch_stop() {
     from=$(sed -n 's/^# start //p' "$STATE/ping.$name")
     to=$(awk '$2 == "stop" { print $3 }' "$STATE/ping.$name")
     {
+        echo '{'
         awk -v from="$from" -v to="$to" -v name="$name" -f "$LAB/lib/beats.awk" "$BEATS"
         awk -v from="$from" -v to="$to" -f "$LAB/lib/pings.awk" "$STATE/ping.$name"
-    } | paste -sd' ' | sed 's/^/{/; s/$/}/' >"$out"
+        echo '}'
+    } >"$out"
     awk -v from="$from" -v name="$name" '$1 >= from && $3 == name' "$BEATS" >"$out.beats"
     mv "$STATE/ping.$name" "$out.pings"
     cat "$out"
