@@ -43,8 +43,8 @@ static void *dial_main(void *arg)
 
     d->rc = l->ops->connect(&d->cfg, "127.0.0.1", d->port, NULL, 0, &l->control, &d->m->err);
     for (unsigned i = 0; !d->rc && i < d->m->channels; i++) {
-        d->rc = l->ops->connect(&d->cfg, "127.0.0.1", d->port, NULL, i + 1, &l->bulk[i],
-                                &d->m->err);
+        d->rc =
+            l->ops->connect(&d->cfg, "127.0.0.1", d->port, NULL, i + 1, &l->bulk[i], &d->m->err);
         l->nr_bulk = i + 1;
     }
     return NULL;
