@@ -6,8 +6,10 @@
  */
 #include "libxl-ext/hello.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,9 +208,13 @@ static json_object *open_message(const char *json, size_t len, struct xf_err *er
     }
     json_tokener_set_flags(t, JSON_TOKENER_STRICT);
     o = json_tokener_parse_ex(t, json, (int)len);
-    if (json_tokener_get_error(t) != json_tokener_success || !json_object_is_type(o, json_type_object)) {
+    if (json_tokener_get_error(t) != json_tokener_success) {
         xf_fail(err, EPROTO, "the peer's message is not JSON: %s",
                 json_tokener_error_desc(json_tokener_get_error(t)));
+        goto bad;
+    }
+    if (!json_object_is_type(o, json_type_object) || json_tokener_get_parse_end(t) != len) {
+        xf_fail(err, EPROTO, "the peer's message is not one JSON object");
         goto bad;
     }
     if (get_number(o, "version", 0, INT32_MAX, &version, err))
@@ -300,6 +306,23 @@ static int read_finding(json_object *o, struct xf_finding *f, struct xf_err *err
     return 0;
 }
 
+/* An address in digits, with a zone (fe80::1%xenbr0) if need be: no name of the peer's
+ * choosing is ever looked up. */
+static bool is_numeric(const char *text)
+{
+    static const char zone[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_";
+    char a[XF_ADDR_LEN];
+    struct in6_addr bytes;
+    char *percent;
+
+    snprintf(a, sizeof(a), "%s", text);
+    percent = strchr(a, '%');
+    if (!percent)
+        return inet_pton(AF_INET, a, &bytes) == 1 || inet_pton(AF_INET6, a, &bytes) == 1;
+    *percent++ = 0;
+    return inet_pton(AF_INET6, a, &bytes) == 1 && *percent && !percent[strspn(percent, zone)];
+}
+
 static int read_reply(json_object *o, struct xf_reply *r, struct xf_err *err)
 {
     json_object *addresses = field(o, "addresses", json_type_array, err);
@@ -326,7 +349,7 @@ static int read_reply(json_object *o, struct xf_reply *r, struct xf_err *err)
         memcpy(out, json_object_get_string(a), len);
         out[len] = 0;
         /* Numeric addresses only: no name of the peer's choosing is ever looked up. */
-        if (strspn(out, "0123456789abcdefABCDEF.:") != len)
+        if (strlen(out) != len || !is_numeric(out))
             return xf_fail(err, EPROTO, "the peer sent an address that is not numeric");
         r->nr_addresses++;
     }

@@ -29,7 +29,7 @@ struct move {
     /* the source's */
     struct xf_err err;
     enum xf_switch_end end;
-    bool switched; /* came as far as xf_switch() */
+    bool switched;      /* came as far as xf_switch() */
     atomic_bool cancel; /* the tick fails */
     atomic_bool thaw;   /* lets move_freeze() go on */
     atomic_uint ticks;

@@ -113,7 +113,8 @@ static void view_close(struct xf_view *v)
 }
 
 /* Whoever touches a page that is not there dies by SIGSEGV, as with Xen. */
-static int map_pages(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m, int prot)
+static int map_pages(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
+                     int prot)
 {
     m->base = v->window;
     m->n = n;

@@ -44,12 +44,12 @@ enum fake_op {
 };
 
 /* Where things are in the fake guest. */
-#define FAKE_GFNS 5003u   /* no multiple of a word or of a batch */
-#define FAKE_HOLE1 1000u  /* no memory, ever: [HOLE1, HOLE1 + 100) */
-#define FAKE_HOLE2 2048u  /* a hole as long as a whole batch, and aligned like one */
+#define FAKE_GFNS 5003u  /* no multiple of a word or of a batch */
+#define FAKE_HOLE1 1000u /* no memory, ever: [HOLE1, HOLE1 + 100) */
+#define FAKE_HOLE2 2048u /* a hole as long as a whole batch, and aligned like one */
 #define FAKE_HOLE2_LEN 1024u
-#define FAKE_SPARE 4000u  /* [SPARE, SPARE + 100): absent at first, ballooned in by tests */
-#define FAKE_RING 4990u   /* two rings, and behind them a page that is built but moved */
+#define FAKE_SPARE 4000u /* [SPARE, SPARE + 100): absent at first, ballooned in by tests */
+#define FAKE_RING 4990u  /* two rings, and behind them a page that is built but moved */
 #define FAKE_STATE_BYTES 9000u
 
 struct fake_side {

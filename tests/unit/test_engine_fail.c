@@ -78,10 +78,11 @@ static void test_source_copy(void)
     static const struct {
         enum fake_op op;
         unsigned nth;
-    } list[] = {{FAKE_VIEW_OPEN, 1},  {FAKE_VIEW_OPEN, 2}, {FAKE_VIEW_OPEN, 3}, {FAKE_CLASSIFY, 1},
-                {FAKE_CLASSIFY, 7},   {FAKE_CLASSIFY, 12}, {FAKE_MAP, 1},       {FAKE_MAP, 4},
-                {FAKE_LOG_START, 1},  {FAKE_PEEK, 1},      {FAKE_PEEK, 2},      {FAKE_CLEAN, 1},
-                {FAKE_POPULATION, 1}, {FAKE_TARGET, 1},    {FAKE_TARGET, 2},    {FAKE_POPULATION, 2}};
+    } list[] = {
+        {FAKE_VIEW_OPEN, 1},  {FAKE_VIEW_OPEN, 2}, {FAKE_VIEW_OPEN, 3}, {FAKE_CLASSIFY, 1},
+        {FAKE_CLASSIFY, 7},   {FAKE_CLASSIFY, 12}, {FAKE_MAP, 1},       {FAKE_MAP, 4},
+        {FAKE_LOG_START, 1},  {FAKE_PEEK, 1},      {FAKE_PEEK, 2},      {FAKE_CLEAN, 1},
+        {FAKE_POPULATION, 1}, {FAKE_TARGET, 1},    {FAKE_TARGET, 2},    {FAKE_POPULATION, 2}};
 
     for (unsigned i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
         OPEN(i & 1);
@@ -297,8 +298,8 @@ static void test_cancel(void)
         enum fake_op op;
         unsigned nth;
         bool suspended;
-    } list[] = {{FAKE_MAP, 1, false},   {FAKE_PEEK, 1, false}, {FAKE_CLEAN, 1, false},
-                {FAKE_CLEAN, 2, false}, {FAKE_SUSPEND, 1, true}, {FAKE_LAST, 1, true},
+    } list[] = {{FAKE_MAP, 1, false},   {FAKE_PEEK, 1, false},     {FAKE_CLEAN, 1, false},
+                {FAKE_CLEAN, 2, false}, {FAKE_SUSPEND, 1, true},   {FAKE_LAST, 1, true},
                 {FAKE_STATE, 1, true},  {FAKE_LOAD_STATE, 1, true}};
 
     EVERY_LINK(e)

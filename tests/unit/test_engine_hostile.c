@@ -267,10 +267,10 @@ static void test_leaves(void)
 int main(void)
 {
     CU_TestInfo tests[] = {
-        {"GO too early", test_early_go},   {"honest", test_honest},
-        {"gfns", test_forbidden_gfns},     {"checksum", test_checksum},
-        {"state twice", test_state},       {"misplaced messages", test_misplaced},
-        {"leaves", test_leaves},           CU_TEST_INFO_NULL,
+        {"GO too early", test_early_go}, {"honest", test_honest},
+        {"gfns", test_forbidden_gfns},   {"checksum", test_checksum},
+        {"state twice", test_state},     {"misplaced messages", test_misplaced},
+        {"leaves", test_leaves},         CU_TEST_INFO_NULL,
     };
 
     alarm(120);

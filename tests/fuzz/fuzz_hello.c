@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libFuzzer target for the JSON of the bootstrap. The first byte chooses hello (even) or
+ * reply (odd), the rest is the peer's text. Beyond "no crash": what is taken keeps to its
+ * limits, and what the formatter writes from it is taken again and means the same.
+ *
+ * tests/unit/test_replay_hello.c includes this file to run damaged
+ * seeds in the ordinary tests.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libxl-ext/hello.h"
+
+#define MUST(x)                                                                                    \
+    do {                                                                                           \
+        if (!(x)) {                                                                                \
+            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #x);                      \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static void fuzz_text(const char *s, size_t size)
+{
+    MUST(memchr(s, 0, size));
+    for (; *s; s++)
+        MUST((unsigned char)*s >= 0x20 && *s != 0x7f);
+}
+
+/* Latin-1 and torn UTF-8 go through as they are, so the second reading sees the same bytes. */
+static void fuzz_hello(const char *json, size_t len)
+{
+    struct xf_hello h, twice;
+    struct xf_err err = {0};
+    char *again;
+
+    if (xf_hello_parse(json, len, &h, &err)) {
+        MUST(err.num && err.text[0] && !strchr(err.text, '\n'));
+        MUST(!h.cpuid && !h.msrs);
+        return;
+    }
+    fuzz_text(h.domain, sizeof(h.domain));
+    fuzz_text(h.uuid, sizeof(h.uuid));
+    fuzz_text(h.boot_id, sizeof(h.boot_id));
+    MUST(h.domain[0] && h.channels >= 1 && h.channels <= XF_CHANNELS_MAX && h.cpuid && h.msrs);
+    again = xf_hello_format(&h);
+    MUST(again);
+    if (!xf_hello_parse(again, strlen(again), &twice, NULL)) {
+        MUST(!strcmp(h.domain, twice.domain) && h.cpuid_len == twice.cpuid_len);
+        MUST(!memcmp(h.key, twice.key, sizeof(h.key)) && h.need_kib == twice.need_kib);
+        MUST(!memcmp(h.msrs, twice.msrs, h.msr_len));
+        xf_hello_free(&twice);
+    } else {
+        MUST(0);
+    }
+    xf_hello_free(&h);
+    free(again);
+}
+
+static void fuzz_reply(const char *json, size_t len)
+{
+    static struct xf_reply r, twice;
+    struct xf_err err = {0};
+    char *again;
+
+    if (xf_reply_parse(json, len, &r, &err)) {
+        MUST(err.num && err.text[0] && !strchr(err.text, '\n'));
+        return;
+    }
+    MUST(r.nr_addresses <= XF_ADDRESSES_MAX && r.nr_findings <= XF_FINDINGS_MAX);
+    for (unsigned i = 0; i < r.nr_addresses; i++) {
+        fuzz_text(r.addresses[i], sizeof(r.addresses[i]));
+        MUST(r.addresses[i][0] && !strchr(r.addresses[i], ' '));
+    }
+    for (unsigned i = 0; i < r.nr_findings; i++) {
+        fuzz_text(r.findings[i].code, sizeof(r.findings[i].code));
+        fuzz_text(r.findings[i].text, sizeof(r.findings[i].text));
+        MUST(r.findings[i].severity <= XF_REFUSAL);
+    }
+    again = xf_reply_format(&r);
+    MUST(again);
+    MUST(!xf_reply_parse(again, strlen(again), &twice, &err));
+    MUST(!memcmp(&r, &twice, sizeof(r)));
+    free(again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *exact;
+
+    if (size < 1 || size > XF_FRAME_MAX)
+        return 0;
+    exact = malloc(size);
+    MUST(exact);
+    memcpy(exact, data + 1, size - 1);
+    exact[size - 1] = 0; /* as frame_receive() leaves it */
+    if (data[0] & 1)
+        fuzz_reply(exact, size - 1);
+    else
+        fuzz_hello(exact, size - 1);
+    free(exact);
+    return 0;
+}

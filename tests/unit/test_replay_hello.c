@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The hello's fuzz target without a fuzzer: the seeds whole, cut off, with every bit
+ * flipped and with random damage. Also
+ *     test_replay_hello --seeds DIR    writes the seeds for libFuzzer
+ *     test_replay_hello FILE...        replays what a fuzzer has found
+ */
+#include "tests/fuzz/fuzz_hello.c"
+
+#include "tests/unit/hello_seeds.h"
+#include "tests/unit/suite.h"
+
+static const char *const seeds[] = {"0" SEED_HELLO, "1" SEED_REPLY};
+
+static void test_seeds(void)
+{
+    for (unsigned n = 0; n < 2; n++) {
+        size_t len = strlen(seeds[n]);
+        uint8_t *b = malloc(len);
+
+        memcpy(b, seeds[n], len);
+        for (size_t i = 0; i <= len; i++)
+            LLVMFuzzerTestOneInput(b, i);
+        for (size_t i = 8; i < len * 8; i++) {
+            b[i / 8] ^= (uint8_t)(1u << i % 8);
+            LLVMFuzzerTestOneInput(b, len);
+            b[i / 8] ^= (uint8_t)(1u << i % 8);
+        }
+        free(b);
+    }
+}
+
+/* Pieces of the text doubled, moved and overwritten, with a fixed seed. */
+static void test_damage(void)
+{
+    uint8_t b[2048];
+    uint32_t x = 99;
+
+    for (int round = 0; round < 20000; round++) {
+        const char *seed = seeds[round & 1];
+        size_t len = strlen(seed);
+
+        memcpy(b, seed, len);
+        for (int k = 0; k < 2; k++) {
+            size_t from, to, n;
+
+            x = x * 1664525u + 1013904223u;
+            from = 1 + (x >> 8) % (len - 1);
+            x = x * 1664525u + 1013904223u;
+            to = 1 + (x >> 8) % (len - 1);
+            n = (x >> 20) % 30;
+            if (from + n <= len && to + n <= len)
+                memmove(b + to, b + from, n);
+        }
+        LLVMFuzzerTestOneInput(b, len);
+    }
+    CU_PASS("nothing that the target demands was broken");
+}
+
+static int write_seeds(const char *dir)
+{
+    for (unsigned n = 0; n < 2; n++) {
+        char name[4096];
+        FILE *out;
+
+        snprintf(name, sizeof(name), "%s/seed-%u", dir, n);
+        out = fopen(name, "wb");
+        if (!out || fputs(seeds[n], out) < 0 || fclose(out)) {
+            perror(name);
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int replay(const char *name)
+{
+    static uint8_t buf[XF_FRAME_MAX];
+    FILE *in = fopen(name, "rb");
+
+    if (!in) {
+        perror(name);
+        return 1;
+    }
+    LLVMFuzzerTestOneInput(buf, fread(buf, 1, sizeof(buf), in));
+    fclose(in);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    CU_TestInfo tests[] = {
+        {"seeds, cut and flipped", test_seeds},
+        {"random damage", test_damage},
+        CU_TEST_INFO_NULL,
+    };
+    int rc = 0;
+
+    if (argc == 3 && !strcmp(argv[1], "--seeds"))
+        return write_seeds(argv[2]);
+    if (argc > 1) {
+        for (int i = 1; i < argc; i++)
+            rc |= replay(argv[i]);
+        return rc;
+    }
+    return run_suite("replay, hello", tests);
+}

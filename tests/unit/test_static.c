@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is read out of a guest's static state without asking Xen: the special gfns that
+ * its HVM parameters name, CPU features that a host lacks, and the list of findings.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <xen/hvm/params.h>
+
+#include "libxl-ext/check.h"
+#include "libxl-ext/static_state.h"
+#include "tests/unit/suite.h"
+
+#define NR 0x100000ull
+
+static const struct xf_param params[] = {
+    {HVM_PARAM_STORE_PFN, 0xfeffc},
+    {HVM_PARAM_CONSOLE_PFN, 0xfeffd},
+    {HVM_PARAM_IOREQ_SERVER_PFN, 0xfeff0},
+    {HVM_PARAM_NR_IOREQ_SERVER_PAGES, 3},
+    {HVM_PARAM_IDENT_PT, 0xfeffe123},                          /* an address: the page is 0xfeffe */
+    {HVM_PARAM_VM86_TSS_SIZED, 0x18000000000ull | 0xfefff000}, /* size above, address below */
+    {HVM_PARAM_VIRIDIAN, 0x77},                                /* no gfn */
+    {HVM_PARAM_ACPI_IOPORTS_LOCATION, 1},
+};
+#define NPARAMS (sizeof(params) / sizeof(params[0]))
+
+static bool has(const uint64_t *list, unsigned n, uint64_t gfn)
+{
+    unsigned found = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        found += list[i] == gfn;
+    return found == 1;
+}
+
+static void test_rings(void)
+{
+    uint64_t out[64];
+    unsigned n = xf_ring_gfns(params, NPARAMS, NR, out, 64);
+
+    CU_ASSERT_EQUAL(n, 5);
+    CU_ASSERT(has(out, n, 0xfeffc) && has(out, n, 0xfeffd));
+    CU_ASSERT(has(out, n, 0xfeff0) && has(out, n, 0xfeff1) && has(out, n, 0xfeff2));
+    CU_ASSERT_EQUAL(xf_ring_gfns(params, 0, NR, out, 64), 0);
+}
+
+static void test_specials(void)
+{
+    uint64_t out[64];
+    unsigned n = xf_special_gfns(params, NPARAMS, NR, out, 64);
+
+    CU_ASSERT_EQUAL(n, 7);
+    CU_ASSERT(has(out, n, 0xfeffe) && has(out, n, 0xfefff) && has(out, n, 0xfeffc));
+}
+
+/* The numbers come from a peer: nothing beyond the guest, nothing beyond the array. */
+static void test_hostile_params(void)
+{
+    const struct xf_param bad[] = {
+        {HVM_PARAM_STORE_PFN, NR},
+        {HVM_PARAM_CONSOLE_PFN, UINT64_MAX},
+        {HVM_PARAM_IOREQ_PFN, NR - 1},
+        {HVM_PARAM_IOREQ_SERVER_PFN, NR - 2},
+        {HVM_PARAM_NR_IOREQ_SERVER_PAGES, UINT64_MAX},
+        {HVM_PARAM_IDENT_PT, UINT64_MAX},
+        {HVM_PARAM_VM86_TSS_SIZED, UINT64_MAX},
+    };
+    const struct xf_param wraps[] = {{HVM_PARAM_IOREQ_SERVER_PFN, UINT64_MAX - 2},
+                                     {HVM_PARAM_NR_IOREQ_SERVER_PAGES, 64}};
+    uint64_t out[64];
+    unsigned n;
+
+    memset(out, 0xee, sizeof(out));
+    n = xf_special_gfns(bad, 7, NR, out, 64);
+    for (unsigned i = 0; i < n; i++)
+        CU_ASSERT(out[i] && out[i] < NR);
+    CU_ASSERT_EQUAL(n, 4); /* NR - 1 as the ring, NR - 2 and NR - 1 as ioreq pages, the TSS */
+    n = xf_ring_gfns(wraps, 2, NR, out, 64);
+    for (unsigned i = 0; i < n; i++)
+        CU_ASSERT(out[i] && out[i] < NR);
+
+    memset(out, 0xee, sizeof(out));
+    n = xf_special_gfns(params, NPARAMS, NR, out, 3);
+    CU_ASSERT_EQUAL(n, 3);
+    CU_ASSERT_EQUAL(out[3], 0xeeeeeeeeeeeeeeee);
+    n = xf_special_gfns(params, NPARAMS, 0xfeffd, out, 64); /* a smaller guest */
+    CU_ASSERT_EQUAL(n, 4);
+}
+
+/* --- CPU features --- */
+
+#define PLAIN XEN_CPUID_NO_SUBLEAF
+static const xen_cpuid_leaf_t host[] = {
+    {0x00000000, PLAIN, 0xd, 1, 2, 3},
+    {0x00000001, PLAIN, 0x111, 0x222, 0x0fff, 0xffff},
+    {0x00000007, 0, 2, 0xff00, 0xf0, 0xf000},
+    {0x00000007, 1, 0x30, 0, 0, 0},
+    {0x0000000d, 1, 0xf, 0, 0, 0},
+    {0x80000001, PLAIN, 0, 0, 0xff, 0x2c100800},
+    {0x80000008, PLAIN, 0x3030, 0x1000, 0, 0},
+};
+#define NHOST (sizeof(host) / sizeof(host[0]))
+static xen_cpuid_leaf_t guest[NHOST];
+static char what[128];
+
+static int missing(void)
+{
+    memset(what, 0, sizeof(what));
+    return xf_policy_missing(guest, sizeof(guest), host, sizeof(host), what, sizeof(what));
+}
+
+static void same_as_host(void)
+{
+    memcpy(guest, host, sizeof(guest));
+}
+
+static void test_policy_fits(void)
+{
+    same_as_host();
+    CU_ASSERT_EQUAL(missing(), 0);
+    /* less is fine, and what is no feature may differ */
+    guest[1].a = 0x999;
+    guest[1].b = 0xffffffff;
+    guest[1].c = 1;
+    guest[0].a = 0x20;
+    guest[2].a = 99;
+    guest[6].a = 0x4040;
+    CU_ASSERT_EQUAL(missing(), 0);
+    /* OSXSAVE, HTT, OSPKE, CMP_LEGACY tell of the moment or of the topology */
+    guest[1].c |= 1u << 27;
+    guest[1].d |= 1u << 28;
+    guest[2].c |= 1u << 4;
+    guest[5].c |= 1u << 1;
+    CU_ASSERT_EQUAL(missing(), 0);
+    CU_ASSERT_EQUAL(xf_policy_missing(NULL, 0, host, sizeof(host), what, sizeof(what)), 0);
+}
+
+static void test_policy_lacks(void)
+{
+    static const struct {
+        unsigned i, reg;
+        uint32_t bit;
+        const char *leaf;
+    } list[] = {
+        {1, 2, 1u << 28, "leaf 00000001.0"}, {1, 3, 1u << 26, "leaf 00000001.0"},
+        {2, 1, 1u << 16, "leaf 00000007.0"}, {2, 2, 1u << 9, "leaf 00000007.0"},
+        {2, 3, 1u << 20, "leaf 00000007.0"}, {3, 0, 1u << 10, "leaf 00000007.1"},
+        {4, 0, 1u << 4, "leaf 0000000d.1"},  {5, 2, 1u << 11, "leaf 80000001.0"},
+        {5, 3, 1u << 30, "leaf 80000001.0"}, {6, 1, 1u << 9, "leaf 80000008.0"},
+    };
+
+    for (unsigned k = 0; k < sizeof(list) / sizeof(list[0]); k++) {
+        char bit[16];
+
+        same_as_host();
+        (&guest[list[k].i].a)[list[k].reg] |= list[k].bit;
+        CU_ASSERT_EQUAL(missing(), 1);
+        CU_ASSERT_PTR_NOT_NULL(strstr(what, list[k].leaf));
+        snprintf(bit, sizeof(bit), "%08x", list[k].bit);
+        CU_ASSERT_PTR_NOT_NULL(strstr(what, bit));
+    }
+}
+
+/* AMD repeats leaf 1's EDX in 0x80000001: Xen gives that to a domain, not to a host policy. */
+static void test_policy_amd(void)
+{
+    same_as_host();
+    guest[5].d |= 0x0183f3ff;
+    CU_ASSERT_EQUAL(missing(), 0);
+    guest[5].d |= 1u << 25; /* FFXSR: AMD's own */
+    CU_ASSERT_EQUAL(missing(), 1);
+}
+
+/* A host without the leaf at all has none of its features. */
+static void test_policy_no_leaf(void)
+{
+    same_as_host();
+    CU_ASSERT_EQUAL(
+        xf_policy_missing(guest, sizeof(guest), host, 2 * sizeof(host[0]), what, sizeof(what)), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(what, "leaf 00000007"));
+    CU_ASSERT_EQUAL(xf_policy_missing(guest, sizeof(guest), NULL, 0, what, sizeof(what)), 1);
+    CU_ASSERT_EQUAL(xf_policy_missing(guest, sizeof(guest), NULL, 0, what, 4), 1);
+    CU_ASSERT_EQUAL(strlen(what), 3);
+}
+
+static void test_findings(void)
+{
+    struct xf_findings f = {0};
+
+    CU_ASSERT_PTR_NULL(xf_first_refusal(&f));
+    xf_find(&f, XF_WARNING, "memory", "%d MiB", 5);
+    CU_ASSERT_PTR_NULL(xf_first_refusal(&f));
+    xf_find(&f, XF_REFUSAL, "name", "%s", "one");
+    xf_find(&f, XF_REFUSAL, "name", "%s", "two");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(xf_first_refusal(&f));
+    CU_ASSERT_STRING_EQUAL(xf_first_refusal(&f)->text, "one");
+    for (int i = 0; i < 50; i++)
+        xf_find(&f, XF_INFO, "a-code-that-is-longer-than-there-is-room", "%0500d", 7);
+    CU_ASSERT_EQUAL(f.n, XF_FINDINGS_MAX);
+    CU_ASSERT(strlen(f.list[XF_FINDINGS_MAX - 1].code) < sizeof(f.list[0].code));
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"rings", test_rings},
+        {"specials", test_specials},
+        {"hostile parameters", test_hostile_params},
+        {"policy that fits", test_policy_fits},
+        {"policy that lacks", test_policy_lacks},
+        {"policy, AMD's repeated bits", test_policy_amd},
+        {"policy without a leaf", test_policy_no_leaf},
+        {"findings", test_findings},
+        CU_TEST_INFO_NULL,
+    };
+
+    return run_suite("static state", tests);
+}
