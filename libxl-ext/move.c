@@ -323,7 +323,7 @@ enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
 {
     static const struct xf_watch nobody;
     struct xf_move *m = calloc(1, sizeof(*m));
-    struct xf_report unwanted;
+    struct xf_report unwanted = {0};
 
     if (!m) {
         xf_fail(err, ENOMEM, "out of memory");

@@ -161,11 +161,13 @@ static void *receiver_main(void *arg)
     struct scratch *x = calloc(1, sizeof(*x));
     bool last = false;
 
-    if (!x)
+    if (!x) {
         xf_fail(&err, ENOMEM, "out of memory for a receiving thread");
-    else
-        r->vm->ops->view_open(r->vm, &view, &err);
-    while (!err.num && !last) {
+        goto out;
+    }
+    if (r->vm->ops->view_open(r->vm, &view, &err))
+        goto out;
+    while (!last) {
         struct xf_msg m;
 
         if (r->link->ops->recv(w->chan, &m, x->meta, -1, &err))
@@ -181,8 +183,10 @@ static void *receiver_main(void *arg)
                 break;
         } else {
             xf_fail(&err, EPROTO, "the source sent message %u on a bulk channel", m.type);
+            break;
         }
     }
+out:
     pthread_mutex_lock(&r->lock);
     if (err.num && !r->err.num && !r->stopping)
         r->err = err;

@@ -32,7 +32,7 @@ static void tidy(char *s, size_t written)
             *s = ' ';
 }
 
-int xf_fail(struct xf_err *err, int num, const char *fmt, ...)
+int(xf_fail)(struct xf_err *err, int num, const char *fmt, ...)
 {
     va_list ap;
     int n;
@@ -49,7 +49,7 @@ int xf_fail(struct xf_err *err, int num, const char *fmt, ...)
     return -1;
 }
 
-int xf_wrap(struct xf_err *err, const char *fmt, ...)
+int(xf_wrap)(struct xf_err *err, const char *fmt, ...)
 {
     char old[XF_ERR_TEXT];
     va_list ap;

@@ -439,6 +439,6 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
 
-    alarm(150);
+    alarm(170);
     return run_suite("engine, failures", tests);
 }

@@ -85,8 +85,12 @@ int xf_tcp_listen(const struct xf_link_cfg *cfg, const char *addr, uint16_t port
                   struct xf_listener **out, uint16_t *port_out, struct xf_err *err)
 {
     struct xf_listener *l;
-    struct sockaddr_storage ss = {0};
-    socklen_t len = sizeof(ss);
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } own = {.six = {0}};
+    socklen_t len = sizeof(own);
 
     if (xf_tcp_check(cfg, err))
         return -1;
@@ -101,7 +105,7 @@ int xf_tcp_listen(const struct xf_link_cfg *cfg, const char *addr, uint16_t port
         goto err_free;
     }
     l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (l->wake < 0 || getsockname(l->fd, (struct sockaddr *)&ss, &len)) {
+    if (l->wake < 0 || getsockname(l->fd, &own.any, &len)) {
         xf_fail(err, errno, "listening: %s", strerror(errno));
         goto err_free;
     }
@@ -110,8 +114,7 @@ int xf_tcp_listen(const struct xf_link_cfg *cfg, const char *addr, uint16_t port
         goto err_free;
     }
     l->chacha = xf_tcp_prefer_chacha();
-    *port_out = ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
-                                               : ((struct sockaddr_in *)&ss)->sin_port);
+    *port_out = ntohs(own.any.sa_family == AF_INET6 ? own.six.sin6_port : own.four.sin_port);
     *out = l;
     return 0;
 
