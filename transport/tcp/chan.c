@@ -91,6 +91,8 @@ static void tcp_close(struct xf_chan *c)
     /* Tell an orderly end from a cut line. Non-blocking: if it does not go out, so be it. */
     if (c && c->tls && !atomic_load(&c->aborted))
         gnutls_bye(c->tls, GNUTLS_SHUT_WR);
+    if (c && c->tls)
+        xf_tls_flush(c); /* the good-bye; if there is no room for it the peer sees a cut */
     xf_chan_free(c);
 }
 
@@ -178,7 +180,7 @@ static int tcp_recv_payload(struct xf_chan *c, const struct iovec *iov, int niov
 
 static int tcp_pollfd(struct xf_chan *c, bool *ready)
 {
-    *ready = c->ahead_len || (c->tls && gnutls_record_check_pending(c->tls));
+    *ready = c->ahead_len || (c->tls && xf_tls_has_input(c));
     return c->fd;
 }
 

@@ -189,6 +189,8 @@ int xf_hs_step(struct xf_hs *hs, short *events, struct xf_err *err)
         gnutls_memset(hs->c->key, 0, sizeof(hs->c->key));
         if (!hs->encrypt)
             xf_tls_drop(hs->c);
+        else if (xf_tls_open(hs->c, err))
+            return -1;
     }
     return rc;
 }

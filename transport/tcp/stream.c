@@ -203,6 +203,22 @@ static size_t next_record(struct xf_chan *c, struct xf_iter *head, struct xf_ite
     return n;
 }
 
+/* Until fewer than `enough` bytes of records are unsent. */
+static int flush_tls(struct xf_chan *c, size_t enough, struct xf_err *err)
+{
+    while (xf_tls_unsent(c) >= enough) {
+        int rc = xf_tls_flush(c);
+
+        if (rc < 0)
+            return io_failed(c, errno, err);
+        if (rc == 1 && xf_tls_unsent(c) >= enough && wait_stall(c, POLLOUT, err))
+            return -1;
+        if (check_abort(c, err))
+            return -1;
+    }
+    return 0;
+}
+
 static int send_tls(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body,
                     struct xf_err *err)
 {
@@ -216,11 +232,10 @@ static int send_tls(struct xf_chan *c, struct xf_iter *head, struct xf_iter *bod
 
             if (check_abort(c, err))
                 return -1;
-            c->more = head->left || body->left;
             n = gnutls_record_send(c->tls, at, len);
             if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED) {
                 /* it is encrypted already; called again, gnutls sends what it kept */
-                if (wait_stall(c, POLLOUT, err))
+                if (flush_tls(c, 1, err))
                     return -1;
                 continue;
             }
@@ -229,6 +244,8 @@ static int send_tls(struct xf_chan *c, struct xf_iter *head, struct xf_iter *bod
             at += n;
             len -= (size_t)n;
         }
+        if (flush_tls(c, head->left || body->left ? XF_TLS_GATHER : 1, err))
+            return -1;
     }
     return 0;
 }

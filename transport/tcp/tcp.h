@@ -20,6 +20,7 @@
 
 #define XF_TCP_AHEAD 16384u  /* plain: read this far ahead of a message's head */
 #define XF_TCP_RECORD 16384u /* largest TLS record */
+#define XF_TLS_GATHER 131072u /* TLS: bytes per system call, about */
 #define XF_TCP_WINDOW 512    /* iovecs given to one system call, < IOV_MAX */
 
 /* All of it belongs to the thread that uses the channel, but for what says "any thread". */
@@ -35,7 +36,7 @@ struct xf_chan {
     gnutls_psk_client_credentials_t psk_clnt; /* source */
     uint8_t key[XF_KEY_BYTES];                /* only during the handshake */
     int io_errno;                             /* of the last push or pull that failed */
-    bool more;                                /* push: more bytes follow at once */
+    struct xf_tls_io *io;                     /* TLS: records on their way; NULL until open */
     bool mid_record;                          /* pull: inside a TLS record */
 
     uint32_t payload_left; /* of the message last received */
@@ -64,6 +65,12 @@ int xf_tls_client(struct xf_chan *c, const struct xf_link_cfg *cfg, struct xf_er
 int xf_tls_server(struct xf_chan *c, const struct xf_link_cfg *cfg,
                   gnutls_psk_server_credentials_t cred, bool chacha, struct xf_err *err);
 int xf_tls_server_cred(gnutls_psk_server_credentials_t *out, struct xf_err *err);
+/* The handshake is over and TLS stays: from here on records are gathered and read ahead. */
+int xf_tls_open(struct xf_chan *c, struct xf_err *err);
+/* Send what was gathered. 0: all of it; 1: the socket is full; -1: failed, see errno. */
+int xf_tls_flush(struct xf_chan *c);
+size_t xf_tls_unsent(const struct xf_chan *c);
+bool xf_tls_has_input(const struct xf_chan *c);
 void xf_tls_drop(struct xf_chan *c); /* leave TLS without a word */
 int xf_tls_error(struct xf_chan *c, int rc, struct xf_err *err);
 

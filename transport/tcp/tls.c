@@ -7,6 +7,7 @@
 #include "transport/tcp/tcp.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define IDENTITY "xenferry"
@@ -18,11 +19,83 @@
 #define AES "+AES-128-GCM"
 #define CHACHA "+CHACHA20-POLY1305"
 
+/*
+ * Once a channel is open its records are gathered on their way out (xf_tls_flush sends
+ * them, many at a time) and read ahead on their way in. A system call per record of 16 KiB,
+ * and two to receive it, cost little natively (2% of the CPU time was measured) and most of
+ * the time in a PV dom0 under emulation, where every system call passes through Xen.
+ */
+struct xf_tls_io {
+    size_t out_at, out_len; /* bytes of `out` that are still to be sent */
+    size_t in_at, in_len;   /* bytes of `in` that gnutls has not taken */
+    uint8_t out[XF_TLS_GATHER + XF_TCP_RECORD + 1024];
+    uint8_t in[XF_TLS_GATHER];
+};
+
+int xf_tls_open(struct xf_chan *c, struct xf_err *err)
+{
+    c->io = calloc(1, sizeof(*c->io));
+    return c->io ? 0 : xf_fail(err, ENOMEM, "%s: out of memory", c->who);
+}
+
+size_t xf_tls_unsent(const struct xf_chan *c)
+{
+    return c->io ? c->io->out_len : 0;
+}
+
+bool xf_tls_has_input(const struct xf_chan *c)
+{
+    return (c->io && c->io->in_len) || gnutls_record_check_pending(c->tls);
+}
+
+int xf_tls_flush(struct xf_chan *c)
+{
+    struct xf_tls_io *io = c->io;
+
+    while (io && io->out_len) {
+        ssize_t n = send(c->fd, io->out + io->out_at, io->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return 1;
+        if (n < 0)
+            return -1;
+        atomic_fetch_add_explicit(&c->tx, (uint64_t)n, memory_order_relaxed);
+        io->out_at += (size_t)n;
+        io->out_len -= (size_t)n;
+    }
+    return 0;
+}
+
+static ssize_t push_gathered(struct xf_chan *c, const void *data, size_t len)
+{
+    struct xf_tls_io *io = c->io;
+
+    if (io->out_len == 0)
+        io->out_at = 0;
+    else if (io->out_at + io->out_len + len > sizeof(io->out)) {
+        memmove(io->out, io->out + io->out_at, io->out_len);
+        io->out_at = 0;
+    }
+    if (io->out_len + len > sizeof(io->out)) {
+        /* Nobody sends a record with so much unsent; gnutls would for an alert. */
+        gnutls_transport_set_errno(c->tls, c->io_errno = EAGAIN);
+        return -1;
+    }
+    memcpy(io->out + io->out_at + io->out_len, data, len);
+    io->out_len += len;
+    return (ssize_t)len;
+}
+
 static ssize_t push(gnutls_transport_ptr_t ptr, const void *data, size_t len)
 {
     struct xf_chan *c = ptr;
-    ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT | (c->more ? MSG_MORE : 0));
+    ssize_t n;
 
+    if (c->io)
+        return push_gathered(c, data, len);
+    n = send(c->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n > 0)
         atomic_fetch_add_explicit(&c->tx, (uint64_t)n, memory_order_relaxed);
     else if (n < 0 && (c->io_errno = errno))
@@ -33,10 +106,24 @@ static ssize_t push(gnutls_transport_ptr_t ptr, const void *data, size_t len)
 static ssize_t pull(gnutls_transport_ptr_t ptr, void *data, size_t len)
 {
     struct xf_chan *c = ptr;
-    ssize_t n = recv(c->fd, data, len, MSG_DONTWAIT);
+    struct xf_tls_io *io = c->io;
+    ssize_t n = 0;
 
-    if (n > 0) {
+    if (!io || !io->in_len)
+        n = recv(c->fd, io ? io->in : data, io ? sizeof(io->in) : len, MSG_DONTWAIT);
+    if (n > 0)
         atomic_fetch_add_explicit(&c->rx, (uint64_t)n, memory_order_relaxed);
+    if (io && n > 0) {
+        io->in_at = 0;
+        io->in_len = (size_t)n;
+    }
+    if (io && io->in_len) {
+        n = (ssize_t)(len < io->in_len ? len : io->in_len);
+        memcpy(data, io->in + io->in_at, (size_t)n);
+        io->in_at += (size_t)n;
+        io->in_len -= (size_t)n;
+    }
+    if (n > 0) {
         c->mid_record = true;
     } else if (n < 0 && (c->io_errno = errno)) {
         gnutls_transport_set_errno(c->tls, errno);
@@ -120,6 +207,8 @@ void xf_tls_drop(struct xf_chan *c)
         gnutls_deinit(c->tls);
     if (c->psk_clnt)
         gnutls_psk_free_client_credentials(c->psk_clnt);
+    free(c->io);
+    c->io = NULL;
     c->packet = NULL;
     c->tls = NULL;
     c->psk_clnt = NULL;
