@@ -108,7 +108,7 @@ static char *make_rune(const struct xf_move_opts *o)
     return rune;
 }
 
-static int call_peer(struct xf_move *m, struct xf_err *err)
+static int start_peer(struct xf_move *m, struct xf_err *err)
 {
     char *rune = make_rune(m->o);
     int rc;
@@ -117,8 +117,11 @@ static int call_peer(struct xf_move *m, struct xf_err *err)
         return xf_fail(err, ENOMEM, "out of memory");
     rc = xf_pipe_spawn(&m->pipe, rune, err);
     free(rune);
-    if (rc)
-        return -1;
+    return rc;
+}
+
+static int ask_peer(struct xf_move *m, struct xf_err *err)
+{
     if (xf_pipe_await_banner(&m->pipe, BANNER_MS, m->o->cancel, err)) {
         if (err->num != ECANCELED)
             xf_wrap(err, "no receiver answers at \"%s\" (is Xen running there, and xl in its PATH?)",
@@ -201,13 +204,15 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
 
     m->report->outcome = XF_REFUSED;
     m->link.ops = &xf_tcp_ops;
-    if (find_domain(m, err) || lock_domain(m, err) || look_at_domain(m, &found, err))
+    /* The peer is called first, for logging in takes its time; we look around meanwhile. */
+    if (find_domain(m, err) || lock_domain(m, err) || start_peer(m, err) ||
+        look_at_domain(m, &found, err))
         return -1;
     refused_here = xf_first_refusal(&found) != NULL;
     /* With --check the peer is asked all the same: every finding counts. */
     if (refused_here && !m->o->check_only)
         return report_findings(m, &found, err);
-    if (fill_hello(m, err) || call_peer(m, err)) {
+    if (fill_hello(m, err) || ask_peer(m, err)) {
         report_findings(m, &found, NULL);
         return -1;
     }

@@ -33,10 +33,11 @@ enum xf_switch_reason {
 };
 const char *xf_switch_reason_text(enum xf_switch_reason r);
 
-/* Rounds in a row that must be poor before COPY is given up. */
-#define XF_POOR_ROUNDS 2
+/* Rounds in a row that must be poor before COPY is given up: what one more would bring is a
+ * matter of luck, and it costs the guest and the wire as much as the one before. */
+#define XF_POOR_ROUNDS 1
 /* A round is poor when it leaves more than this part of what the one before left. */
-#define XF_POOR_PART 0.85
+#define XF_POOR_PART 0.9
 
 /* The downtime if the switch began now; negative when no rate is known. */
 double xf_policy_predict(const struct xf_round *r);
