@@ -188,6 +188,6 @@ void mem_status(char *out, size_t size)
     snprintf(out, size,
              "\"pages\": %lu, \"zero_pages\": %lu, \"page_writes\": %lu, \"rate\": %ld, "
              "\"pattern\": \"%s\", \"paused\": %s",
-             npages, nzero, atomic_load(&writes), atomic_load(&rate),
-             names[atomic_load(&pattern)], paused ? "true" : "false");
+             npages, nzero, atomic_load(&writes), atomic_load(&rate), names[atomic_load(&pattern)],
+             paused ? "true" : "false");
 }
