@@ -54,8 +54,9 @@ static void *worker(void *unused)
     (void)unused;
     uint64_t rnd = 3;
     for (;;) {
-        nanosleep(&(struct timespec){.tv_sec = rate == 1, .tv_nsec = 1000000000 / rate % 1000000000},
-                  NULL);
+        nanosleep(
+            &(struct timespec){.tv_sec = rate == 1, .tv_nsec = 1000000000 / rate % 1000000000},
+            NULL);
         pthread_mutex_lock(&lock);
         write_block(random_next(&rnd) % nblocks);
         read_block(random_next(&rnd) % nblocks);

@@ -9,13 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 
 enum pattern { SEQ, RANDOM, HOT };
 static const char *const names[] = {"seq", "random", "hot"};
 
 #define WHAT_MEM 1
-#define TICK_NS 10000000u
+#define TICK_NS 20000000u
+#define RESERVE_MIB 6 // tables, stacks, sockets
 
 static uint8_t *mem;
 static uint32_t *gens; // 0: never written by the rewriter
@@ -89,9 +91,15 @@ static void *table(size_t size)
 
 void mem_start(long fill_mib, long zero_pct, long start_rate, const char *name, long hot)
 {
-    npages = (unsigned long)fill_mib << 8;
-    if (!npages)
+    if (fill_mib <= 0)
         return;
+    struct sysinfo info;
+    long room = sysinfo(&info) ? 0 : (long)(info.freeram * info.mem_unit >> 20) - RESERVE_MIB;
+    if (fill_mib > room) { // rather than die of it
+        error_note("xf.fill=%ld MiB, but there is room for %ld only", fill_mib, room);
+        return;
+    }
+    npages = (unsigned long)fill_mib << 8;
     mem = table(npages * PAGE);
     gens = table(npages * sizeof(*gens));
     is_zero = table(npages);
@@ -180,6 +188,6 @@ void mem_status(char *out, size_t size)
     snprintf(out, size,
              "\"pages\": %lu, \"zero_pages\": %lu, \"page_writes\": %lu, \"rate\": %ld, "
              "\"pattern\": \"%s\", \"paused\": %s",
-             npages, nzero, atomic_load(&writes), atomic_load(&rate),
-             names[atomic_load(&pattern)], paused ? "true" : "false");
+             npages, nzero, atomic_load(&writes), atomic_load(&rate), names[atomic_load(&pattern)],
+             paused ? "true" : "false");
 }

@@ -32,7 +32,7 @@ cache_verify() {
 # cache_get NAME KEY BUILDER: prints the item's directory, built if needed.
 # BUILDER is called with an empty directory to fill; its output goes to a log.
 cache_get() {
-    local name=$1 key=$2 builder=$3 dir=$CACHE/$1/$2 tmp log t0
+    local name=$1 builder=$3 dir=$CACHE/$1/$2 tmp log t0
     if cache_ok "$dir"; then
         touch "$dir"
         printf '%s\n' "$dir"

@@ -69,6 +69,11 @@ guest_start() {
     out=$(run "$host" 120 "xl create -q /root/$name.cfg" 2>&1) ||
         die "host $host did not start $name: $out"
     guest_wait "$name" 60
+    out=$(guest_cmd "$name" status)
+    case $out in
+    *'"errors": 0,'*) ;;
+    *) die "guest $name began with an error: ${out##*\"first_error\": }" ;;
+    esac
 }
 
 guest_ip() {

@@ -4,7 +4,9 @@
 lab_alive() { pid_of a >/dev/null || pid_of b >/dev/null; }
 
 lab_must_be_up() {
-    [ -e "$STATE/up" ] && lab_alive || die "the lab is not up; start it: lab up"
+    [ -e "$STATE/up" ] && lab_alive && return
+    # Who has not ended it himself wants to know who did.
+    die "the lab is not up; start it: lab up ($(cat "$STATE.ended" 2>/dev/null || echo never ran))"
 }
 
 cmd_build() {
@@ -63,7 +65,7 @@ cmd_up() {
     if lab_alive; then
         die "the lab is already up, $(cat "$STATE/up" 2>/dev/null); end it: lab down"
     fi
-    lab_end
+    lab_end "a new lab up"
     mkdir -p -m 700 "$STATE"
     printf 'since %s by %s\n' "$(date +%T)" "$LAB" >"$STATE/up"
     printf '%s\n' "$hyp_a" >"$STATE/hyp.a"
@@ -98,13 +100,16 @@ lab_end() {
         [ -S "$STATE/ssh.$h" ] && ssh -F "$STATE/ssh_config" -O exit "$h" 2>/dev/null
     done
     net_down
-    rm -rf "$STATE"
+    if [ -d "$STATE" ]; then
+        printf 'ended %s by %s' "$(date +%T)" "$1" >"$STATE.ended"
+        rm -rf "$STATE"
+    fi
 }
 
 cmd_down() {
     exec 8>"$STATE.lock"
     flock -w 60 8 || die "another 'lab up' or 'lab down' is at work"
-    lab_end
+    lab_end "lab down from $LAB"
     say "down"
 }
 
@@ -113,7 +118,7 @@ cmd__watchdog() {
     sleep "$1"
     exec 8>"$STATE.lock"
     flock -w 300 8 || true # an `up` that hangs does not outlive its lab
-    LAB_WATCHDOG=1 lab_end
+    LAB_WATCHDOG=1 lab_end "its watchdog after $1 s"
 }
 
 cmd_status() {

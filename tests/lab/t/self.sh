@@ -85,7 +85,7 @@ for what in mem disk; do
     "$lab" guest cmd "$name" damage $what >/dev/null
     answer=$("$lab" guest cmd "$name" verify)
     case $answer in
-    BAD*" $what["*) ok "damage to $what is found: $answer" ;;
+    BAD*" ${what}["*) ok "damage to $what is found: $answer" ;;
     *) fail "damage to $what not found: $answer" ;;
     esac
 done

@@ -36,8 +36,8 @@ static struct log *log_find(const char *file, bool from_end)
         if (!strcmp(l->file, file))
             return l;
     size_t len = strlen(file);
-    if (l == logs + MAX_LOGS || len < 11 || len >= sizeof(l->name) ||
-        strncmp(file, "guest-", 6) || strcmp(file + len - 4, ".log"))
+    if (l == logs + MAX_LOGS || len < 11 || len >= sizeof(l->name) || strncmp(file, "guest-", 6) ||
+        strcmp(file + len - 4, ".log"))
         return NULL;
     char path[sizeof(DIR_PATH) + 96];
     snprintf(path, sizeof(path), DIR_PATH "/%s", file);
@@ -113,8 +113,8 @@ int main(int argc, char **argv)
     }
 
     int ino = inotify_init1(IN_CLOEXEC);
-    if (ino < 0 || inotify_add_watch(ino, DIR_PATH,
-                                     IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_FROM) < 0) {
+    if (ino < 0 ||
+        inotify_add_watch(ino, DIR_PATH, IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_FROM) < 0) {
         perror("xf-relay: " DIR_PATH);
         return 1;
     }
