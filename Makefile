@@ -69,7 +69,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests deps check check-run demo lab-soak bench lint format fuzz fuzz-build install \
+.PHONY: all tests deps check check-run demo lab-check lab-soak lint format fuzz fuzz-build install \
         clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
@@ -141,12 +141,12 @@ check-run:
 demo: deps
 	@$(MAKE) -j$(JOBS) all
 	@tests/lab/demo.sh
+lab-check: deps
+	@$(MAKE) --no-print-directory all
+	@tests/lab/run-tests
 lab-soak: deps
 	@$(MAKE) -j$(JOBS) all
 	@tests/lab/soak.sh
-bench: deps
-	@$(MAKE) -j$(JOBS) all tests
-	@tests/bench/run
 
 # ---- looking at the source ----
 lint:
@@ -184,7 +184,7 @@ help:
 	@echo 'make install        PREFIX=/usr/local  DESTDIR='
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
-	@echo 'make bench          measurements without Xen'
+	@echo 'make lab-check      every test of the lab (an hour)'
 	@echo 'make lab-soak       moves in the lab until stopped'
 	@echo 'make lint format    cppcheck, clang-tidy, shellcheck, mandoc; clang-format'
 	@echo 'make clean'

@@ -158,6 +158,8 @@ int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, u
         xf_find(f, XF_REFUSAL, "busy",
                 "another migration or save of the domain is under way; wait for its end");
 
+    if (xf_first_refusal(f))
+        return 0; /* it will not be built anywhere: no need to know its size */
     /* libxl_domain_need_memory() fills in defaults, so it gets a copy to write to. */
     libxl_domain_config_init(&copy);
     libxl_domain_config_copy(ctx, &copy, config);

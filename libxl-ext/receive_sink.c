@@ -143,6 +143,15 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
     }
     rc = xf_reply_send(&s->pipe, reply, err);
 out:
+    if (rc && s->hello.domain[0]) {
+        /* The source would see only the end of the pipe: give it the reason as a refusal. */
+        memset(reply, 0, sizeof(*reply));
+        found.n = 0;
+        xf_find(&found, XF_REFUSAL, "receiver", "the receiver cannot serve: %s", err->text);
+        reply->nr_findings = 1;
+        reply->findings[0] = found.list[0];
+        xf_reply_send(&s->pipe, reply, NULL);
+    }
     free(reply);
     return rc;
 }

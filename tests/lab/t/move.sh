@@ -10,7 +10,7 @@ guest_start a mover --mem 128 --fill 32 --rate 200 --vcpus 2 --ip 111 --disk vdb
 case_begin "move a guest of 2 vcpus, encrypted"
 lab watch start "$guest"
 writes=$(status_field page_writes)
-XENFERRY_RECORD= good_move a
+good_move a
 lab watch stop "$guest" "$work/watch.json" >/dev/null
 [ "$(jq .backwards "$work/watch.json")" = 0 ] || bad "the heartbeat went backwards"
 [ "$(jq .skipped "$work/watch.json")" = 0 ] || bad "heartbeats were lost"
@@ -28,6 +28,7 @@ good_move b --no-encrypt --channels 4
 [ "$(report .channels)" = 4 ] || bad "the report counts $(report .channels) channels"
 case_end
 
+enough_for_quick
 case_begin "-p leaves it paused, with everything in place"
 if move a -p; then
     on b "xl list $guest" | grep -q -- '--p---' || bad "not paused: $(on b 'xl list')"
