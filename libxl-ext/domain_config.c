@@ -62,8 +62,8 @@ static int from_file(libxl_ctx *ctx, const struct xf_move_opts *o, libxl_domain_
 
     if (!text)
         return -1;
-    /* `xl create -n` prints {"domid": null, "config": {...}} */
-    if (whole && json_object_object_get_ex(whole, "config", &inner) && !inner)
+    /* The configuration itself, or (some versions) {"domid": null, "config": {...}}. */
+    if (whole && !json_object_object_get_ex(whole, "config", &inner))
         inner = whole;
     if (!whole || libxl_domain_config_from_json(ctx, config,
                                                 json_object_to_json_string(inner)))
