@@ -134,7 +134,8 @@ static int take_batch(struct receiver *w, struct xf_view *view, const struct xf_
     return 0;
 }
 
-static int answer_sync(struct receiver *w, const struct xf_msg *m, struct scratch *x,
+/* *last: no page comes after this sync. */
+static int answer_sync(struct receiver *w, const struct xf_msg *m, struct scratch *x, bool *last,
                        struct xf_err *err)
 {
     struct xf_msg ack = {.type = XF_MSG_SYNC_ACK};
@@ -142,7 +143,8 @@ static int answer_sync(struct receiver *w, const struct xf_msg *m, struct scratc
 
     if (xf_sync_decode(&sync, m, x->meta, err))
         return -1;
-    if (sync.flags & XF_SYNC_LAST) {
+    *last = sync.flags & XF_SYNC_LAST;
+    if (*last) {
         pthread_mutex_lock(&w->r->lock);
         w->r->complete++;
         pthread_mutex_unlock(&w->r->lock);
@@ -176,10 +178,7 @@ static void *receiver_main(void *arg)
             if (take_batch(w, view, &m, x, &err))
                 break;
         } else if (m.type == XF_MSG_SYNC) {
-            struct xf_sync sync;
-
-            last = !xf_sync_decode(&sync, &m, x->meta, NULL) && (sync.flags & XF_SYNC_LAST);
-            if (answer_sync(w, &m, x, &err))
+            if (answer_sync(w, &m, x, &last, &err))
                 break;
         } else {
             xf_fail(&err, EPROTO, "the source sent message %u on a bulk channel", m.type);
