@@ -159,27 +159,10 @@ out:
 /* The source connects the control channel first and then, if it wants a move, the others. */
 static int accept_channels(struct sink *s, struct xf_err *err)
 {
-    unsigned have = 0, want = s->hello.channels + 1;
+    struct xf_link_cfg cfg = link_cfg(s);
 
-    for (int waited = 0; have < want && waited < CHANNELS_MS; waited += 100) {
-        struct xf_chan *c;
-        unsigned index;
-        int rc = s->link.ops->accept(s->listener, 100, &c, &index, err);
-
-        if (rc < 0 || tick(s, err))
-            return -1;
-        if (rc == XF_AGAIN)
-            continue;
-        have++;
-        if (index == 0) {
-            s->link.control = c;
-        } else {
-            s->link.bulk[index - 1] = c;
-            s->link.nr_bulk = s->hello.channels;
-        }
-    }
-    if (have < want)
-        return xf_fail(err, ETIMEDOUT, "the source connected %u of %u channels", have, want);
+    if (xf_link_accept(&s->link, &cfg, s->listener, false, CHANNELS_MS, tick, s, err))
+        return -1;
     s->link.ops->unlisten(s->listener);
     s->listener = NULL;
     return 0;

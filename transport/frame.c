@@ -129,7 +129,8 @@ enum xf_chan_hello_status xf_chan_hello_judge(const struct xf_chan_hello *ours, 
         return XF_HELLO_CHANNELS;
     if (peer->encrypt != ours->encrypt)
         return XF_HELLO_ENCRYPT;
-    if (peer->index > ours->channels || peer->index > XF_CHANNELS_MAX)
+    if (peer->index > XF_URGENT_INDEX(ours->channels) ||
+        peer->index > XF_URGENT_INDEX(XF_CHANNELS_MAX))
         return XF_HELLO_INDEX;
     if (taken & (1u << peer->index))
         return XF_HELLO_DUPLICATE;

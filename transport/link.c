@@ -6,6 +6,65 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ACCEPT_TICK_MS 100
+
+/* Where channel `index` is kept. */
+static struct xf_chan **slot(struct xf_link *l, unsigned index, unsigned channels)
+{
+    return index == 0 ? &l->control : index <= channels ? &l->bulk[index - 1] : &l->urgent;
+}
+
+int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
+                    const struct xf_link_peer *peer, bool urgent, struct xf_err *err)
+{
+    for (unsigned i = 0; i <= cfg->channels + urgent; i++) {
+        if (l->ops->connect(cfg, peer->host, peer->port, peer->src, i, slot(l, i, cfg->channels),
+                            err)) {
+            xf_link_close(l);
+            return -1;
+        }
+        if (i == cfg->channels)
+            l->nr_bulk = cfg->channels;
+    }
+    return 0;
+}
+
+int xf_link_accept(struct xf_link *l, const struct xf_link_cfg *cfg, struct xf_listener *listener,
+                   bool urgent, int total_ms, int (*tick)(void *priv, struct xf_err *err),
+                   void *priv, struct xf_err *err)
+{
+    unsigned have = 0, want = cfg->channels + 1 + urgent;
+
+    l->nr_bulk = cfg->channels;
+    for (int waited = 0; have < want; waited += ACCEPT_TICK_MS) {
+        struct xf_chan *c;
+        unsigned index;
+        int rc;
+
+        if (total_ms >= 0 && waited >= total_ms) {
+            xf_fail(err, ETIMEDOUT, "the source connected %u of %u channels", have, want);
+            goto fail;
+        }
+        /* As many as are there already, before time is counted. */
+        while ((rc = l->ops->accept(listener, ACCEPT_TICK_MS, &c, &index, err)) == 0) {
+            if (index > cfg->channels && !urgent) {
+                l->ops->close(c);
+                xf_fail(err, EPROTO, "the source connected channel %u of %u", index, want - 1);
+                goto fail;
+            }
+            *slot(l, index, cfg->channels) = c;
+            if (++have == want)
+                return 0;
+        }
+        if (rc < 0 || tick(priv, err))
+            goto fail;
+    }
+    return 0;
+fail:
+    xf_link_close(l);
+    return -1;
+}
+
 int xf_link_say(struct xf_link *l, uint16_t type, const void *meta, size_t len,
                 struct xf_err *err)
 {
@@ -81,6 +140,10 @@ uint64_t xf_link_bytes(const struct xf_link *l)
         l->ops->stats(l->bulk[i], &s);
         sum += s.tx_bytes + s.rx_bytes;
     }
+    if (l->urgent) {
+        l->ops->stats(l->urgent, &s);
+        sum += s.tx_bytes + s.rx_bytes;
+    }
     return sum;
 }
 
@@ -91,14 +154,25 @@ void xf_link_abort_bulk(struct xf_link *l)
             l->ops->abort(l->bulk[i]);
 }
 
+void xf_link_abort(struct xf_link *l)
+{
+    xf_link_abort_bulk(l);
+    if (l->urgent)
+        l->ops->abort(l->urgent);
+    if (l->control)
+        l->ops->abort(l->control);
+}
+
 void xf_link_close(struct xf_link *l)
 {
     if (!l->ops)
         return;
-    for (unsigned i = 0; i < l->nr_bulk; i++) {
+    for (unsigned i = 0; i < XF_CHANNELS_MAX; i++) {
         l->ops->close(l->bulk[i]);
         l->bulk[i] = NULL;
     }
+    l->ops->close(l->urgent);
+    l->urgent = NULL;
     l->ops->close(l->control);
     l->control = NULL;
     l->nr_bulk = 0;

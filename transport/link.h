@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A link: the channels of one move held together. It belongs to the thread that runs
- * the move; each bulk channel is lent to one worker thread while there are workers.
+ * the move; each bulk channel is lent to one worker thread while there are workers, and
+ * the urgent channel, of a move that has one, to the thread that asks or answers there.
  */
 #ifndef XF_LINK_H
 #define XF_LINK_H
@@ -14,7 +15,32 @@ struct xf_link {
     struct xf_chan *control;
     struct xf_chan *bulk[XF_CHANNELS_MAX];
     unsigned nr_bulk;
+    struct xf_chan *urgent; /* NULL: this move has none */
 };
+
+/* Where the sink is, for xf_link_connect(). */
+struct xf_link_peer {
+    const char *host; /* as in the connect op */
+    uint16_t port;
+    const char *src; /* local address, or NULL */
+};
+
+/*
+ * Source: connect every channel of cfg, the urgent one only if asked; l->ops is set, all
+ * else zero. Blocks for cfg->timeout_ms per channel at most. On failure the link is closed.
+ */
+int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
+                    const struct xf_link_peer *peer, bool urgent, struct xf_err *err);
+
+/*
+ * Sink: accept every channel of cfg, the same way. tick is called some ten times a second;
+ * -1 from it ends the wait. ETIMEDOUT when not all have come within total_ms (-1: for ever).
+ * On failure the link is closed; the listener is left with the caller and remembers the
+ * indexes that were connected, so it takes these no more.
+ */
+int xf_link_accept(struct xf_link *l, const struct xf_link_cfg *cfg, struct xf_listener *listener,
+                   bool urgent, int total_ms, int (*tick)(void *priv, struct xf_err *err),
+                   void *priv, struct xf_err *err);
 
 /* Send a message that has only a meta part on the control channel. */
 int xf_link_say(struct xf_link *l, uint16_t type, const void *meta, size_t len,
@@ -43,6 +69,9 @@ uint64_t xf_link_bytes(const struct xf_link *l);
 
 /* Wake every thread that is blocked in a bulk channel; those channels are then dead. */
 void xf_link_abort_bulk(struct xf_link *l);
+
+/* Wake every thread that is blocked in any channel; the whole link is then dead. */
+void xf_link_abort(struct xf_link *l);
 
 /* Close every channel. */
 void xf_link_close(struct xf_link *l);

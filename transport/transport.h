@@ -2,7 +2,8 @@
 /*
  * The contract between the engine and a transport (tcp/, later rdma/).
  *
- * A move uses one control channel (index 0) and N bulk channels (index 1..N).
+ * A move uses one control channel (index 0), N bulk channels (index 1..N) and, if pages may
+ * follow after the guest runs, one urgent channel (index N + 1) for those it waits for.
  * A channel is a reliable, ordered, full-duplex stream of messages between two
  * authenticated peers. A message is a header, a small "meta" part that is copied
  * (at most XF_META_MAX bytes) and a "payload" of whole bytes that is not: it is
@@ -31,6 +32,7 @@
 #define XF_META_MAX 65536u        /* largest meta part, bytes */
 #define XF_PAYLOAD_MAX (4u << 20) /* largest payload, bytes (1024 pages) */
 #define XF_CHANNELS_MAX 16u       /* bulk channels of one move */
+#define XF_URGENT_INDEX(channels) ((channels) + 1u)
 #define XF_AGAIN 1                /* recv: nothing arrived within the time */
 
 struct xf_chan;
@@ -73,7 +75,7 @@ struct xf_transport_ops {
      * Sink: the next connection that has proved that it knows the key; others are
      * dropped silently (bounded: at most a few unfinished handshakes at once, each at most
      * cfg->timeout_ms) and do not end the wait. *index is the channel's number, each
-     * number 0..channels at most once. XF_AGAIN when none came within timeout_ms. A peer that
+     * number 0..channels + 1 at most once. XF_AGAIN when none came within timeout_ms. A peer that
      * knows the key but does not fit (version, channels, encrypt, index: EPROTO; an index that is
      * connected already: EEXIST) is refused and reported; the listener remains good after that.
      */

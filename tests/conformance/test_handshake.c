@@ -32,28 +32,30 @@ static bool talks(struct xf_chan *a, struct xf_chan *b)
            row->ops->recv(a, &r, meta, SOON, NULL) == 0 && !memcmp(meta, "HELLO", 5);
 }
 
+#define ALL (XF_URGENT_INDEX(XF_CHANNELS_MAX) + 1) /* channels of the largest move */
+
 static void test_whole_move(void)
 {
     struct xf_link_cfg cfg = config(XF_CHANNELS_MAX);
-    struct dial d[XF_CHANNELS_MAX + 1];
-    struct xf_chan *sink[XF_CHANNELS_MAX + 1] = {0};
+    struct dial d[ALL];
+    struct xf_chan *sink[ALL] = {0};
     struct xf_listener *l;
     uint16_t port;
     unsigned i, index;
 
     l = listen_row(&cfg, &port);
-    for (i = 0; i <= XF_CHANNELS_MAX; i++) /* all at once */
+    for (i = 0; i < ALL; i++) /* all at once */
         dial_begin(&d[i], &cfg, port, i);
-    for (i = 0; i <= XF_CHANNELS_MAX; i++) {
+    for (i = 0; i < ALL; i++) {
         struct xf_chan *c = NULL;
         struct xf_err err = {0};
 
         CU_ASSERT(row->ops->accept(l, SOON, &c, &index, &err) == 0);
-        CU_ASSERT_FATAL(c && index <= XF_CHANNELS_MAX && !sink[index]);
+        CU_ASSERT_FATAL(c && index < ALL && !sink[index]);
         sink[index] = c;
     }
     row->ops->unlisten(l); /* accepted channels live on */
-    for (i = 0; i <= XF_CHANNELS_MAX; i++) {
+    for (i = 0; i < ALL; i++) {
         CU_ASSERT_FATAL(dial_end(&d[i]) == 0);
         CU_ASSERT(talks(d[i].chan, sink[i])); /* so each index met its own peer */
         row->ops->close(d[i].chan);
@@ -208,7 +210,7 @@ static void test_misfits(void)
     other = cfg;
     other.encrypt = !cfg.encrypt;
     refuse(l, port, &other, 1, EPROTO, "encryption");
-    refuse(l, port, &cfg, 3, EPROTO, "channel 3");
+    refuse(l, port, &cfg, 4, EPROTO, "channel 4"); /* 3 is the urgent one */
     refuse(l, port, &cfg, 40, EPROTO, "channel 40");
     p = (struct pair){.l = l, .port = port};
     CU_ASSERT_FATAL(pair_add(&p, &cfg, 1));
@@ -216,6 +218,7 @@ static void test_misfits(void)
     CU_ASSERT(talks(p.a, p.b)); /* the first one is not disturbed */
     CU_ASSERT(still_good(l, &cfg, port, 0));
     CU_ASSERT(still_good(l, &cfg, port, 2));
+    CU_ASSERT(still_good(l, &cfg, port, XF_URGENT_INDEX(2)));
     pair_close(&p);
 }
 

@@ -134,7 +134,7 @@ static void fuzz_hello(const uint8_t *data)
         MUST(xf_chan_hello_refused(verdict, &ours, &peer, &err) == -1);
         fuzz_refused(&err);
     } else {
-        MUST(peer.index <= ours.channels && peer.index != 1);
+        MUST(peer.index <= XF_URGENT_INDEX(ours.channels) && peer.index != 1);
     }
 }
 

@@ -109,7 +109,9 @@ static void test_hello(void)
     CU_ASSERT(got.index == 3 && got.channels == 4 && got.encrypt && got.version == 1);
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_WELCOME);
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 1u << 3) == XF_HELLO_DUPLICATE);
-    got.index = 5;
+    got.index = 5; /* the urgent channel's */
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_WELCOME);
+    got.index = 6;
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_INDEX);
     got.encrypt = false;
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_ENCRYPT);

@@ -17,7 +17,7 @@
 
 #include "transport/tcp/lookup.h"
 
-#define PENDING_MAX 32 /* a whole move of 17 channels may come at once */
+#define PENDING_MAX 32 /* a whole move of 18 channels may come at once */
 
 struct pending {
     struct xf_hs hs; /* hs.c == NULL: free */
