@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A move of a process guest over TCP on this machine: two guests (guest.h), and the engine
+ * of each end in a process of its own, so that any of the four can be killed.
+ */
+#ifndef XF_PG_MOVE_H
+#define XF_PG_MOVE_H
+
+#include "precopy/copy.h"
+#include "precopy/sink.h"
+#include "tests/procguest/guest.h"
+
+/* What a test chooses before pg_move_start(). */
+struct pg_opts {
+    unsigned channels;
+    bool encrypt;
+    bool garbage; /* fresh memory at the sink is full of it */
+    int stall_ms;
+    struct xf_policy policy;
+    uint64_t bandwidth;
+};
+
+/* How it ended, as each engine saw it. */
+struct pg_source_end {
+    bool done;
+    enum xf_switch_end end;
+    struct xf_err err;
+    struct xf_copy_status status;
+    struct xf_switch_times times;
+    struct xf_sent sent;
+    double copy_s; /* first round until COPY ended */
+    uint64_t wire_bytes;
+};
+struct pg_sink_end {
+    bool done;
+    enum xf_sink_end end;
+    struct xf_err err;
+};
+
+/* In shared memory, as everything of a process guest. */
+struct pg_move {
+    struct pg_opts opts;
+    struct pg_truth *truth;
+    struct pg_guest *src, *dst;
+    uint64_t rings[2];
+    _Atomic uint32_t port; /* where the sink listens */
+    _Atomic bool committed;
+    pid_t source_pid, sink_pid;
+    struct pg_source_end source;
+    struct pg_sink_end sink;
+};
+
+/*
+ * A guest of nr_gfns pages with a hole of 1/16 of them at its middle and two rings at its
+ * end, running nothing; its copy-to-be has nothing but its rings.
+ */
+struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus);
+/* Start the guests' processes, the source's vCPUs running, and both engines. */
+void pg_move_start(struct pg_move *m);
+/* Wait until both engines have ended. Returns false and says why if one of them died. */
+bool pg_move_wait(struct pg_move *m);
+/* Stops the copy that lives and compares it with the truth: differences found by us, and by
+ * the vCPUs on their way. */
+uint64_t pg_move_check(struct pg_move *m, struct pg_guest *where);
+void pg_move_free(struct pg_move *m);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A process guest at the sink: see sink.h. */
+#include "tests/procguest/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/procguest/source.h"
+#include "tests/procguest/view.h"
+
+#define PAGE XF_PAGE_SIZE
+#define GARBAGE 0xa5
+
+static struct pg_sink *of(struct xf_sink_vm *vm)
+{
+    return (struct pg_sink *)vm;
+}
+
+static int view_open(struct xf_sink_vm *vm, struct xf_view **out, struct xf_err *err)
+{
+    return pg_view_open(of(vm)->g, vm, out, err);
+}
+
+static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err)
+{
+    struct pg_sink *s = v->owner;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (v->g->has[gfns[i]])
+            return xf_fail(err, EEXIST, "gfn 0x%llx was populated twice",
+                           (unsigned long long)gfns[i]);
+        v->g->has[gfns[i]] = 1;
+        v->g->pages++;
+        if (s->garbage)
+            memset(v->g->mem + gfns[i] * PAGE, GARBAGE, PAGE);
+    }
+    return 0;
+}
+
+/* Throw the pages' memory away; what comes to be there next is zero, or faults. */
+static int punch(struct pg_guest *g, const uint64_t *gfns, unsigned n, struct xf_err *err)
+{
+    for (unsigned i = 0, len; i < n; i += len) {
+        len = pg_run_length(gfns, i, n);
+        if (fallocate(g->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                      (off_t)(gfns[i] * PAGE), (off_t)len * PAGE))
+            return xf_fail(err, errno, "cannot take pages back: %s", strerror(errno));
+    }
+    return 0;
+}
+
+static int depopulate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (!v->g->has[gfns[i]])
+            return xf_fail(err, ENOENT, "gfn 0x%llx was taken away twice",
+                           (unsigned long long)gfns[i]);
+        v->g->has[gfns[i]] = 0;
+        v->g->late[gfns[i]] = 0;
+        v->g->pages--;
+    }
+    return punch(v->g, gfns, n, err);
+}
+
+static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
+               struct xf_err *err)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!v->g->has[gfns[i]] || v->g->late[gfns[i]])
+            return xf_fail(err, EFAULT, "gfn 0x%llx was mapped while it was not there",
+                           (unsigned long long)gfns[i]);
+    return pg_view_map(v, gfns, n, m, PROT_READ | PROT_WRITE, err);
+}
+
+static int set_target(struct xf_sink_vm *vm, uint64_t kib, struct xf_err *err)
+{
+    (void)vm;
+    (void)kib;
+    (void)err;
+    return 0;
+}
+
+static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, const void *blob,
+                      uint32_t len, struct xf_err *err)
+{
+    struct pg_guest *g = of(vm)->g;
+
+    if (len != PG_STATE_BYTES || s->tsc.khz != 2400000)
+        return xf_fail(err, EINVAL, "this is no process guest's state");
+    memcpy(g->vcpus, blob, sizeof(g->vcpus));
+    of(vm)->loaded = true;
+    return 0;
+}
+
+static int run(struct xf_sink_vm *vm, struct xf_err *err)
+{
+    if (!of(vm)->loaded)
+        return xf_fail(err, EINVAL, "told to run without a state");
+    pg_run(of(vm)->g);
+    return 0;
+}
+
+static const struct xf_sink_ops ops = {
+    .view_open = view_open,
+    .view_close = pg_view_close,
+    .populate = populate,
+    .depopulate = depopulate,
+    .map = map,
+    .unmap = pg_view_unmap,
+    .set_target = set_target,
+    .load_state = load_state,
+    .run = run,
+};
+
+void pg_sink_open(struct pg_sink *s, struct pg_guest *g)
+{
+    *s = (struct pg_sink){.vm = {.ops = &ops, .nr_gfns = g->truth->nr_gfns}, .g = g};
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Pre-copy of a process guest over TCP at native speed: the engine that moves Xen domains,
+ * real page tables, a real dirty log, and every byte compared with what the guest wrote.
+ */
+#include <stdio.h>
+
+#include "tests/procguest/move.h"
+#include "tests/unit/suite.h"
+
+#define GFNS 16384u /* 64 MiB */
+
+static void work(struct pg_move *m, unsigned vcpu, enum pg_work what, unsigned arg, unsigned rate)
+{
+    m->src->vcpus[vcpu].work = what;
+    m->src->vcpus[vcpu].arg = arg;
+    m->src->vcpus[vcpu].rate = rate;
+}
+
+/* Move it, and let it run for a while where it is then. */
+static void moved(struct pg_move *m)
+{
+    uint64_t before;
+
+    pg_move_start(m);
+    CU_ASSERT(pg_move_wait(m));
+    CU_ASSERT_EQUAL(m->source.end, XF_SWITCHED);
+    CU_ASSERT_EQUAL(m->sink.end, XF_SINK_RUNS);
+    CU_ASSERT(pg_stopped(m->src));
+    if (m->source.end != XF_SWITCHED)
+        fprintf(stderr, "source: %s; sink: %s\n", m->source.err.text, m->sink.err.text);
+    before = pg_steps(m->src);
+    CU_ASSERT(pg_steps(m->dst) >= before); /* it went on and did not begin anew */
+    CU_ASSERT_EQUAL(pg_move_check(m, m->dst), 0);
+    CU_ASSERT_EQUAL(m->src->bad, 0);
+    printf("\n    %.0f MiB/s, %u rounds, %llu last pages, downtime %.1f ms ",
+           (double)(m->source.sent.data * XF_PAGE_SIZE >> 20) / m->source.copy_s,
+           m->source.status.round, (unsigned long long)m->source.times.pages,
+           (m->source.times.running - m->source.times.began) * 1e3);
+}
+
+static void test_idle(void)
+{
+    for (unsigned e = 0; e < 2; e++) {
+        struct pg_move *m = pg_move_new(GFNS, 1);
+
+        m->opts.encrypt = e;
+        moved(m);
+        pg_move_free(m);
+    }
+}
+
+static void test_busy(void)
+{
+    static const enum pg_work works[] = {PG_SEQ, PG_STRIDE, PG_RANDOM, PG_HOT};
+
+    for (unsigned i = 0; i < 4; i++) {
+        struct pg_move *m = pg_move_new(GFNS, 2);
+
+        work(m, 0, works[i], works[i] == PG_STRIDE ? 17 : 200, i & 1 ? 20000 : 0);
+        work(m, 1, PG_RANDOM, 0, 2000);
+        m->opts.channels = 1 + i;
+        moved(m);
+        pg_move_free(m);
+    }
+}
+
+/* Pages come and go while they are copied. */
+static void test_balloon(void)
+{
+    struct pg_move *m = pg_move_new(GFNS, 2);
+
+    work(m, 0, PG_BALLOON, 0, 3000);
+    work(m, 1, PG_HOT, 100, 0);
+    m->opts.policy.max_downtime_s = 0; /* all the rounds there are */
+    moved(m);
+    pg_stop(m->dst);
+    CU_ASSERT(m->dst->pages < GFNS);
+    pg_move_free(m);
+}
+
+/* The comparison finds what it is there for. */
+static void test_check(void)
+{
+    struct pg_move *m = pg_move_new(1024, 1);
+
+    CU_ASSERT_EQUAL(pg_check(m->src, NULL, NULL, 0), 0);
+    m->src->mem[17 * XF_PAGE_SIZE + 4095] ^= 1;
+    m->truth->version[23]++;
+    CU_ASSERT_EQUAL(pg_check(m->src, NULL, NULL, 0), 2);
+    CU_ASSERT_EQUAL(pg_check(m->src, NULL, (uint64_t[]){17}, 1), 1);
+    m->src->vcpus[0].work = PG_SEQ;
+    m->src->vcpus[0].reads = 1;
+    pg_start(m->src, false);
+    pg_run(m->src);
+    while (m->src->bad < 2)
+        ;
+    pg_stop(m->src);
+    CU_ASSERT(m->src->bad >= 2);
+    CU_ASSERT(pg_move_check(m, m->src) > 2);
+    pg_move_free(m);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"the truth is told from what is not", test_check},
+        {"an idle guest moves", test_idle},
+        {"a busy guest moves", test_busy},
+        {"a ballooning guest moves", test_balloon},
+        CU_TEST_INFO_NULL,
+    };
+
+    return run_suite("process guest, pre-copy", tests);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The kernel's interfaces that a process guest rests on, as thin wrappers: userfaultfd and
+ * PAGEMAP_SCAN, of which Debian 12's headers do not know all (Linux 6.7). Calls return -1
+ * with errno.
+ */
+#ifndef XF_PG_UFFD_H
+#define XF_PG_UFFD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* In the guest's own process: a userfaultfd for absent pages, or for a dirty log. */
+int uffd_open(bool absent);
+/* In another one: the same descriptor, for us. */
+int uffd_borrow(pid_t pid, int fd);
+
+/* Catch first touches (absent) or log writes (else) in [addr, addr + len). */
+int uffd_register(int uffd, void *addr, size_t len, bool absent);
+int uffd_unregister(int uffd, void *addr, size_t len);
+/* Log writes anew. */
+int uffd_protect(int uffd, void *addr, size_t len);
+
+/* Put pages in, and let go on who waits for them. Returns the bytes put, which may be fewer
+ * than len; 0 with errno = EEXIST: the first is there already; EAGAIN: events must be read
+ * first; ESRCH or ENOENT: the guest is gone. from == NULL: zeros. */
+size_t uffd_put(int uffd, void *to, const void *from, size_t len);
+int uffd_wake(int uffd, void *addr, size_t len);
+
+/* One event. 0: none there. 1: a first touch at *addr. 2: [*addr, *addr + *len) was given
+ * back by the guest. */
+int uffd_event(int uffd, uint64_t *addr, uint64_t *len);
+
+/* /proc/PID/pagemap, for uffd_written(). */
+int uffd_pagemap(pid_t pid);
+struct uffd_region {
+    uint64_t start, end, categories;
+};
+/* Up to n regions in [*at, end) of another process that were written since uffd_protect();
+ * take: protect these again. Moves *at. Returns how many. */
+int uffd_written(int pagemap, uint64_t *at, uint64_t end, bool take, struct uffd_region *r,
+                 unsigned n);
+
+#endif
