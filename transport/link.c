@@ -41,7 +41,9 @@ int xf_link_accept(struct xf_link *l, const struct xf_link_cfg *cfg, struct xf_l
         unsigned index;
         int rc;
 
-        if (total_ms >= 0 && waited >= total_ms) {
+        if (total_ms < 0 && !have)
+            waited = 0;
+        if (waited >= (total_ms < 0 ? cfg->timeout_ms : total_ms) && (have || total_ms >= 0)) {
             xf_fail(err, ETIMEDOUT, "the source connected %u of %u channels", have, want);
             goto fail;
         }

@@ -34,7 +34,8 @@ int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
 
 /*
  * Sink: accept every channel of cfg, the same way. tick is called some ten times a second;
- * -1 from it ends the wait. ETIMEDOUT when not all have come within total_ms (-1: for ever).
+ * -1 from it ends the wait. ETIMEDOUT when not all have come within total_ms; -1: wait for the
+ * first one for ever, and cfg->timeout_ms for the others after it.
  * On failure the link is closed; the listener is left with the caller and remembers the
  * indexes that were connected, so it takes these no more.
  */

@@ -20,6 +20,11 @@
 #define SKELETON_FIXED 72u
 #define STATE_FIXED (TSC_BYTES + 8u)
 #define ERRNO_MAX 4095u
+#define EXTENTS_FIXED 8u
+#define EXTENT_BYTES 16u
+#define REQUEST_FIXED 8u
+
+_Static_assert(EXTENTS_FIXED + XF_EXTENTS_MAX * EXTENT_BYTES <= XF_META_MAX, "too many extents");
 
 static int no_payload(const struct xf_msg *m, const char *what, struct xf_err *err)
 {
@@ -154,6 +159,114 @@ int xf_sync_decode(struct xf_sync *s, const struct xf_msg *m, const void *meta, 
     s->flags = get_le32(p + 4);
     s->pages = get_le64(p + 8);
     return 0;
+}
+
+/* XF_MSG_ABSENT, XF_MSG_ABSENT_ACK, XF_MSG_MISSING */
+
+static int check_extents(const struct xf_extents *x, uint64_t gfn_limit, struct xf_err *err)
+{
+    uint64_t next = 0;
+
+    if (x->flags & ~XF_EXTENTS_LAST)
+        return xf_fail(err, EPROTO, "a set of pages has unknown flags 0x%x", x->flags);
+    for (uint32_t i = 0; i < x->nr; i++) {
+        const struct xf_extent *e = &x->list[i];
+
+        if (e->gfn >= gfn_limit || e->count < 1 || e->count > gfn_limit - e->gfn)
+            return xf_fail(err, EPROTO,
+                           "extent %u of a set of pages, %llu from gfn 0x%llx, is not within the "
+                           "guest's 0x%llx",
+                           i, (unsigned long long)e->count, (unsigned long long)e->gfn,
+                           (unsigned long long)gfn_limit);
+        if (e->gfn < next)
+            return xf_fail(err, EPROTO,
+                           "extent %u of a set of pages, gfn 0x%llx, does not follow the one "
+                           "before it",
+                           i, (unsigned long long)e->gfn);
+        next = e->gfn + e->count;
+    }
+    return 0;
+}
+
+size_t xf_extents_encode(const struct xf_extents *x, void *meta)
+{
+    uint8_t *p = meta;
+
+    if (x->nr > XF_EXTENTS_MAX || check_extents(x, XF_GFN_MAX, NULL))
+        return 0;
+    p = put_le32(p, x->flags);
+    p = put_le32(p, x->nr);
+    for (uint32_t i = 0; i < x->nr; i++) {
+        p = put_le64(p, x->list[i].gfn);
+        p = put_le64(p, x->list[i].count);
+    }
+    return (size_t)(p - (uint8_t *)meta);
+}
+
+int xf_extents_decode(struct xf_extents *x, const struct xf_msg *m, const void *meta,
+                      uint64_t gfn_limit, struct xf_err *err)
+{
+    const uint8_t *p = meta;
+
+    if (min_meta(m, "a set of pages", EXTENTS_FIXED, err) || no_payload(m, "a set of pages", err))
+        return -1;
+    x->flags = get_le32(p);
+    x->nr = get_le32(p + 4);
+    if (x->nr > XF_EXTENTS_MAX)
+        return xf_fail(err, EPROTO, "a set of pages has %u extents, over the limit of %u", x->nr,
+                       XF_EXTENTS_MAX);
+    if (exact_meta(m, "a set of pages", EXTENTS_FIXED + x->nr * EXTENT_BYTES, err))
+        return -1;
+    p += EXTENTS_FIXED;
+    for (uint32_t i = 0; i < x->nr; i++, p += EXTENT_BYTES) {
+        x->list[i].gfn = get_le64(p);
+        x->list[i].count = get_le64(p + 8);
+    }
+    return check_extents(x, gfn_limit < XF_GFN_MAX ? gfn_limit : XF_GFN_MAX, err);
+}
+
+/* XF_MSG_REQUEST */
+
+static int check_request(const struct xf_request *r, uint64_t gfn_limit, struct xf_err *err)
+{
+    for (uint32_t i = 0; i < r->nr; i++)
+        if (r->gfns[i] >= gfn_limit)
+            return xf_fail(err, EPROTO, "gfn 0x%llx was asked for, beyond the guest's 0x%llx",
+                           (unsigned long long)r->gfns[i], (unsigned long long)gfn_limit);
+    return 0;
+}
+
+size_t xf_request_encode(const struct xf_request *r, void *meta)
+{
+    uint8_t *p = meta;
+
+    if (r->nr < 1 || r->nr > XF_REQUEST_MAX || check_request(r, XF_GFN_MAX, NULL))
+        return 0;
+    p = put_le32(p, r->nr);
+    p = put_le32(p, 0);
+    for (uint32_t i = 0; i < r->nr; i++)
+        p = put_le64(p, r->gfns[i]);
+    return (size_t)(p - (uint8_t *)meta);
+}
+
+int xf_request_decode(struct xf_request *r, const struct xf_msg *m, const void *meta,
+                      uint64_t gfn_limit, struct xf_err *err)
+{
+    const uint8_t *p = meta;
+
+    if (min_meta(m, "a request", REQUEST_FIXED, err) || no_payload(m, "a request", err))
+        return -1;
+    r->nr = get_le32(p);
+    if (r->nr < 1 || r->nr > XF_REQUEST_MAX)
+        return xf_fail(err, EPROTO, "a request is for %u pages, 1 to %u are allowed", r->nr,
+                       XF_REQUEST_MAX);
+    if (get_le32(p + 4))
+        return xf_fail(err, EPROTO, "a request has a reserved field that is not zero");
+    if (exact_meta(m, "a request", REQUEST_FIXED + r->nr * 8, err))
+        return -1;
+    for (uint32_t i = 0; i < r->nr; i++)
+        r->gfns[i] = get_le64(p + REQUEST_FIXED + (size_t)i * 8);
+    return check_request(r, gfn_limit < XF_GFN_MAX ? gfn_limit : XF_GFN_MAX, err);
 }
 
 /* Texts */
@@ -443,5 +556,26 @@ int xf_u64s_decode(uint64_t *v, unsigned n, const struct xf_msg *m, const void *
         return -1;
     for (i = 0; i < n; i++)
         v[i] = get_le64(p + (size_t)i * 8);
+    return 0;
+}
+
+/* XF_MSG_PULLED */
+
+size_t xf_pulled_encode(const struct xf_pulled *p, void *meta)
+{
+    const uint64_t v[XF_PULLED_NUMBERS] = {p->missing, p->faults, p->requested, p->median_ns,
+                                           p->p99_ns};
+
+    return xf_u64s_encode(v, XF_PULLED_NUMBERS, meta);
+}
+
+int xf_pulled_decode(struct xf_pulled *p, const struct xf_msg *m, const void *meta,
+                     struct xf_err *err)
+{
+    uint64_t v[XF_PULLED_NUMBERS];
+
+    if (xf_u64s_decode(v, XF_PULLED_NUMBERS, m, meta, err))
+        return -1;
+    *p = (struct xf_pulled){v[0], v[1], v[2], v[3], v[4]};
     return 0;
 }

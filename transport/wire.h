@@ -38,6 +38,16 @@ enum xf_msg_type {
     XF_MSG_ABORTED = 25, /* control, sink -> source: nothing of it is left */
     XF_MSG_PING = 26,    /* control, source -> sink: measures the round trip */
     XF_MSG_PONG = 27,
+    XF_MSG_ABSENT = 28,     /* control, source -> sink: pages that come after GO; mark them */
+    XF_MSG_ABSENT_ACK = 29, /* control, sink -> source: of those, the ones that cannot */
+    XF_MSG_REQUEST = 30,    /* urgent, sink -> source: pages that a vCPU waits for */
+    XF_MSG_ANSWER = 31,     /* urgent, source -> sink: these pages (meta: a batch) */
+    XF_MSG_TAKEN = 32,      /* bulk, sink -> source, in PULL: pages taken on this channel */
+    XF_MSG_PULLED = 33,     /* control, sink -> source, in PULL: what is missing; see xf_pulled */
+    XF_MSG_BYE = 34,        /* control, source -> sink: I know that nothing is missing */
+    XF_MSG_ATTACH = 35,     /* control, source -> sink: a new link to go on with PULL */
+    XF_MSG_MISSING = 36,    /* control, sink -> source: the answer, pages still missing */
+    XF_MSG_ENDED = 37,      /* control, sink -> source, in PULL: the guest is no more */
 };
 
 enum xf_run_kind {
@@ -78,6 +88,46 @@ struct xf_sync {
 size_t xf_sync_encode(const struct xf_sync *s, void *meta);
 int xf_sync_decode(struct xf_sync *s, const struct xf_msg *m, const void *meta,
                    struct xf_err *err);
+
+/* XF_MSG_ABSENT, ABSENT_ACK, MISSING: a set of gfns as extents that ascend and do not
+ * overlap. One set may take several messages, each of which stands for itself. */
+#define XF_EXTENTS_MAX 4095u
+#define XF_EXTENTS_LAST 1u /* flag: the set ends with this message */
+struct xf_extent {
+    uint64_t gfn;   /* first */
+    uint64_t count; /* >= 1 */
+};
+struct xf_extents {
+    uint32_t flags;
+    uint32_t nr; /* 0..XF_EXTENTS_MAX */
+    struct xf_extent list[XF_EXTENTS_MAX];
+};
+size_t xf_extents_encode(const struct xf_extents *x, void *meta);
+int xf_extents_decode(struct xf_extents *x, const struct xf_msg *m, const void *meta,
+                      uint64_t gfn_limit, struct xf_err *err);
+
+/* XF_MSG_REQUEST: pages in the order in which they are wanted. */
+#define XF_REQUEST_MAX 64u
+struct xf_request {
+    uint32_t nr; /* 1..XF_REQUEST_MAX */
+    uint64_t gfns[XF_REQUEST_MAX];
+};
+size_t xf_request_encode(const struct xf_request *r, void *meta);
+int xf_request_decode(struct xf_request *r, const struct xf_msg *m, const void *meta,
+                      uint64_t gfn_limit, struct xf_err *err);
+
+/* XF_MSG_PULLED: how far PULL is, at the sink. */
+struct xf_pulled {
+    uint64_t missing;   /* pages whose content is not there yet */
+    uint64_t faults;    /* accesses to absent pages so far, each page once */
+    uint64_t requested; /* of them, asked for over the network */
+    uint64_t median_ns; /* from the fault until the page was in; 0: none yet */
+    uint64_t p99_ns;
+};
+#define XF_PULLED_NUMBERS 5u
+size_t xf_pulled_encode(const struct xf_pulled *p, void *meta);
+int xf_pulled_decode(struct xf_pulled *p, const struct xf_msg *m, const void *meta,
+                     struct xf_err *err);
 
 /* XF_MSG_ERROR: errno number and one sentence. */
 size_t xf_text_encode(int num, const char *text, void *meta);
@@ -124,7 +174,7 @@ size_t xf_state_encode(const struct xf_state *s, void *meta);
 int xf_state_decode(struct xf_state *s, const struct xf_msg *m, const void *meta,
                     struct xf_err *err);
 
-/* Messages whose meta is a few u64 (TARGET, BUILT, LOADED, RUNNING, PING, PONG): exactly n. */
+/* Messages whose meta is a few u64 (TARGET, BUILT, LOADED, GO, RUNNING, TAKEN, ...): exactly n. */
 size_t xf_u64s_encode(const uint64_t *v, unsigned n, void *meta);
 int xf_u64s_decode(uint64_t *v, unsigned n, const struct xf_msg *m, const void *meta,
                    struct xf_err *err);

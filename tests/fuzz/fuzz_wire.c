@@ -36,6 +36,9 @@ static struct {
     struct xf_batch batch;
     struct xf_skeleton skeleton;
     struct xf_state state;
+    struct xf_extents extents;
+    struct xf_request request;
+    struct xf_pulled pulled;
     uint8_t again[XF_META_MAX];
 } fuzz; /* big, and a fuzzer has one thread */
 
@@ -78,6 +81,7 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
 
     switch (m->type) {
     case XF_MSG_BATCH:
+    case XF_MSG_ANSWER:
         if (xf_batch_decode(&fuzz.batch, m, meta, limit, &err))
             fuzz_refused(&err);
         else
@@ -105,6 +109,26 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
             fuzz_refused(&err);
         else
             fuzz_same(m, meta, xf_state_encode(&fuzz.state, fuzz.again));
+        break;
+    case XF_MSG_ABSENT:
+    case XF_MSG_ABSENT_ACK:
+    case XF_MSG_MISSING:
+        if (xf_extents_decode(&fuzz.extents, m, meta, limit, &err))
+            fuzz_refused(&err);
+        else
+            fuzz_same(m, meta, xf_extents_encode(&fuzz.extents, fuzz.again));
+        break;
+    case XF_MSG_REQUEST:
+        if (xf_request_decode(&fuzz.request, m, meta, limit, &err))
+            fuzz_refused(&err);
+        else
+            fuzz_same(m, meta, xf_request_encode(&fuzz.request, fuzz.again));
+        break;
+    case XF_MSG_PULLED:
+        if (xf_pulled_decode(&fuzz.pulled, m, meta, &err))
+            fuzz_refused(&err);
+        else
+            fuzz_same(m, meta, xf_pulled_encode(&fuzz.pulled, fuzz.again));
         break;
     default:
         if (xf_u64s_decode(v, n, m, meta, &err))

@@ -12,7 +12,7 @@
 #include "transport/wire.h"
 
 #define XF_SEED_MAX (XF_FRAME_BYTES + 4096u)
-#define XF_SEEDS 9
+#define XF_SEEDS 12
 
 static inline size_t seed_frame(uint8_t *out, uint16_t type, size_t meta_len, uint32_t payload)
 {
@@ -53,6 +53,10 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
     static const struct xf_sync sync = {7, 0, 1ull << 33};
     static const uint64_t numbers[3] = {1, 1ull << 40, UINT64_MAX};
     static const struct xf_chan_hello hello = {XF_WIRE_VERSION, 0, 3, 4, true};
+    static const struct xf_extents set = {
+        .flags = XF_EXTENTS_LAST, .nr = 3, .list = {{0, 1}, {2, 0x1000}, {0xfffff, 1}}};
+    static const struct xf_request request = {.nr = 3, .gfns = {0xfffff, 0, 17}};
+    static const struct xf_pulled pulled = {1000, 30, 20, 45000, 1u << 20};
     uint8_t *meta = out + XF_FRAME_BYTES;
 
     switch (n) {
@@ -80,6 +84,12 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
     case 8:
         xf_chan_hello_encode(out, &hello);
         return XF_HELLO_BYTES;
+    case 9:
+        return seed_frame(out, XF_MSG_ABSENT, xf_extents_encode(&set, meta), 0);
+    case 10:
+        return seed_frame(out, XF_MSG_REQUEST, xf_request_encode(&request, meta), 0);
+    case 11:
+        return seed_frame(out, XF_MSG_PULLED, xf_pulled_encode(&pulled, meta), 0);
     }
     return 0;
 }
