@@ -60,7 +60,9 @@ void xf_copy_end(struct xf_copy *c)
     xf_presence_free(&c->presence);
     xf_order_free(&c->order);
     free(c->dirty);
-    c->dirty = NULL;
+    free(c->missing);
+    free(c->owed);
+    c->dirty = c->missing = c->owed = NULL;
 }
 
 static int read_log(struct xf_copy *c, enum xf_log_read how, unsigned long *map,
@@ -243,6 +245,10 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
 {
     struct xf_copy_status *st = &c->status;
 
+    if (c->opts.mode == XF_MODE_POSTCOPY) {
+        st->reason = XF_SWITCH_AT_ONCE;
+        return 0;
+    }
     for (;;) {
         double began = xf_now();
         struct xf_round r;

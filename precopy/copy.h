@@ -16,7 +16,14 @@
 #include "precopy/vm.h"
 #include "transport/link.h"
 
+enum xf_mode {
+    XF_MODE_PRECOPY,  /* every page before GO */
+    XF_MODE_HYBRID,   /* COPY; if it ends with more than max_downtime allows, the rest after GO */
+    XF_MODE_POSTCOPY, /* no COPY: nearly everything after GO */
+};
+
 struct xf_copy_opts {
+    enum xf_mode mode;
     struct xf_policy policy;
     uint64_t bandwidth; /* bytes per second of page data, 0: no limit */
     double fixed_s;     /* first guess of what SWITCH costs without any page */
@@ -54,6 +61,10 @@ struct xf_copy {
     struct xf_order order;
     struct xf_presence presence;
     unsigned long *dirty;   /* scratch: what the log said last */
+    /* Pages left for PULL (leave.c); NULL: none are. Settled when xf_switch() calls before_go. */
+    unsigned long *missing;
+    uint64_t nr_missing;
+    unsigned long *owed; /* must be sent or told before GO, whatever the last log says */
     bool log_on;
     uint64_t target_kib;    /* last told to the destination */
     double log_read_s;      /* what reading the dirty log took last */
@@ -77,7 +88,7 @@ enum xf_switch_end {
 };
 
 /*
- * Suspend, last pages, state, GO. before_go (may be NULL) is called when everything is in
+ * Leave out for PULL what the mode allows, suspend, last pages, state, GO. before_go (may be NULL) is called when everything is in
  * place at the destination; -1 from it goes back. Fills c->times.
  */
 enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, struct xf_err *err),
@@ -85,6 +96,15 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
 
 /* Stop the workers and the dirty log, free everything. Idempotent. */
 void xf_copy_end(struct xf_copy *c);
+
+/* Will SWITCH leave pages for PULL, as things stand? */
+bool xf_copy_leaves(const struct xf_copy *c);
+/* For switch.c. Before the suspend: choose the pages to leave out (c->missing) and have the
+ * destination mark them absent. */
+int xf_copy_leave(struct xf_copy *c, struct xf_err *err);
+/* The guest is suspended and order.todo holds what the last log says: add what must not be
+ * left out, and take all of it out of c->missing. */
+int xf_copy_settle(struct xf_copy *c, struct xf_err *err);
 
 /* For copy.c and switch.c: queue all pages that order holds. */
 int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err);

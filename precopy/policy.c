@@ -13,6 +13,8 @@ const char *xf_switch_reason_text(enum xf_switch_reason r)
         return "round limit reached";
     case XF_SWITCH_NOT_PAYING:
         return "rounds no longer pay";
+    case XF_SWITCH_AT_ONCE:
+        return "post-copy without a copy before";
     }
     return "?";
 }

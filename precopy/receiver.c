@@ -17,7 +17,7 @@
 
 #include <xxhash.h>
 
-#include "precopy/bitmap.h"
+#include "precopy/absent.h"
 #include "precopy/zero.h"
 
 struct receiver {
@@ -46,6 +46,11 @@ struct scratch {
     uint64_t data[XF_BATCH_PAGES], zero[XF_BATCH_PAGES], fresh[XF_BATCH_PAGES],
         gone[XF_BATCH_PAGES];
     unsigned nr_data, nr_zero, nr_fresh, nr_gone;
+    uint32_t data_at[XF_BATCH_PAGES]; /* which page of the payload belongs to data[i] */
+    uint64_t late[XF_BATCH_PAGES];    /* marked absent: to be put in, never mapped */
+    const uint8_t *late_page[XF_BATCH_PAGES];
+    unsigned nr_late;
+    uint8_t *bounce; /* XF_PAYLOAD_MAX bytes; NULL: no page can be absent */
     struct xf_map map;
     uint8_t meta[XF_META_MAX];
 };
@@ -53,7 +58,10 @@ struct scratch {
 /* Sort the batch's gfns into what must be done with them. */
 static int sort_gfns(struct xf_receivers *r, struct scratch *x, struct xf_err *err)
 {
-    x->nr_data = x->nr_zero = x->nr_fresh = x->nr_gone = 0;
+    const struct xf_absent *absent = r->vm->absent;
+    uint32_t at = 0;
+
+    x->nr_data = x->nr_zero = x->nr_fresh = x->nr_gone = x->nr_late = 0;
     for (unsigned i = 0; i < x->batch.nr_runs; i++) {
         const struct xf_run *run = &x->batch.runs[i];
 
@@ -64,14 +72,24 @@ static int sort_gfns(struct xf_receivers *r, struct scratch *x, struct xf_err *e
             if (run->kind == XF_RUN_ABSENT) {
                 if (xf_unset_atomic(r->present, g))
                     x->gone[x->nr_gone++] = g;
+                if (absent)
+                    xf_absent_drop(r->vm->absent, g);
+                continue;
+            }
+            if (absent && xf_is_absent(absent, g)) {
+                x->late[x->nr_late] = g;
+                x->late_page[x->nr_late++] =
+                    run->kind == XF_RUN_DATA ? x->bounce + (size_t)at++ * XF_PAGE_SIZE : NULL;
                 continue;
             }
             if (!xf_set_atomic(r->present, g))
                 x->fresh[x->nr_fresh++] = g;
-            if (run->kind == XF_RUN_DATA)
+            if (run->kind == XF_RUN_DATA) {
+                x->data_at[x->nr_data] = at++;
                 x->data[x->nr_data++] = g;
-            else
+            } else {
                 x->zero[x->nr_zero++] = g;
+            }
         }
     }
     return 0;
@@ -95,6 +113,30 @@ static int put_data(struct receiver *w, struct xf_view *view, struct scratch *x,
     return rc;
 }
 
+/* The same when some of the batch's pages are absent and cannot be mapped. */
+static int put_mixed(struct receiver *w, struct xf_view *view, struct scratch *x,
+                     struct xf_err *err)
+{
+    const struct xf_sink_ops *ops = w->r->vm->ops;
+    size_t len = (size_t)x->batch.data_pages * XF_PAGE_SIZE;
+    struct iovec iov = {.iov_base = x->bounce, .iov_len = len};
+
+    if (len && w->r->link->ops->recv_payload(w->chan, &iov, 1, err))
+        return -1;
+    if (x->batch.sum && XXH3_64bits(x->bounce, len) != x->batch.sum)
+        return xf_fail(err, EBADMSG, "pages arrived with another checksum than they were sent with");
+    if (x->nr_data) {
+        if (ops->map(view, x->data, x->nr_data, &x->map, err))
+            return -1;
+        for (unsigned i = 0; i < x->nr_data; i++)
+            memcpy(x->map.base + (size_t)i * XF_PAGE_SIZE,
+                   x->bounce + (size_t)x->data_at[i] * XF_PAGE_SIZE, XF_PAGE_SIZE);
+        ops->unmap(view, &x->map);
+    }
+    return xf_absent_put(w->r->vm->absent, view, x->late, x->late_page, x->nr_late, err) < 0 ? -1
+                                                                                            : 0;
+}
+
 /* New memory is whatever the heap gave (a live guest's freed pages are not scrubbed by Xen),
  * and old memory has old contents: look, and write only where it is needed. */
 static int put_zeros(struct receiver *w, struct xf_view *view, struct scratch *x,
@@ -114,24 +156,38 @@ static int put_zeros(struct receiver *w, struct xf_view *view, struct scratch *x
     return 0;
 }
 
-static int take_batch(struct receiver *w, struct xf_view *view, const struct xf_msg *m,
-                      struct scratch *x, struct xf_err *err)
+static int place(struct receiver *w, struct xf_view *view, struct scratch *x, struct xf_err *err)
 {
     const struct xf_sink_ops *ops = w->r->vm->ops;
 
-    if (xf_batch_decode(&x->batch, m, x->meta, w->r->vm->nr_gfns, err) ||
-        sort_gfns(w->r, x, err))
+    if (sort_gfns(w->r, x, err))
         return -1;
     if (x->nr_gone && ops->depopulate(view, x->gone, x->nr_gone, err))
         return -1;
     if (x->nr_fresh && ops->populate(view, x->fresh, x->nr_fresh, err))
         return -1;
-    if (x->nr_data && put_data(w, view, x, err))
+    if (x->nr_late ? put_mixed(w, view, x, err) : x->nr_data && put_data(w, view, x, err))
         return -1;
     if (x->nr_zero && put_zeros(w, view, x, err))
         return -1;
     w->pages += x->batch.nr_pages;
     return 0;
+}
+
+static int take_batch(struct receiver *w, struct xf_view *view, const struct xf_msg *m,
+                      struct scratch *x, struct xf_err *err)
+{
+    struct xf_absent *absent = w->r->vm->absent;
+    int rc;
+
+    if (xf_batch_decode(&x->batch, m, x->meta, w->r->vm->nr_gfns, err))
+        return -1;
+    if (!absent)
+        return place(w, view, x, err);
+    pthread_rwlock_rdlock(&absent->lock);
+    rc = place(w, view, x, err);
+    pthread_rwlock_unlock(&absent->lock);
+    return rc;
 }
 
 /* *last: no page comes after this sync. */
@@ -167,6 +223,14 @@ static void *receiver_main(void *arg)
         xf_fail(&err, ENOMEM, "out of memory for a receiving thread");
         goto out;
     }
+    if (r->vm->absent) {
+        x->bounce = malloc(XF_PAYLOAD_MAX);
+        if (!x->bounce) {
+            xf_fail(&err, ENOMEM, "out of memory for a receiving thread");
+            goto out;
+        }
+        memset(x->bounce, 0, XF_PAYLOAD_MAX); /* first touch now, not in downtime */
+    }
     if (r->vm->ops->view_open(r->vm, &view, &err))
         goto out;
     while (!last) {
@@ -192,6 +256,8 @@ out:
     pthread_mutex_unlock(&r->lock);
     if (view)
         r->vm->ops->view_close(view);
+    if (x)
+        free(x->bounce);
     free(x);
     return NULL;
 }
@@ -246,6 +312,12 @@ int xf_receivers_check(struct xf_receivers *r, struct xf_err *err)
     }
     pthread_mutex_unlock(&r->lock);
     return rc;
+}
+
+int xf_receivers_mark(struct xf_receivers *r, struct xf_view *view, const struct xf_extents *set,
+                      unsigned long *refused, struct xf_err *err)
+{
+    return xf_absent_mark(r->vm->absent, view, set, r->present, refused, err);
 }
 
 bool xf_receivers_complete(struct xf_receivers *r)

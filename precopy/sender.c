@@ -18,6 +18,7 @@
 
 #include <xxhash.h>
 
+#include "precopy/batch.h"
 #include "precopy/zero.h"
 
 #define QUEUE_PER_THREAD 2
@@ -68,30 +69,6 @@ struct scratch {
     uint8_t meta[XF_META_MAX];
 };
 
-static void add_run(struct xf_batch *b, uint64_t gfn, enum xf_run_kind kind)
-{
-    struct xf_run *r = b->nr_runs ? &b->runs[b->nr_runs - 1] : NULL;
-
-    b->nr_pages++;
-    if (kind == XF_RUN_DATA)
-        b->data_pages++;
-    if (r && r->kind == (uint32_t)kind && r->gfn + r->count == gfn) {
-        r->count++;
-        return;
-    }
-    b->runs[b->nr_runs++] = (struct xf_run){.gfn = gfn, .count = 1, .kind = kind};
-}
-
-static int add_iov(struct iovec *iov, int n, uint8_t *page)
-{
-    if (n && (uint8_t *)iov[n - 1].iov_base + iov[n - 1].iov_len == page) {
-        iov[n - 1].iov_len += XF_PAGE_SIZE;
-        return n;
-    }
-    iov[n] = (struct iovec){.iov_base = page, .iov_len = XF_PAGE_SIZE};
-    return n + 1;
-}
-
 /*
  * The last pages carry a checksum. It is one of a copy: even a suspended guest's memory
  * changes (a backend finishes a read, a packet arrives, Xen sets an event's bit), and what
@@ -117,26 +94,24 @@ static int describe(struct scratch *x)
     unsigned mapped = 0;
     int niov = 0;
 
-    b->nr_runs = b->nr_pages = b->data_pages = 0;
-    b->round = x->job.round;
-    b->sum = 0;
+    xf_batch_clear(b, x->job.round);
     for (unsigned i = 0; i < x->job.n; i++) {
         uint64_t gfn = x->job.gfns[i];
 
         if (!x->ram[i]) {
-            add_run(b, gfn, XF_RUN_ABSENT);
+            xf_batch_add(b, gfn, XF_RUN_ABSENT);
             continue;
         }
         unsigned slot = mapped++;
         uint8_t *page = x->map.base + (size_t)slot * XF_PAGE_SIZE;
 
         if (x->map.err[slot])
-            add_run(b, gfn, XF_RUN_ABSENT); /* ballooned out since it was classified */
+            xf_batch_add(b, gfn, XF_RUN_ABSENT); /* ballooned out since it was classified */
         else if (xf_page_is_zero(page))
-            add_run(b, gfn, XF_RUN_ZERO);
+            xf_batch_add(b, gfn, XF_RUN_ZERO);
         else {
-            add_run(b, gfn, XF_RUN_DATA);
-            niov = add_iov(x->iov, niov, page);
+            xf_batch_add(b, gfn, XF_RUN_DATA);
+            niov = xf_iov_add(x->iov, niov, page);
         }
     }
     return x->job.last && niov ? seal(x, niov) : niov;

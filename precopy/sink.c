@@ -7,6 +7,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "precopy/absent.h"
+#include "precopy/extents.h"
 
 #define TICK_MS 50
 
@@ -16,6 +20,9 @@ struct serve {
     const struct xf_sink_watch *watch;
     struct xf_receivers *receivers;
     bool loaded; /* the final state is in place */
+    struct xf_view *view;     /* for marking; opened when it is first needed */
+    struct xf_extents *set;   /* the same */
+    unsigned long *refused;   /* the same: gfns that could not be marked absent */
     uint8_t meta[XF_META_MAX];
 };
 
@@ -38,8 +45,35 @@ static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *er
     free(iov.iov_base);
     if (rc)
         return -1;
+    if (s->watch->ready && s->watch->ready(s->watch->priv, err))
+        return -1;
     s->loaded = true;
     return xf_link_say(s->link, XF_MSG_LOADED, NULL, 0, err);
+}
+
+/* Pages that will come after GO. Answered by those of them that must come before. */
+static int take_absent(struct serve *s, const struct xf_msg *m, struct xf_err *err)
+{
+    struct xf_sink_vm *vm = s->vm;
+    size_t words = xf_bitmap_words(vm->nr_gfns);
+
+    if (!vm->absent || s->loaded)
+        return xf_fail(err, EPROTO, "the source left pages out, and it must not");
+    if (!s->set) {
+        s->set = malloc(sizeof(*s->set));
+        s->refused = xf_bitmap_new(vm->nr_gfns);
+        if (!s->set || !s->refused)
+            return xf_fail(err, ENOMEM, "out of memory for a set of absent pages");
+        if (vm->ops->view_open(vm, &s->view, err))
+            return -1;
+    }
+    if (xf_extents_decode(s->set, m, s->meta, vm->nr_gfns, err))
+        return -1;
+    memset(s->refused, 0, words * sizeof(*s->refused));
+    if (xf_receivers_mark(s->receivers, s->view, s->set, s->refused, err))
+        return -1;
+    return xf_send_extents(s->link, XF_MSG_ABSENT_ACK, s->refused, vm->nr_gfns, s->set, s->meta,
+                           NULL, err);
 }
 
 static int take_target(struct serve *s, const struct xf_msg *m, struct xf_err *err)
@@ -51,12 +85,22 @@ static int take_target(struct serve *s, const struct xf_msg *m, struct xf_err *e
     return xf_link_say(s->link, XF_MSG_TARGET_ACK, NULL, 0, err);
 }
 
-static int take_go(struct serve *s, enum xf_sink_end *end, struct xf_err *err)
+static int take_go(struct serve *s, const struct xf_msg *m, enum xf_sink_end *end,
+                   struct xf_err *err)
 {
+    uint64_t missing = 0, absent = s->vm->absent ? s->vm->absent->nr : 0;
     struct xf_err lost = {0};
 
     if (!s->loaded || !xf_receivers_complete(s->receivers))
         return xf_fail(err, EPROTO, "the source said GO before everything was here");
+    /* Both sides must mean the same pages, or the guest would wait for one for ever. */
+    if (m->meta_len && xf_u64s_decode(&missing, 1, m, s->meta, err))
+        return -1;
+    if (missing != absent)
+        return xf_fail(err, EPROTO, "the source owes %llu pages and %llu are absent here",
+                       (unsigned long long)missing, (unsigned long long)absent);
+    if (absent)
+        s->vm->absent->at_go = absent;
     *end = XF_SINK_RUNS;
     s->watch->committed(s->watch->priv);
     if (s->vm->ops->run(s->vm, err))
@@ -78,10 +122,12 @@ static int take_message(struct serve *s, const struct xf_msg *m, enum xf_sink_en
         return xf_link_say(s->link, XF_MSG_PONG, NULL, 0, err);
     case XF_MSG_TARGET:
         return take_target(s, m, err);
+    case XF_MSG_ABSENT:
+        return take_absent(s, m, err);
     case XF_MSG_STATE:
         return take_state(s, m, err);
     case XF_MSG_GO:
-        return take_go(s, end, err) ? -1 : 1;
+        return take_go(s, m, end, err) ? -1 : 1;
     case XF_MSG_ABORT:
         *end = XF_SINK_ABORTED;
         return 1;
@@ -122,5 +168,9 @@ enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
                     &lost);
     }
     xf_receivers_stop(s.receivers);
+    if (s.view)
+        vm->ops->view_close(s.view);
+    free(s.set);
+    free(s.refused);
     return end;
 }

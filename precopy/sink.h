@@ -19,6 +19,9 @@ struct xf_sink_watch {
     void *priv;
     /* Some ten times a second; -1 ends the move (before GO only). */
     int (*tick)(void *priv, struct xf_err *err);
+    /* Everything is in place but GO; if pages are absent, what serves them must be ready when
+     * this returns. -1 ends the move. NULL: nothing to prepare. */
+    int (*ready)(void *priv, struct xf_err *err);
     /* GO has come; nothing may undo the guest from here on. Before it runs. */
     void (*committed)(void *priv);
 };
@@ -26,6 +29,9 @@ struct xf_sink_watch {
 /*
  * Serve a move whose domain is built, until it runs here or will not. On a failure of ours
  * the source has been told the reason. All channels of the link are open; they stay open.
+ *
+ * With vm->absent pages may be missing when it runs (vm->absent->at_go of them); the guest
+ * depends on PULL (postcopy/) from then on.
  */
 enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
                                const struct xf_sink_watch *watch, struct xf_err *err);
@@ -36,6 +42,9 @@ struct xf_receivers;
 
 int xf_receivers_start(struct xf_receivers **out, struct xf_sink_vm *vm, struct xf_link *link,
                        struct xf_err *err);
+/* Mark a set absent; those that cannot be are added to refused. Called by the move's thread. */
+int xf_receivers_mark(struct xf_receivers *r, struct xf_view *view, const struct xf_extents *set,
+                      unsigned long *refused, struct xf_err *err);
 /* The first failure of any thread; 0 while there is none. */
 int xf_receivers_check(struct xf_receivers *r, struct xf_err *err);
 /* Has every channel synced after its last page? */

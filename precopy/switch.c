@@ -2,7 +2,7 @@
 /*
  * SWITCH at the source. Everything here is downtime, so this is all there is:
  *
- *     suspend the guest
+ *     suspend the guest (what may come after GO has been chosen by then: leave.c)
  *     read the dirty log a last time, queue the pages it names
  *     read the CPU state and send it on the control channel, beside the pages
  *     wait for "loaded" and for every channel's sync           (one round trip)
@@ -43,6 +43,8 @@ static int last_set(struct xf_copy *c, struct xf_err *err)
         return -1;
     for (unsigned i = 0; i < c->vm->nr_rings; i++)
         xf_unset(todo, c->vm->rings[i]);
+    if (c->missing && xf_copy_settle(c, err))
+        return -1;
     xf_order_begin(&c->order, NULL);
     c->times.pages = c->order.left;
     c->times.log_read = xf_now();
@@ -129,6 +131,8 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
     double deadline;
     int rc;
 
+    if (xf_copy_leaves(c) && xf_copy_leave(c, err))
+        return XF_SWITCH_BACK;
     if (xf_hold("before-suspend", c->tick, c->priv, err))
         return XF_SWITCH_BACK;
     c->times.began = xf_now();
@@ -142,7 +146,7 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
     /* Nobody can tell whether a GO that failed halfway has arrived: only a send that moved
      * no byte would be safe to undo, and TCP does not say. */
     deadline = xf_now() + RUNNING_WAIT_S;
-    if (xf_link_say(c->link, XF_MSG_GO, NULL, 0, err))
+    if (xf_link_say_u64s(c->link, XF_MSG_GO, &c->nr_missing, c->missing ? 1 : 0, err))
         return XF_SWITCH_UNKNOWN;
     while ((rc = xf_link_hear(c->link, XF_MSG_RUNNING, &m, meta, TICK_MS, err)) == XF_AGAIN)
         if (xf_now() > deadline) {

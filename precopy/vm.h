@@ -67,6 +67,11 @@ struct xf_source_ops {
     /* The suspended guest's CPU state. *blob is malloc()ed, the caller's to free. */
     int (*state)(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
                  struct xf_err *err);
+
+    /* Post-copy only; may be NULL. The guest is suspended: set the bits of pages that it must
+     * find in place when it runs again, whatever the dirty log says of them (bitmap as in
+     * log_read; bits are only added). */
+    int (*eager)(struct xf_source_vm *vm, unsigned long *bitmap, struct xf_err *err);
 };
 
 struct xf_source_vm {
@@ -83,7 +88,7 @@ struct xf_sink_ops {
 
     /* Give the guest memory at gfns (none of them has any). Contents are undefined after. */
     int (*populate)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err);
-    /* Take it back (all of them have some). */
+    /* Take it back (all of them have some, or are absent). */
     int (*depopulate)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err);
     /* Map writable; every page must be there. gfns need not ascend. */
     int (*map)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
@@ -97,8 +102,56 @@ struct xf_sink_ops {
     int (*run)(struct xf_sink_vm *vm, struct xf_err *err);
 };
 
+/* Something that read_faults found. */
+struct xf_fault {
+    uint64_t gfn;
+    bool dropped; /* the guest gave the page back: nobody needs its content any more. Else
+                     somebody waits for it */
+};
+
+/*
+ * Absent pages, for post-copy: the guest may run without them, and whoever touches one (a
+ * vCPU, a backend, the hypervisor) waits until it has been put in. Everything that is between
+ * an access and its going on is the implementation's business: the same page touched twice,
+ * accesses to pages that came meanwhile, accesses that nobody waits for.
+ *
+ * Never map a page that is absent: the mapping would wait for it.
+ */
+struct xf_pager_ops {
+    /* Make it possible, before the first batch: what refuses does it now, with the remedy in
+     * the error. The guest does not run. */
+    int (*enable)(struct xf_sink_vm *vm, struct xf_err *err);
+    /* These pages have memory: throw it away and mark them absent. refused[i] = 1 where that
+     * cannot be (the hypervisor holds the page), and the page is as it was. The guest does
+     * not run. Nobody has one of the pages mapped. */
+    int (*mark)(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t *refused,
+                struct xf_err *err);
+    /* Pages marked absent have given their memory back: keep as much of it as they will need
+     * from being given to others. Once, after the last mark(). May be NULL. */
+    int (*claim)(struct xf_sink_vm *vm, uint64_t pages, struct xf_err *err);
+
+    /* Polls readable when read_faults may have something, or when the guest is gone. */
+    int (*fault_fd)(struct xf_sink_vm *vm);
+    /* What happened since the last call, at most max; returns how many (0: nothing), or -1.
+     * ESRCH: the guest is gone. A page is reported each time that somebody begins to wait for
+     * it. One thread calls it; it need not be the one that runs the move. */
+    int (*read_faults)(struct xf_sink_vm *vm, struct xf_fault *list, unsigned max,
+                       struct xf_err *err);
+    /* Put absent pages in, pages[i] (NULL: zeros) being the content of gfns[i], and let go on
+     * who waits for them. gfns that are not absent (any more) are left as they are. pages
+     * are the caller's again afterwards. ESRCH: the guest is gone. */
+    int (*put)(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pages, unsigned n,
+               struct xf_err *err);
+    /* No page is absent any more: take away what enable() made. */
+    int (*disable)(struct xf_sink_vm *vm, struct xf_err *err);
+};
+
+struct xf_absent; /* precopy/absent.h */
+
 struct xf_sink_vm {
     const struct xf_sink_ops *ops;
+    const struct xf_pager_ops *pager; /* NULL: no page of this guest can be absent */
+    struct xf_absent *absent;         /* which ones are; NULL: post-copy was not asked for */
     uint64_t nr_gfns;
     const uint64_t *built; /* gfns that exist before the first batch */
     unsigned nr_built;

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Choosing, at the source, what comes only after GO (contract in copy.h).
+ *
+ * While the guest still runs: take the dirty log, have the destination mark these pages
+ * absent, and again for what was written meanwhile, until that is little. A page that is
+ * marked already costs nothing when it is written again, and what the last log names (set B:
+ * written just before the suspend, and by suspending) is sent before GO. So the downtime has
+ * neither the marking in it nor more pages than the guest writes in a few moments.
+ */
+#include "precopy/copy.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "precopy/extents.h"
+
+#define TICK_MS 20
+#define PASSES 4
+/* A pass that found no more than this was the last: what it names now is hot anyway. */
+#define FEW_PAGES 256
+/* Messages that may be unanswered. */
+#define WINDOW 8
+
+bool xf_copy_leaves(const struct xf_copy *c)
+{
+    return c->opts.mode == XF_MODE_POSTCOPY ||
+           (c->opts.mode == XF_MODE_HYBRID && c->status.reason != XF_SWITCH_SHORT);
+}
+
+/* One set's answers: what cannot be absent is owed before GO. */
+static int hear_answer(struct xf_copy *c, struct xf_extents *x, uint8_t *meta, struct xf_err *err)
+{
+    struct xf_msg m;
+    int rc;
+
+    do {
+        while ((rc = xf_link_hear(c->link, XF_MSG_ABSENT_ACK, &m, meta, TICK_MS, err)) == XF_AGAIN)
+            if (c->tick(c->priv, err))
+                return -1;
+        if (rc || xf_extents_decode(x, &m, meta, c->vm->nr_gfns, err))
+            return -1;
+        xf_set_extents(c->owed, x);
+    } while (!(x->flags & XF_EXTENTS_LAST));
+    return 0;
+}
+
+/* Have the pages in `map` marked absent. */
+static int declare(struct xf_copy *c, const unsigned long *map, struct xf_extents *x,
+                   struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    unsigned waiting = 0;
+    uint64_t at = 0;
+    bool last = false;
+
+    while (!last || waiting) {
+        if (last || waiting == WINDOW) {
+            if (hear_answer(c, x, meta, err))
+                return -1;
+            waiting--;
+            continue;
+        }
+        last = xf_next_extents(x, map, &at, c->vm->nr_gfns);
+        if (xf_link_say(c->link, XF_MSG_ABSENT, meta, xf_extents_encode(x, meta), err))
+            return -1;
+        waiting++;
+    }
+    return 0;
+}
+
+/* What this pass is about, into c->dirty. */
+static int look(struct xf_copy *c, unsigned pass, struct xf_err *err)
+{
+    const unsigned long *now = c->presence.now;
+
+    if (c->vm->ops->log_read(c->vm, XF_LOG_CLEAN, c->dirty, err))
+        return -1;
+    if (pass == 0 && c->opts.mode == XF_MODE_POSTCOPY) {
+        for (size_t w = 0; w < xf_bitmap_words(c->vm->nr_gfns); w++)
+            c->dirty[w] |= now[w];
+    } else if (pass == 0 && xf_presence_sweep(&c->presence, c->dirty, err)) {
+        return -1;
+    }
+    for (unsigned i = 0; i < c->vm->nr_rings; i++)
+        if (c->vm->rings[i] < c->vm->nr_gfns)
+            xf_unset(c->dirty, c->vm->rings[i]);
+    return 0;
+}
+
+static int passes(struct xf_copy *c, struct xf_extents *x, struct xf_err *err)
+{
+    size_t words = xf_bitmap_words(c->vm->nr_gfns);
+
+    for (unsigned pass = 0; pass < PASSES; pass++) {
+        uint64_t fresh;
+
+        if (look(c, pass, err))
+            return -1;
+        for (size_t w = 0; w < words; w++) {
+            /* Gone, or newer than the last sweep: a page is marked only if we know it. */
+            c->owed[w] |= c->dirty[w] & ~c->presence.now[w];
+            c->dirty[w] &= c->presence.now[w] & ~c->missing[w];
+        }
+        fresh = xf_bitmap_count(c->dirty, c->vm->nr_gfns);
+        if (fresh && declare(c, c->dirty, x, err))
+            return -1;
+        for (size_t w = 0; w < words; w++)
+            c->missing[w] |= c->dirty[w] & ~c->owed[w];
+        if (c->tick(c->priv, err))
+            return -1;
+        if (fresh <= FEW_PAGES)
+            break;
+    }
+    return 0;
+}
+
+int xf_copy_leave(struct xf_copy *c, struct xf_err *err)
+{
+    struct xf_extents *x = malloc(sizeof(*x));
+    int rc;
+
+    c->missing = xf_bitmap_new(c->vm->nr_gfns);
+    c->owed = xf_bitmap_new(c->vm->nr_gfns);
+    if (!x || !c->missing || !c->owed)
+        rc = xf_fail(err, ENOMEM, "out of memory for the set of pages to be left out");
+    else
+        rc = passes(c, x, err);
+    free(x);
+    return rc;
+}
+
+int xf_copy_settle(struct xf_copy *c, struct xf_err *err)
+{
+    size_t words = xf_bitmap_words(c->vm->nr_gfns);
+    unsigned long *todo = c->order.todo;
+
+    memset(c->dirty, 0, words * sizeof(*c->dirty));
+    if (c->vm->ops->eager && c->vm->ops->eager(c->vm, c->dirty, err))
+        return -1;
+    for (size_t w = 0; w < words; w++) {
+        todo[w] |= c->owed[w] | (c->dirty[w] & c->missing[w]);
+        c->missing[w] &= ~todo[w];
+    }
+    c->nr_missing = xf_bitmap_count(c->missing, c->vm->nr_gfns);
+    return 0;
+}
