@@ -40,8 +40,7 @@ uint64_t pg_now_ns(void)
 /* Sleep while *word is `value`, at most ns. Also across processes. */
 static void sleep_on(_Atomic uint32_t *word, uint32_t value, uint64_t ns)
 {
-    struct timespec t = {.tv_sec = (time_t)(ns / 1000000000u),
-                         .tv_nsec = (long)(ns % 1000000000u)};
+    struct timespec t = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 
     syscall(SYS_futex, word, FUTEX_WAIT, value, &t, NULL, 0);
 }

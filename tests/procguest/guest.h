@@ -36,7 +36,7 @@ enum pg_work {
 /* All that a vCPU is. vCPU n of N owns the gfns g with g % N == n within [first, first + count):
  * "its pages" are those. */
 struct pg_vcpu {
-    uint32_t work;  /* enum pg_work */
+    uint32_t work; /* enum pg_work */
     uint32_t arg;
     uint32_t rate;  /* pages per second; 0: as fast as it can */
     uint32_t reads; /* 1: look only, do not write */

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "postcopy/rejoin.h"
+#include "precopy/absent.h"
 #include "tests/procguest/sink.h"
 #include "tests/procguest/source.h"
 
@@ -32,63 +34,151 @@ static struct xf_link_cfg link_cfg(const struct pg_move *m)
 
 static int tick(void *priv, struct xf_err *err)
 {
-    (void)priv;
-    (void)err;
-    return 0;
+    struct pg_move *m = priv;
+
+    return m->give_up ? xf_fail(err, ECANCELED, "told to give up") : 0;
+}
+
+static bool pulls(const struct pg_move *m)
+{
+    return m->opts.mode != XF_MODE_PRECOPY;
 }
 
 /* --- the sink's engine --- */
 
-static void committed(void *priv)
-{
-    struct pg_move *m = priv;
+struct sinking {
+    struct pg_move *m;
+    struct pg_sink guest;
+    struct xf_absent absent;
+    struct xf_link link;
+    struct xf_pager *pager;
+    struct xf_rejoin rejoin;
+};
 
-    m->committed = true;
+static int sink_tick(void *priv, struct xf_err *err)
+{
+    return tick(((struct sinking *)priv)->m, err);
 }
 
-static int serve(struct pg_move *m, struct xf_link *link, struct pg_sink *s, struct xf_err *err)
+/* Faults are taken from before GO on. */
+static int ready(void *priv, struct xf_err *err)
 {
-    const struct xf_sink_watch watch = {.priv = m, .tick = tick, .committed = committed};
-    struct xf_link_cfg cfg = link_cfg(m);
-    struct xf_listener *l;
+    struct sinking *s = priv;
+
+    if (!s->guest.vm.absent || !s->absent.nr)
+        return 0;
+    if (xf_pager_new(&s->pager, &s->guest.vm, s->m->opts.stall_ms, err))
+        return -1;
+    xf_pager_start(s->pager, &s->link);
+    return 0;
+}
+
+static void committed(void *priv)
+{
+    ((struct sinking *)priv)->m->committed = true;
+}
+
+static void sink_lost(void *priv, const struct xf_err *why)
+{
+    ((struct sinking *)priv)->m->lost[1] += why != NULL;
+}
+
+static void take_rest(struct sinking *s)
+{
+    struct pg_sink_end *end = &s->m->sink;
+
+    end->pulled = true;
+    end->pull = xf_rejoin_take(&s->rejoin, s->pager, &s->link, s->m->opts.done_ms, &end->err);
+    xf_pager_status(s->pager, &end->status);
+    if (end->pull == XF_PULL_DONE)
+        s->guest.vm.pager->disable(&s->guest.vm, &end->err);
+}
+
+static int serve(struct sinking *s, struct xf_err *err)
+{
+    const struct xf_sink_watch watch = {
+        .priv = s, .tick = sink_tick, .ready = ready, .committed = committed};
+    struct pg_move *m = s->m;
+    struct xf_rejoin *r = &s->rejoin;
     uint16_t port;
 
-    if (link->ops->listen(&cfg, "127.0.0.1", 0, &l, &port, err))
+    *r = (struct xf_rejoin){.ops = s->link.ops,
+                            .cfg = link_cfg(m),
+                            .addr = "127.0.0.1",
+                            .tick = sink_tick,
+                            .link_changed = sink_lost,
+                            .priv = s};
+    if (r->ops->listen(&r->cfg, r->addr, 0, &r->listener, &r->port, err))
         return -1;
-    m->port = port;
-    if (xf_link_accept(link, &cfg, l, false, SOON_MS, tick, m, err))
+    m->port = r->port;
+    if (xf_link_accept(&s->link, &r->cfg, r->listener, pulls(m), SOON_MS, sink_tick, s, err))
         return -1;
-    link->ops->unlisten(l);
-    m->sink.end = xf_sink_serve(&s->vm, link, &watch, err);
+    r->ops->unlisten(r->listener);
+    r->listener = NULL;
+    /* At once, so that nobody else gets this port. */
+    if (pulls(m) && r->ops->listen(&r->cfg, r->addr, r->port, &r->listener, &port, err))
+        return -1;
+    m->sink.end = xf_sink_serve(&s->guest.vm, &s->link, &watch, err);
     if (m->sink.end != XF_SINK_RUNS)
-        xf_link_say(link, XF_MSG_ABORTED, NULL, 0, NULL);
+        return xf_link_say(&s->link, XF_MSG_ABORTED, NULL, 0, NULL);
+    if (s->guest.vm.absent && s->absent.at_go)
+        take_rest(s);
     return 0;
 }
 
 static void sink_main(struct pg_move *m)
 {
-    struct xf_link link = {.ops = &xf_tcp_ops};
-    struct pg_sink s;
+    struct sinking s = {.m = m, .link = {.ops = &xf_tcp_ops}};
 
-    pg_sink_open(&s, m->dst);
-    s.garbage = m->opts.garbage;
-    s.vm.built = s.vm.rings = m->rings;
-    s.vm.nr_built = s.vm.nr_rings = 2;
     m->sink.end = XF_SINK_FAILED;
-    serve(m, &link, &s, &m->sink.err);
-    xf_link_close(&link);
+    if (!pg_sink_open(&s.guest, m->dst, pulls(m), &m->sink.err)) {
+        s.guest.garbage = m->opts.garbage;
+        s.guest.vm.built = s.guest.vm.rings = m->rings;
+        s.guest.vm.nr_built = s.guest.vm.nr_rings = 2;
+        if (pulls(m))
+            s.guest.vm.absent = &s.absent;
+        if (!pulls(m) || !xf_absent_init(&s.absent, &s.guest.vm, &m->sink.err))
+            serve(&s, &m->sink.err);
+    }
+    xf_pager_free(s.pager);
+    if (s.rejoin.listener)
+        s.rejoin.ops->unlisten(s.rejoin.listener);
+    xf_link_close(&s.link);
+    xf_absent_free(&s.absent);
+    pg_sink_close(&s.guest);
     m->sink.done = true;
 }
 
 /* --- the source's --- */
 
-static void fill_end(struct pg_move *m, struct xf_copy *c)
+struct sourcing {
+    struct pg_move *m;
+    struct pg_source guest;
+    struct xf_copy copy;
+    struct xf_link link;
+    struct xf_server *server;
+    struct xf_rejoin rejoin;
+};
+
+static int source_tick(void *priv, struct xf_err *err)
 {
-    m->source.status = c->status;
-    m->source.times = c->times;
-    if (c->senders)
-        m->source.sent = xf_senders_count(c->senders);
-    m->source.wire_bytes = xf_link_bytes(c->link);
+    return tick(((struct sourcing *)priv)->m, err);
+}
+
+static void source_lost(void *priv, const struct xf_err *why)
+{
+    ((struct sourcing *)priv)->m->lost[0] += why != NULL;
+}
+
+static void fill_end(struct sourcing *s)
+{
+    struct pg_source_end *end = &s->m->source;
+
+    end->status = s->copy.status;
+    end->times = s->copy.times;
+    if (s->copy.senders)
+        end->sent = xf_senders_count(s->copy.senders);
+    end->wire_bytes = xf_link_bytes(&s->link);
 }
 
 static void call_off(struct xf_copy *c)
@@ -104,8 +194,43 @@ static void call_off(struct xf_copy *c)
             break;
 }
 
-static void move(struct pg_move *m, struct xf_copy *c, struct xf_err *err)
+static struct xf_server_opts server_opts(const struct pg_move *m)
 {
+    return (struct xf_server_opts){.silence_ms = m->opts.stall_ms, .linear = m->opts.linear};
+}
+
+/* The first request may follow GO at once. */
+static int before_go(void *priv, struct xf_err *err)
+{
+    struct sourcing *s = priv;
+    const struct xf_server_opts opts = server_opts(s->m);
+
+    s->m->source.left_out = s->copy.nr_missing;
+    if (!s->copy.nr_missing)
+        return 0;
+    if (xf_server_new(&s->server, &s->guest.vm, s->copy.missing, &opts, err))
+        return -1;
+    return xf_server_start(s->server, &s->link, err);
+}
+
+static void serve_rest(struct sourcing *s)
+{
+    struct pg_source_end *end = &s->m->source;
+    struct xf_server_status status;
+    double began = xf_now();
+
+    end->pulled = true;
+    s->m->pulling = true;
+    end->pull = xf_rejoin_serve(&s->rejoin, s->server, &s->link, &end->err);
+    end->pull_s = xf_now() - began;
+    xf_server_status(s->server, &status);
+    end->pushed = status.pushed;
+    end->answered = status.answered;
+}
+
+static void move(struct sourcing *s, struct xf_err *err)
+{
+    struct xf_copy *c = &s->copy;
     double began;
 
     if (xf_copy_begin(c, err))
@@ -113,40 +238,78 @@ static void move(struct pg_move *m, struct xf_copy *c, struct xf_err *err)
     began = xf_now();
     if (xf_copy_rounds(c, err))
         return;
-    m->source.copy_s = xf_now() - began;
-    m->source.end = xf_switch(c, NULL, err);
+    s->m->source.copy_s = xf_now() - began;
+    s->m->source.end = xf_switch(c, before_go, err);
+    fill_end(s);
+    if (s->m->source.end != XF_SWITCHED || !s->server)
+        return;
+    xf_copy_end(c); /* its threads hold the bulk channels */
+    serve_rest(s);
+}
+
+static void source_open(struct sourcing *s)
+{
+    struct pg_move *m = s->m;
+
+    s->link.ops = &xf_tcp_ops;
+    s->copy = (struct xf_copy){
+        .vm = &s->guest.vm,
+        .link = &s->link,
+        .opts = {.mode = m->opts.mode, .policy = m->opts.policy, .bandwidth = m->opts.bandwidth},
+        .tick = source_tick,
+        .priv = s,
+    };
+    while (!m->port)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    if (m->relay)
+        m->relay->to = m->port;
+    s->rejoin = (struct xf_rejoin){
+        .ops = s->link.ops,
+        .cfg = link_cfg(m),
+        .peer = {.host = "127.0.0.1", .port = (uint16_t)(m->relay ? m->relay->port : m->port)},
+        .tick = source_tick,
+        .link_changed = source_lost,
+        .priv = s,
+    };
+}
+
+static void source_close(struct sourcing *s)
+{
+    xf_copy_end(&s->copy);
+    xf_server_free(s->server);
+    pg_source_close(&s->guest);
+    xf_link_close(&s->link);
+    s->m->source.done = true;
 }
 
 static void source_main(struct pg_move *m)
 {
-    struct xf_link_cfg cfg = link_cfg(m);
-    struct xf_link link = {.ops = &xf_tcp_ops};
-    struct xf_copy copy = {
-        .link = &link,
-        .opts = {.policy = m->opts.policy, .bandwidth = m->opts.bandwidth},
-        .tick = tick,
-        .priv = m,
-    };
-    struct xf_link_peer peer = {.host = "127.0.0.1"};
-    struct pg_source s;
+    struct sourcing s = {.m = m};
+    struct xf_err *err = &m->source.err;
 
+    source_open(&s);
     m->source.end = XF_SWITCH_BACK;
-    while (!m->port)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    peer.port = (uint16_t)m->port;
-    if (!pg_source_open(&s, m->src, m->rings, 2, &m->source.err)) {
-        copy.vm = &s.vm;
-        if (!xf_link_connect(&link, &cfg, &peer, false, &m->source.err)) {
-            move(m, &copy, &m->source.err);
-            fill_end(m, &copy);
-            if (m->source.end == XF_SWITCH_BACK || m->source.end == XF_SWITCH_STUCK)
-                call_off(&copy);
-        }
-        xf_copy_end(&copy);
-        pg_source_close(&s);
+    if (!pg_source_open(&s.guest, m->src, m->rings, 2, err) &&
+        !xf_link_connect(&s.link, &s.rejoin.cfg, &s.rejoin.peer, pulls(m), err)) {
+        move(&s, err);
+        if (m->source.end == XF_SWITCH_BACK || m->source.end == XF_SWITCH_STUCK)
+            call_off(&s.copy);
     }
-    xf_link_close(&link);
-    m->source.done = true;
+    source_close(&s);
+}
+
+/* The source's engine died in PULL; all that is left of it is the suspended guest. */
+static void take_over_main(struct pg_move *m)
+{
+    const struct xf_server_opts opts = server_opts(m);
+    struct sourcing s = {.m = m};
+    struct xf_err *err = &m->source.err;
+
+    source_open(&s);
+    if (!pg_source_open(&s.guest, m->src, m->rings, 2, err) &&
+        !xf_server_new(&s.server, &s.guest.vm, NULL, &opts, err))
+        serve_rest(&s);
+    source_close(&s);
 }
 
 /* --- both --- */
@@ -162,6 +325,7 @@ struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus)
     m->opts = (struct pg_opts){.channels = 2,
                                .garbage = true,
                                .stall_ms = SOON_MS,
+                               .done_ms = 500,
                                .policy = {.max_downtime_s = 0.05, .max_rounds = 5}};
     m->truth = pg_truth_new(nr_gfns, nr_vcpus);
     m->src = pg_new(m->truth);
@@ -200,9 +364,38 @@ void pg_move_start(struct pg_move *m)
 {
     pg_start(m->src, false);
     pg_start(m->dst, true);
+    if (m->opts.relayed) {
+        m->relay = pg_relay_start();
+        m->relay->rate = m->opts.relay_rate;
+    }
     m->sink_pid = start(sink_main, m);
     m->source_pid = start(source_main, m);
     pg_run(m->src);
+}
+
+static void end_now(pid_t *pid)
+{
+    if (*pid > 0) {
+        kill(*pid, SIGKILL);
+        waitpid(*pid, NULL, 0);
+    }
+    *pid = 0;
+}
+
+void pg_move_kill_source(struct pg_move *m)
+{
+    end_now(&m->source_pid);
+}
+
+void pg_move_kill_sink(struct pg_move *m)
+{
+    end_now(&m->sink_pid);
+}
+
+void pg_move_take_over(struct pg_move *m)
+{
+    m->pulling = false;
+    m->source_pid = start(take_over_main, m);
 }
 
 static bool ended(pid_t *pid, bool done, const char *who)
@@ -249,14 +442,10 @@ uint64_t pg_move_check(struct pg_move *m, struct pg_guest *where)
 
 void pg_move_free(struct pg_move *m)
 {
-    pid_t *pids[] = {&m->source_pid, &m->sink_pid};
-
-    for (unsigned i = 0; i < 2; i++) {
-        if (*pids[i] > 0) {
-            kill(*pids[i], SIGKILL);
-            waitpid(*pids[i], NULL, 0);
-        }
-    }
+    end_now(&m->source_pid);
+    end_now(&m->sink_pid);
+    if (m->relay)
+        pg_relay_free(m->relay);
     pg_free(m->src);
     pg_free(m->dst);
     pg_truth_free(m->truth);

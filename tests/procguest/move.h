@@ -6,12 +6,19 @@
 #ifndef XF_PG_MOVE_H
 #define XF_PG_MOVE_H
 
+#include "postcopy/pull.h"
 #include "precopy/copy.h"
 #include "precopy/sink.h"
 #include "tests/procguest/guest.h"
+#include "tests/procguest/relay.h"
 
 /* What a test chooses before pg_move_start(). */
 struct pg_opts {
+    enum xf_mode mode;
+    bool linear;         /* PULL without regard to the faults */
+    int done_ms;         /* how long the sink waits for a source that is lost when all is there */
+    bool relayed;        /* through pg_move.relay */
+    uint64_t relay_rate; /* as pg_relay.rate */
     unsigned channels;
     bool encrypt;
     bool garbage; /* fresh memory at the sink is full of it */
@@ -24,6 +31,11 @@ struct pg_opts {
 struct pg_source_end {
     bool done;
     enum xf_switch_end end;
+    bool pulled;           /* came to PULL */
+    enum xf_pull_end pull; /* and how that ended */
+    uint64_t left_out;     /* pages missing at GO */
+    uint64_t pushed, answered;
+    double pull_s;
     struct xf_err err;
     struct xf_copy_status status;
     struct xf_switch_times times;
@@ -34,6 +46,9 @@ struct pg_source_end {
 struct pg_sink_end {
     bool done;
     enum xf_sink_end end;
+    bool pulled;
+    enum xf_pull_end pull;
+    struct xf_pulled status; /* as it ended */
     struct xf_err err;
 };
 
@@ -45,6 +60,10 @@ struct pg_move {
     uint64_t rings[2];
     _Atomic uint32_t port; /* where the sink listens */
     _Atomic bool committed;
+    _Atomic bool pulling;     /* the source is in PULL */
+    _Atomic uint32_t lost[2]; /* links lost in PULL, as source and sink saw it */
+    _Atomic bool give_up;     /* the ticks of both engines fail */
+    struct pg_relay *relay;   /* with opts.relayed */
     pid_t source_pid, sink_pid;
     struct pg_source_end source;
     struct pg_sink_end sink;
@@ -57,6 +76,10 @@ struct pg_move {
 struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus);
 /* Start the guests' processes, the source's vCPUs running, and both engines. */
 void pg_move_start(struct pg_move *m);
+/* End an engine at once; start another source that goes on with PULL. */
+void pg_move_kill_source(struct pg_move *m);
+void pg_move_kill_sink(struct pg_move *m);
+void pg_move_take_over(struct pg_move *m);
 /* Wait until both engines have ended. Returns false and says why if one of them died. */
 bool pg_move_wait(struct pg_move *m);
 /* Stops the copy that lives and compares it with the truth: differences found by us, and by

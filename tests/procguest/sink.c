@@ -41,12 +41,12 @@ static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct 
 }
 
 /* Throw the pages' memory away; what comes to be there next is zero, or faults. */
-static int punch(struct pg_guest *g, const uint64_t *gfns, unsigned n, struct xf_err *err)
+int pg_punch(struct pg_guest *g, const uint64_t *gfns, unsigned n, struct xf_err *err)
 {
     for (unsigned i = 0, len; i < n; i += len) {
         len = pg_run_length(gfns, i, n);
-        if (fallocate(g->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                      (off_t)(gfns[i] * PAGE), (off_t)len * PAGE))
+        if (fallocate(g->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(gfns[i] * PAGE),
+                      (off_t)len * PAGE))
             return xf_fail(err, errno, "cannot take pages back: %s", strerror(errno));
     }
     return 0;
@@ -62,7 +62,7 @@ static int depopulate(struct xf_view *v, const uint64_t *gfns, unsigned n, struc
         v->g->late[gfns[i]] = 0;
         v->g->pages--;
     }
-    return punch(v->g, gfns, n, err);
+    return pg_punch(v->g, gfns, n, err);
 }
 
 static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
@@ -115,7 +115,29 @@ static const struct xf_sink_ops ops = {
     .run = run,
 };
 
-void pg_sink_open(struct pg_sink *s, struct pg_guest *g)
+int pg_sink_open(struct pg_sink *s, struct pg_guest *g, bool paging, struct xf_err *err)
 {
-    *s = (struct pg_sink){.vm = {.ops = &ops, .nr_gfns = g->truth->nr_gfns}, .g = g};
+    *s = (struct pg_sink){.vm = {.ops = &ops, .nr_gfns = g->truth->nr_gfns},
+                          .g = g,
+                          .uffd = -1,
+                          .pidfd = -1,
+                          .again = -1,
+                          .epoll = -1};
+    pthread_mutex_init(&s->lock, NULL);
+    if (!paging)
+        return 0;
+    s->vm.pager = &pg_pager_ops;
+    return pg_pager_ops.enable(&s->vm, err);
+}
+
+void pg_sink_close(struct pg_sink *s)
+{
+    int *fds[] = {&s->uffd, &s->pidfd, &s->again, &s->epoll};
+
+    for (unsigned i = 0; i < 4; i++) {
+        if (*fds[i] >= 0)
+            close(*fds[i]);
+        *fds[i] = -1;
+    }
+    pthread_mutex_destroy(&s->lock);
 }

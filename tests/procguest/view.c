@@ -61,10 +61,9 @@ int pg_view_map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_m
         for (unsigned k = 0; k < len; k++)
             if (m->err[i + k])
                 len = k ? k : 1;
-        if (!m->err[i] &&
-            mmap(v->window + (size_t)i * PAGE, (size_t)len * PAGE, prot,
-                 MAP_SHARED | MAP_FIXED | MAP_POPULATE, v->g->memfd,
-                 (off_t)(gfns[i] * PAGE)) == MAP_FAILED)
+        if (!m->err[i] && mmap(v->window + (size_t)i * PAGE, (size_t)len * PAGE, prot,
+                               MAP_SHARED | MAP_FIXED | MAP_POPULATE, v->g->memfd,
+                               (off_t)(gfns[i] * PAGE)) == MAP_FAILED)
             return xf_fail(err, errno, "cannot map %u pages: %s", len, strerror(errno));
     }
     return 0;

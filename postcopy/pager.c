@@ -1,0 +1,669 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The pager: see pager.h. The threads:
+ *   pager     one, from new to free: faults, the urgent channel
+ *   pullers   one for each bulk channel, while there is a link: pushed pages
+ *   caller    the control channel
+ */
+#include "postcopy/pager.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "postcopy/times.h"
+#include "precopy/extents.h"
+
+#define TICK_MS 20
+#define TELL_MS 200     /* how often the source is told how far it is */
+#define ATTACH_MS 10000 /* until the source has said that it attaches */
+#define FAULTS_AT_ONCE 64u
+
+/* Somebody waits for this page. */
+struct wait {
+    uint64_t gfn;
+    uint64_t since; /* CLOCK_MONOTONIC, ns */
+    bool asked;     /* over the present link */
+};
+
+struct puller {
+    struct xf_pager *p;
+    struct xf_chan *chan;
+    pthread_t thread;
+    bool started;
+};
+
+struct xf_pager {
+    struct xf_sink_vm *vm;
+    struct xf_absent *absent;
+    struct xf_link *link; /* NULL: none; belongs to the caller's thread and the pullers */
+    int silence_ms;
+    int wake; /* eventfd: the pager's thread has something to look at */
+    pthread_mutex_t lock;
+    pthread_cond_t idle; /* to the caller: the urgent channel is free */
+    /* All below under lock. */
+    struct xf_chan *urgent; /* lent to the pager's thread; NULL: no link */
+    bool take_back;         /* it shall give the urgent channel back */
+    bool stop, over;        /* asked of the pager's thread; it has ended */
+    struct wait *waits;     /* one for each page that is waited for, grown as needed */
+    unsigned nr_waits, max_waits, nr_new; /* nr_new: of them, not asked for yet */
+    uint64_t faults, requested;
+    struct xf_times times;
+    struct xf_err lost;  /* what happened to the link */
+    struct xf_err error; /* what ends PULL: ESRCH is the guest's end */
+
+    pthread_t thread;
+    bool started; /* the caller's */
+    unsigned nr;
+    struct puller pullers[XF_CHANNELS_MAX];
+};
+
+/* What a thread needs to take pages; too big for a stack. */
+struct scratch {
+    struct xf_batch batch;
+    uint64_t gfns[XF_BATCH_PAGES];
+    const uint8_t *pages[XF_BATCH_PAGES];
+    struct xf_view *view;
+    uint8_t *payload; /* XF_PAYLOAD_MAX bytes */
+    uint8_t meta[XF_META_MAX];
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static struct scratch *scratch_new(struct xf_sink_vm *vm, struct xf_err *err)
+{
+    struct scratch *x = calloc(1, sizeof(*x));
+
+    if (x)
+        x->payload = malloc(XF_PAYLOAD_MAX);
+    if (x && x->payload && !vm->ops->view_open(vm, &x->view, err))
+        return x;
+    xf_fail(err, ENOMEM, "out of memory for a thread that takes pages");
+    if (x)
+        free(x->payload);
+    free(x);
+    return NULL;
+}
+
+static void scratch_free(struct xf_sink_vm *vm, struct scratch *x)
+{
+    if (!x)
+        return;
+    vm->ops->view_close(x->view);
+    free(x->payload);
+    free(x);
+}
+
+static void nudge(struct xf_pager *p)
+{
+    uint64_t one = 1;
+
+    if (write(p->wake, &one, sizeof(one)) < 0)
+        return; /* full, so it is readable already */
+}
+
+static void set_error(struct xf_pager *p, const struct xf_err *err)
+{
+    pthread_mutex_lock(&p->lock);
+    if (!p->error.num)
+        p->error = *err;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void set_lost(struct xf_pager *p, const struct xf_err *err)
+{
+    pthread_mutex_lock(&p->lock);
+    if (!p->lost.num)
+        p->lost = *err;
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* --- who waits --- */
+
+/* With the lock. */
+static struct wait *find_wait(struct xf_pager *p, uint64_t gfn)
+{
+    for (unsigned i = 0; i < p->nr_waits; i++)
+        if (p->waits[i].gfn == gfn)
+            return &p->waits[i];
+    return NULL;
+}
+
+/* With the lock. */
+static void end_wait(struct xf_pager *p, struct wait *w)
+{
+    if (!w->asked)
+        p->nr_new--;
+    *w = p->waits[--p->nr_waits];
+}
+
+/* With the lock. */
+static int add_wait(struct xf_pager *p, uint64_t gfn, struct xf_err *err)
+{
+    if (find_wait(p, gfn))
+        return 0;
+    if (p->nr_waits == p->max_waits) {
+        unsigned max = p->max_waits ? 2 * p->max_waits : 64;
+        struct wait *more = realloc(p->waits, max * sizeof(*more));
+
+        if (!more)
+            return xf_fail(err, ENOMEM, "out of memory for the list of faults");
+        p->waits = more;
+        p->max_waits = max;
+    }
+    p->waits[p->nr_waits++] = (struct wait){.gfn = gfn, .since = now_ns()};
+    p->nr_new++;
+    p->faults++;
+    return 0;
+}
+
+/* Pages are in: who waited for them does so no more. */
+static void arrived(struct xf_pager *p, const uint64_t *gfns, unsigned n)
+{
+    uint64_t now;
+
+    pthread_mutex_lock(&p->lock);
+    now = p->nr_waits ? now_ns() : 0;
+    for (unsigned i = 0; i < n && p->nr_waits; i++) {
+        struct wait *w = find_wait(p, gfns[i]);
+
+        if (!w)
+            continue;
+        xf_times_add(&p->times, now - w->since);
+        end_wait(p, w);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* --- pages that come --- */
+
+/* A batch whose message has been received: its payload, and into the guest with it. *own: the
+ * failure is this side's, not the link's. */
+static int take_pages(struct xf_pager *p, struct xf_chan *chan, const struct xf_msg *m,
+                      struct scratch *x, bool *own, struct xf_err *err)
+{
+    const struct xf_transport_ops *t = p->link->ops;
+    struct iovec iov = {.iov_base = x->payload, .iov_len = m->payload_len};
+    const uint8_t *next = x->payload;
+    unsigned n = 0;
+
+    *own = false;
+    if (xf_batch_decode(&x->batch, m, x->meta, p->vm->nr_gfns, err) ||
+        (m->payload_len && t->recv_payload(chan, &iov, 1, err)))
+        return -1;
+    for (unsigned i = 0; i < x->batch.nr_runs; i++) {
+        const struct xf_run *r = &x->batch.runs[i];
+
+        if (r->kind == XF_RUN_ABSENT)
+            return xf_fail(err, EPROTO, "the source sent an absent page during PULL");
+        for (uint32_t k = 0; k < r->count; k++, n++) {
+            x->gfns[n] = r->gfn + k;
+            x->pages[n] = NULL;
+            if (r->kind != XF_RUN_DATA)
+                continue;
+            x->pages[n] = next;
+            next += XF_PAGE_SIZE;
+        }
+    }
+    *own = true;
+    if (xf_absent_put(p->absent, x->view, x->gfns, x->pages, n, err) < 0)
+        return -1;
+    arrived(p, x->gfns, n);
+    return 0;
+}
+
+static void *pull_main(void *arg)
+{
+    struct puller *q = arg;
+    struct xf_pager *p = q->p;
+    const struct xf_transport_ops *t = p->link->ops;
+    struct xf_err err = {0};
+    struct scratch *x = scratch_new(p->vm, &err);
+    uint64_t taken = 0;
+    bool own = !x;
+
+    while (x) {
+        struct xf_msg m;
+
+        own = false;
+        if (t->recv(q->chan, &m, x->meta, -1, &err))
+            break;
+        if (m.type != XF_MSG_BATCH) {
+            xf_fail(&err, EPROTO, "the source sent message %u on a bulk channel", m.type);
+            break;
+        }
+        if (take_pages(p, q->chan, &m, x, &own, &err))
+            break;
+        taken += x->batch.nr_pages;
+        own = false;
+        m = (struct xf_msg){.type = XF_MSG_TAKEN};
+        m.meta_len = (uint32_t)xf_u64s_encode(&taken, 1, x->meta);
+        if (t->send(q->chan, &m, x->meta, NULL, 0, &err))
+            break;
+    }
+    if (own)
+        set_error(p, &err);
+    else
+        set_lost(p, &err);
+    scratch_free(p->vm, x);
+    return NULL;
+}
+
+/* --- the pager's thread --- */
+
+static int drain_faults(struct xf_pager *p, struct xf_err *err)
+{
+    struct xf_fault list[FAULTS_AT_ONCE];
+    int n, rc = 0;
+
+    do {
+        n = p->vm->pager->read_faults(p->vm, list, FAULTS_AT_ONCE, err);
+        if (n < 0)
+            return -1;
+        pthread_mutex_lock(&p->lock);
+        for (int i = 0; i < n && !rc; i++) {
+            struct wait *w;
+
+            if (!list[i].dropped) {
+                /* Not absent: it came meanwhile, and who waited has been let go on. Absent
+                 * but just being put in: the same in a moment. */
+                if (xf_is_absent(p->absent, list[i].gfn))
+                    rc = add_wait(p, list[i].gfn, err);
+                continue;
+            }
+            xf_absent_drop(p->absent, list[i].gfn);
+            w = find_wait(p, list[i].gfn);
+            if (w)
+                end_wait(p, w);
+        }
+        pthread_mutex_unlock(&p->lock);
+    } while (n == (int)FAULTS_AT_ONCE && !rc);
+    return rc;
+}
+
+/* Ask for what is waited for and was not asked for yet. */
+static int ask(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x, struct xf_err *err)
+{
+    struct xf_request r;
+    struct xf_msg m = {.type = XF_MSG_REQUEST};
+
+    do {
+        r.nr = 0;
+        pthread_mutex_lock(&p->lock);
+        for (unsigned i = 0; i < p->nr_waits && p->nr_new && r.nr < XF_REQUEST_MAX; i++) {
+            if (p->waits[i].asked)
+                continue;
+            p->waits[i].asked = true;
+            p->nr_new--;
+            r.gfns[r.nr++] = p->waits[i].gfn;
+        }
+        p->requested += r.nr;
+        pthread_mutex_unlock(&p->lock);
+        if (!r.nr)
+            return 0;
+        m.meta_len = (uint32_t)xf_request_encode(&r, x->meta);
+        if (p->link->ops->send(urgent, &m, x->meta, NULL, 0, err))
+            return -1;
+    } while (r.nr == XF_REQUEST_MAX);
+    return 0;
+}
+
+/* Answers that are there. */
+static int take_answers(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x, bool *own,
+                        struct xf_err *err)
+{
+    for (;;) {
+        struct xf_msg m;
+        int rc = p->link->ops->recv(urgent, &m, x->meta, 0, err);
+
+        *own = false;
+        if (rc)
+            return rc == XF_AGAIN ? 0 : -1;
+        if (m.type != XF_MSG_ANSWER)
+            return xf_fail(err, EPROTO, "the source sent message %u on the urgent channel", m.type);
+        if (take_pages(p, urgent, &m, x, own, err))
+            return -1;
+    }
+}
+
+/* Give the urgent channel back if that was asked, or after it failed. */
+static void leave_urgent(struct xf_pager *p, bool failed)
+{
+    pthread_mutex_lock(&p->lock);
+    if (p->take_back || failed) {
+        p->urgent = NULL;
+        p->take_back = false;
+        for (unsigned i = 0; i < p->nr_waits; i++)
+            p->waits[i].asked = false;
+        p->nr_new = p->nr_waits;
+        pthread_cond_broadcast(&p->idle);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* Wait for a fault, an answer, or a word from the caller. */
+static void wait_for_work(struct xf_pager *p, struct xf_chan *urgent)
+{
+    struct pollfd fds[3] = {{.fd = p->vm->pager->fault_fd(p->vm), .events = POLLIN},
+                            {.fd = p->wake, .events = POLLIN},
+                            {.fd = -1, .events = POLLIN}};
+    bool ready = false;
+    uint64_t n;
+
+    if (urgent)
+        fds[2].fd = p->link->ops->pollfd(urgent, &ready);
+    poll(fds, 3, ready ? 0 : -1);
+    if ((fds[1].revents & POLLIN) && read(p->wake, &n, sizeof(n)) < 0)
+        return;
+}
+
+static void *pager_main(void *arg)
+{
+    struct xf_pager *p = arg;
+    struct xf_err err = {0};
+    struct scratch *x = scratch_new(p->vm, &err);
+
+    while (x) {
+        struct xf_err link_err = {0};
+        struct xf_chan *urgent;
+        bool stop, take_back, own = false;
+
+        pthread_mutex_lock(&p->lock);
+        urgent = p->urgent;
+        take_back = p->take_back;
+        stop = p->stop;
+        pthread_mutex_unlock(&p->lock);
+        if (take_back)
+            leave_urgent(p, false);
+        if (stop)
+            break;
+        if (take_back)
+            continue;
+        wait_for_work(p, urgent);
+        if (drain_faults(p, &err))
+            break;
+        if (!urgent)
+            continue;
+        if (ask(p, urgent, x, &link_err) || take_answers(p, urgent, x, &own, &link_err)) {
+            if (own) {
+                err = link_err;
+                break;
+            }
+            set_lost(p, &link_err);
+            leave_urgent(p, true);
+        }
+    }
+    if (err.num)
+        set_error(p, &err);
+    pthread_mutex_lock(&p->lock);
+    p->over = true;
+    pthread_mutex_unlock(&p->lock);
+    leave_urgent(p, true);
+    scratch_free(p->vm, x);
+    return NULL;
+}
+
+/* --- the caller's thread --- */
+
+int xf_pager_new(struct xf_pager **out, struct xf_sink_vm *vm, int silence_ms, struct xf_err *err)
+{
+    struct xf_pager *p = calloc(1, sizeof(*p));
+    int rc;
+
+    if (!p)
+        return xf_fail(err, ENOMEM, "out of memory");
+    p->vm = vm;
+    p->absent = vm->absent;
+    p->silence_ms = silence_ms;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->idle, NULL);
+    p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (p->wake < 0) {
+        xf_fail(err, errno, "no descriptor for the pager: %s", strerror(errno));
+        xf_pager_free(p);
+        return -1;
+    }
+    rc = pthread_create(&p->thread, NULL, pager_main, p);
+    if (rc) {
+        xf_pager_free(p);
+        return xf_fail(err, rc, "cannot start the pager's thread: %s", strerror(rc));
+    }
+    p->started = true;
+    *out = p;
+    return 0;
+}
+
+void xf_pager_start(struct xf_pager *p, struct xf_link *link)
+{
+    pthread_mutex_lock(&p->lock);
+    p->link = link;
+    xf_clear(&p->lost);
+    p->urgent = p->over ? NULL : link->urgent;
+    pthread_mutex_unlock(&p->lock);
+    nudge(p);
+}
+
+/* No thread uses the link any more after this, and it is dead. */
+static void detach(struct xf_pager *p)
+{
+    if (!p->link)
+        return;
+    xf_link_abort(p->link);
+    pthread_mutex_lock(&p->lock);
+    if (p->urgent)
+        p->take_back = true;
+    nudge(p);
+    while (p->urgent)
+        pthread_cond_wait(&p->idle, &p->lock);
+    p->take_back = false;
+    pthread_mutex_unlock(&p->lock);
+    for (unsigned i = 0; i < p->nr; i++)
+        if (p->pullers[i].started)
+            pthread_join(p->pullers[i].thread, NULL);
+    p->nr = 0;
+    p->link = NULL;
+}
+
+void xf_pager_free(struct xf_pager *p)
+{
+    if (!p)
+        return;
+    detach(p);
+    if (p->started) {
+        pthread_mutex_lock(&p->lock);
+        p->stop = true;
+        pthread_mutex_unlock(&p->lock);
+        nudge(p);
+        pthread_join(p->thread, NULL);
+    }
+    if (p->wake >= 0)
+        close(p->wake);
+    free(p->waits);
+    pthread_cond_destroy(&p->idle);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+static int tell_missing(struct xf_pager *p, struct xf_link *link, struct xf_err *err)
+{
+    struct xf_extents *x = malloc(sizeof(*x));
+    uint8_t meta[XF_META_MAX];
+    int rc;
+
+    /* What a puller of the last link was putting in when it ended is in by now: detach()
+     * has joined it. So the bits are all there is. */
+    if (!x)
+        return xf_fail(err, ENOMEM, "out of memory for the set of missing pages");
+    rc = xf_send_extents(link, XF_MSG_MISSING, p->absent->missing, p->vm->nr_gfns, x, meta, NULL,
+                         err)
+             ? XF_AGAIN
+             : 0;
+    free(x);
+    return rc;
+}
+
+int xf_pager_attach(struct xf_pager *p, struct xf_link *link,
+                    int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+    int rc;
+
+    for (int waited = 0;; waited += TICK_MS) {
+        rc = link->ops->recv(link->control, &m, meta, TICK_MS, err);
+        if (rc != XF_AGAIN)
+            break;
+        if (tick(priv, err))
+            return -1;
+        if (waited >= ATTACH_MS) {
+            xf_fail(err, ETIMEDOUT, "the source connected and said nothing");
+            return XF_AGAIN;
+        }
+    }
+    if (!rc && (m.type != XF_MSG_ATTACH || m.payload_len))
+        rc = xf_fail(err, EPROTO, "the source sent message %u where it should attach", m.type);
+    if (rc)
+        return XF_AGAIN;
+    rc = tell_missing(p, link, err);
+    if (!rc)
+        xf_pager_start(p, link);
+    return rc;
+}
+
+static int start_pullers(struct xf_pager *p, struct xf_err *err)
+{
+    for (unsigned i = 0; i < p->link->nr_bulk; i++) {
+        struct puller *q = &p->pullers[p->nr++];
+        int rc;
+
+        *q = (struct puller){.p = p, .chan = p->link->bulk[i]};
+        rc = pthread_create(&q->thread, NULL, pull_main, q);
+        if (rc)
+            return xf_fail(err, rc, "cannot start a pulling thread: %s", strerror(rc));
+        q->started = true;
+    }
+    return 0;
+}
+
+static int tell_pulled(struct xf_pager *p, uint64_t *missing, struct xf_err *err)
+{
+    struct xf_pulled pulled;
+    uint8_t meta[64];
+
+    xf_pager_status(p, &pulled);
+    *missing = pulled.missing;
+    return xf_link_say(p->link, XF_MSG_PULLED, meta, xf_pulled_encode(&pulled, meta), err);
+}
+
+/* What ended PULL, or its link; XF_AGAIN if nothing has. */
+static int check(struct xf_pager *p, enum xf_pull_end *end, struct xf_err *err)
+{
+    int rc = XF_AGAIN;
+
+    pthread_mutex_lock(&p->lock);
+    if (p->error.num || p->lost.num) {
+        *end = p->error.num == ESRCH ? XF_PULL_ENDED : p->error.num ? XF_PULL_FAILED : XF_PULL_LOST;
+        if (err)
+            *err = p->error.num ? p->error : p->lost;
+        rc = -1;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return rc;
+}
+
+enum xf_pull_end xf_pager_check(struct xf_pager *p, struct xf_err *err)
+{
+    enum xf_pull_end end = XF_PULL_LOST;
+
+    pthread_mutex_lock(&p->lock);
+    xf_clear(&p->lost);
+    pthread_mutex_unlock(&p->lock);
+    check(p, &end, err);
+    return end;
+}
+
+/* One word of the source's. 0: that was the end. XF_AGAIN: PULL goes on. */
+static int take_word(const struct xf_msg *m, uint64_t told, struct xf_err *err)
+{
+    if (m->type == XF_MSG_PING && !m->payload_len)
+        return XF_AGAIN;
+    if (m->type == XF_MSG_BYE && !m->payload_len && told == 0)
+        return 0;
+    return xf_fail(err, EPROTO, "the source sent message %u during PULL", m->type);
+}
+
+static enum xf_pull_end serve(struct xf_pager *p, int (*tick)(void *priv, struct xf_err *err),
+                              void *priv, struct xf_err *err)
+{
+    enum xf_pull_end end = XF_PULL_LOST;
+    uint64_t told = UINT64_MAX, at = 0, heard = now_ns();
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+
+    if (start_pullers(p, err))
+        return XF_PULL_FAILED;
+    for (;;) {
+        bool all = !p->absent->nr;
+        int rc;
+
+        if (check(p, &end, err) != XF_AGAIN)
+            return end;
+        if (tick(priv, err))
+            return XF_PULL_FAILED;
+        if ((all && told) || now_ns() - at > TELL_MS * 1000000ull) {
+            if (tell_pulled(p, &told, err))
+                return XF_PULL_LOST;
+            at = now_ns();
+        }
+        rc = p->link->ops->recv(p->link->control, &m, meta, TICK_MS, err);
+        if (!rc) {
+            heard = now_ns();
+            rc = take_word(&m, told, err);
+        }
+        if (rc != XF_AGAIN)
+            return rc ? XF_PULL_LOST : XF_PULL_DONE;
+        if (p->silence_ms > 0 && now_ns() - heard > (uint64_t)p->silence_ms * 1000000u) {
+            xf_fail(err, ETIMEDOUT, "the source has said nothing for %d ms", p->silence_ms);
+            return XF_PULL_LOST;
+        }
+    }
+}
+
+enum xf_pull_end xf_pager_run(struct xf_pager *p, int (*tick)(void *priv, struct xf_err *err),
+                              void *priv, struct xf_err *err)
+{
+    enum xf_pull_end end = serve(p, tick, priv, err);
+
+    if (end == XF_PULL_ENDED)
+        xf_link_say(p->link, XF_MSG_ENDED, NULL, 0, NULL);
+    if (end == XF_PULL_FAILED && err) {
+        uint8_t meta[XF_TEXT_MAX + 64];
+
+        xf_link_say(p->link, XF_MSG_ERROR, meta, xf_text_encode(err->num, err->text, meta), NULL);
+    }
+    detach(p);
+    return end;
+}
+
+void xf_pager_status(struct xf_pager *p, struct xf_pulled *out)
+{
+    pthread_mutex_lock(&p->lock);
+    *out = (struct xf_pulled){
+        .missing = p->absent->nr,
+        .faults = p->faults,
+        .requested = p->requested,
+        .median_ns = xf_times_part(&p->times, 0.5),
+        .p99_ns = xf_times_part(&p->times, 0.99),
+    };
+    pthread_mutex_unlock(&p->lock);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* PULL over as many links as it takes: see rejoin.h. */
+#include "postcopy/rejoin.h"
+
+#include <errno.h>
+#include <time.h>
+
+/* Between two attempts to connect: a peer that refuses does so at once. */
+#define AGAIN_MS 100
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void tell(struct xf_rejoin *r, const struct xf_err *why)
+{
+    if (r->link_changed)
+        r->link_changed(r->priv, why);
+}
+
+/* --- source --- */
+
+/* 0: attached. -1: tick ended it, or this side cannot go on. */
+static int connect_again(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
+                         struct xf_err *err)
+{
+    const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000l};
+
+    for (;;) {
+        struct xf_err why = {0};
+        int rc = XF_AGAIN;
+
+        if (r->tick(r->priv, err))
+            return -1;
+        if (!xf_link_connect(link, &r->cfg, &r->peer, true, &why))
+            rc = xf_server_attach(s, link, r->tick, r->priv, &why);
+        if (!rc) {
+            tell(r, NULL);
+            return 0;
+        }
+        if (rc < 0) {
+            if (err)
+                *err = why;
+            return -1;
+        }
+        xf_link_close(link);
+        nanosleep(&pause, NULL);
+    }
+}
+
+enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
+                                 struct xf_err *err)
+{
+    enum xf_pull_end end = XF_PULL_LOST;
+
+    while (end == XF_PULL_LOST) {
+        struct xf_err why = {0};
+
+        if (!link->control && connect_again(r, s, link, err)) {
+            end = XF_PULL_FAILED;
+            break;
+        }
+        end = xf_server_run(s, r->tick, r->priv, &why);
+        if (end == XF_PULL_LOST) {
+            tell(r, &why);
+            xf_link_close(link);
+        } else if (why.num && err) {
+            *err = why;
+        }
+    }
+    xf_link_close(link);
+    return end;
+}
+
+/* --- sink --- */
+
+struct waiting {
+    struct xf_rejoin *r;
+    struct xf_pager *p;
+    enum xf_pull_end end; /* why the wait is over */
+    double until;         /* all pages are here: how long to wait for the source; 0: not so */
+};
+
+static int wait_tick(void *priv, struct xf_err *err)
+{
+    struct waiting *w = priv;
+
+    w->end = xf_pager_check(w->p, err);
+    if (w->end != XF_PULL_LOST)
+        return -1;
+    if (w->until > 0 && now_s() > w->until) {
+        w->end = XF_PULL_DONE;
+        return -1;
+    }
+    if (w->r->tick(w->r->priv, err)) {
+        w->end = XF_PULL_FAILED;
+        return -1;
+    }
+    return 0;
+}
+
+/* A listener remembers who has connected, so each link needs a new one. */
+static int listen_again(struct xf_rejoin *r, struct xf_err *err)
+{
+    uint16_t port;
+
+    if (r->listener)
+        r->ops->unlisten(r->listener);
+    r->listener = NULL;
+    return r->ops->listen(&r->cfg, r->addr, r->port, &r->listener, &port, err);
+}
+
+/* XF_PULL_LOST: attached. Else the end. */
+static enum xf_pull_end accept_again(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link,
+                                     int done_ms, struct xf_err *err)
+{
+    struct waiting w = {.r = r, .p = p, .end = XF_PULL_LOST};
+    struct xf_pulled pulled;
+
+    xf_pager_status(p, &pulled);
+    if (!pulled.missing)
+        w.until = now_s() + done_ms / 1000.0;
+    for (;;) {
+        struct xf_err why = {0};
+        int rc = XF_AGAIN;
+
+        if (!r->listener && listen_again(r, err))
+            return XF_PULL_FAILED;
+        if (!xf_link_accept(link, &r->cfg, r->listener, true, -1, wait_tick, &w, &why))
+            rc = xf_pager_attach(p, link, wait_tick, &w, &why);
+        if (!rc && listen_again(r, err))
+            return XF_PULL_FAILED;
+        if (!rc) {
+            tell(r, NULL);
+            return XF_PULL_LOST;
+        }
+        xf_link_close(link);
+        if (w.end != XF_PULL_LOST) {
+            if (err && w.end != XF_PULL_DONE)
+                *err = why;
+            return w.end;
+        }
+        if (listen_again(r, err))
+            return XF_PULL_FAILED;
+    }
+}
+
+enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link,
+                                int done_ms, struct xf_err *err)
+{
+    enum xf_pull_end end;
+
+    do {
+        struct xf_err why = {0};
+
+        end = xf_pager_run(p, r->tick, r->priv, &why);
+        if (end != XF_PULL_LOST) {
+            if (why.num && err)
+                *err = why;
+            break;
+        }
+        tell(r, &why);
+        xf_link_close(link);
+        end = accept_again(r, p, link, done_ms, err);
+    } while (end == XF_PULL_LOST);
+    xf_link_close(link);
+    if (r->listener)
+        r->ops->unlisten(r->listener);
+    r->listener = NULL;
+    return end;
+}

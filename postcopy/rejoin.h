@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * PULL from its begin to its end, over as many links as it takes: when one is lost, the source
+ * connects again and the sink listens again, and they go on where they were.
+ */
+#ifndef XF_REJOIN_H
+#define XF_REJOIN_H
+
+#include "postcopy/pager.h"
+#include "postcopy/server.h"
+
+struct xf_rejoin {
+    const struct xf_transport_ops *ops;
+    struct xf_link_cfg cfg;
+    struct xf_link_peer peer;                    /* source: where the sink listens */
+    const char *addr;                            /* sink: where to listen, as in the listen op */
+    uint16_t port;                               /* sink: where it listened before */
+    struct xf_listener *listener;                /* sink: listening already; or NULL */
+    int (*tick)(void *priv, struct xf_err *err); /* as in xf_server_run() */
+    /* A link was lost (why) or made again (NULL); may be NULL. */
+    void (*link_changed)(void *priv, const struct xf_err *why);
+    void *priv;
+};
+
+/*
+ * Source. link: the one of GO, or one without channels (ops set): then a server that takes
+ * over, made without `missing`. Never XF_PULL_LOST: it connects until tick ends it. The link
+ * is closed at the end.
+ */
+enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
+                                 struct xf_err *err);
+
+/*
+ * Sink. link: the one of GO, on which the pager was started. When all pages are here and the
+ * source does not come back within done_ms to hear of it: XF_PULL_DONE as well. Never
+ * XF_PULL_LOST. The link is closed at the end, the listener as well.
+ */
+enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link,
+                                int done_ms, struct xf_err *err);
+
+#endif

@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The page server: see server.h. */
+#include "postcopy/server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "postcopy/prefetch.h"
+#include "postcopy/window.h"
+#include "precopy/batch.h"
+#include "precopy/extents.h"
+#include "precopy/zero.h"
+
+#define TICK_MS 50
+#define ATTACH_MS 10000 /* until a sink in PULL has said what it lacks */
+#define BYE_MS 2000
+#define PING_S 0.2
+/* Pages of one push: few, so that a bubble follows the faults closely, unless the path holds
+ * so much that a batch of few would be lost in it. */
+#define PUSH_MIN 16u
+#define PUSH_MAX 256u
+
+struct pusher {
+    struct xf_server *s;
+    struct xf_chan *chan;
+    pthread_t thread;
+    bool started;
+};
+
+struct xf_server {
+    struct xf_source_vm *vm;
+    struct xf_link *link; /* NULL: none */
+    int silence_ms;
+    pthread_mutex_t lock;
+    pthread_cond_t push; /* to the pushers: go, more, or stop */
+    /* All below under lock. */
+    struct xf_prefetch order;
+    unsigned long *owed; /* pages that may be asked for: all that were missing */
+    struct xf_server_status status;
+    bool go, stop;
+    struct xf_err err; /* first failure of a thread */
+    bool own_fault;    /* ... which is ours and not the link's */
+
+    pthread_t answerer;
+    bool answering; /* started; belongs to the caller's thread */
+    unsigned nr;
+    struct pusher pushers[XF_CHANNELS_MAX];
+};
+
+/* What a thread needs for one batch; too big for a stack. */
+struct scratch {
+    struct xf_map map;
+    struct xf_batch batch;
+    struct xf_request request;
+    uint64_t gfns[XF_BATCH_PAGES];
+    struct iovec iov[XF_BATCH_PAGES];
+    uint8_t meta[XF_META_MAX];
+};
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void failed(struct xf_server *s, const struct xf_err *err, bool own)
+{
+    pthread_mutex_lock(&s->lock);
+    if (!s->err.num) {
+        s->err = *err;
+        s->own_fault = own;
+    }
+    s->stop = true;
+    pthread_cond_broadcast(&s->push);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/*
+ * Send n ascending gfns as one batch. A page that the suspended guest does not have can only
+ * be one that it gave away while it was being suspended: its content is nobody's, zeros do.
+ */
+static int send_pages(struct xf_server *s, struct xf_chan *chan, uint16_t type,
+                      struct xf_view *view, struct scratch *x, unsigned n, bool *own,
+                      struct xf_err *err)
+{
+    struct xf_msg m = {.type = type};
+    int niov = 0, rc;
+
+    *own = true;
+    if (s->vm->ops->map(view, x->gfns, n, &x->map, err))
+        return -1;
+    xf_batch_clear(&x->batch, 0);
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t *page = x->map.base + (size_t)i * XF_PAGE_SIZE;
+
+        if (x->map.err[i] || xf_page_is_zero(page)) {
+            xf_batch_add(&x->batch, x->gfns[i], XF_RUN_ZERO);
+            continue;
+        }
+        xf_batch_add(&x->batch, x->gfns[i], XF_RUN_DATA);
+        niov = xf_iov_add(x->iov, niov, page);
+    }
+    m.meta_len = (uint32_t)xf_batch_encode(&x->batch, x->meta);
+    m.payload_len = x->batch.data_pages * XF_PAGE_SIZE;
+    *own = false;
+    rc = s->link->ops->send(chan, &m, x->meta, x->iov, niov, err);
+    s->vm->ops->unmap(view, &x->map);
+    return rc;
+}
+
+/* --- answers --- */
+
+static int by_gfn(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* What was asked for, ascending and each page once, into x->gfns; the order learns of it. */
+static int take_request(struct xf_server *s, struct scratch *x, unsigned *n, struct xf_err *err)
+{
+    struct xf_request *r = &x->request;
+    int rc = 0;
+
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < r->nr && !rc; i++) {
+        if (!xf_bit(s->owed, r->gfns[i]))
+            rc = xf_fail(err, EPROTO, "the destination asked for gfn 0x%llx, which it had at GO",
+                         (unsigned long long)r->gfns[i]);
+        else
+            xf_prefetch_fault(&s->order, r->gfns[i]);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (rc)
+        return rc;
+    memcpy(x->gfns, r->gfns, r->nr * sizeof(r->gfns[0]));
+    qsort(x->gfns, r->nr, sizeof(x->gfns[0]), by_gfn);
+    *n = 0;
+    for (uint32_t i = 0; i < r->nr; i++)
+        if (!i || x->gfns[i] != x->gfns[*n - 1])
+            x->gfns[(*n)++] = x->gfns[i];
+    return 0;
+}
+
+static void *answer_main(void *arg)
+{
+    struct xf_server *s = arg;
+    struct xf_err err = {0};
+    struct xf_view *view = NULL;
+    struct scratch *x = calloc(1, sizeof(*x));
+    bool own = true;
+
+    if (!x) {
+        xf_fail(&err, ENOMEM, "out of memory for the answering thread");
+        goto out;
+    }
+    if (s->vm->ops->view_open(s->vm, &view, &err))
+        goto out;
+    for (;;) {
+        struct xf_msg m;
+        unsigned n;
+
+        own = false;
+        if (s->link->ops->recv(s->link->urgent, &m, x->meta, -1, &err))
+            break;
+        if (m.type != XF_MSG_REQUEST) {
+            xf_fail(&err, EPROTO, "the destination sent message %u on the urgent channel", m.type);
+            break;
+        }
+        if (xf_request_decode(&x->request, &m, x->meta, s->vm->nr_gfns, &err) ||
+            take_request(s, x, &n, &err) ||
+            send_pages(s, s->link->urgent, XF_MSG_ANSWER, view, x, n, &own, &err))
+            break;
+        pthread_mutex_lock(&s->lock);
+        s->status.answered += n;
+        pthread_cond_broadcast(&s->push); /* who was done may have an eye on the end */
+        pthread_mutex_unlock(&s->lock);
+    }
+out:
+    failed(s, &err, own);
+    if (view)
+        s->vm->ops->view_close(view);
+    free(x);
+    return NULL;
+}
+
+/* --- pushing --- */
+
+/* Hear that batches were taken: wait for one if must. */
+static int hear_taken(struct pusher *p, struct xf_window *w, struct scratch *x, bool must,
+                      struct xf_err *err)
+{
+    const struct xf_transport_ops *t = p->s->link->ops;
+    uint64_t pages;
+
+    do {
+        struct xf_msg m;
+        int rc = t->recv(p->chan, &m, x->meta, must ? -1 : 0, err);
+
+        if (rc == XF_AGAIN)
+            return 0;
+        if (rc)
+            return -1;
+        if (m.type != XF_MSG_TAKEN || xf_u64s_decode(&pages, 1, &m, x->meta, err))
+            return xf_fail(err, EPROTO, "the destination answered a push with message %u", m.type);
+        if (!xf_window_taken(w, now_s()))
+            return xf_fail(err, EPROTO, "the destination took more than it was sent");
+        must = false;
+    } while (w->nr);
+    return 0;
+}
+
+/* The next pages into x->gfns; 0: stop. Waits while there is nothing to push. */
+static unsigned next_push(struct pusher *p, const struct xf_window *w, struct scratch *x)
+{
+    struct xf_server *s = p->s;
+    uint64_t max = w->limit / 4 / XF_PAGE_SIZE;
+    unsigned n = 0;
+
+    max = max < PUSH_MIN ? PUSH_MIN : max > PUSH_MAX ? PUSH_MAX : max;
+    pthread_mutex_lock(&s->lock);
+    while (!s->stop) {
+        n = s->go ? xf_prefetch_next(&s->order, x->gfns, (unsigned)max) : 0;
+        if (n)
+            break;
+        pthread_cond_wait(&s->push, &s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
+static void *push_main(void *arg)
+{
+    struct pusher *p = arg;
+    struct xf_server *s = p->s;
+    struct xf_window w;
+    struct xf_err err = {0};
+    struct xf_view *view = NULL;
+    struct scratch *x = calloc(1, sizeof(*x));
+    bool own = true;
+    unsigned n;
+
+    xf_window_init(&w);
+    if (!x) {
+        xf_fail(&err, ENOMEM, "out of memory for a pushing thread");
+        goto out;
+    }
+    if (s->vm->ops->view_open(s->vm, &view, &err))
+        goto out;
+    own = false;
+    while ((n = next_push(p, &w, x)) > 0) {
+        uint64_t bytes = (uint64_t)n * XF_PAGE_SIZE;
+
+        while (!xf_window_room(&w, bytes))
+            if (hear_taken(p, &w, x, true, &err))
+                goto out;
+        xf_window_sent(&w, bytes, now_s());
+        if (send_pages(s, p->chan, XF_MSG_BATCH, view, x, n, &own, &err) ||
+            hear_taken(p, &w, x, false, &err))
+            goto out;
+        pthread_mutex_lock(&s->lock);
+        s->status.pushed += n;
+        pthread_mutex_unlock(&s->lock);
+    }
+out:
+    if (err.num)
+        failed(s, &err, own);
+    if (view)
+        s->vm->ops->view_close(view);
+    free(x);
+    return NULL;
+}
+
+/* --- its life --- */
+
+int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigned long *missing,
+                  const struct xf_server_opts *opts, struct xf_err *err)
+{
+    struct xf_server *s = calloc(1, sizeof(*s));
+    size_t len = xf_bitmap_words(vm->nr_gfns) * sizeof(*missing);
+
+    if (!s)
+        return xf_fail(err, ENOMEM, "out of memory");
+    s->vm = vm;
+    s->status.pulled.missing = UINT64_MAX;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->push, NULL);
+    s->owed = xf_bitmap_new(vm->nr_gfns);
+    if (!s->owed || xf_prefetch_init(&s->order, vm->nr_gfns)) {
+        xf_server_free(s);
+        return xf_fail(err, ENOMEM, "out of memory for the set of missing pages");
+    }
+    s->silence_ms = opts ? opts->silence_ms : 0;
+    s->order.linear = opts && opts->linear;
+    if (missing) {
+        memcpy(s->owed, missing, len);
+        memcpy(s->order.left, missing, len);
+        s->order.nr_left = xf_bitmap_count(missing, vm->nr_gfns);
+    }
+    *out = s;
+    return 0;
+}
+
+int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *err)
+{
+    int rc;
+
+    s->link = link;
+    s->go = s->stop = s->own_fault = false;
+    xf_clear(&s->err);
+    rc = pthread_create(&s->answerer, NULL, answer_main, s);
+    if (rc)
+        return xf_fail(err, rc, "cannot start the answering thread: %s", strerror(rc));
+    s->answering = true;
+    return 0;
+}
+
+/* Join all threads. The link is dead afterwards. */
+static void stop(struct xf_server *s)
+{
+    if (!s->link)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_broadcast(&s->push);
+    pthread_mutex_unlock(&s->lock);
+    xf_link_abort(s->link);
+    if (s->answering)
+        pthread_join(s->answerer, NULL);
+    s->answering = false;
+    for (unsigned i = 0; i < s->nr; i++)
+        if (s->pushers[i].started)
+            pthread_join(s->pushers[i].thread, NULL);
+    s->nr = 0;
+    s->link = NULL;
+}
+
+void xf_server_free(struct xf_server *s)
+{
+    if (!s)
+        return;
+    stop(s);
+    xf_prefetch_free(&s->order);
+    free(s->owed);
+    pthread_cond_destroy(&s->push);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* What the sink lacks becomes what is owed and left. */
+static int learn_missing(struct xf_server *s, struct xf_link *link,
+                         int (*tick)(void *priv, struct xf_err *err), void *priv,
+                         struct xf_extents *x, struct xf_err *err)
+{
+    size_t len = xf_bitmap_words(s->vm->nr_gfns) * sizeof(*s->owed);
+    double until = now_s() + ATTACH_MS / 1000.0;
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+    int rc;
+
+    memset(s->order.left, 0, len);
+    do {
+        rc = xf_link_hear(link, XF_MSG_MISSING, &m, meta, TICK_MS, err);
+        if (rc == XF_AGAIN && now_s() < until) {
+            if (tick(priv, err))
+                return -1;
+            continue;
+        }
+        if (rc || xf_extents_decode(x, &m, meta, s->vm->nr_gfns, err))
+            return XF_AGAIN;
+        xf_set_extents(s->order.left, x);
+        if (x->flags & XF_EXTENTS_LAST)
+            break;
+    } while (true);
+    memcpy(s->owed, s->order.left, len);
+    s->order.nr_left = xf_bitmap_count(s->owed, s->vm->nr_gfns);
+    return 0;
+}
+
+int xf_server_attach(struct xf_server *s, struct xf_link *link,
+                     int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
+{
+    struct xf_extents *x = malloc(sizeof(*x));
+    int rc;
+
+    if (!x)
+        return xf_fail(err, ENOMEM, "out of memory for a set of missing pages");
+    rc = xf_link_say(link, XF_MSG_ATTACH, NULL, 0, err)
+             ? XF_AGAIN
+             : learn_missing(s, link, tick, priv, x, err);
+    free(x);
+    return rc ? rc : xf_server_start(s, link, err);
+}
+
+static int start_pushing(struct xf_server *s, struct xf_err *err)
+{
+    for (unsigned i = 0; i < s->link->nr_bulk; i++) {
+        struct pusher *p = &s->pushers[s->nr++];
+        int rc;
+
+        *p = (struct pusher){.s = s, .chan = s->link->bulk[i]};
+        rc = pthread_create(&p->thread, NULL, push_main, p);
+        if (rc)
+            return xf_fail(err, rc, "cannot start a pushing thread: %s", strerror(rc));
+        p->started = true;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->go = true;
+    pthread_cond_broadcast(&s->push);
+    pthread_mutex_unlock(&s->lock);
+    return 0;
+}
+
+/* The sink has everything: tell it that we know, and wait until it has heard so: it closes
+ * the link then. If that gets lost, it keeps its side open for a while, and that is all. */
+static void say_bye(struct xf_server *s, uint8_t *meta)
+{
+    double until = now_s() + BYE_MS / 1000.0;
+    struct xf_msg m;
+
+    if (xf_link_say(s->link, XF_MSG_BYE, NULL, 0, NULL))
+        return;
+    while (now_s() < until)
+        if (s->link->ops->recv(s->link->control, &m, meta, TICK_MS, NULL) < 0)
+            return;
+}
+
+/* One word of the sink's. XF_AGAIN: PULL goes on. */
+static int take_word(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
+                     enum xf_pull_end *end, struct xf_err *err)
+{
+    struct xf_pulled pulled;
+
+    if (m->type == XF_MSG_ENDED && !m->payload_len) {
+        *end = XF_PULL_ENDED;
+        return 0;
+    }
+    *end = XF_PULL_FAILED; /* what makes no sense now makes none over another link */
+    if (m->type == XF_MSG_ERROR) {
+        char text[XF_TEXT_MAX];
+        int num;
+
+        return xf_text_decode(&num, text, m, meta, err)
+                   ? -1
+                   : xf_fail(err, num ? num : EIO, "destination: %s", text);
+    }
+    if (m->type != XF_MSG_PULLED)
+        return xf_fail(err, EPROTO, "the destination sent message %u during PULL", m->type);
+    if (xf_pulled_decode(&pulled, m, meta, err))
+        return -1;
+    *end = XF_PULL_LOST;
+    pthread_mutex_lock(&s->lock);
+    s->status.pulled = pulled;
+    pthread_mutex_unlock(&s->lock);
+    if (pulled.missing)
+        return XF_AGAIN;
+    say_bye(s, meta);
+    *end = XF_PULL_DONE;
+    return 0;
+}
+
+/* Until the end or a failure: 0, or -1 with the error. */
+static int listen_to_sink(struct xf_server *s, enum xf_pull_end *end,
+                          int (*tick)(void *priv, struct xf_err *err), void *priv,
+                          struct xf_err *err)
+{
+    double heard = now_s(), pinged = 0;
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+    int rc;
+
+    for (;;) {
+        double now = now_s();
+
+        if (now - pinged > PING_S) { /* so that a sink that waits knows us alive */
+            if (xf_link_say(s->link, XF_MSG_PING, NULL, 0, err))
+                return -1;
+            pinged = now;
+        }
+        rc = s->link->ops->recv(s->link->control, &m, meta, TICK_MS, err);
+        if (!rc) {
+            heard = now;
+            rc = take_word(s, &m, meta, end, err);
+        }
+        if (rc <= 0)
+            return rc;
+        if (s->silence_ms > 0 && now - heard > s->silence_ms / 1000.0)
+            return xf_fail(err, ETIMEDOUT, "the destination has said nothing for %d ms",
+                           s->silence_ms);
+        if (tick(priv, err)) {
+            *end = XF_PULL_FAILED;
+            return -1;
+        }
+        pthread_mutex_lock(&s->lock);
+        if (s->err.num) {
+            if (err)
+                *err = s->err;
+            if (s->own_fault)
+                *end = XF_PULL_FAILED;
+            rc = -1;
+        }
+        pthread_mutex_unlock(&s->lock);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+enum xf_pull_end xf_server_run(struct xf_server *s, int (*tick)(void *priv, struct xf_err *err),
+                               void *priv, struct xf_err *err)
+{
+    enum xf_pull_end end = XF_PULL_LOST;
+
+    if (start_pushing(s, err))
+        end = XF_PULL_FAILED;
+    else
+        listen_to_sink(s, &end, tick, priv, err);
+    stop(s);
+    return end;
+}
+
+void xf_server_status(struct xf_server *s, struct xf_server_status *out)
+{
+    pthread_mutex_lock(&s->lock);
+    *out = s->status;
+    out->left = s->order.nr_left;
+    pthread_mutex_unlock(&s->lock);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The page server: PULL at the source. The guest runs at the sink; here it lies suspended, and
+ * is only read. What the sink asks for on the urgent channel is answered at once by a thread
+ * of its own; all other missing pages are pushed on the bulk channels in the order that
+ * prefetch.h finds, never more at once than the path holds (window.h).
+ *
+ * A server lives through lost links, and a new process can take over after the old one died:
+ * the sink knows best what it still needs, and says so to every link that is attached.
+ *
+ * One thread calls everything here, unless said otherwise.
+ */
+#ifndef XF_SERVER_H
+#define XF_SERVER_H
+
+#include "postcopy/pull.h"
+#include "precopy/vm.h"
+#include "transport/link.h"
+
+struct xf_server;
+
+struct xf_server_opts {
+    int silence_ms; /* a sink that says nothing for so long is lost; 0: never */
+    bool linear;    /* push without regard to the faults: for comparison */
+};
+
+/* How far it is; may be read by any thread at any time. */
+struct xf_server_status {
+    struct xf_pulled pulled; /* as the sink said last; missing is UINT64_MAX before */
+    uint64_t left;           /* pages neither pushed nor answered */
+    uint64_t pushed, answered;
+};
+
+/* missing (nr_gfns bits, copied): what the sink lacks. NULL: xf_server_attach() will tell. */
+int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigned long *missing,
+                  const struct xf_server_opts *opts, struct xf_err *err);
+
+/* Answer requests on this link's urgent channel from now on; for before GO is sent. */
+int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *err);
+/* The same for a link that replaces a lost one, whose sink is in PULL already: learn from it
+ * what it lacks. tick as in xf_server_run(). XF_AGAIN: the link is lost, too. */
+int xf_server_attach(struct xf_server *s, struct xf_link *link,
+                     int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err);
+
+/*
+ * Push until the sink has everything. The sink's RUNNING has been heard. tick is called some
+ * ten times a second; -1 from it: XF_PULL_FAILED. After this the server is stopped; after
+ * XF_PULL_LOST the link must be closed and another can be attached.
+ */
+enum xf_pull_end xf_server_run(struct xf_server *s, int (*tick)(void *priv, struct xf_err *err),
+                               void *priv, struct xf_err *err);
+
+void xf_server_status(struct xf_server *s, struct xf_server_status *out);
+
+/* Stops its threads (the link's channels are dead then). NULL allowed. */
+void xf_server_free(struct xf_server *s);
+
+#endif

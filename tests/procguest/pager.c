@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Absent pages of a process guest (struct xf_pager_ops).
+ *
+ * userfaultfd reports every first touch of a page without memory, absent or not: a page that
+ * the guest balloons in is none of the engine's business and gets zeros here. What the guest
+ * gives back while it is absent is reported as dropped. One lock makes an event and the page
+ * that it is about one thing: a page is put in before its event is read, or after, never
+ * between the event and what follows from it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tests/procguest/sink.h"
+#include "tests/procguest/uffd.h"
+#include "tests/procguest/view.h"
+
+#define PAGE XF_PAGE_SIZE
+
+static struct pg_sink *of(struct xf_sink_vm *vm)
+{
+    return (struct pg_sink *)vm;
+}
+
+static int gone(struct xf_err *err)
+{
+    return xf_fail(err, ESRCH, "the guest is gone");
+}
+
+static bool is_gone(const struct pg_sink *s)
+{
+    struct pollfd p = {.fd = s->pidfd, .events = POLLIN};
+
+    return poll(&p, 1, 0) == 1;
+}
+
+static int enable(struct xf_sink_vm *vm, struct xf_err *err)
+{
+    struct pg_sink *s = of(vm);
+    struct epoll_event e = {.events = EPOLLIN};
+
+    s->uffd = uffd_borrow(s->g->pid, s->g->uffd);
+    s->pidfd = (int)syscall(SYS_pidfd_open, s->g->pid, 0);
+    s->again = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    s->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (s->uffd < 0 || s->pidfd < 0 || s->again < 0 || s->epoll < 0 ||
+        epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->uffd, &e) ||
+        epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->pidfd, &e) ||
+        epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->again, &e) ||
+        uffd_register(s->uffd, s->g->mem, vm->nr_gfns * PAGE, true))
+        return xf_fail(err, errno, "no page can be absent here: %s; userfaultfd needs root",
+                       strerror(errno));
+    return 0;
+}
+
+static int disable(struct xf_sink_vm *vm, struct xf_err *err)
+{
+    struct pg_sink *s = of(vm);
+
+    if (uffd_unregister(s->uffd, s->g->mem, vm->nr_gfns * PAGE))
+        return errno == ESRCH || is_gone(s) ? gone(err) : xf_fail(err, errno, "unregister");
+    return 0;
+}
+
+static int mark(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t *refused,
+                struct xf_err *err)
+{
+    (void)refused;
+    for (unsigned i = 0; i < n; i++) {
+        if (!v->g->has[gfns[i]] || v->g->late[gfns[i]])
+            return xf_fail(err, EINVAL, "gfn 0x%llx has no memory to lose",
+                           (unsigned long long)gfns[i]);
+        v->g->late[gfns[i]] = 1;
+    }
+    return pg_punch(v->g, gfns, n, err);
+}
+
+static int fault_fd(struct xf_sink_vm *vm)
+{
+    return of(vm)->epoll;
+}
+
+/* With the lock. The guest touches a page that nothing is owed for. */
+static int give_zeros(struct pg_sink *s, uint64_t gfn, struct xf_err *err)
+{
+    uint8_t *page = s->g->mem + gfn * PAGE;
+
+    if (uffd_put(s->uffd, page, NULL, PAGE) == PAGE)
+        return 0;
+    if (errno == EEXIST) /* it was put in before its event was read */
+        return uffd_wake(s->uffd, page, PAGE) && is_gone(s) ? gone(err) : 0;
+    if (errno == EAGAIN) /* more events are waiting: it will fault again after them */
+        return uffd_wake(s->uffd, page, PAGE) && is_gone(s) ? gone(err) : 0;
+    if (errno == ESRCH || errno == ENOENT || is_gone(s))
+        return gone(err);
+    return xf_fail(err, errno, "cannot give the guest a page: %s", strerror(errno));
+}
+
+/* With the lock: everything that userfaultfd has to say, as far as there is room for it. */
+static int read_events(struct pg_sink *s, struct xf_err *err)
+{
+    while (s->nr_found < PG_FOUND) {
+        uint64_t addr = 0, len = 0, gfn;
+        int kind = uffd_event(s->uffd, &addr, &len);
+
+        if (kind == 0)
+            return 0;
+        if (kind < 0)
+            return is_gone(s) ? gone(err) : xf_fail(err, errno, "userfaultfd: %s", strerror(errno));
+        gfn = (addr - (uintptr_t)s->g->mem) / PAGE;
+        if (kind == 1) {
+            if (s->g->late[gfn])
+                s->found[s->nr_found++] = (struct xf_fault){.gfn = gfn};
+            else if (give_zeros(s, gfn, err))
+                return -1;
+            continue;
+        }
+        for (; len; len -= PAGE, gfn++) {
+            if (!s->g->late[gfn])
+                continue;
+            if (s->nr_found == PG_FOUND)
+                return xf_fail(err, EOVERFLOW, "the guest gave too much back at once");
+            s->g->late[gfn] = 0;
+            s->found[s->nr_found++] = (struct xf_fault){.gfn = gfn, .dropped = true};
+        }
+    }
+    return 0;
+}
+
+static int read_faults(struct xf_sink_vm *vm, struct xf_fault *list, unsigned max,
+                       struct xf_err *err)
+{
+    struct pg_sink *s = of(vm);
+    unsigned n = 0;
+    uint64_t ignored;
+    int rc;
+
+    pthread_mutex_lock(&s->lock);
+    if (read(s->again, &ignored, sizeof(ignored)) < 0)
+        ignored = 0;
+    rc = read_events(s, err);
+    if (!rc && !s->nr_found && is_gone(s))
+        rc = gone(err);
+    if (!rc) {
+        n = s->nr_found < max ? s->nr_found : max;
+        memcpy(list, s->found, n * sizeof(*list));
+        s->nr_found -= n;
+        memmove(s->found, s->found + n, s->nr_found * sizeof(*s->found));
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc ? -1 : (int)n;
+}
+
+/* With the lock: put in what of [gfn, gfn + n) is absent; from: NULL for zeros. */
+static int put_run(struct pg_sink *s, uint64_t gfn, const uint8_t *from, unsigned n,
+                   struct xf_err *err)
+{
+    const uint64_t one = 1;
+
+    while (n) {
+        uint8_t *page = s->g->mem + gfn * PAGE;
+        unsigned len = 0, done;
+
+        while (len < n && s->g->late[gfn + len])
+            len++;
+        if (!len) { /* dropped meanwhile */
+            done = 1;
+        } else {
+            done = (unsigned)(uffd_put(s->uffd, page, from, (size_t)len * PAGE) / PAGE);
+            for (unsigned i = 0; i < done; i++)
+                s->g->late[gfn + i] = 0;
+        }
+        if (!done && errno == EAGAIN) {
+            /* The guest is giving pages back, and waits until we have read that. */
+            if (read_events(s, err))
+                return -1;
+            if (write(s->again, &one, sizeof(one)) < 0)
+                return xf_fail(err, errno, "eventfd: %s", strerror(errno));
+            continue;
+        }
+        if (!done && (errno == ESRCH || errno == ENOENT || is_gone(s)))
+            return gone(err);
+        if (!done)
+            return xf_fail(err, errno, "cannot put gfn 0x%llx in: %s", (unsigned long long)gfn,
+                           strerror(errno));
+        gfn += done;
+        n -= done;
+        if (from)
+            from += (size_t)done * PAGE;
+    }
+    return 0;
+}
+
+static int put(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pages, unsigned n,
+               struct xf_err *err)
+{
+    struct pg_sink *s = v->owner;
+    int rc = 0;
+
+    pthread_mutex_lock(&s->lock);
+    for (unsigned i = 0, len; i < n && !rc; i += len) {
+        len = 1;
+        while (i + len < n && gfns[i + len] == gfns[i] + len &&
+               pages[i + len] == (pages[i] ? pages[i] + (size_t)len * PAGE : NULL))
+            len++;
+        rc = put_run(s, gfns[i], pages[i], len, err);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+const struct xf_pager_ops pg_pager_ops = {
+    .enable = enable,
+    .mark = mark,
+    .fault_fd = fault_fd,
+    .read_faults = read_faults,
+    .put = put,
+    .disable = disable,
+};

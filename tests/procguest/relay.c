@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A relay that can cut: see relay.h. Two threads for each connection, one for each way. */
+#include "tests/procguest/relay.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONNECTIONS 512 /* in its life */
+
+struct way {
+    struct pg_relay *r;
+    int from, to;
+};
+
+static void nap(long ms)
+{
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
+}
+
+static void *pass(void *arg)
+{
+    struct way *w = arg;
+    char *buf = malloc(1 << 16);
+    ssize_t n;
+
+    while (buf && (n = read(w->from, buf, 1 << 16)) > 0) {
+        ssize_t at = 0, sent = 0;
+
+        while (w->r->line == PG_LINE_STALLED)
+            nap(5);
+        while (at < n && (sent = send(w->to, buf + at, (size_t)(n - at), MSG_NOSIGNAL)) > 0)
+            at += sent;
+        if (at < n)
+            break;
+        w->r->bytes += (uint64_t)n;
+        if (w->r->rate) {
+            uint64_t ns = (uint64_t)n * 1000000000u / w->r->rate;
+
+            nanosleep(&(struct timespec){(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)},
+                      NULL);
+        }
+    }
+    free(buf);
+    /* The end goes on to the other side, and the other way ends by itself. */
+    shutdown(w->to, SHUT_WR);
+    shutdown(w->from, SHUT_RD);
+    return NULL;
+}
+
+static int dial(uint32_t port)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to))) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static void serve(struct pg_relay *r, int listener)
+{
+    struct way *ways = calloc(2 * CONNECTIONS, sizeof(*ways));
+    unsigned n = 0, cut = 0;
+    double up_again = 0;
+
+    while (ways) {
+        struct pollfd p = {.fd = listener, .events = POLLIN};
+        struct timespec t;
+        double now;
+        int fd, to = -1;
+
+        poll(&p, 1, 2);
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        now = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+        if (r->cut_at && r->bytes >= r->cut_at) {
+            r->cut_at = 0;
+            r->line = PG_LINE_CUT;
+            up_again = now + r->cut_ms / 1000.0;
+        }
+        if (up_again > 0 && now >= up_again) {
+            r->line = PG_LINE_UP;
+            up_again = 0;
+        }
+        if (r->line == PG_LINE_CUT && cut < n) {
+            for (; cut < n; cut++) {
+                shutdown(ways[2 * cut].from, SHUT_RDWR);
+                shutdown(ways[2 * cut].to, SHUT_RDWR);
+            }
+            r->cuts++;
+        }
+        if (!(p.revents & POLLIN))
+            continue;
+        fd = accept(listener, NULL, NULL);
+        if (fd >= 0 && r->line != PG_LINE_CUT && n < CONNECTIONS)
+            to = dial(r->to);
+        if (to < 0) {
+            close(fd);
+            continue;
+        }
+        for (int i = 0; i < 2; i++) {
+            pthread_t thread;
+
+            ways[2 * n + (unsigned)i] = (struct way){r, i ? to : fd, i ? fd : to};
+            if (pthread_create(&thread, NULL, pass, &ways[2 * n + (unsigned)i]))
+                exit(2);
+            pthread_detach(thread);
+        }
+        n++;
+    }
+}
+
+struct pg_relay *pg_relay_start(void)
+{
+    struct pg_relay *r =
+        mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(own);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    pid_t pid;
+
+    if (r == MAP_FAILED || fd < 0 || bind(fd, (struct sockaddr *)&own, sizeof(own)) ||
+        listen(fd, 64) || getsockname(fd, (struct sockaddr *)&own, &len)) {
+        perror("relay");
+        exit(2);
+    }
+    r->port = ntohs(own.sin_port);
+    fflush(NULL);
+    pid = fork(); /* both see r */
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        serve(r, fd);
+        _exit(2);
+    }
+    close(fd);
+    r->pid = pid;
+    return r;
+}
+
+void pg_relay_free(struct pg_relay *r)
+{
+    kill(r->pid, SIGKILL);
+    waitpid(r->pid, NULL, 0);
+    munmap(r, sizeof(*r));
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A relay between the engines of a move, in a process of its own: it passes bytes on, or cuts
+ * every connection and takes no new one, or lets them stand without passing anything.
+ */
+#ifndef XF_PG_RELAY_H
+#define XF_PG_RELAY_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum pg_line { PG_LINE_UP, PG_LINE_CUT, PG_LINE_STALLED };
+
+/* In shared memory. */
+struct pg_relay {
+    _Atomic uint32_t line;  /* enum pg_line; the relay follows within 10 ms */
+    _Atomic uint32_t port;  /* where it listens; 0: not yet */
+    _Atomic uint32_t to;    /* where it connects to; 0: not known yet */
+    _Atomic uint64_t bytes; /* passed on, both directions */
+    /* When so many have been passed: cut, and up again after cut_ms. 0: never. Once. */
+    _Atomic uint64_t cut_at;
+    uint32_t cut_ms;
+    _Atomic uint64_t rate; /* bytes per second of each connection and direction; 0: no limit */
+    _Atomic uint32_t cuts; /* how often it has cut */
+    pid_t pid;
+};
+
+struct pg_relay *pg_relay_start(void);
+void pg_relay_free(struct pg_relay *r);
+
+#endif

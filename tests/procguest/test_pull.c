@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Post-copy and hybrid moves of a process guest: it runs at the sink while its memory is
+ * still at the source, and every byte is compared when all of it has come.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/procguest/move.h"
+#include "tests/unit/suite.h"
+
+#define GFNS 16384u /* 64 MiB */
+
+static struct pg_move *m;
+
+static void open_move(enum xf_mode mode)
+{
+    m = pg_move_new(GFNS, 2);
+    m->opts.mode = mode;
+}
+
+static void work(unsigned vcpu, enum pg_work what, unsigned arg, unsigned rate)
+{
+    m->src->vcpus[vcpu].work = what;
+    m->src->vcpus[vcpu].arg = arg;
+    m->src->vcpus[vcpu].rate = rate;
+}
+
+/* Everything went well: nothing is missing, nothing lost, and both sides know. */
+static void arrived(void)
+{
+    CU_ASSERT_EQUAL(m->source.end, XF_SWITCHED);
+    CU_ASSERT_EQUAL(m->sink.end, XF_SINK_RUNS);
+    if (m->source.pulled) {
+        CU_ASSERT_EQUAL(m->source.pull, XF_PULL_DONE);
+        CU_ASSERT(m->sink.pulled && m->sink.pull == XF_PULL_DONE);
+        CU_ASSERT_EQUAL(m->sink.status.missing, 0);
+    }
+    if (m->source.err.num || m->sink.err.num)
+        fprintf(stderr, "source: %s; sink: %s\n", m->source.err.text, m->sink.err.text);
+    CU_ASSERT(m->source.err.num == 0 && m->sink.err.num == 0);
+    CU_ASSERT(pg_stopped(m->src));
+    CU_ASSERT_EQUAL(pg_move_check(m, m->dst), 0);
+    CU_ASSERT_EQUAL(m->src->bad, 0);
+}
+
+static void tell(const char *name)
+{
+    printf("\n    %-22s left out %5llu, pushed %5llu, asked for %4llu of %4llu, "
+           "median %.0f us, p99 %.0f us, downtime %.1f ms, PULL %.0f ms ",
+           name, (unsigned long long)m->source.left_out, (unsigned long long)m->source.pushed,
+           (unsigned long long)m->sink.status.requested, (unsigned long long)m->sink.status.faults,
+           (double)m->sink.status.median_ns / 1e3, (double)m->sink.status.p99_ns / 1e3,
+           (m->source.times.running - m->source.times.began) * 1e3, m->source.pull_s * 1e3);
+}
+
+static void move_it(const char *name)
+{
+    pg_move_start(m);
+    CU_ASSERT(pg_move_wait(m));
+    arrived();
+    tell(name);
+}
+
+static void test_idle(void)
+{
+    for (unsigned e = 0; e < 2; e++) {
+        open_move(XF_MODE_POSTCOPY);
+        m->opts.encrypt = e;
+        move_it(e ? "idle, TLS" : "idle");
+        CU_ASSERT(m->source.pulled);
+        /* Everything but the rings, the hole, and what was written as it stopped. */
+        CU_ASSERT(m->source.left_out > GFNS * 9 / 10);
+        CU_ASSERT(m->source.left_out <= GFNS - GFNS / 16 - 2);
+        pg_move_free(m);
+    }
+}
+
+static void test_postcopy(void)
+{
+    static const struct {
+        const char *name;
+        enum pg_work work;
+        unsigned arg;
+    } works[] = {{"sequential", PG_SEQ, 0},
+                 {"strided", PG_STRIDE, 16},
+                 {"random", PG_RANDOM, 0},
+                 {"hot set", PG_HOT, 300}};
+
+    for (unsigned i = 0; i < 4; i++) {
+        open_move(XF_MODE_POSTCOPY);
+        m->opts.channels = 1 + i;
+        m->opts.encrypt = i & 1;
+        work(0, works[i].work, works[i].arg, 0);
+        work(1, PG_RANDOM, 0, 3000);
+        move_it(works[i].name);
+        CU_ASSERT(m->source.pulled && m->source.left_out > GFNS / 2);
+        CU_ASSERT(m->sink.status.faults > 0);
+        CU_ASSERT(m->sink.status.requested <= m->sink.status.faults);
+        pg_move_free(m);
+    }
+}
+
+/* A guest that writes all it has, all the time: COPY does not pay. */
+static void test_hybrid(void)
+{
+    open_move(XF_MODE_HYBRID);
+    m->opts.policy.max_downtime_s = 0.001;
+    work(0, PG_SEQ, 0, 0);
+    work(1, PG_RANDOM, 0, 0);
+    move_it("hybrid");
+    CU_ASSERT(m->source.pulled && m->source.left_out > 0);
+    CU_ASSERT(m->source.status.round >= 1);
+    pg_move_free(m);
+}
+
+/* A guest that COPY can follow: nothing is left out, and nothing waits. */
+static void test_hybrid_converges(void)
+{
+    open_move(XF_MODE_HYBRID);
+    m->opts.policy.max_downtime_s = 5;
+    work(0, PG_HOT, 100, 1000);
+    move_it("hybrid, converges");
+    CU_ASSERT_FALSE(m->source.pulled);
+    CU_ASSERT_EQUAL(m->source.status.reason, XF_SWITCH_SHORT);
+    CU_ASSERT_EQUAL(m->source.left_out, 0);
+    pg_move_free(m);
+}
+
+/* Pages come and go, before the switch and after: absent ones are given back. */
+static void test_balloon(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        open_move(i ? XF_MODE_HYBRID : XF_MODE_POSTCOPY);
+        m->opts.policy.max_downtime_s = 0;
+        m->opts.policy.max_rounds = 2;
+        work(0, PG_BALLOON, 0, 0);
+        work(1, PG_RANDOM, 0, 2000);
+        move_it(i ? "balloon, hybrid" : "balloon");
+        CU_ASSERT(m->source.pulled);
+        pg_move_free(m);
+    }
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"an idle guest, post-copy", test_idle},
+        {"busy guests, post-copy", test_postcopy},
+        {"a guest that COPY cannot follow, hybrid", test_hybrid},
+        {"a guest that COPY can follow, hybrid", test_hybrid_converges},
+        {"a ballooning guest", test_balloon},
+        CU_TEST_INFO_NULL,
+    };
+
+    return run_suite("process guest, post-copy", tests);
+}

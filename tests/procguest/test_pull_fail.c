@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What fails in PULL, one thing at a time: the guest runs at the sink, and each row of the
+ * contract (docs/design.md) holds, every byte compared afterwards.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "tests/procguest/move.h"
+#include "tests/unit/suite.h"
+
+#define GFNS 8192u /* 32 MiB */
+#define SOON_NS 20000000000ull
+
+static struct pg_move *m;
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+#define EVENTUALLY(cond)                                                                           \
+    ({                                                                                             \
+        uint64_t end_ = pg_now_ns() + SOON_NS;                                                     \
+        while (!(cond) && pg_now_ns() < end_)                                                      \
+            nap();                                                                                 \
+        (bool)(cond);                                                                              \
+    })
+
+/* A post-copy move of a guest that writes at random, through a relay. */
+static void open_move(void)
+{
+    m = pg_move_new(GFNS, 2);
+    m->opts.mode = XF_MODE_POSTCOPY;
+    m->opts.relayed = true;
+    m->opts.relay_rate = 40u << 20; /* so that PULL takes long enough to fail in */
+    m->src->vcpus[0].work = PG_RANDOM;
+    m->src->vcpus[1].work = PG_SEQ;
+    m->src->vcpus[1].rate = 5000;
+}
+
+static void arrived(void)
+{
+    CU_ASSERT(pg_move_wait(m));
+    CU_ASSERT_EQUAL(m->source.pull, XF_PULL_DONE);
+    CU_ASSERT_EQUAL(m->sink.pull, XF_PULL_DONE);
+    if (m->source.err.num || m->sink.err.num)
+        fprintf(stderr, "source: %s; sink: %s\n", m->source.err.text, m->sink.err.text);
+    CU_ASSERT(pg_stopped(m->src));
+    CU_ASSERT_EQUAL(m->sink.status.missing, 0);
+    CU_ASSERT_EQUAL(pg_move_check(m, m->dst), 0);
+}
+
+/* Cut after `part` of 16 of the memory has gone over the line. */
+static void cut_at(unsigned part)
+{
+    m->opts.policy.max_rounds = 1;
+    pg_move_start(m);
+    m->relay->cut_ms = 200;
+    m->relay->cut_at = (uint64_t)GFNS * XF_PAGE_SIZE / 16 * part;
+}
+
+/* The line breaks and comes back. Nobody does anything about it. */
+static void test_cut(void)
+{
+    for (unsigned part = 4; part <= 12; part += 4) {
+        open_move();
+        m->opts.channels = 1 + part / 4;
+        m->opts.encrypt = part == 8;
+        cut_at(part);
+        arrived();
+        CU_ASSERT(m->relay->cuts == 1);
+        CU_ASSERT(m->lost[0] >= 1 && m->lost[1] >= 1);
+        pg_move_free(m);
+    }
+}
+
+/* While it is broken the guest goes on with what it has. */
+static void test_runs_on(void)
+{
+    uint64_t steps;
+
+    open_move();
+    m->src->vcpus[0].work = PG_HOT;
+    m->src->vcpus[0].arg = 64;
+    m->src->vcpus[0].rate = 20000;
+    pg_move_start(m);
+    CU_ASSERT(EVENTUALLY(m->relay->bytes > (uint64_t)GFNS * XF_PAGE_SIZE / 2));
+    m->relay->line = PG_LINE_CUT;
+    CU_ASSERT(EVENTUALLY(m->lost[0] && m->lost[1]));
+    /* One vCPU may have met a missing page, and waits; the hot ones are there or will not be. */
+    steps = pg_steps(m->dst);
+    CU_ASSERT(pg_alive(m->dst));
+    printf("\n    %llu steps when it was cut ", (unsigned long long)steps);
+    CU_ASSERT(m->sink_pid > 0 && !m->sink.done && !m->source.done);
+    m->relay->line = PG_LINE_UP;
+    arrived();
+    pg_move_free(m);
+}
+
+/* The line stands and carries nothing: both sides find out by themselves. */
+static void test_stall(void)
+{
+    open_move();
+    m->opts.stall_ms = 700;
+    pg_move_start(m);
+    CU_ASSERT(EVENTUALLY(m->relay->bytes > (uint64_t)GFNS * XF_PAGE_SIZE / 4));
+    CU_ASSERT(EVENTUALLY(m->pulling));
+    m->relay->line = PG_LINE_STALLED;
+    CU_ASSERT(EVENTUALLY(m->lost[0] || m->source.done));
+    m->relay->line = PG_LINE_UP;
+    arrived();
+    pg_move_free(m);
+}
+
+/* The engine of the source is killed, again and again, and another goes on. */
+static void test_take_over(void)
+{
+    unsigned kills = 0;
+
+    open_move();
+    pg_move_start(m);
+    for (unsigned part = 3; part <= 9; part += 3) {
+        CU_ASSERT(EVENTUALLY(
+            m->source.done ||
+            (m->pulling && m->relay->bytes > (uint64_t)GFNS * XF_PAGE_SIZE / 12 * part)));
+        if (m->source.done)
+            break;
+        pg_move_kill_source(m);
+        kills++;
+        CU_ASSERT(pg_alive(m->dst) && pg_stopped(m->src));
+        pg_move_take_over(m);
+    }
+    CU_ASSERT(kills > 0);
+    arrived();
+    CU_ASSERT(m->lost[1] >= kills);
+    pg_move_free(m);
+}
+
+/* The guest is destroyed: both sides end at once, and neither has an error to report. */
+static void test_guest_destroyed(void)
+{
+    for (unsigned cut = 0; cut < 2; cut++) {
+        open_move();
+        pg_move_start(m);
+        CU_ASSERT(EVENTUALLY(m->pulling && m->relay->bytes > (uint64_t)GFNS * XF_PAGE_SIZE / 4));
+        if (cut) { /* between two links */
+            m->relay->line = PG_LINE_CUT;
+            CU_ASSERT(EVENTUALLY(m->source.done || (m->lost[0] && m->lost[1])));
+        }
+        pg_kill(m->dst);
+        m->relay->line = PG_LINE_UP;
+        if (cut) { /* the sink is gone before it could tell: the source is told to give up */
+            CU_ASSERT(EVENTUALLY(m->sink.done));
+            m->give_up = true;
+        }
+        CU_ASSERT(pg_move_wait(m));
+        CU_ASSERT_EQUAL(m->sink.pull, XF_PULL_ENDED);
+        CU_ASSERT_EQUAL(m->source.pull, cut ? XF_PULL_FAILED : XF_PULL_ENDED);
+        CU_ASSERT(pg_stopped(m->src));
+        pg_move_free(m);
+    }
+}
+
+/* The operator gives up waiting: both sides end, the guest stays as it is, and the source
+ * keeps what it has. */
+static void test_give_up(void)
+{
+    open_move();
+    pg_move_start(m);
+    CU_ASSERT(EVENTUALLY(m->pulling));
+    m->relay->line = PG_LINE_CUT;
+    CU_ASSERT(EVENTUALLY(m->source.done || (m->lost[0] && m->lost[1])));
+    m->give_up = true;
+    CU_ASSERT(pg_move_wait(m));
+    CU_ASSERT_EQUAL(m->source.pull, XF_PULL_FAILED);
+    CU_ASSERT_EQUAL(m->source.err.num, ECANCELED);
+    CU_ASSERT(pg_stopped(m->src) && pg_alive(m->dst));
+    pg_move_free(m);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"the line is cut and comes back", test_cut},
+        {"the guest runs on while it is cut", test_runs_on},
+        {"the line stalls", test_stall},
+        {"the source's engine is killed, another takes over", test_take_over},
+        {"the guest is destroyed", test_guest_destroyed},
+        {"the operator gives up", test_give_up},
+        CU_TEST_INFO_NULL,
+    };
+
+    return run_suite("process guest, failures in PULL", tests);
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The pure parts of PULL: the order of pushes (prefetch.h), how much may be on its way
+ * (window.h), and times (times.h).
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "postcopy/prefetch.h"
+#include "postcopy/times.h"
+#include "postcopy/window.h"
+#include "tests/unit/suite.h"
+
+#define GFNS 100003u
+#define MAX 64u
+
+static struct xf_prefetch p;
+static uint64_t gfns[1024];
+
+/* Every page but those of which n % hole == 0 (0: every page) is left. */
+static void open_all(unsigned hole)
+{
+    CU_ASSERT_FATAL(xf_prefetch_init(&p, GFNS) == 0);
+    for (uint64_t g = 0; g < GFNS; g++)
+        if (!hole || g % hole)
+            xf_set(p.left, g);
+    p.nr_left = xf_bitmap_count(p.left, GFNS);
+}
+
+/* The next pages, checked for what always holds. */
+static unsigned next(unsigned max)
+{
+    uint64_t before = p.nr_left;
+    unsigned n = xf_prefetch_next(&p, gfns, max);
+
+    CU_ASSERT(n <= max && (n || !before));
+    CU_ASSERT(p.nr_left == before - n);
+    for (unsigned i = 0; i < n; i++) {
+        CU_ASSERT(gfns[i] < GFNS && !xf_bit(p.left, gfns[i]));
+        CU_ASSERT(!i || gfns[i] > gfns[i - 1]);
+    }
+    return n;
+}
+
+static bool given(uint64_t gfn, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (gfns[i] == gfn)
+            return true;
+    return false;
+}
+
+static void test_linear(void)
+{
+    uint64_t expect = 1, total = 0;
+    unsigned n;
+
+    open_all(5);
+    while ((n = next(MAX)) > 0) {
+        for (unsigned i = 0; i < n; i++, expect++) {
+            expect += expect % 5 == 0;
+            CU_ASSERT(gfns[i] == expect);
+        }
+        total += n;
+    }
+    CU_ASSERT(total == GFNS - (GFNS + 4) / 5 && p.nr_left == 0);
+    CU_ASSERT(next(MAX) == 0);
+    xf_prefetch_free(&p);
+}
+
+/* Around the fault first, more above it than below, and all pages in the end, each once. */
+static void test_bubble(void)
+{
+    uint64_t total = 1, lo = 50000, hi = 50000;
+    unsigned n;
+
+    open_all(0);
+    xf_prefetch_fault(&p, 50000);
+    CU_ASSERT(!xf_bit(p.left, 50000) && p.nr_left == GFNS - 1);
+    n = next(MAX);
+    CU_ASSERT(n == 8 && given(50001, n) && given(49999, n));
+    total += n;
+    for (unsigned i = 0; i < 10; i++) {
+        n = next(MAX);
+        total += n;
+        for (unsigned k = 0; k < n; k++) {
+            lo = gfns[k] < lo ? gfns[k] : lo;
+            hi = gfns[k] > hi ? gfns[k] : hi;
+        }
+    }
+    CU_ASSERT(hi - lo + 1 == total); /* without gaps */
+    CU_ASSERT(hi - 50000 > 2 * (50000 - lo) && 50000 > lo);
+    while ((n = next(MAX)) > 0)
+        total += n;
+    CU_ASSERT(total == GFNS && p.nr_left == 0);
+    xf_prefetch_free(&p);
+}
+
+/* Two places of work share the line; a third fault is served before either goes on. */
+static void test_several(void)
+{
+    unsigned near[2] = {0, 0};
+
+    open_all(0);
+    xf_prefetch_fault(&p, 20000);
+    xf_prefetch_fault(&p, 80000);
+    for (unsigned i = 0; i < 40; i++) {
+        unsigned n = next(MAX);
+
+        near[gfns[0] > 50000] += n;
+    }
+    CU_ASSERT(near[0] > 500 && near[1] > 500 && near[0] < 2 * near[1] && near[1] < 2 * near[0]);
+    xf_prefetch_fault(&p, 40000);
+    CU_ASSERT(given(40001, next(MAX)));
+    xf_prefetch_free(&p);
+}
+
+static void test_ends(void)
+{
+    open_all(0);
+    xf_prefetch_fault(&p, 0);
+    CU_ASSERT(given(1, next(MAX)));
+    xf_prefetch_fault(&p, GFNS - 1);
+    CU_ASSERT(given(GFNS - 2, next(MAX)));
+    while (next(MAX))
+        ;
+    xf_prefetch_fault(&p, 7); /* nothing is left, and that is no harm */
+    CU_ASSERT(next(MAX) == 0);
+    xf_prefetch_free(&p);
+}
+
+/* More places than there are bubbles: the oldest goes. */
+static void test_many(void)
+{
+    open_all(0);
+    for (uint64_t i = 0; i < 3 * XF_BUBBLES; i++)
+        xf_prefetch_fault(&p, i * 4000);
+    CU_ASSERT(p.nr == XF_BUBBLES);
+    CU_ASSERT(given(4000 * (3 * XF_BUBBLES - 1) + 1, next(MAX)));
+    xf_prefetch_free(&p);
+}
+
+/* Every 100th page, up or down: the next ones of them come first. */
+static void test_stride(void)
+{
+    static const int64_t strides[] = {100, -100, 16, 2};
+
+    for (unsigned s = 0; s < 4; s++) {
+        uint64_t at = 50000;
+        unsigned n;
+
+        open_all(0);
+        for (unsigned i = 0; i < 3; i++, at += (uint64_t)strides[s])
+            xf_prefetch_fault(&p, at);
+        n = next(MAX);
+        for (unsigned i = 0; i < 8; i++)
+            CU_ASSERT(given(at + (uint64_t)(strides[s] * (int64_t)i), n));
+        xf_prefetch_free(&p);
+    }
+}
+
+/*
+ * A guest that walks through its memory while `speed` pages are pushed for each one it
+ * touches. Returns the part of the pages it touched that it had to ask for.
+ */
+static double walk(uint64_t stride, unsigned touches, bool linear)
+{
+    uint64_t at = 60000;
+    unsigned faults = 0;
+
+    open_all(0);
+    p.linear = linear;
+    for (unsigned i = 0; i < touches; i++) {
+        if (xf_bit(p.left, at)) {
+            faults++;
+            xf_prefetch_fault(&p, at);
+            next(MAX); /* what goes out while the answer is on its way */
+        }
+        if (i % 8 == 0)
+            next(MAX);
+        at = (at + stride) % GFNS;
+    }
+    xf_prefetch_free(&p);
+    return (double)faults / touches;
+}
+
+static void test_share(void)
+{
+    double seq = walk(1, 5000, false), plain = walk(1, 5000, true), far = walk(37, 2000, false);
+
+    printf("\n    asked for: sequential %.2f%% (linear push %.0f%%), strided %.1f%% ", 100 * seq,
+           100 * plain, 100 * far);
+    CU_ASSERT(seq <= 0.05);
+    CU_ASSERT(plain > 0.1); /* so the bubble it was */
+    CU_ASSERT(far <= 0.3);
+}
+
+/* --- window --- */
+
+/* A path of so many bytes per second and seconds one way: what the window makes of it. */
+static double drive(double rate, double delay, uint64_t batch, double *rtt_worst)
+{
+    struct xf_window w;
+    double now = 0, free_at = 0, arrive[XF_WINDOW_BATCHES];
+    unsigned head = 0, nr = 0;
+    uint64_t taken = 0;
+
+    xf_window_init(&w);
+    *rtt_worst = 0;
+    while (now < 2) {
+        if (xf_window_room(&w, batch)) {
+            double start = free_at > now ? free_at : now;
+
+            xf_window_sent(&w, batch, now);
+            free_at = start + (double)batch / rate;
+            arrive[(head + nr++) % XF_WINDOW_BATCHES] = free_at + 2 * delay;
+            if (now > 1 && free_at - now > *rtt_worst)
+                *rtt_worst = free_at - now;
+            continue;
+        }
+        now = arrive[head];
+        head = (head + 1) % XF_WINDOW_BATCHES;
+        nr--;
+        CU_ASSERT(xf_window_taken(&w, now));
+        taken += batch;
+    }
+    return (double)taken / now / rate;
+}
+
+static void test_window(void)
+{
+    static const struct {
+        double rate, delay;
+    } paths[] = {{125e6, 0.0005}, {125e6, 0.00005}, {1.25e9, 0.0001}, {4e9, 0.00002}, {1e6, 0.01}};
+
+    for (unsigned i = 0; i < 5; i++) {
+        double queued, part = drive(paths[i].rate, paths[i].delay, 64 << 10, &queued);
+
+        /* Nine tenths of the line at least, and no more than some batches wait in it. */
+        CU_ASSERT(part > 0.9);
+        CU_ASSERT(queued * paths[i].rate <= (6 * 64 << 10));
+        if (part <= 0.9 || queued * paths[i].rate > (6 * 64 << 10))
+            fprintf(stderr, "path %u: %.2f of the rate, %.0f KiB queued\n", i, part,
+                    queued * paths[i].rate / 1024);
+    }
+}
+
+static void test_window_edges(void)
+{
+    struct xf_window w;
+
+    xf_window_init(&w);
+    CU_ASSERT_FALSE(xf_window_taken(&w, 1));   /* a peer that takes what was not sent */
+    CU_ASSERT(xf_window_room(&w, UINT32_MAX)); /* a first one always goes */
+    for (unsigned i = 0; i < XF_WINDOW_BATCHES; i++)
+        xf_window_sent(&w, 1, 0);
+    CU_ASSERT_FALSE(xf_window_room(&w, 1)); /* as many as can be remembered */
+    for (unsigned i = 0; i < XF_WINDOW_BATCHES; i++)
+        CU_ASSERT(xf_window_taken(&w, 0)); /* in no time at all */
+    CU_ASSERT(w.in_flight == 0 && !xf_window_taken(&w, 0));
+}
+
+/* --- times --- */
+
+static void test_times(void)
+{
+    static struct xf_times t;
+
+    CU_ASSERT(xf_times_part(&t, 0.5) == 0);
+    for (uint64_t ns = 1; ns <= 100000; ns++)
+        xf_times_add(&t, ns);
+    CU_ASSERT(t.n == 100000 && t.max == 100000);
+    CU_ASSERT(xf_times_part(&t, 0.5) >= 50000 && xf_times_part(&t, 0.5) <= 56250);
+    CU_ASSERT(xf_times_part(&t, 0.99) >= 99000 && xf_times_part(&t, 0.99) <= 100000);
+    CU_ASSERT(xf_times_part(&t, 1) == 100000 && xf_times_part(&t, 0) == 1);
+    memset(&t, 0, sizeof(t));
+    xf_times_add(&t, UINT64_MAX);
+    xf_times_add(&t, 0);
+    CU_ASSERT(xf_times_part(&t, 0.5) == 0 && xf_times_part(&t, 1) == UINT64_MAX);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"no faults: linear", test_linear},
+        {"one bubble", test_bubble},
+        {"several bubbles", test_several},
+        {"both ends of memory", test_ends},
+        {"more faults than bubbles", test_many},
+        {"strides", test_stride},
+        {"what is asked for", test_share},
+        {"window: full line, short queue", test_window},
+        {"window: edges", test_window_edges},
+        {"times", test_times},
+        CU_TEST_INFO_NULL,
+    };
+
+    return run_suite("post-copy logic", tests);
+}
