@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Something fails at a random moment of a random move, and the contract of docs/design.md
+ * holds: the guest is in one place, whole, or it is known where what is left of it is.
+ *
+ * SEEDS=N tries so many seeds (0: until it is stopped), SEED=N only that one. A failure
+ * prints its seed. The moment is counted in bytes on the wire, so that it falls into each
+ * phase however fast the machine is; what the threads make of it is not repeatable.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "tests/procguest/move.h"
+#include "tests/unit/suite.h"
+
+#define GFNS 1536u /* 6 MiB */
+#define SOON_NS 30000000000ull
+#define DEFAULT_SEEDS 40u
+
+enum act {
+    CUT,         /* the line breaks and comes back */
+    KILL_SOURCE, /* the source's engine; another takes over if there is something to do */
+    KILL_SINK,   /* the sink's engine */
+    KILL_GUEST,  /* the guest at the sink */
+    GIVE_UP,     /* Ctrl-C at both ends */
+    ACTS
+};
+
+static const char *const act_names[ACTS] = {"cut", "kill source", "kill sink", "kill guest",
+                                            "give up"};
+
+static struct pg_move *m;
+static uint64_t random_state;
+static unsigned bad;          /* broken rules of this seed */
+static unsigned ends[4];      /* moved, stayed, ended, given up: over all seeds */
+
+static uint64_t pick(uint64_t n)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state % n;
+}
+
+static void must(bool ok, const char *what)
+{
+    if (ok)
+        return;
+    bad++;
+    fprintf(stderr, "    not so: %s\n", what);
+}
+
+#define MUST(cond) must(cond, #cond)
+
+#define EVENTUALLY(cond)                                                                           \
+    ({                                                                                             \
+        uint64_t end_ = pg_now_ns() + SOON_NS;                                                     \
+        while (!(cond) && pg_now_ns() < end_)                                                      \
+            nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);                                \
+        (bool)(cond);                                                                              \
+    })
+
+/* It lives at the sink, and nothing of it is missing. */
+static void lives_there(void)
+{
+    MUST(m->committed && m->dst->gate && pg_stopped(m->src));
+    MUST(pg_move_check(m, m->dst) == 0);
+    ends[0]++;
+}
+
+/* It lives at the source; if it lies suspended, the operator may let it run. */
+static void lives_here(void)
+{
+    MUST(!m->committed && !m->dst->gate);
+    if (pg_stopped(m->src))
+        pg_run(m->src);
+    MUST(pg_move_check(m, m->src) == 0);
+    ends[1]++;
+}
+
+/* The sink has said GO and its engine goes on; the source's has ended or was killed. */
+static void finish_at_sink(void)
+{
+    MUST(EVENTUALLY(m->sink.done || m->sink.pulled));
+    if (!m->sink.done) {
+        pg_move_take_over(m);
+        MUST(EVENTUALLY(m->source.done && m->sink.done));
+        MUST(m->source.pull == XF_PULL_DONE && m->sink.pull == XF_PULL_DONE);
+    }
+    lives_there();
+}
+
+/* After a cut line: both engines go on by themselves. */
+static void after_cut(void)
+{
+    MUST(EVENTUALLY(m->source.done));
+    if (m->source.end == XF_SWITCH_UNKNOWN) {
+        MUST(EVENTUALLY(m->sink.done || m->committed));
+        if (m->committed)
+            finish_at_sink();
+        else
+            lives_here();
+        return;
+    }
+    MUST(m->source.end == XF_SWITCHED || m->source.end == XF_SWITCH_BACK);
+    MUST(EVENTUALLY(m->sink.done));
+    MUST(!m->source.pulled || m->source.pull == XF_PULL_DONE);
+    MUST(!m->sink.pulled || m->sink.pull == XF_PULL_DONE);
+    if (m->source.end == XF_SWITCHED)
+        lives_there();
+    else
+        lives_here();
+}
+
+static void after_source(void)
+{
+    MUST(EVENTUALLY(m->sink.done || m->committed));
+    if (m->committed)
+        finish_at_sink();
+    else
+        lives_here();
+}
+
+/* With the sink's engine dead the source waits for it if the guest depends on it. */
+static void after_sink(void)
+{
+    MUST(EVENTUALLY(m->source.done || m->lost[0]));
+    m->give_up = true;
+    MUST(EVENTUALLY(m->source.done));
+    if (!m->committed) {
+        lives_here();
+        return;
+    }
+    MUST(pg_stopped(m->src)); /* and all its pages are kept */
+    MUST(m->src->bad == 0 && m->dst->bad == 0);
+    ends[3]++;
+}
+
+static void after_guest(void)
+{
+    MUST(EVENTUALLY(m->source.done && m->sink.done));
+    if (m->source.end == XF_SWITCH_BACK) {
+        MUST(!m->committed);
+        lives_here();
+        return;
+    }
+    MUST(!m->source.pulled || m->source.pull == XF_PULL_ENDED || m->source.pull == XF_PULL_DONE);
+    MUST(pg_stopped(m->src));
+    ends[2]++;
+}
+
+static void after_give_up(void)
+{
+    MUST(EVENTUALLY(m->source.done && m->sink.done));
+    if (!m->committed) {
+        MUST(m->source.end == XF_SWITCH_BACK || m->source.end == XF_SWITCH_UNKNOWN);
+        lives_here();
+    } else if (!m->sink.pulled || m->sink.pull == XF_PULL_DONE) {
+        lives_there();
+    } else {
+        MUST(m->sink.pull == XF_PULL_FAILED && pg_stopped(m->src) && pg_alive(m->dst));
+        MUST(m->src->bad == 0 && m->dst->bad == 0);
+        ends[3]++;
+    }
+}
+
+static void setup(enum act act)
+{
+    m = pg_move_new(GFNS, 2);
+    m->opts.mode = (enum xf_mode)pick(3);
+    m->opts.channels = 1 + (unsigned)pick(3);
+    m->opts.encrypt = pick(2);
+    m->opts.stall_ms = 5000;
+    m->opts.done_ms = 5000;
+    m->opts.policy.max_downtime_s = pick(2) ? 0 : 0.01;
+    m->opts.policy.max_rounds = 1 + (unsigned)pick(3);
+    m->opts.relayed = true;
+    m->opts.relay_rate = 80u << 20;
+    for (unsigned i = 0; i < 2; i++) {
+        struct pg_vcpu *v = &m->src->vcpus[i];
+
+        v->work = (uint32_t)pick(PG_BALLOON + 1);
+        v->arg = 1 + (uint32_t)pick(64);
+        v->rate = pick(3) ? 0 : 10000;
+    }
+    (void)act;
+}
+
+static void one(uint64_t seed)
+{
+    static void (*const after[ACTS])(void) = {after_cut, after_source, after_sink, after_guest,
+                                              after_give_up};
+    enum act act;
+    uint64_t when;
+
+    random_state = (seed + 1) * 0x9e3779b97f4a7c15ull;
+    bad = 0;
+    act = (enum act)pick(ACTS);
+    setup(act);
+    /* Handshakes alone are some KiB; a move is two or three times the memory at most. */
+    when = 2000 + pick(pick(2) ? GFNS * XF_PAGE_SIZE : 3ull * GFNS * XF_PAGE_SIZE);
+    pg_move_start(m);
+    if (act == CUT) {
+        m->relay->cut_ms = 20 + (uint32_t)pick(100);
+        m->relay->cut_at = when;
+    } else {
+        MUST(EVENTUALLY(m->relay->bytes >= when || (m->source.done && m->sink.done)));
+    }
+    if (act == KILL_SOURCE && !m->source.done)
+        pg_move_kill_source(m);
+    if (act == KILL_SINK)
+        pg_move_kill_sink(m);
+    if (act == KILL_GUEST)
+        pg_kill(m->dst);
+    if (act == GIVE_UP)
+        m->give_up = true;
+    after[act]();
+    if (bad)
+        fprintf(stderr,
+                "SEED=%llu: %s after %llu bytes, mode %d, source %d/%d (%s), sink %d/%d (%s)\n",
+                (unsigned long long)seed, act_names[act], (unsigned long long)when, m->opts.mode,
+                m->source.end, m->source.pulled ? (int)m->source.pull : -1, m->source.err.text,
+                m->sink.end, m->sink.pulled ? (int)m->sink.pull : -1, m->sink.err.text);
+    CU_ASSERT_EQUAL(bad, 0);
+    pg_move_free(m);
+}
+
+static void test_deaths(void)
+{
+    const char *seeds = getenv("SEEDS"), *only = getenv("SEED");
+    uint64_t n = seeds ? strtoull(seeds, NULL, 10) : DEFAULT_SEEDS, first = 0;
+
+    if (only) {
+        first = strtoull(only, NULL, 10);
+        n = 1;
+    } else {
+        first = (uint64_t)time(NULL) * 1000; /* others each time */
+    }
+    printf("\n    seeds from %llu ", (unsigned long long)first);
+    fflush(stdout);
+    for (uint64_t i = 0; !n || i < n; i++)
+        one(first + i);
+    printf("\n    moved %u, stayed %u, the guest ended %u, given up in PULL %u ", ends[0], ends[1],
+           ends[2], ends[3]);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"something fails at a random moment", test_deaths},
+        CU_TEST_INFO_NULL,
+    };
+
+    return run_suite("process guest, random failures", tests);
+}
