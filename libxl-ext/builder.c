@@ -11,13 +11,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <libxl_utils.h>
 
 #include "libxl-ext/libxl_ext.h"
+#include "libxl-ext/process.h"
+#include "transport/clock.h"
 
 #define SLICE_MS 50
 /* xl's answer when the domain is built (tools/xl/xl_migrate.c: migrate_receiver_ready), sent
@@ -25,14 +25,6 @@
 #define XL_READY "domain received, ready to unpause"
 /* How long the stock xl may take to destroy what it built. */
 #define UNDO_MS 30000
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 int xf_builder_pipes(struct xf_builder_fds *fds, struct xf_err *err)
 {
@@ -144,7 +136,7 @@ int xf_builder_build(struct xf_builder *b, const void *stream, size_t len, int t
 {
     static const char *const texts[] = {XF_XL_BANNER, XL_READY};
     const size_t lens[] = {strlen(XF_XL_BANNER), sizeof(XL_READY)};
-    int64_t until = now_ms() + timeout_ms;
+    int64_t until = xf_now_ms() + timeout_ms;
     const uint8_t *at = stream;
     size_t have = 0;
     unsigned step = 0;
@@ -156,7 +148,7 @@ int xf_builder_build(struct xf_builder *b, const void *stream, size_t len, int t
 
         if (tick(priv, err))
             return -1;
-        if (now_ms() > until)
+        if (xf_now_ms() > until)
             return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s",
                            timeout_ms / 1000);
         poll(pf, 2, SLICE_MS);
@@ -179,26 +171,6 @@ int xf_builder_build(struct xf_builder *b, const void *stream, size_t len, int t
         }
     }
     return 0;
-}
-
-/* Reap it within wait_ms. */
-static bool reaped(struct xf_builder *b, int wait_ms)
-{
-    const struct timespec step = {.tv_nsec = 20 * 1000 * 1000};
-    int64_t until = now_ms() + wait_ms;
-
-    while (b->pid > 0) {
-        pid_t got = waitpid(b->pid, NULL, WNOHANG);
-
-        if (got == b->pid || (got < 0 && errno == ECHILD)) {
-            b->pid = 0;
-            break;
-        }
-        if (now_ms() >= until)
-            return false;
-        nanosleep(&step, NULL);
-    }
-    return true;
 }
 
 static void close_all(struct xf_builder *b)
@@ -242,10 +214,11 @@ int xf_builder_undo(struct xf_builder *b, libxl_ctx *ctx, struct xf_toollog *log
     if (b->in >= 0)
         close(b->in);
     b->in = -1;
-    if (b->pid > 0 && !reaped(b, UNDO_MS)) {
+    if (b->pid > 0 && !xf_reaped(b->pid, UNDO_MS)) {
         kill(b->pid, SIGKILL);
-        reaped(b, 5000);
+        xf_reaped(b->pid, 5000);
     }
+    b->pid = 0;
     if (b->name[0])
         rc = xf_destroy_by_name(ctx, log, b->name, err);
     close_all(b);

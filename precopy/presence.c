@@ -4,17 +4,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
+
+#include "transport/clock.h"
 
 #define CHUNK XF_BATCH_PAGES
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 int xf_presence_init(struct xf_presence *p, struct xf_source_vm *vm, struct xf_err *err)
 {
@@ -63,7 +56,7 @@ static int look(struct xf_presence *p, uint64_t first, struct xf_err *err)
 static int look_all(struct xf_presence *p, bool everywhere, struct xf_err *err)
 {
     uint64_t chunks = (p->vm->nr_gfns + CHUNK - 1) / CHUNK;
-    double began = now_s();
+    double began = xf_now();
 
     memset(p->now, 0, xf_bitmap_words(p->vm->nr_gfns) * sizeof(*p->now));
     p->present = 0;
@@ -77,7 +70,7 @@ static int look_all(struct xf_presence *p, bool everywhere, struct xf_err *err)
         if (p->present != was)
             xf_set(p->ever, c);
     }
-    p->last_sweep_s = now_s() - began;
+    p->last_sweep_s = xf_now() - began;
     return 0;
 }
 
