@@ -11,27 +11,19 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <libxl_utils.h>
 
 #include "libxl-ext/libxl_ext.h"
+#include "libxl-ext/process.h"
+#include "transport/clock.h"
 
 /* xl's answer when the domain is built (tools/xl/xl_migrate.c: migrate_receiver_ready), sent
  * with its NUL. */
 #define XL_READY "domain received, ready to unpause"
 /* How long the stock xl may take to destroy what it built. */
 #define UNDO_MS 30000
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 int xf_builder_pipes(struct xf_builder_fds *fds, struct xf_err *err)
 {
@@ -175,26 +167,6 @@ int xf_builder_step(struct xf_builder *b, int wait_ms, struct xf_err *err)
     return rc;
 }
 
-/* Reap it within wait_ms. */
-static bool reaped(struct xf_builder *b, int wait_ms)
-{
-    const struct timespec step = {.tv_nsec = 20 * 1000 * 1000};
-    int64_t until = now_ms() + wait_ms;
-
-    while (b->pid > 0) {
-        pid_t got = waitpid(b->pid, NULL, WNOHANG);
-
-        if (got == b->pid || (got < 0 && errno == ECHILD)) {
-            b->pid = 0;
-            break;
-        }
-        if (now_ms() >= until)
-            return false;
-        nanosleep(&step, NULL);
-    }
-    return true;
-}
-
 static void close_all(struct xf_builder *b)
 {
     if (b->in >= 0)
@@ -236,10 +208,11 @@ int xf_builder_undo(struct xf_builder *b, libxl_ctx *ctx, struct xf_toollog *log
     if (b->in >= 0)
         close(b->in);
     b->in = -1;
-    if (b->pid > 0 && !reaped(b, UNDO_MS)) {
+    if (b->pid > 0 && !xf_reaped(b->pid, UNDO_MS)) {
         kill(b->pid, SIGKILL);
-        reaped(b, 5000);
+        xf_reaped(b->pid, 5000);
     }
+    b->pid = 0;
     if (b->name[0])
         rc = xf_destroy_by_name(ctx, log, b->name, err);
     close_all(b);

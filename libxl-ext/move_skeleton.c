@@ -7,23 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxl-ext/hello.h"
 #include "libxl-ext/static_state.h"
 
 #define CONNECT_MS 15000
-#define STALL_MS 10000
 #define BUILD_MS 150000
 #define PINGS 5
 
 static int connect_bulk(struct xf_move *m, struct xf_err *err)
 {
-    struct xf_link_cfg cfg = {
-        .channels = m->o->channels,
-        .encrypt = m->o->encrypt,
-        .timeout_ms = CONNECT_MS,
-        .stall_ms = STALL_MS,
-    };
+    struct xf_link_cfg cfg = xf_hello_link_cfg(&m->hello, CONNECT_MS, XF_MOVE_STALL_MS);
 
-    memcpy(cfg.key, m->hello.key, sizeof(cfg.key));
     for (unsigned i = 0; i < m->o->channels; i++) {
         if (xf_move_tick(m, err) ||
             m->link.ops->connect(&cfg, m->peer, m->reply.port, m->o->address, i + 1,

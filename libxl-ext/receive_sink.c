@@ -21,6 +21,7 @@
 
 #include "libxl-ext/bootstrap.h"
 #include "libxl-ext/check.h"
+#include "libxl-ext/hello.h"
 #include "libxl-ext/static_state.h"
 #include "libxl-ext/xen_sink.h"
 #include "precopy/sink.h"
@@ -104,19 +105,6 @@ static void list_addresses(const struct sink *s, struct xf_reply *r)
             memcpy(r->addresses[r->nr_addresses++], local[i], XF_ADDR_LEN);
 }
 
-static struct xf_link_cfg link_cfg(const struct sink *s)
-{
-    struct xf_link_cfg cfg = {
-        .channels = s->hello.channels,
-        .encrypt = s->hello.encrypt,
-        .timeout_ms = CONNECT_MS,
-        .stall_ms = STALL_MS,
-    };
-
-    memcpy(cfg.key, s->hello.key, sizeof(cfg.key));
-    return cfg;
-}
-
 /* Say hello, look, listen, reply. *refused: the source has been told and will go away. */
 static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
 {
@@ -138,7 +126,7 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
     memcpy(reply->findings, found.list, sizeof(found.list));
     reply->nr_findings = found.n;
     *refused = xf_first_refusal(&found) != NULL;
-    cfg = link_cfg(s);
+    cfg = xf_hello_link_cfg(&s->hello, CONNECT_MS, STALL_MS);
     if (!*refused) {
         s->link.ops = &xf_tcp_ops;
         list_addresses(s, reply);

@@ -11,21 +11,12 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #define TICK_MS 50
 /* How long after the last look the dirty log is peeked at within a round, seconds. */
 #define PEEK_EVERY 0.5
 /* A rate is believed when it was measured over so many pages. */
 #define RATE_PAGES 512
-
-double xf_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static uint64_t sent_total(struct xf_copy *c)
 {

@@ -14,6 +14,7 @@
 #include "precopy/presence.h"
 #include "precopy/sender.h"
 #include "precopy/vm.h"
+#include "transport/clock.h"
 #include "transport/link.h"
 
 struct xf_copy_opts {
@@ -92,7 +93,5 @@ void xf_copy_end(struct xf_copy *c);
 int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err);
 /* Is the deadline over? Then -1 and the error says so. */
 int xf_copy_late(struct xf_copy *c, struct xf_err *err);
-/* CLOCK_MONOTONIC in seconds. */
-double xf_now(void);
 
 #endif

@@ -4,17 +4,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
+
+#include "transport/clock.h"
 
 #define CHUNK XF_BATCH_PAGES
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 int xf_presence_init(struct xf_presence *p, struct xf_source_vm *vm, struct xf_err *err)
 {
@@ -79,7 +72,7 @@ static int look_all(struct xf_presence *p, bool everywhere, uint64_t population,
                     struct xf_err *err)
 {
     uint64_t chunks = (p->vm->nr_gfns + CHUNK - 1) / CHUNK;
-    double began = now_s();
+    double began = xf_now();
 
     memset(p->now, 0, xf_bitmap_words(p->vm->nr_gfns) * sizeof(*p->now));
     memset(p->looked, 0, xf_bitmap_words(p->vm->nr_gfns / CHUNK + 1) * sizeof(*p->looked));
@@ -92,7 +85,7 @@ static int look_all(struct xf_presence *p, bool everywhere, uint64_t population,
         if (everywhere && look(p, chunks - 1 - c, err))
             return -1;
     }
-    p->last_sweep_s = now_s() - began;
+    p->last_sweep_s = xf_now() - began;
     return 0;
 }
 

@@ -14,11 +14,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <xxhash.h>
 
 #include "precopy/zero.h"
+#include "transport/clock.h"
 
 #define QUEUE_PER_THREAD 2
 
@@ -327,20 +327,6 @@ static bool wait_space(struct xf_senders *s, const struct timespec *deadline)
     return pthread_cond_timedwait(&s->space, &s->lock, deadline) != ETIMEDOUT;
 }
 
-static struct timespec deadline_in(int ms)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 /* With the lock held: the first failure as the caller's error. */
 static int failed(struct xf_senders *s, struct xf_err *err)
 {
@@ -352,7 +338,7 @@ static int failed(struct xf_senders *s, struct xf_err *err)
 int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint32_t round,
                     bool last, int wait_ms, struct xf_err *err)
 {
-    struct timespec deadline = deadline_in(wait_ms);
+    struct timespec deadline = xf_time_in(wait_ms);
     int rc = 0;
 
     pthread_mutex_lock(&s->lock);
@@ -395,7 +381,7 @@ int xf_senders_sync_begin(struct xf_senders *s, bool last, struct xf_err *err)
 
 int xf_senders_sync_wait(struct xf_senders *s, int wait_ms, struct xf_err *err)
 {
-    struct timespec deadline = deadline_in(wait_ms);
+    struct timespec deadline = xf_time_in(wait_ms);
     int rc;
 
     pthread_mutex_lock(&s->lock);

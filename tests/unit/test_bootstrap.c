@@ -11,27 +11,19 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "libxl-ext/bootstrap.h"
 #include "libxl-ext/builder.h"
 #include "tests/unit/hello_seeds.h"
 #include "tests/unit/suite.h"
+#include "transport/clock.h"
 
 #define BANNER "printf 'xl migration receiver ready, send binary domain data.\\n'; "
 
 static struct xf_pipe p;
 static struct xf_err err;
 static volatile sig_atomic_t cancelled;
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static void spawn(const char *rune)
 {
@@ -82,7 +74,7 @@ static void test_banner(void)
 
 static void test_no_banner(void)
 {
-    double began = now();
+    double began = xf_now();
 
     CU_ASSERT_EQUAL(banner("echo no xl; exit 127", 10000), -1);
     CU_ASSERT_EQUAL(err.num, ECONNRESET);
@@ -90,21 +82,21 @@ static void test_no_banner(void)
     CU_ASSERT_EQUAL(banner("exec head -c 70000 /dev/zero", 10000), -1);
     CU_ASSERT_EQUAL(err.num, EPROTO);
     closed();
-    CU_ASSERT(now() - began < 5);
+    CU_ASSERT(xf_now() - began < 5);
 
-    began = now();
+    began = xf_now();
     CU_ASSERT_EQUAL(banner("exec sleep 60", 300), -1);
     CU_ASSERT_EQUAL(err.num, ETIMEDOUT);
     closed(); /* and SIGTERM ends it */
     CU_ASSERT_EQUAL(banner("while :; do echo noise; sleep 0.05; done", 300), -1);
     CU_ASSERT_EQUAL(err.num, ETIMEDOUT);
     closed();
-    CU_ASSERT(now() - began < 5);
+    CU_ASSERT(xf_now() - began < 5);
 }
 
 static void test_cancel(void)
 {
-    double began = now();
+    double began = xf_now();
 
     cancelled = 1;
     CU_ASSERT_EQUAL(banner("exec sleep 60", 30000), -1);
@@ -115,7 +107,7 @@ static void test_cancel(void)
     CU_ASSERT_EQUAL(err.num, ECANCELED);
     closed();
     cancelled = 0;
-    CU_ASSERT(now() - began < 5);
+    CU_ASSERT(xf_now() - began < 5);
 }
 
 /* One that ignores SIGTERM is killed. */
@@ -218,13 +210,13 @@ static struct xf_builder b;
 /* As the sink does it: XF_AGAIN when it has not built after timeout_ms. */
 static int step(const void *stream, size_t len, int timeout_ms)
 {
-    double until = now() + timeout_ms / 1000.0;
+    double until = xf_now() + timeout_ms / 1000.0;
     int rc;
 
     xf_builder_feed(&b, stream, len);
     do
         rc = xf_builder_step(&b, 50, &err);
-    while (rc == XF_AGAIN && now() < until);
+    while (rc == XF_AGAIN && xf_now() < until);
     if (!rc)
         CU_ASSERT_EQUAL(xf_builder_step(&b, 50, &err), 0);
     return rc;
@@ -290,7 +282,7 @@ static void test_builder_dismiss(void)
 
 static void test_builder_fails(void)
 {
-    double began = now();
+    double began = xf_now();
 
     CU_ASSERT_EQUAL(build("echo all is well >&2; echo 'libxl: error: no such bridge xenbr7' >&2; "
                           "echo migration target: giving up >&2; exit 1",
@@ -304,18 +296,18 @@ static void test_builder_fails(void)
     CU_ASSERT_EQUAL(build(BANNER "head -c 1000 >/dev/null; kill -9 $$", 20000), -1);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "it gave no reason"));
     undone();
-    CU_ASSERT(now() - began < 10);
+    CU_ASSERT(xf_now() - began < 10);
 }
 
 static void test_builder_silent(void)
 {
-    double began = now();
+    double began = xf_now();
 
     CU_ASSERT_EQUAL(build(BANNER "cat >/dev/null", 500), XF_AGAIN);
     undone();
     CU_ASSERT_EQUAL(build("cat >/dev/null", 500), XF_AGAIN);
     undone();
-    CU_ASSERT(now() - began < 10);
+    CU_ASSERT(xf_now() - began < 10);
 }
 
 static void test_builder_missing(void)

@@ -326,7 +326,7 @@ static void test_not_paying(void)
     move_run(&m);
     arrived();
     CU_ASSERT_EQUAL(m.copy.status.reason, XF_SWITCH_NOT_PAYING);
-    CU_ASSERT_EQUAL(m.copy.status.round, 1 + XF_POOR_ROUNDS);
+    CU_ASSERT_EQUAL(m.copy.status.round, 2);
     CU_ASSERT_EQUAL(m.copy.times.pages, 802);
     finish();
 }
