@@ -185,7 +185,7 @@ help:
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
 	@echo 'make lab-check      every test of the lab (an hour)'
-	@echo 'make lab-soak       moves in the lab until stopped'
+	@echo 'make lab-soak       MOVES=20 there and back in the lab, every byte verified'
 	@echo 'make lint format    cppcheck, clang-tidy, shellcheck, mandoc; clang-format'
 	@echo 'make clean'
 	@echo 'SAN=address,undefined with any of the first builds a sanitized copy in build/san-...'

@@ -292,6 +292,19 @@ void xf_hello_free(struct xf_hello *h)
     explicit_bzero(h->key, sizeof(h->key));
 }
 
+struct xf_link_cfg xf_hello_link_cfg(const struct xf_hello *h, int timeout_ms, int stall_ms)
+{
+    struct xf_link_cfg cfg = {
+        .channels = h->channels,
+        .encrypt = h->encrypt,
+        .timeout_ms = timeout_ms,
+        .stall_ms = stall_ms,
+    };
+
+    memcpy(cfg.key, h->key, sizeof(cfg.key));
+    return cfg;
+}
+
 static int read_finding(json_object *o, struct xf_finding *f, struct xf_err *err)
 {
     int64_t severity;

@@ -16,14 +16,13 @@
 #include <libxl_utils.h>
 
 #include "libxl-ext/domain_config.h"
+#include "libxl-ext/hello.h"
 #include "libxl-ext/static_state.h"
 
 #define RUN_DIR "/run/xenferry"
 #define BANNER_MS 60000 /* ssh may ask for a password */
 #define REPLY_MS 30000
 #define CONNECT_MS 5000 /* each address */
-/* No acknowledgement for so long means that the peer or the network is dead. */
-#define STALL_MS 10000
 
 static int find_domain(struct xf_move *m, struct xf_err *err)
 {
@@ -143,23 +142,10 @@ static int ask_peer(struct xf_move *m, struct xf_err *err)
     return 0;
 }
 
-static struct xf_link_cfg link_cfg(const struct xf_move *m, int timeout_ms)
-{
-    struct xf_link_cfg cfg = {
-        .channels = m->o->channels,
-        .encrypt = m->o->encrypt,
-        .timeout_ms = timeout_ms,
-        .stall_ms = STALL_MS,
-    };
-
-    memcpy(cfg.key, m->hello.key, sizeof(cfg.key));
-    return cfg;
-}
-
 /* Open the control channel to the first address that answers. */
 static int connect_control(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
 {
-    struct xf_link_cfg cfg = link_cfg(m, CONNECT_MS);
+    struct xf_link_cfg cfg = xf_hello_link_cfg(&m->hello, CONNECT_MS, XF_MOVE_STALL_MS);
     char tried[256] = "";
     struct xf_err last = {0};
 

@@ -7,23 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxl-ext/hello.h"
 #include "libxl-ext/static_state.h"
 
 #define CONNECT_MS 15000
-#define STALL_MS 10000
 #define BUILD_MS 150000
 #define PINGS 5
 
 static int connect_bulk(struct xf_move *m, struct xf_err *err)
 {
-    struct xf_link_cfg cfg = {
-        .channels = m->o->channels,
-        .encrypt = m->o->encrypt,
-        .timeout_ms = CONNECT_MS,
-        .stall_ms = STALL_MS,
-    };
+    struct xf_link_cfg cfg = xf_hello_link_cfg(&m->hello, CONNECT_MS, XF_MOVE_STALL_MS);
 
-    memcpy(cfg.key, m->hello.key, sizeof(cfg.key));
     for (unsigned i = 0; i < m->o->channels; i++) {
         if (xf_move_tick(m, err) ||
             m->link.ops->connect(&cfg, m->peer, m->reply.port, m->o->address, i + 1,
@@ -100,6 +94,18 @@ static int wait_for(struct xf_move *m, uint16_t type, int timeout_ms, struct xf_
     return rc;
 }
 
+/* What COPY needs of the guest is looked up while the destination builds. */
+static int begin_copy(struct xf_move *m, struct xf_err *err)
+{
+    struct xf_copy *c = &m->copy;
+
+    c->vm = &m->xen.vm;
+    c->link = &m->link;
+    c->tick = xf_move_tick;
+    c->priv = m;
+    return xf_copy_begin(c, err);
+}
+
 /* The best round trip of a few: what SWITCH will pay twice. */
 static int measure_rtt(struct xf_move *m, struct xf_err *err)
 {
@@ -129,7 +135,7 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
         goto out;
     m->xen_open = true;
     if (gather(m, k, &p, err) || send_skeleton(m, k, &p, err) ||
-        wait_for(m, XF_MSG_BUILT, BUILD_MS, err) || measure_rtt(m, err))
+        begin_copy(m, err) || wait_for(m, XF_MSG_BUILT, BUILD_MS, err) || measure_rtt(m, err))
         goto out;
     rc = 0;
 out:

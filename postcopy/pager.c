@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "postcopy/times.h"
 #include "precopy/extents.h"
+#include "transport/clock.h"
 
 #define TICK_MS 20
 #define TELL_MS 200     /* how often the source is told how far it is */
@@ -71,14 +71,6 @@ struct scratch {
     uint8_t *payload; /* XF_PAYLOAD_MAX bytes */
     uint8_t meta[XF_META_MAX];
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static struct scratch *scratch_new(struct xf_sink_vm *vm, struct xf_err *err)
 {
@@ -161,7 +153,7 @@ static int add_wait(struct xf_pager *p, uint64_t gfn, struct xf_err *err)
         p->waits = more;
         p->max_waits = max;
     }
-    p->waits[p->nr_waits++] = (struct wait){.gfn = gfn, .since = now_ns()};
+    p->waits[p->nr_waits++] = (struct wait){.gfn = gfn, .since = xf_now_ns()};
     p->nr_new++;
     p->faults++;
     return 0;
@@ -173,7 +165,7 @@ static void arrived(struct xf_pager *p, const uint64_t *gfns, unsigned n)
     uint64_t now;
 
     pthread_mutex_lock(&p->lock);
-    now = p->nr_waits ? now_ns() : 0;
+    now = p->nr_waits ? xf_now_ns() : 0;
     for (unsigned i = 0; i < n && p->nr_waits; i++) {
         struct wait *w = find_wait(p, gfns[i]);
 
@@ -606,7 +598,7 @@ static enum xf_pull_end serve(struct xf_pager *p, int (*tick)(void *priv, struct
                               void *priv, struct xf_err *err)
 {
     enum xf_pull_end end = XF_PULL_LOST;
-    uint64_t told = UINT64_MAX, at = 0, heard = now_ns();
+    uint64_t told = UINT64_MAX, at = 0, heard = xf_now_ns();
     uint8_t meta[XF_META_MAX];
     struct xf_msg m;
 
@@ -620,19 +612,19 @@ static enum xf_pull_end serve(struct xf_pager *p, int (*tick)(void *priv, struct
             return end;
         if (tick(priv, err))
             return XF_PULL_FAILED;
-        if ((all && told) || now_ns() - at > TELL_MS * 1000000ull) {
+        if ((all && told) || xf_now_ns() - at > TELL_MS * 1000000ull) {
             if (tell_pulled(p, &told, err))
                 return XF_PULL_LOST;
-            at = now_ns();
+            at = xf_now_ns();
         }
         rc = p->link->ops->recv(p->link->control, &m, meta, TICK_MS, err);
         if (!rc) {
-            heard = now_ns();
+            heard = xf_now_ns();
             rc = take_word(&m, told, err);
         }
         if (rc != XF_AGAIN)
             return rc ? XF_PULL_LOST : XF_PULL_DONE;
-        if (p->silence_ms > 0 && now_ns() - heard > (uint64_t)p->silence_ms * 1000000u) {
+        if (p->silence_ms > 0 && xf_now_ns() - heard > (uint64_t)p->silence_ms * 1000000u) {
             xf_fail(err, ETIMEDOUT, "the source has said nothing for %d ms", p->silence_ms);
             return XF_PULL_LOST;
         }

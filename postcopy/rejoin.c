@@ -2,19 +2,10 @@
 /* PULL over as many links as it takes: see rejoin.h. */
 #include "postcopy/rejoin.h"
 
-#include <errno.h>
-#include <time.h>
+#include "transport/clock.h"
 
 /* Between two attempts to connect: a peer that refuses does so at once. */
 #define AGAIN_MS 100
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static void tell(struct xf_rejoin *r, const struct xf_err *why)
 {
@@ -92,7 +83,7 @@ static int wait_tick(void *priv, struct xf_err *err)
     w->end = xf_pager_check(w->p, err);
     if (w->end != XF_PULL_LOST)
         return -1;
-    if (w->until > 0 && now_s() > w->until) {
+    if (w->until > 0 && xf_now() > w->until) {
         w->end = XF_PULL_DONE;
         return -1;
     }
@@ -123,7 +114,7 @@ static enum xf_pull_end accept_again(struct xf_rejoin *r, struct xf_pager *p, st
 
     xf_pager_status(p, &pulled);
     if (!pulled.missing)
-        w.until = now_s() + done_ms / 1000.0;
+        w.until = xf_now() + done_ms / 1000.0;
     for (;;) {
         struct xf_err why = {0};
         int rc = XF_AGAIN;

@@ -6,13 +6,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "postcopy/prefetch.h"
 #include "postcopy/window.h"
 #include "precopy/batch.h"
 #include "precopy/extents.h"
 #include "precopy/zero.h"
+#include "transport/clock.h"
 
 #define TICK_MS 50
 #define ATTACH_MS 10000 /* until a sink in PULL has said what it lacks */
@@ -59,14 +59,6 @@ struct scratch {
     struct iovec iov[XF_BATCH_PAGES];
     uint8_t meta[XF_META_MAX];
 };
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static void failed(struct xf_server *s, const struct xf_err *err, bool own)
 {
@@ -209,7 +201,7 @@ static int hear_taken(struct pusher *p, struct xf_window *w, struct scratch *x, 
             return -1;
         if (m.type != XF_MSG_TAKEN || xf_u64s_decode(&pages, 1, &m, x->meta, err))
             return xf_fail(err, EPROTO, "the destination answered a push with message %u", m.type);
-        if (!xf_window_taken(w, now_s()))
+        if (!xf_window_taken(w, xf_now()))
             return xf_fail(err, EPROTO, "the destination took more than it was sent");
         must = false;
     } while (w->nr);
@@ -260,7 +252,7 @@ static void *push_main(void *arg)
         while (!xf_window_room(&w, bytes))
             if (hear_taken(p, &w, x, true, &err))
                 goto out;
-        xf_window_sent(&w, bytes, now_s());
+        xf_window_sent(&w, bytes, xf_now());
         if (send_pages(s, p->chan, XF_MSG_BATCH, view, x, n, &own, &err) ||
             hear_taken(p, &w, x, false, &err))
             goto out;
@@ -359,7 +351,7 @@ static int learn_missing(struct xf_server *s, struct xf_link *link,
                          struct xf_extents *x, struct xf_err *err)
 {
     size_t len = xf_bitmap_words(s->vm->nr_gfns) * sizeof(*s->owed);
-    double until = now_s() + ATTACH_MS / 1000.0;
+    double until = xf_now() + ATTACH_MS / 1000.0;
     uint8_t meta[XF_META_MAX];
     struct xf_msg m;
     int rc;
@@ -367,7 +359,7 @@ static int learn_missing(struct xf_server *s, struct xf_link *link,
     memset(s->order.left, 0, len);
     do {
         rc = xf_link_hear(link, XF_MSG_MISSING, &m, meta, TICK_MS, err);
-        if (rc == XF_AGAIN && now_s() < until) {
+        if (rc == XF_AGAIN && xf_now() < until) {
             if (tick(priv, err))
                 return -1;
             continue;
@@ -421,12 +413,12 @@ static int start_pushing(struct xf_server *s, struct xf_err *err)
  * the link then. If that gets lost, it keeps its side open for a while, and that is all. */
 static void say_bye(struct xf_server *s, uint8_t *meta)
 {
-    double until = now_s() + BYE_MS / 1000.0;
+    double until = xf_now() + BYE_MS / 1000.0;
     struct xf_msg m;
 
     if (xf_link_say(s->link, XF_MSG_BYE, NULL, 0, NULL))
         return;
-    while (now_s() < until)
+    while (xf_now() < until)
         if (s->link->ops->recv(s->link->control, &m, meta, TICK_MS, NULL) < 0)
             return;
 }
@@ -470,13 +462,13 @@ static int listen_to_sink(struct xf_server *s, enum xf_pull_end *end,
                           int (*tick)(void *priv, struct xf_err *err), void *priv,
                           struct xf_err *err)
 {
-    double heard = now_s(), pinged = 0;
+    double heard = xf_now(), pinged = 0;
     uint8_t meta[XF_META_MAX];
     struct xf_msg m;
     int rc;
 
     for (;;) {
-        double now = now_s();
+        double now = xf_now();
 
         if (now - pinged > PING_S) { /* so that a sink that waits knows us alive */
             if (xf_link_say(s->link, XF_MSG_PING, NULL, 0, err))

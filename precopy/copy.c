@@ -11,21 +11,12 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #define TICK_MS 50
 /* How long after the last look the dirty log is peeked at within a round, seconds. */
 #define PEEK_EVERY 0.5
 /* A rate is believed when it was measured over so many pages. */
 #define RATE_PAGES 512
-
-double xf_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static uint64_t sent_total(struct xf_copy *c)
 {
@@ -195,6 +186,30 @@ static int follow_target(struct xf_copy *c, struct xf_err *err)
     return rc;
 }
 
+/*
+ * The guest is not suspended before the destination has its devices: waiting for them would
+ * be downtime. *waited: long enough for the guest to have dirtied more than was counted.
+ */
+static int await_devices(struct xf_copy *c, bool *waited, struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+    int rc;
+
+    *waited = false;
+    if (c->devices)
+        return 0;
+    if (xf_link_say(c->link, XF_MSG_DEVICES, NULL, 0, err))
+        return -1;
+    while ((rc = xf_link_hear(c->link, XF_MSG_DEVICES_ACK, &m, meta, TICK_MS, err)) == XF_AGAIN) {
+        *waited = true;
+        if (c->tick(c->priv, err))
+            return -1;
+    }
+    c->devices = rc == 0;
+    return rc;
+}
+
 /* What one round adds to our knowledge of the link: pages with bytes per second. */
 static void learn_rate(struct xf_copy *c, uint64_t data_pages, double seconds)
 {
@@ -244,15 +259,15 @@ static int one_round(struct xf_copy *c, struct xf_err *err)
 int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
 {
     struct xf_copy_status *st = &c->status;
+    bool settled, waited;
 
     if (c->opts.mode == XF_MODE_POSTCOPY) {
         st->reason = XF_SWITCH_AT_ONCE;
-        return 0;
+        return await_devices(c, &waited, err);
     }
     for (;;) {
         double began = xf_now();
         struct xf_round r;
-        bool settled;
 
         if (one_round(c, err) || read_log(c, XF_LOG_PEEK, c->dirty, err))
             return -1;
@@ -271,7 +286,11 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
         st->reason = xf_policy_decide(&c->opts.policy, &r);
         if (c->tick(c->priv, err))
             return -1;
-        if (st->reason != XF_SWITCH_NOT_YET)
+        if (st->reason == XF_SWITCH_NOT_YET)
+            continue;
+        if (await_devices(c, &waited, err))
+            return -1;
+        if (!waited)
             return 0;
     }
 }

@@ -14,6 +14,7 @@
 #include "precopy/presence.h"
 #include "precopy/sender.h"
 #include "precopy/vm.h"
+#include "transport/clock.h"
 #include "transport/link.h"
 
 enum xf_mode {
@@ -67,6 +68,7 @@ struct xf_copy {
     unsigned long *owed; /* must be sent or told before GO, whatever the last log says */
     bool log_on;
     uint64_t target_kib;    /* last told to the destination */
+    bool devices;           /* the destination has attached the guest's devices */
     double log_read_s;      /* what reading the dirty log took last */
     double deadline;        /* SWITCH: when it is given up; 0 in COPY */
     uint64_t tokens_pages;  /* bandwidth limit: pages handed out since tokens_began */
@@ -76,7 +78,8 @@ struct xf_copy {
 /* Prepare: workers, bitmaps, dirty log. After a failure only xf_copy_end() may be called. */
 int xf_copy_begin(struct xf_copy *c, struct xf_err *err);
 
-/* Rounds until the policy says that it is time to switch. The guest runs throughout. */
+/* Rounds until the policy says that it is time to switch, and the destination has the guest's
+ * devices. The guest runs throughout. */
 int xf_copy_rounds(struct xf_copy *c, struct xf_err *err);
 
 /* What became of xf_switch(). */
@@ -110,7 +113,5 @@ int xf_copy_settle(struct xf_copy *c, struct xf_err *err);
 int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err);
 /* Is the deadline over? Then -1 and the error says so. */
 int xf_copy_late(struct xf_copy *c, struct xf_err *err);
-/* CLOCK_MONOTONIC in seconds. */
-double xf_now(void);
 
 #endif

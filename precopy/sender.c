@@ -14,12 +14,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <xxhash.h>
 
 #include "precopy/batch.h"
 #include "precopy/zero.h"
+#include "transport/clock.h"
 
 #define QUEUE_PER_THREAD 2
 
@@ -302,20 +302,6 @@ static bool wait_space(struct xf_senders *s, const struct timespec *deadline)
     return pthread_cond_timedwait(&s->space, &s->lock, deadline) != ETIMEDOUT;
 }
 
-static struct timespec deadline_in(int ms)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 /* With the lock held: the first failure as the caller's error. */
 static int failed(struct xf_senders *s, struct xf_err *err)
 {
@@ -327,7 +313,7 @@ static int failed(struct xf_senders *s, struct xf_err *err)
 int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint32_t round,
                     bool last, int wait_ms, struct xf_err *err)
 {
-    struct timespec deadline = deadline_in(wait_ms);
+    struct timespec deadline = xf_time_in(wait_ms);
     int rc = 0;
 
     pthread_mutex_lock(&s->lock);
@@ -370,7 +356,7 @@ int xf_senders_sync_begin(struct xf_senders *s, bool last, struct xf_err *err)
 
 int xf_senders_sync_wait(struct xf_senders *s, int wait_ms, struct xf_err *err)
 {
-    struct timespec deadline = deadline_in(wait_ms);
+    struct timespec deadline = xf_time_in(wait_ms);
     int rc;
 
     pthread_mutex_lock(&s->lock);

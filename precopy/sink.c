@@ -19,6 +19,8 @@ struct serve {
     struct xf_link *link;
     const struct xf_sink_watch *watch;
     struct xf_receivers *receivers;
+    bool asked;  /* the source waits for the devices */
+    bool ready;  /* they are there */
     bool loaded; /* the final state is in place */
     struct xf_view *view;     /* for marking; opened when it is first needed */
     struct xf_extents *set;   /* the same */
@@ -26,14 +28,25 @@ struct serve {
     uint8_t meta[XF_META_MAX];
 };
 
+/* Answer the source once the devices are there. */
+static int answer_ready(struct serve *s, struct xf_err *err)
+{
+    if (!s->asked || (s->watch->ready && !s->watch->ready(s->watch->priv)))
+        return 0;
+    s->asked = false;
+    s->ready = true;
+    return xf_link_say(s->link, XF_MSG_DEVICES_ACK, NULL, 0, err);
+}
+
 static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *err)
 {
     struct xf_state state;
     struct iovec iov = {.iov_len = m->payload_len};
     int rc;
 
-    if (s->loaded)
-        return xf_fail(err, EPROTO, "the source sent the final state twice");
+    if (s->loaded || !s->ready)
+        return xf_fail(err, EPROTO, "the source sent the final state %s",
+                       s->loaded ? "twice" : "before it asked for the devices");
     if (xf_state_decode(&state, m, s->meta, err))
         return -1;
     iov.iov_base = malloc(iov.iov_len ? iov.iov_len : 1);
@@ -45,7 +58,7 @@ static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *er
     free(iov.iov_base);
     if (rc)
         return -1;
-    if (s->watch->ready && s->watch->ready(s->watch->priv, err))
+    if (s->watch->prepare && s->watch->prepare(s->watch->priv, err))
         return -1;
     s->loaded = true;
     return xf_link_say(s->link, XF_MSG_LOADED, NULL, 0, err);
@@ -124,6 +137,9 @@ static int take_message(struct serve *s, const struct xf_msg *m, enum xf_sink_en
         return take_target(s, m, err);
     case XF_MSG_ABSENT:
         return take_absent(s, m, err);
+    case XF_MSG_DEVICES:
+        s->asked = true;
+        return answer_ready(s, err);
     case XF_MSG_STATE:
         return take_state(s, m, err);
     case XF_MSG_GO:
@@ -157,6 +173,8 @@ enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
             rc = xf_receivers_check(s.receivers, err);
         if (!rc)
             rc = watch->tick(watch->priv, err);
+        if (!rc)
+            rc = answer_ready(&s, err);
     }
     if (rc < 0) {
         uint8_t meta[XF_TEXT_MAX + 64];

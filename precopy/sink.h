@@ -21,7 +21,9 @@ struct xf_sink_watch {
     int (*tick)(void *priv, struct xf_err *err);
     /* Everything is in place but GO; if pages are absent, what serves them must be ready when
      * this returns. -1 ends the move. NULL: nothing to prepare. */
-    int (*ready)(void *priv, struct xf_err *err);
+    int (*prepare)(void *priv, struct xf_err *err);
+    /* Is all there but pages and state (devices attached)? NULL: always. Must not block. */
+    bool (*ready)(void *priv);
     /* GO has come; nothing may undo the guest from here on. Before it runs. */
     void (*committed)(void *priv);
 };

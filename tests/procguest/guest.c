@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "tests/procguest/uffd.h"
+#include "transport/clock.h"
 #include "transport/wire.h"
 
 #define PAGE XF_PAGE_SIZE
@@ -27,14 +28,6 @@ static void give_up(const char *what)
 {
     fprintf(stderr, "process guest: %s: %s\n", what, strerror(errno));
     exit(2);
-}
-
-uint64_t pg_now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 /* Sleep while *word is `value`, at most ns. Also across processes. */
@@ -170,7 +163,7 @@ static void step(struct pg_guest *g, struct pg_vcpu *v, unsigned id)
 
 static void beat(struct pg_beat *b)
 {
-    uint64_t now = pg_now_ns();
+    uint64_t now = xf_now_ns();
 
     if (!b->first)
         b->first = now;
@@ -198,13 +191,13 @@ static void *vcpu_main(void *arg)
             while (!g->gate)
                 sleep_on(&g->gate, 0, 1000000000u);
             g->parked--;
-            began = pg_now_ns();
+            began = xf_now_ns();
             done = 0;
         }
         if (v->work == PG_REST || !v->count) {
             sleep_on(&g->gate, 1, 5000000);
-        } else if (v->rate && pg_now_ns() < began + done * 1000000000ull / v->rate) {
-            uint64_t due = began + done * 1000000000ull / v->rate, now = pg_now_ns();
+        } else if (v->rate && xf_now_ns() < began + done * 1000000000ull / v->rate) {
+            uint64_t due = began + done * 1000000000ull / v->rate, now = xf_now_ns();
 
             if (due > now)
                 sleep_on(&g->gate, 1, due - now < 5000000 ? due - now : 5000000);

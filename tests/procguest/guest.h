@@ -107,6 +107,5 @@ uint64_t pg_check(const struct pg_guest *g, const struct pg_guest *like, const u
 
 /* Sum of the steps of all vCPUs. */
 uint64_t pg_steps(const struct pg_guest *g);
-uint64_t pg_now_ns(void);
 
 #endif

@@ -61,7 +61,7 @@ static int sink_tick(void *priv, struct xf_err *err)
 }
 
 /* Faults are taken from before GO on. */
-static int ready(void *priv, struct xf_err *err)
+static int prepare(void *priv, struct xf_err *err)
 {
     struct sinking *s = priv;
 
@@ -97,7 +97,7 @@ static void take_rest(struct sinking *s)
 static int serve(struct sinking *s, struct xf_err *err)
 {
     const struct xf_sink_watch watch = {
-        .priv = s, .tick = sink_tick, .ready = ready, .committed = committed};
+        .priv = s, .tick = sink_tick, .prepare = prepare, .committed = committed};
     struct pg_move *m = s->m;
     struct xf_rejoin *r = &s->rejoin;
     uint16_t port;

@@ -13,6 +13,7 @@
 
 #include "tests/procguest/move.h"
 #include "tests/unit/suite.h"
+#include "transport/clock.h"
 
 #define GFNS 1536u /* 6 MiB */
 #define SOON_NS 30000000000ull
@@ -55,8 +56,8 @@ static void must(bool ok, const char *what)
 
 #define EVENTUALLY(cond)                                                                           \
     ({                                                                                             \
-        uint64_t end_ = pg_now_ns() + SOON_NS;                                                     \
-        while (!(cond) && pg_now_ns() < end_)                                                      \
+        uint64_t end_ = xf_now_ns() + SOON_NS;                                                     \
+        while (!(cond) && xf_now_ns() < end_)                                                      \
             nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);                                \
         (bool)(cond);                                                                              \
     })

@@ -9,6 +9,7 @@
 
 #include "tests/procguest/move.h"
 #include "tests/unit/suite.h"
+#include "transport/clock.h"
 
 #define GFNS 8192u /* 32 MiB */
 #define SOON_NS 20000000000ull
@@ -22,8 +23,8 @@ static void nap(void)
 
 #define EVENTUALLY(cond)                                                                           \
     ({                                                                                             \
-        uint64_t end_ = pg_now_ns() + SOON_NS;                                                     \
-        while (!(cond) && pg_now_ns() < end_)                                                      \
+        uint64_t end_ = xf_now_ns() + SOON_NS;                                                     \
+        while (!(cond) && xf_now_ns() < end_)                                                      \
             nap();                                                                                 \
         (bool)(cond);                                                                              \
     })

@@ -100,6 +100,14 @@ static int sink_tick(void *priv, struct xf_err *err)
     return 0;
 }
 
+static bool ready(void *priv)
+{
+    struct move *m = priv;
+
+    atomic_store(&m->devices, m->devices_late-- <= 0);
+    return atomic_load(&m->devices);
+}
+
 static void committed(void *priv)
 {
     struct move *m = priv;
@@ -110,7 +118,8 @@ static void committed(void *priv)
 static void *sink_main(void *arg)
 {
     struct move *m = arg;
-    const struct xf_sink_watch watch = {.priv = m, .tick = sink_tick, .committed = committed};
+    const struct xf_sink_watch watch = {
+        .priv = m, .tick = sink_tick, .ready = ready, .committed = committed};
 
     m->sink_end = xf_sink_serve(&m->f->dst, &m->sink, &watch, &m->sink_err);
     if (m->sink_end != XF_SINK_RUNS)

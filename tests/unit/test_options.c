@@ -9,26 +9,19 @@
 #include "tests/unit/suite.h"
 #include "tools/options.h"
 
-#define MAX_WORDS 24
 
 static struct migrate_args args;
 static struct xf_err err;
 static struct xf_config config;
 static struct xl_globals globals;
-static char line[400];
 
-/* Parse "migrate WORDS", words separated by one blank ("_" stands for an empty one). */
 static int parse(const char *words)
 {
-    static char *argv[MAX_WORDS + 1];
-    int argc = 0;
+    static struct words w; /* what was parsed points into it */
 
-    snprintf(line, sizeof(line), "migrate %s", words);
-    for (char *w = strtok(line, " "); w && argc < MAX_WORDS; w = strtok(NULL, " "))
-        argv[argc++] = strcmp(w, "_") ? w : w + 1;
-    argv[argc] = NULL;
+    split_words(&w, "migrate", words);
     memset(&err, 0, sizeof(err));
-    return migrate_parse(argc, argv, &globals, &config, false, &args, &err);
+    return migrate_parse(w.argc, w.argv, &globals, &config, false, &args, &err);
 }
 
 static void reset(void)
@@ -354,14 +347,10 @@ static void test_help_and_manual_agree(void)
 
 static void receive(const char *words, struct receive_args *out)
 {
-    char copy[200], *argv[MAX_WORDS + 1];
-    int argc = 0;
+    struct words w;
 
-    snprintf(copy, sizeof(copy), "migrate-receive %s", words);
-    for (char *w = strtok(copy, " "); w; w = strtok(NULL, " "))
-        argv[argc++] = w;
-    argv[argc] = NULL;
-    receive_parse(argc, argv, out);
+    split_words(&w, "migrate-receive", words);
+    receive_parse(w.argc, w.argv, out);
 }
 
 static void test_receive(void)

@@ -15,25 +15,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
-#include <time.h>
-
-int64_t xf_now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
-}
-
-int xf_ms_left(int64_t deadline)
-{
-    int64_t left;
-
-    if (deadline < 0)
-        return -1;
-    left = deadline - xf_now_ms();
-    return left <= 0 ? 0 : left > 1 << 30 ? 1 << 30 : (int)left;
-}
 
 static int check_abort(struct xf_chan *c, struct xf_err *err)
 {

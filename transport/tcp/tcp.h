@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
+#include "transport/clock.h"
 #include "transport/frame.h"
 #include "transport/transport.h"
 
@@ -94,8 +95,6 @@ void xf_hs_cancel(struct xf_hs *hs);
 
 /* stream.c */
 struct xf_iter xf_iter(const struct iovec *iov, int niov, size_t len);
-int64_t xf_now_ms(void);
-int xf_ms_left(int64_t deadline); /* for poll: -1 if deadline < 0, never below 0 */
 /* 0: ready, 1: time is over, -1: aborted or failed. timeout_ms < 0: for ever. */
 int xf_tcp_wait(struct xf_chan *c, short events, int timeout_ms, struct xf_err *err);
 int xf_stream_send(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body,
