@@ -319,15 +319,19 @@ void pg_run(struct pg_guest *g)
 
 void pg_stop(struct pg_guest *g)
 {
+    while (!pg_stop_within(g, 1000000000))
+        ;
+}
+
+bool pg_stop_within(struct pg_guest *g, uint64_t ns)
+{
+    uint64_t until = xf_now_ns() + ns;
+
     g->gate = 0;
     wake_all(&g->gate); /* who sleeps until his next step is due */
-    for (;;) {
-        uint32_t parked = g->parked;
-
-        if (parked == g->truth->nr_vcpus)
-            return;
-        sleep_on(&g->parked, parked, 100000000);
-    }
+    while (g->parked != g->truth->nr_vcpus && xf_now_ns() < until)
+        sleep_on(&g->parked, g->parked, 10000000);
+    return g->parked == g->truth->nr_vcpus;
 }
 
 bool pg_stopped(const struct pg_guest *g)

@@ -91,6 +91,7 @@ void pg_start(struct pg_guest *g, bool absent_ok);
  * does not stop, so pg_stop() may wait for ever then. */
 void pg_run(struct pg_guest *g);
 void pg_stop(struct pg_guest *g);
+bool pg_stop_within(struct pg_guest *g, uint64_t ns); /* false: they did not all stop */
 bool pg_stopped(const struct pg_guest *g);
 /* End it at once, whatever its vCPUs wait for. */
 void pg_kill(struct pg_guest *g);

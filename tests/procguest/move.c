@@ -424,7 +424,10 @@ uint64_t pg_move_check(struct pg_move *m, struct pg_guest *where)
     const uint64_t *rings = where == m->dst ? m->rings : NULL;
     uint64_t wrong;
 
-    pg_stop(where);
+    if (!pg_stop_within(where, SOON_MS * 1000000ull)) {
+        fprintf(stderr, "a vCPU waits for a page and should not\n");
+        return 1;
+    }
     wrong = pg_check(where, NULL, rings, rings ? 2 : 0);
     for (unsigned i = 0; rings && i < 2; i++)
         if (!pg_same_page((uint64_t *)(where->mem + rings[i] * XF_PAGE_SIZE), rings[i],

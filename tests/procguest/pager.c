@@ -61,10 +61,13 @@ static int enable(struct xf_sink_vm *vm, struct xf_err *err)
 static int disable(struct xf_sink_vm *vm, struct xf_err *err)
 {
     struct pg_sink *s = of(vm);
+    size_t len = vm->nr_gfns * PAGE;
 
-    if (uffd_unregister(s->uffd, s->g->mem, vm->nr_gfns * PAGE))
+    if (uffd_unregister(s->uffd, s->g->mem, len))
         return errno == ESRCH || is_gone(s) ? gone(err) : xf_fail(err, errno, "unregister");
-    return 0;
+    /* The kernel (6.18) wakes who waits before it takes the registration away: one who faults
+     * again in between would sleep for ever. */
+    return uffd_wake(s->uffd, s->g->mem, len) && is_gone(s) ? gone(err) : 0;
 }
 
 static int mark(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t *refused,
@@ -92,11 +95,11 @@ static int give_zeros(struct pg_sink *s, uint64_t gfn, struct xf_err *err)
 
     if (uffd_put(s->uffd, page, NULL, PAGE) == PAGE)
         return 0;
-    if (errno == EEXIST) /* it was put in before its event was read */
+    /* EEXIST: it was put in before its event was read. EAGAIN: more events are waiting, and it
+     * will fault again after them. ENOENT: disable() came in between. */
+    if (errno == EEXIST || errno == EAGAIN || (errno == ENOENT && !is_gone(s)))
         return uffd_wake(s->uffd, page, PAGE) && is_gone(s) ? gone(err) : 0;
-    if (errno == EAGAIN) /* more events are waiting: it will fault again after them */
-        return uffd_wake(s->uffd, page, PAGE) && is_gone(s) ? gone(err) : 0;
-    if (errno == ESRCH || errno == ENOENT || is_gone(s))
+    if (errno == ESRCH || is_gone(s))
         return gone(err);
     return xf_fail(err, errno, "cannot give the guest a page: %s", strerror(errno));
 }
@@ -183,7 +186,7 @@ static int put_run(struct pg_sink *s, uint64_t gfn, const uint8_t *from, unsigne
                 return xf_fail(err, errno, "eventfd: %s", strerror(errno));
             continue;
         }
-        if (!done && (errno == ESRCH || errno == ENOENT || is_gone(s)))
+        if (!done && (errno == ESRCH || is_gone(s)))
             return gone(err);
         if (!done)
             return xf_fail(err, errno, "cannot put gfn 0x%llx in: %s", (unsigned long long)gfn,
