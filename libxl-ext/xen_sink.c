@@ -20,7 +20,10 @@ static int view_open(struct xf_sink_vm *vm, struct xf_view **out, struct xf_err 
 {
     struct xf_xen_sink *x = of(vm);
 
-    return xf_xen_view_open(x->log, x->domid, out, err);
+    if (xf_xen_view_open(x->log, x->domid, out, err))
+        return -1;
+    (*out)->pager = x->pager;
+    return 0;
 }
 
 static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err)

@@ -17,6 +17,7 @@ struct xf_xen_sink {
     struct xf_toollog *log; /* the caller's */
     xc_interface *xch;
     uint64_t claimed;       /* pages claimed for the domain, 0: none */
+    struct xf_xen_pager *pager; /* set before the first view is opened; NULL: none */
 };
 
 /* ctx and log must outlive it. After -1 nothing needs to be closed. */

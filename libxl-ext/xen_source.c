@@ -10,6 +10,7 @@
 #include <xen/hvm/params.h>
 
 #include "libxl-ext/static_state.h"
+#include "libxl-ext/xen_eager.h"
 #include "libxl-ext/xen_view.h"
 #include "precopy/bitmap.h"
 
@@ -226,6 +227,7 @@ static const struct xf_source_ops ops = {
     .suspended = suspended,
     .resume = resume,
     .state = state,
+    .eager = xf_xen_eager,
 };
 
 /* The pages that a restore clears or that belong to a connection: xenstore's and the

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * One thread's access to a Xen domain's pages, the same at both ends of a move: what a
- * `struct xf_view` (precopy/vm.h) is for Xen. Private to xen_source.c and xen_sink.c.
+ * `struct xf_view` (precopy/vm.h) is for Xen. Private to xen_source.c, xen_sink.c and
+ * xen_pager.c.
  */
 #ifndef XF_XEN_VIEW_H
 #define XF_XEN_VIEW_H
@@ -16,6 +17,7 @@ struct xf_view {
     uint32_t domid;
     xc_interface *xch; /* one per thread: libxc's error state and buffer cache are per handle */
     xenforeignmemory_handle *fmem;
+    struct xf_xen_pager *pager; /* sink, post-copy: the domain's; NULL: none */
     xen_pfn_t pfns[XF_BATCH_PAGES];
 };
 

@@ -38,6 +38,17 @@ static int answer_ready(struct serve *s, struct xf_err *err)
     return xf_link_say(s->link, XF_MSG_DEVICES_ACK, NULL, 0, err);
 }
 
+/* What the guest will depend on when pages are absent at GO. */
+static int make_ready(struct serve *s, struct xf_err *err)
+{
+    const struct xf_sink_vm *vm = s->vm;
+
+    if (vm->absent && vm->absent->nr && vm->pager->claim &&
+        vm->pager->claim(s->vm, vm->absent->nr, err))
+        return -1;
+    return s->watch->prepare ? s->watch->prepare(s->watch->priv, err) : 0;
+}
+
 static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *err)
 {
     struct xf_state state;
@@ -58,7 +69,7 @@ static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *er
     free(iov.iov_base);
     if (rc)
         return -1;
-    if (s->watch->prepare && s->watch->prepare(s->watch->priv, err))
+    if (make_ready(s, err))
         return -1;
     s->loaded = true;
     return xf_link_say(s->link, XF_MSG_LOADED, NULL, 0, err);

@@ -142,7 +142,8 @@ struct xf_pager_ops {
      * are the caller's again afterwards. ESRCH: the guest is gone. */
     int (*put)(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pages, unsigned n,
                struct xf_err *err);
-    /* No page is absent any more: take away what enable() made. */
+    /* No page is absent any more: take away what enable() made. read_faults may still be called
+     * by its thread meanwhile, and afterwards. */
     int (*disable)(struct xf_sink_vm *vm, struct xf_err *err);
 };
 
