@@ -32,6 +32,7 @@ struct xf_hello {
     bool encrypt;
     bool leave_paused;
     bool check_only;
+    bool pull; /* pages may come after GO, if the receiver has paging */
     uint64_t need_kib; /* memory that the domain takes from the host, overhead included */
     uint32_t xen_major, xen_minor;
     void *cpuid;       /* xen_cpuid_leaf_t[] */

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "precopy/mode.h"
 #include "transport/err.h"
 
 enum xf_phase {
@@ -34,6 +35,7 @@ enum xf_outcome {
     XF_RESUMED = 4,   /* the move failed in SWITCH: the guest was resumed at the source */
     XF_UNKNOWN = 5,   /* GO was sent and no answer came: suspended at the source */
     XF_SUSPENDED = 6, /* the move failed and the guest could not be resumed at the source */
+    XF_PULLING = 7,   /* runs at the destination, but waits for pages that only lie here */
 };
 
 /* Something CHECK found. */
@@ -58,6 +60,8 @@ struct xf_progress {
     double dirty_pps;        /* pages the guest dirties, per second, recent */
     double predicted_down_s; /* if SWITCH began now; negative: not known yet */
     double eta_s;            /* negative: not known */
+    uint64_t missing;        /* PULL: pages that the destination lacks */
+    uint64_t faults;         /* PULL: absent pages that were touched before they came */
 };
 
 /* What a move reports at its end; also filled as far as known when it fails. */
@@ -84,6 +88,11 @@ struct xf_report {
     uint64_t pages_sent, pages_zero, pages_skipped; /* skipped: dirty again before their turn */
     uint64_t last_pages;      /* sent in SWITCH */
     uint64_t wire_bytes;
+    /* PULL; all 0 when there was none */
+    uint64_t left_out;  /* pages missing at GO */
+    uint64_t faults;    /* absent pages that were touched before they came */
+    uint64_t requested; /* of these, asked for over the network */
+    double fault_median_s, fault_p99_s;
 };
 
 /* How the caller watches a move. Any member may be NULL. Called from the thread that
@@ -107,12 +116,15 @@ struct xf_move_opts {
     bool leave_paused;       /* -p */
     bool check_only;         /* stop after CHECK */
     bool encrypt;
+    enum xf_mode mode;        /* hybrid falls back to pre-copy where paging is impossible */
+    unsigned postcopy_after;  /* hybrid: rounds before the switch at most; 0: max_rounds */
     unsigned channels;        /* bulk channels, 1..16 */
     unsigned max_downtime_ms; /* target for the policy */
     unsigned max_rounds;
     uint64_t bandwidth;       /* bytes per second of guest memory, 0 = no limit */
     const char *address;      /* local address for data connections (source side), or NULL */
-    /* Set to non-zero by a signal handler to give up (Ctrl-C). Before GO the guest stays. */
+    /* Set to 1 by a signal handler to give up (Ctrl-C), to 2 when asked again. Before GO the
+     * guest stays; in PULL only the second one gives up. */
     const volatile sig_atomic_t *cancel;
 };
 /* The defaults of every option that has one; pointers NULL. */

@@ -15,9 +15,12 @@
 
 #include <libxl_utils.h>
 
+#include "libxl-ext/hello.h"
+
 /* A first guess of what the guest's own suspend takes; the report shows what it took. */
 #define SUSPEND_GUESS_S 0.03
 #define PROGRESS_S 0.1
+#define CONNECT_MS 15000
 #define ABORTED_MS 40000
 /* How long the receiver may take to end by itself after the pipe was closed. */
 #define CHILD_MS 10000
@@ -78,6 +81,8 @@ static void show_progress(struct xf_move *m)
     p.pages_sent = sent.data;
     p.pages_zero = sent.zero;
     p.wire_bytes = xf_link_bytes(&m->link);
+    p.missing = m->pulled.missing;
+    p.faults = m->pulled.faults;
     p.elapsed_s = now - m->began;
     if (m->phase == XF_PHASE_COPY && in_round > 0.2 && st->round_done) {
         p.rate_bps = (double)st->round_done * XF_PAGE_SIZE / in_round;
@@ -175,6 +180,20 @@ static void step_back(struct xf_move *m)
     m->renamed = false;
 }
 
+static void pull_report(struct xf_move *m)
+{
+    struct xf_server_status status;
+    struct xf_report *r = m->report;
+
+    xf_server_status(m->server, &status);
+    if (status.pulled.missing == UINT64_MAX)
+        return; /* it never said */
+    r->faults = status.pulled.faults;
+    r->requested = status.pulled.requested;
+    r->fault_median_s = (double)status.pulled.median_ns / 1e9;
+    r->fault_p99_s = (double)status.pulled.p99_ns / 1e9;
+}
+
 /* The move is off and the guest is ours: the destination must leave nothing behind. */
 static void call_off(struct xf_move *m, struct xf_err *err)
 {
@@ -211,6 +230,7 @@ static void call_off(struct xf_move *m, struct xf_err *err)
 static void let_go(struct xf_move *m)
 {
     xf_copy_end(&m->copy);
+    xf_server_free(m->server);
     if (m->xen_open)
         xf_xen_source_close(&m->xen);
     m->xen_open = false;
@@ -246,17 +266,37 @@ static int phase_copy(struct xf_move *m, struct xf_err *err)
     struct xf_copy *c = &m->copy;
 
     c->opts = (struct xf_copy_opts){
+        .mode = m->pull ? m->o->mode : XF_MODE_PRECOPY,
         .policy = {.max_downtime_s = m->o->max_downtime_ms / 1000.0,
-                   .max_rounds = m->o->max_rounds},
+                   .max_rounds = m->pull && m->o->mode == XF_MODE_HYBRID && m->o->postcopy_after
+                                     ? m->o->postcopy_after
+                                     : m->o->max_rounds},
         .bandwidth = m->o->bandwidth,
         .fixed_s = SUSPEND_GUESS_S + 2 * m->rtt_s,
     };
     return xf_copy_rounds(c, err);
 }
 
+/* Everything is in place there; with pages left out, the first request may follow GO at once. */
+static int before_go(void *priv, struct xf_err *err)
+{
+    const struct xf_server_opts opts = {.silence_ms = XF_MOVE_STALL_MS};
+    struct xf_move *m = priv;
+    struct xf_copy *c = &m->copy;
+
+    m->report->left_out = c->nr_missing;
+    if (step_aside(priv, err))
+        return -1;
+    if (!c->nr_missing)
+        return 0;
+    if (xf_server_new(&m->server, c->vm, c->missing, &opts, err))
+        return -1;
+    return xf_server_start(m->server, &m->link, err);
+}
+
 static enum xf_outcome phase_switch(struct xf_move *m, struct xf_err *err)
 {
-    switch (xf_switch(&m->copy, step_aside, err)) {
+    switch (xf_switch(&m->copy, before_go, err)) {
     case XF_SWITCHED:
         snprintf(m->report->domain, sizeof(m->report->domain), "%s", m->name);
         return XF_MOVED;
@@ -269,6 +309,60 @@ static enum xf_outcome phase_switch(struct xf_move *m, struct xf_err *err)
         break;
     }
     return XF_UNKNOWN;
+}
+
+/* An interrupt cannot take the guest back any more; a second one gives its pages up. */
+static int pull_tick(void *priv, struct xf_err *err)
+{
+    struct xf_move *m = priv;
+    struct xf_server_status status;
+
+    xf_server_status(m->server, &status);
+    m->pulled = status.pulled;
+    if (xf_now() - m->shown > PROGRESS_S)
+        show_progress(m);
+    if (!m->o->cancel || !*m->o->cancel)
+        return 0;
+    if (!m->told_cancel)
+        xf_move_note(m, "the guest runs at the destination already and needs its other pages from "
+                        "here: going on; interrupt again to leave it without them");
+    m->told_cancel = true;
+    return *m->o->cancel > 1 ? xf_fail(err, ECANCELED, "interrupted while pages were missing") : 0;
+}
+
+static void link_changed(void *priv, const struct xf_err *why)
+{
+    if (why)
+        xf_move_note(priv, "the link is lost (%s); the guest runs on with the pages it has, and "
+                           "the link is made again as soon as that is possible", why->text);
+    else
+        xf_move_note(priv, "the link is there again");
+}
+
+/* Until the destination has every page. */
+static enum xf_outcome phase_pull(struct xf_move *m, struct xf_err *err)
+{
+    struct xf_rejoin r = {
+        .ops = m->link.ops,
+        .cfg = xf_hello_link_cfg(&m->hello, CONNECT_MS, XF_MOVE_STALL_MS),
+        .peer = {.host = m->peer, .port = m->reply.port, .src = m->o->address},
+        .tick = pull_tick,
+        .link_changed = link_changed,
+        .priv = m,
+    };
+    enum xf_pull_end end;
+
+    xf_copy_end(&m->copy); /* its threads hold the bulk channels */
+    m->pulled.missing = m->report->left_out;
+    end = xf_rejoin_serve(&r, m->server, &m->link, err);
+    pull_report(m);
+    if (end == XF_PULL_DONE)
+        return XF_MOVED;
+    if (end == XF_PULL_FAILED)
+        return XF_PULLING;
+    xf_clear(err);
+    xf_move_note(m, "the guest has ended at the destination before all its pages were there");
+    return XF_MOVED;
 }
 
 static void phase_finish(struct xf_move *m)
@@ -308,6 +402,10 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
         call_off(m, err);
     else
         fill_report(m);
+    if (end == XF_MOVED && m->server) {
+        xf_move_phase(m, XF_PHASE_PULL);
+        end = phase_pull(m, err);
+    }
     xf_move_phase(m, XF_PHASE_FINISH);
     if (end == XF_MOVED)
         phase_finish(m);

@@ -12,6 +12,7 @@
 #include "libxl-ext/libxl_ext.h"
 #include "libxl-ext/toollog.h"
 #include "libxl-ext/xen_source.h"
+#include "postcopy/rejoin.h"
 #include "precopy/copy.h"
 
 /* No acknowledgement for so long means that the peer or the network is dead. */
@@ -41,6 +42,10 @@ struct xf_move {
     struct xf_xen_source xen;
     bool xen_open;
     struct xf_copy copy;
+    bool pull;    /* pages may come after GO: asked for, and possible there */
+    struct xf_server *server; /* PULL */
+    struct xf_pulled pulled;  /* as heard last */
+    bool told_cancel;         /* an interrupt in PULL was answered by a note */
     bool renamed; /* here, to NAME--migratedaway: both sides are one host */
 
     enum xf_phase phase;

@@ -17,6 +17,7 @@
 
 #include "libxl-ext/domain_config.h"
 #include "libxl-ext/hello.h"
+#include "libxl-ext/xen_pager.h"
 #include "libxl-ext/static_state.h"
 
 #define RUN_DIR "/run/xenferry"
@@ -88,6 +89,7 @@ static int fill_hello(struct xf_move *m, struct xf_err *err)
     h->encrypt = m->o->encrypt;
     h->leave_paused = m->o->leave_paused;
     h->check_only = m->o->check_only;
+    h->pull = m->o->mode != XF_MODE_PRECOPY;
     h->xen_major = (uint32_t)info->xen_version_major;
     h->xen_minor = (uint32_t)info->xen_version_minor;
     return xf_read_policy(m->xch, m->domid, &h->cpuid, &h->cpuid_len, &h->msrs, &h->msr_len,
@@ -209,8 +211,14 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     if (!m->o->encrypt)
         xf_find(&found, XF_WARNING, "encryption",
                 "the guest's memory will cross the network unencrypted (--no-encrypt)");
-    xf_find(&found, XF_INFO, "paging",
-            m->reply.paging ? "the destination's Xen has memory paging"
-                            : "the destination's Xen has no memory paging: pre-copy only");
+    m->pull = m->hello.pull && m->reply.paging;
+    if (m->reply.paging)
+        xf_find(&found, XF_INFO, "paging", "the destination's Xen has memory paging");
+    else if (m->o->mode == XF_MODE_POSTCOPY)
+        xf_find(&found, XF_REFUSAL, "paging", "the destination cannot do post-copy: %s",
+                xf_paging_refusal(ENOSYS));
+    else
+        xf_find(&found, XF_INFO, "paging",
+                "the destination's Xen has no memory paging: pre-copy only");
     return report_findings(m, &found, err);
 }

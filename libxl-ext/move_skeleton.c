@@ -25,7 +25,10 @@ static int connect_bulk(struct xf_move *m, struct xf_err *err)
             return -1;
         m->link.nr_bulk = i + 1;
     }
-    return 0;
+    if (!m->pull)
+        return 0;
+    return m->link.ops->connect(&cfg, m->peer, m->reply.port, m->o->address,
+                                XF_URGENT_INDEX(m->o->channels), &m->link.urgent, err);
 }
 
 /* The parts of the skeleton message that are blobs, in the order of the wire. */
@@ -78,20 +81,40 @@ static int send_skeleton(struct xf_move *m, const struct xf_skeleton *k, const s
     return m->link.ops->send(m->link.control, &msg, meta, iov, 4, err);
 }
 
-static int wait_for(struct xf_move *m, uint16_t type, int timeout_ms, struct xf_err *err)
+static int wait_for(struct xf_move *m, uint16_t type, int timeout_ms, struct xf_msg *msg,
+                    uint8_t *meta, struct xf_err *err)
 {
     double until = xf_now() + timeout_ms / 1000.0;
-    uint8_t meta[XF_META_MAX];
-    struct xf_msg msg;
     int rc;
 
-    while ((rc = xf_link_hear(&m->link, type, &msg, meta, 50, err)) == XF_AGAIN) {
+    while ((rc = xf_link_hear(&m->link, type, msg, meta, 50, err)) == XF_AGAIN) {
         if (xf_move_tick(m, err))
             return -1;
         if (xf_now() > until)
             return xf_fail(err, ETIMEDOUT, "the destination did not build the domain in time");
     }
     return rc;
+}
+
+/* The domain stands there. If pages were to be absent and cannot be, it says why. */
+static int wait_built(struct xf_move *m, struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    char why[XF_TEXT_MAX];
+    struct xf_msg msg;
+    int num;
+
+    if (wait_for(m, XF_MSG_BUILT, BUILD_MS, &msg, meta, err))
+        return -1;
+    if (!m->pull || !msg.meta_len)
+        return 0;
+    if (xf_text_decode(&num, why, &msg, meta, err))
+        return -1;
+    m->pull = false;
+    if (m->o->mode == XF_MODE_POSTCOPY)
+        return xf_fail(err, num ? num : ENOTSUP, "the destination cannot do post-copy: %s", why);
+    xf_move_note(m, "pre-copy only: %s", why);
+    return 0;
 }
 
 /* What COPY needs of the guest is looked up while the destination builds. */
@@ -109,12 +132,15 @@ static int begin_copy(struct xf_move *m, struct xf_err *err)
 /* The best round trip of a few: what SWITCH will pay twice. */
 static int measure_rtt(struct xf_move *m, struct xf_err *err)
 {
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg msg;
+
     m->rtt_s = 1;
     for (int i = 0; i < PINGS; i++) {
         double began = xf_now();
 
         if (xf_link_say(&m->link, XF_MSG_PING, NULL, 0, err) ||
-            wait_for(m, XF_MSG_PONG, 10000, err))
+            wait_for(m, XF_MSG_PONG, 10000, &msg, meta, err))
             return -1;
         if (xf_now() - began < m->rtt_s)
             m->rtt_s = xf_now() - began;
@@ -135,7 +161,7 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
         goto out;
     m->xen_open = true;
     if (gather(m, k, &p, err) || send_skeleton(m, k, &p, err) ||
-        begin_copy(m, err) || wait_for(m, XF_MSG_BUILT, BUILD_MS, err) || measure_rtt(m, err))
+        begin_copy(m, err) || wait_built(m, err) || measure_rtt(m, err))
         goto out;
     rc = 0;
 out:

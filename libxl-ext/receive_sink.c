@@ -23,7 +23,10 @@
 #include "libxl-ext/check.h"
 #include "libxl-ext/hello.h"
 #include "libxl-ext/static_state.h"
+#include "libxl-ext/xen_pager.h"
 #include "libxl-ext/xen_sink.h"
+#include "postcopy/rejoin.h"
+#include "precopy/absent.h"
 #include "precopy/sink.h"
 #include "transport/clock.h"
 
@@ -31,6 +34,8 @@
 #define CONNECT_MS 15000  /* one channel: connect and handshake */
 #define CHANNELS_MS 60000 /* until the source has connected them all */
 #define STALL_MS 20000
+/* All pages are here, and the source is gone: how long it may come back to hear of it. */
+#define DONE_MS 60000
 #define BUILD_MS 120000
 #define BUILD_SLICE_MS 50
 
@@ -62,6 +67,12 @@ struct sink {
     int64_t build_until;
     struct xf_xen_sink xen;
     struct xf_skeleton skeleton;
+    bool pull;               /* pages may come after GO: asked for, and possible as it seems */
+    struct xf_err no_paging; /* ... and here is why not, as it turned out */
+    struct xf_xen_pager paging;
+    struct xf_absent absent;
+    struct xf_pager *pager;
+    uint16_t port; /* where the listener is */
     uint64_t rings[XF_SPECIALS_MAX];
     bool go;
 };
@@ -105,6 +116,12 @@ static void list_addresses(const struct sink *s, struct xf_reply *r)
             memcpy(r->addresses[r->nr_addresses++], local[i], XF_ADDR_LEN);
 }
 
+/* One configured address is also the only one listened on. */
+static const char *listen_address(const struct sink *s)
+{
+    return s->o->nr_addresses == 1 ? s->o->addresses[0] : NULL;
+}
+
 /* Say hello, look, listen, reply. *refused: the source has been told and will go away. */
 static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
 {
@@ -130,11 +147,12 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
     if (!*refused) {
         s->link.ops = &xf_tcp_ops;
         list_addresses(s, reply);
-        /* One configured address is also the only one listened on. */
-        if (s->link.ops->listen(&cfg, s->o->nr_addresses == 1 ? s->o->addresses[0] : NULL,
-                                s->o->port, &s->listener, &reply->port, err))
+        if (s->link.ops->listen(&cfg, listen_address(s), s->o->port, &s->listener, &reply->port,
+                                err))
             goto out;
     }
+    s->pull = s->hello.pull && reply->paging;
+    s->port = reply->port;
     rc = xf_reply_send(&s->pipe, reply, err);
 out:
     if (rc && s->hello.domain[0]) {
@@ -155,11 +173,14 @@ static int accept_channels(struct sink *s, struct xf_err *err)
 {
     struct xf_link_cfg cfg = xf_hello_link_cfg(&s->hello, CONNECT_MS, STALL_MS);
 
-    if (xf_link_accept(&s->link, &cfg, s->listener, false, CHANNELS_MS, tick, s, err))
+    if (xf_link_accept(&s->link, &cfg, s->listener, s->pull, CHANNELS_MS, tick, s, err))
         return -1;
     s->link.ops->unlisten(s->listener);
     s->listener = NULL;
-    return 0;
+    if (!s->pull)
+        return 0;
+    /* For the links after this one; at once, so that nobody else gets the port. */
+    return s->link.ops->listen(&cfg, listen_address(s), s->port, &s->listener, &s->port, err);
 }
 
 /* --- SKELETON --- */
@@ -241,6 +262,37 @@ static int build(struct sink *s, size_t len, struct xf_err *err)
     return rc;
 }
 
+/* Turn paging on, and so find out for good whether it is possible. If not: s->no_paging. */
+static int try_paging(struct sink *s, struct xf_err *err)
+{
+    struct xf_sink_vm *vm = &s->xen.vm;
+
+    if (xf_xen_pager_open(&s->paging, &s->log, s->xen.domid, vm->nr_gfns, err))
+        return -1;
+    s->xen.pager = &s->paging;
+    vm->pager = &xf_xen_pager_ops;
+    if (vm->pager->enable(vm, &s->no_paging)) {
+        xf_xen_pager_close(&s->paging);
+        s->xen.pager = NULL;
+        vm->pager = NULL;
+        return 0;
+    }
+    if (xf_absent_init(&s->absent, vm, err))
+        return -1;
+    vm->absent = &s->absent;
+    return 0;
+}
+
+static int say_built(struct sink *s, struct xf_err *err)
+{
+    uint8_t meta[XF_TEXT_MAX + 64];
+    size_t len = 0;
+
+    if (s->no_paging.num)
+        len = xf_text_encode(s->no_paging.num, s->no_paging.text, meta);
+    return xf_link_say(&s->link, XF_MSG_BUILT, meta, len, err);
+}
+
 /* The built domain as the engine's guest. */
 static int adopt(struct sink *s, struct xf_err *err)
 {
@@ -258,6 +310,8 @@ static int adopt(struct sink *s, struct xf_err *err)
     s->xen.vm.rings = s->rings;
     s->xen.vm.nr_rings =
         xf_ring_gfns(k->params, k->nr_params, k->nr_gfns, s->rings, XF_SPECIALS_MAX);
+    if (s->pull && try_paging(s, err))
+        return -1;
     return xf_xen_sink_claim(&s->xen, k->nr_pages, err);
 }
 
@@ -294,7 +348,7 @@ static int phase_skeleton(struct sink *s, struct xf_err *err)
     if (!rc)
         rc = adopt(s, err);
     if (!rc)
-        rc = xf_link_say(&s->link, XF_MSG_BUILT, NULL, 0, err);
+        rc = say_built(s, err);
     free(payload);
     free(meta);
     return rc;
@@ -310,6 +364,19 @@ static int serve_tick(void *priv, struct xf_err *err)
 static bool devices_ready(void *priv)
 {
     return ((struct sink *)priv)->devices;
+}
+
+/* Faults are taken from before GO on. */
+static int prepare(void *priv, struct xf_err *err)
+{
+    struct sink *s = priv;
+
+    if (!s->xen.vm.absent || !s->absent.nr)
+        return 0;
+    if (xf_pager_new(&s->pager, &s->xen.vm, STALL_MS, err))
+        return -1;
+    xf_pager_start(s->pager, &s->link);
+    return 0;
 }
 
 static void committed(void *priv)
@@ -336,6 +403,37 @@ static void phase_finish(struct sink *s, struct xf_err *err)
                 s->builder.name, xf_toollog_last(&s->log, why, sizeof(why)));
 }
 
+static int no_tick(void *priv, struct xf_err *err)
+{
+    (void)priv;
+    (void)err;
+    return 0;
+}
+
+/* The guest runs and depends on us: nothing but its own end, or the last page, ends this. */
+static int phase_pull(struct sink *s, struct xf_err *err)
+{
+    struct xf_rejoin r = {
+        .ops = s->link.ops,
+        .cfg = xf_hello_link_cfg(&s->hello, CONNECT_MS, STALL_MS),
+        .addr = listen_address(s),
+        .port = s->port,
+        .listener = s->listener,
+        .tick = no_tick,
+        .priv = s,
+    };
+    enum xf_pull_end end;
+
+    s->listener = NULL; /* r's */
+    end = xf_rejoin_take(&r, s->pager, &s->link, DONE_MS, err);
+    if (end == XF_PULL_FAILED) {
+        /* Better still than a guest whose vCPUs get stuck one after the other. */
+        xc_domain_pause(s->xch, s->xen.domid);
+        return xf_wrap(err, "the guest lacks pages and was paused");
+    }
+    return 0;
+}
+
 static int tell_source(struct sink *s, const struct xf_err *why)
 {
     uint8_t meta[XF_TEXT_MAX + 64];
@@ -349,7 +447,13 @@ static int tell_source(struct sink *s, const struct xf_err *why)
 static int run_sink(struct sink *s, struct xf_err *err)
 {
     const struct xf_sink_watch watch = {
-        .priv = s, .tick = serve_tick, .ready = devices_ready, .committed = committed};
+        .priv = s,
+        .tick = serve_tick,
+        .ready = devices_ready,
+        .prepare = prepare,
+        .committed = committed,
+    };
+    struct xf_err late = {0};
     bool refused = false;
 
     xf_toollog_init(&s->log);
@@ -374,8 +478,13 @@ static int run_sink(struct sink *s, struct xf_err *err)
     }
     switch (xf_sink_serve(&s->xen.vm, &s->link, &watch, err)) {
     case XF_SINK_RUNS:
-        phase_finish(s, err);
-        return err->num ? -1 : 0;
+        phase_finish(s, &late);
+        if (s->xen.vm.absent && s->absent.at_go && phase_pull(s, err))
+            return -1;
+        if (s->xen.vm.absent && s->xen.vm.pager->disable(&s->xen.vm, &late) &&
+            late.num == ESRCH)
+            xf_clear(&late); /* the guest has ended: there is nothing to turn off */
+        return late.num ? xf_fail(err, late.num, "%s", late.text) : 0;
     case XF_SINK_ABORTED:
         xf_fail(err, ECANCELED, "the source gave the move up");
         return -1;
@@ -389,6 +498,10 @@ static void free_sink(struct sink *s)
 {
     struct xf_err left = {0};
 
+    xf_pager_free(s->pager);
+    xf_absent_free(&s->absent);
+    if (s->xen.pager)
+        xf_xen_pager_close(s->xen.pager);
     xf_xen_sink_close(&s->xen);
     if (!s->go && s->ctx)
         xf_builder_undo(&s->builder, s->ctx, &s->log, &left);

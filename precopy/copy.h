@@ -9,6 +9,7 @@
 #ifndef XF_COPY_H
 #define XF_COPY_H
 
+#include "precopy/mode.h"
 #include "precopy/order.h"
 #include "precopy/policy.h"
 #include "precopy/presence.h"
@@ -16,12 +17,6 @@
 #include "precopy/vm.h"
 #include "transport/clock.h"
 #include "transport/link.h"
-
-enum xf_mode {
-    XF_MODE_PRECOPY,  /* every page before GO */
-    XF_MODE_HYBRID,   /* COPY; if it ends with more than max_downtime allows, the rest after GO */
-    XF_MODE_POSTCOPY, /* no COPY: nearly everything after GO */
-};
 
 struct xf_copy_opts {
     enum xf_mode mode;

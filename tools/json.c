@@ -142,6 +142,8 @@ const char *outcome_word(enum xf_outcome o)
         return "unknown";
     case XF_SUSPENDED:
         return "suspended";
+    case XF_PULLING:
+        return "pulling";
     }
     return "unknown";
 }
@@ -178,6 +180,16 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(o, "pages_skipped", json_object_new_uint64(r->pages_skipped));
     add(o, "last_pages", json_object_new_uint64(r->last_pages));
     add(o, "wire_bytes", json_object_new_uint64(r->wire_bytes));
+    if (r->left_out) {
+        struct json_object *pull = json_object_new_object();
+
+        add(pull, "left_out", json_object_new_uint64(r->left_out));
+        add(pull, "faults", json_object_new_uint64(r->faults));
+        add(pull, "requested", json_object_new_uint64(r->requested));
+        add(pull, "fault_median_s", number(r->fault_median_s));
+        add(pull, "fault_p99_s", number(r->fault_p99_s));
+        add(o, "pull", pull);
+    }
     if (r->outcome != XF_MOVED) {
         add(o, "errno", json_object_new_int(err->num));
         add(o, "error", string(err->text));

@@ -33,7 +33,7 @@ static void on_signal(int sig)
     if (!cancelled && write(STDERR_FILENO, text, sizeof(text) - 1) < 0) {
         /* Nobody reads it; the flag is what counts. */
     }
-    cancelled = 1;
+    cancelled = cancelled < 2 ? cancelled + 1 : 2;
 }
 
 static void catch_signals(void)

@@ -38,6 +38,8 @@ enum {
     O_RDMA,
     O_POSTCOPY,
     O_HYBRID,
+    O_PRECOPY,
+    O_POSTCOPY_AFTER,
     OPTIONS
 };
 
@@ -74,8 +76,15 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_QUIET] = {"quiet", 0, NULL, true, "Print errors only (with --json: only the final report)."},
     [O_STOCK] = {"stock", 0, NULL, false, "Use stock xl whatever the configuration says."},
     [O_RDMA] = {"rdma", 0, NULL, true, "Not in this build."},
-    [O_POSTCOPY] = {"postcopy", 0, NULL, true, "Not in this build."},
-    [O_HYBRID] = {"hybrid", 0, NULL, true, "Not in this build."},
+    [O_POSTCOPY] = {"postcopy", 0, NULL, true,
+                    "Switch at once: memory follows when the guest runs there.\n"
+                    "The destination's Xen needs memory paging."},
+    [O_HYBRID] = {"hybrid", 0, NULL, true,
+                  "Copy as long as it pays, then switch; the rest follows.\n"
+                  "Without memory paging there it is --precopy."},
+    [O_PRECOPY] = {"precopy", 0, NULL, true, "All memory before the switch (default)."},
+    [O_POSTCOPY_AFTER] = {"postcopy-after", 0, "N", true,
+                          "--hybrid, with at most N rounds before the switch."},
 };
 
 /* getopt_long's return value for the table's row i where it has no letter. */
@@ -163,11 +172,17 @@ static int take_value(int i, const char *value, struct migrate_args *out, struct
     case O_RDMA:
         return xf_fail(err, ENOTSUP, "this build has no RDMA transport yet: use --tcp %s", pointer);
     case O_POSTCOPY:
+        out->move.mode = XF_MODE_POSTCOPY;
+        return 0;
     case O_HYBRID:
-        return xf_fail(err, ENOTSUP,
-                       "this build has no post-copy yet, so --%s is not possible: use --tcp, "
-                       "which copies before it switches %s",
-                       name, pointer);
+        out->move.mode = XF_MODE_HYBRID;
+        return 0;
+    case O_PRECOPY:
+        out->move.mode = XF_MODE_PRECOPY;
+        return 0;
+    case O_POSTCOPY_AFTER:
+        out->move.mode = XF_MODE_HYBRID;
+        return parse_number(name, value, 1, 1000, &out->move.postcopy_after, err);
     }
     return 0;
 }
@@ -284,6 +299,9 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
             out->stock_word = words[optind - 1];
         take_value(row, optarg, out, &first);
     }
+    if (seen[O_POSTCOPY] + (seen[O_HYBRID] || seen[O_POSTCOPY_AFTER]) + seen[O_PRECOPY] > 1)
+        xf_fail(&first, EINVAL,
+                "--precopy, --hybrid and --postcopy contradict each other: choose one %s", pointer);
     out->help = seen[O_HELP];
     out->json = seen[O_JSON];
     out->quiet = seen[O_QUIET];

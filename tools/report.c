@@ -72,6 +72,14 @@ void report_print(FILE *out, const struct xf_report *r)
     snprintf(text, sizeof(text), "%u%s%s", r->rounds,
              r->switch_reason[0] ? "; then the switch: " : "", r->switch_reason);
     row(out, "rounds", text);
+    if (r->left_out) {
+        snprintf(text, sizeof(text),
+                 "%" PRIu64 " after the switch; %" PRIu64 " touched before they came, %" PRIu64
+                 " asked for; median %s, 99%% within %s",
+                 r->left_out, r->faults, r->requested, fmt_duration(a, r->fault_median_s),
+                 fmt_duration(b, r->fault_p99_s));
+        row(out, "pull", text);
+    }
     print_times(out, r);
 }
 
@@ -105,6 +113,12 @@ void report_advice(char *buf, size_t n, const struct xf_report *r)
                  "%s is suspended here, with all its memory, and does not run at %s. `xl "
                  "migrate-recover --resume %s` here tries again to resume it.",
                  d, h, d);
+        break;
+    case XF_PULLING:
+        snprintf(buf, n,
+                 "%s runs at %s and lacks pages that only lie here. Its old domain stays here, "
+                 "suspended: it must not be resumed or destroyed while the other runs.",
+                 d, h);
         break;
     }
 }

@@ -214,8 +214,17 @@ static void test_refusals(void)
 {
     reset();
     fails_with("--rdma g1 host2", "no RDMA transport yet: use --tcp");
-    fails_with("--postcopy g1 host2", "no post-copy yet");
-    fails_with("--hybrid --tcp g1 host2", "no post-copy yet");
+    ours("--postcopy g1 host2");
+    CU_ASSERT_EQUAL(args.move.mode, XF_MODE_POSTCOPY);
+    ours("--hybrid g1 host2");
+    CU_ASSERT_EQUAL(args.move.mode, XF_MODE_HYBRID);
+    ours("--postcopy-after 3 g1 host2");
+    CU_ASSERT(args.move.mode == XF_MODE_HYBRID && args.move.postcopy_after == 3);
+    ours("--precopy g1 host2");
+    CU_ASSERT_EQUAL(args.move.mode, XF_MODE_PRECOPY);
+    fails_with("--postcopy --hybrid g1 host2", "contradict");
+    fails_with("--postcopy-after 2 --precopy g1 host2", "contradict");
+    fails_with("--postcopy-after 0 g1 host2", "from 1 to 1000");
     fails_with("--tcp --debug g1 host2", "verify pass");
     fails_with("--tcp --stock g1 host2", "--stock and --tcp contradict");
     fails_with("--tcp g1", "one is missing");

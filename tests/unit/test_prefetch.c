@@ -201,7 +201,7 @@ static void test_share(void)
 static double drive(double rate, double delay, uint64_t batch, double *rtt_worst)
 {
     struct xf_window w;
-    double now = 0, free_at = 0, arrive[XF_WINDOW_BATCHES];
+    double now = 0, free_at = 0, arrive[XF_WINDOW_BATCHES] = {0};
     unsigned head = 0, nr = 0;
     uint64_t taken = 0;
 
