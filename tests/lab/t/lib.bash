@@ -204,3 +204,14 @@ move_ends() { # STATUS...
     done
     bad "the move ended with status $got instead of $*: $(error_text)"
 }
+
+# --- what may befall a move from host $at ---
+
+is_empty() { # HOST: as `empty`, without a word, and with nothing but domains and moves
+    [ -z "$(on "$1" 'xl list | tail -n +2 | grep -v "^Domain-0 "; pgrep -af "[m]igrate-receive"')" ]
+}
+kill_receiver() { on "${other[$at]}" "pkill -KILL -o -f '[x]l migrate-receive'"; }
+# The sink is the child of the receiver that called it and holds the data port.
+kill_sink() { on "${other[$at]}" "pkill -KILL -P \$(pgrep -o -f '[x]l migrate-receive') -f '[m]igrate-receive'"; }
+interrupt() { on "$at" "kill -INT \$(cat /tmp/move.pid)"; }
+cut_link() { lab net cut; }
