@@ -95,7 +95,6 @@ int xf_absent_mark(struct xf_absent *a, struct xf_view *v, const struct xf_exten
     int rc;
 
     pthread_rwlock_wrlock(&a->lock);
-    a->any = true;
     rc = mark_set(a, v, set, present, refused, err);
     pthread_rwlock_unlock(&a->lock);
     return rc;

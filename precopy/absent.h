@@ -23,7 +23,6 @@ struct xf_absent {
     atomic_uint_fast64_t nr;      /* absent pages, those included that are being put in */
     uint64_t at_go;               /* nr when the guest began to run here; 0: no PULL */
     unsigned long *rings, *built; /* of the vm; constant */
-    bool any;                     /* something was ever marked; under lock */
     pthread_rwlock_t lock;
 };
 
