@@ -105,6 +105,8 @@ static void add_stats(const struct xf_link *l, const struct xf_chan *c, struct x
     l->ops->stats(c, &s);
     sum->tx_bytes += s.tx_bytes;
     sum->rx_bytes += s.rx_bytes;
+    sum->work_requests += s.work_requests;
+    sum->completions += s.completions;
 }
 
 struct xf_chan_stats xf_link_stats(const struct xf_link *l)

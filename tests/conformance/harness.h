@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "tests/conformance/loopback.h"
 #include "tests/conformance/raw.h"
 #include "transport/clock.h"
 #include "transport/transport.h"
@@ -39,6 +40,7 @@ static const struct row rows[] = {
     {"tcp, TLS, IPv4", &xf_tcp_ops, true, "127.0.0.1", &raw_tcp},
     {"tcp, plain, IPv6", &xf_tcp_ops, false, "::1", &raw_tcp},
     {"tcp, TLS, IPv6", &xf_tcp_ops, true, "::1", &raw_tcp},
+    {"loopback", &xf_loopback_ops, false, "127.0.0.1", NULL},
 };
 #define NROWS (sizeof(rows) / sizeof(rows[0]))
 

@@ -44,6 +44,9 @@ void xf_loopback_faults(const struct xf_fault *list, unsigned n);
 /* How many of them have come to pass. */
 unsigned xf_loopback_hits(void);
 
+/* Messages that have been sent so far on the newest open channel of this index. */
+unsigned xf_loopback_messages(unsigned channel, bool from_sink);
+
 /* Cut every channel that is open now, as XF_FAULT_KILL or XF_FAULT_SILENCE does. */
 void xf_loopback_cut(enum xf_fault_kind kind);
 
