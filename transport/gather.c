@@ -45,10 +45,15 @@ int xf_gather_step(struct xf_gather *g, int timeout_ms, struct xf_err *err)
     for (unsigned i = 0; i < g->nr; i++) {
         struct xf_chan *c = NULL;
         unsigned index = 0;
-        int rc = g->at[i].ops->accept(g->at[i].listener, timeout_ms / (int)g->nr, &c, &index, err);
+        struct xf_err why = {0};
+        int rc = g->at[i].ops->accept(g->at[i].listener, timeout_ms / (int)g->nr, &c, &index, &why);
 
-        if (rc < 0)
-            return -1;
+        if (rc < 0 && g->nr == 1)
+            return xf_fail(err, why.num, "%s", why.text);
+        if (rc < 0) {
+            xf_gather_unlisten(g, g->at[i].ops);
+            return XF_AGAIN;
+        }
         if (rc == 0 && keep(g, g->at[i].ops, c, index) == 0)
             return 0;
     }

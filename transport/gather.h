@@ -30,7 +30,8 @@ int xf_gather_listen(struct xf_gather *g, const struct xf_transport_ops *ops,
 /*
  * Take what comes within about timeout_ms (0: has come). 0: the link has its control and all
  * its bulk channels; XF_AGAIN: not yet; -1: a peer who knows the key was refused, or listening
- * is broken.
+ * is broken. While there is another transport that is no failure: the one that it happened to
+ * is taken out, and the source will find that out.
  */
 int xf_gather_step(struct xf_gather *g, int timeout_ms, struct xf_err *err);
 

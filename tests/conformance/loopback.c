@@ -232,7 +232,7 @@ static int put(struct xf_chan *c, const uint8_t *bytes, size_t len, struct xf_er
 
         if (check_alive(c, err))
             return -1;
-        if (s->deaf)
+        if (s->deaf && !c->w->cut)
             return xf_fail(err, ECONNRESET, "loopback channel %u: the peer is gone", c->index);
         if (!room) {
             if (s->out != taken) {
@@ -267,7 +267,7 @@ static int await(struct xf_chan *c, bool within, int timeout_ms, struct xf_err *
             return -1;
         if (c->rx->len)
             return 0;
-        if (c->rx->closed)
+        if (c->rx->closed && !c->w->cut)
             return xf_fail(err, ECONNRESET, "loopback channel %u: the peer closed the connection",
                            c->index);
         if (!patience && timeout_ms < 0 && c->w->cut == XF_FAULT_SILENCE)
