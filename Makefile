@@ -56,12 +56,14 @@ MAIN_SRC   := tools/xl.c
 TEST_DIRS  := $(wildcard tests/unit tests/conformance tests/procguest)
 TEST_SRC   := $(wildcard $(TEST_DIRS:=/test_*.c))
 HELPER_SRC := $(filter-out $(TEST_SRC),$(wildcard $(TEST_DIRS:=/*.c)))
+BENCH_SRC  := $(wildcard tests/bench/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 FRONT_TESTS := $(sort $(wildcard tests/front/*.sh))
 MAN        := $(wildcard docs/*.1 docs/*.5)
 HEADERS    := $(wildcard */*.h */*/*.h)
-ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(FUZZ_SRC)
+ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(BENCH_SRC) $(FUZZ_SRC)
 TEST_NAMES := $(basename $(TEST_SRC))
+BENCH_NAMES := $(basename $(BENCH_SRC))
 FUZZ_NAMES := $(notdir $(basename $(FUZZ_SRC)))
 
 objs = $(patsubst %.c,$(OBJ)/%.o,$(1))
@@ -73,7 +75,7 @@ HELPERS = $(B)/tests/helpers.a
         clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
-tests: $(addprefix $(B)/,$(TEST_NAMES))
+tests: $(addprefix $(B)/,$(TEST_NAMES) $(BENCH_NAMES))
 
 $(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)

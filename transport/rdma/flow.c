@@ -184,13 +184,19 @@ int xf_rdma_end(struct xf_chan *c, struct xf_err *err)
     return xf_fail(err, ECONNRESET, "%s: the connection was cut", c->who);
 }
 
-/* Nothing has come for half of stall_ms: does the peer's device still answer? If it does not,
- * the probe fails in time, and with it the queue pair. */
+/* Nothing has come for half of stall_ms: does the peer's device still answer? Its own retries
+ * may take longer than that, or for ever: how many there are is the source's choice. */
 static int probe(struct xf_chan *c, struct xf_err *err)
 {
-    if ((int32_t)(c->done - c->probe) < 0)
-        return 0; /* one at a time */
-    return xf_rdma_post_probe(c, err);
+    int64_t now = xf_now_ms();
+
+    if ((int32_t)(c->done - c->probe) >= 0) { /* one at a time */
+        c->probe_ms = now;
+        return xf_rdma_post_probe(c, err);
+    }
+    if (now - c->probe_ms < c->stall_ms)
+        return 0;
+    return xf_fail(err, ETIMEDOUT, "%s: the peer has not answered for %d ms", c->who, c->stall_ms);
 }
 
 static int return_credits(struct xf_chan *c, struct xf_err *err)

@@ -95,6 +95,7 @@ struct xf_chan {
     uint32_t posted, done;    /* work requests; they wrap */
     uint32_t data, data_done; /* those with data; they wrap */
     uint32_t unsignalled;     /* since the last signalled one */
+    int64_t probe_ms;         /* when it did */
     uint32_t probe;           /* `posted` when the last probe went out */
 
     /* receiving */
