@@ -37,7 +37,7 @@ HARDEN = -fstack-protector-strong -fstack-clash-protection -fcf-protection
 # The sanitizers and _FORTIFY_SOURCE get into each other's way.
 MODE   = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2)
 
-PKGS = gnutls libxml-2.0 json-c libxxhash
+PKGS = gnutls libxml-2.0 json-c libxxhash libibverbs librdmacm
 # Asked once, when first used.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
@@ -56,12 +56,14 @@ MAIN_SRC   := tools/xl.c
 TEST_DIRS  := $(wildcard tests/unit tests/conformance tests/procguest)
 TEST_SRC   := $(wildcard $(TEST_DIRS:=/test_*.c))
 HELPER_SRC := $(filter-out $(TEST_SRC),$(wildcard $(TEST_DIRS:=/*.c)))
+BENCH_SRC  := $(wildcard tests/bench/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 FRONT_TESTS := $(sort $(wildcard tests/front/*.sh))
 MAN        := $(wildcard docs/*.1 docs/*.5)
 HEADERS    := $(wildcard */*.h */*/*.h)
-ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(FUZZ_SRC)
+ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(BENCH_SRC) $(FUZZ_SRC)
 TEST_NAMES := $(basename $(TEST_SRC))
+BENCH_NAMES := $(basename $(BENCH_SRC))
 FUZZ_NAMES := $(notdir $(basename $(FUZZ_SRC)))
 
 objs = $(patsubst %.c,$(OBJ)/%.o,$(1))
@@ -73,7 +75,7 @@ HELPERS = $(B)/tests/helpers.a
         clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
-tests: $(addprefix $(B)/,$(TEST_NAMES))
+tests: $(addprefix $(B)/,$(TEST_NAMES) $(BENCH_NAMES))
 
 $(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -22,15 +22,19 @@
 #include "libxl-ext/bootstrap.h"
 #include "libxl-ext/check.h"
 #include "libxl-ext/hello.h"
+#include "libxl-ext/own_address.h"
 #include "libxl-ext/static_state.h"
 #include "libxl-ext/xen_sink.h"
 #include "precopy/sink.h"
 #include "transport/clock.h"
+#include "transport/gather.h"
 
 #define HELLO_MS 30000
 #define CONNECT_MS 15000  /* one channel: connect and handshake */
 #define CHANNELS_MS 60000 /* until the source has connected them all */
 #define STALL_MS 20000
+/* The largest ring of a channel that a source is given because it asked for it. */
+#define BUFFER_MIB_TRUSTED 64u
 #define BUILD_MS 120000
 #define BUILD_SLICE_MS 50
 
@@ -54,7 +58,7 @@ struct sink {
     xc_interface *xch;
     struct xf_hello hello;
     bool same_host;
-    struct xf_listener *listener;
+    struct xf_gather gather;
     struct xf_link link;
     struct xf_builder builder;
     void *stream; /* what it builds from */
@@ -105,12 +109,48 @@ static void list_addresses(const struct sink *s, struct xf_reply *r)
             memcpy(r->addresses[r->nr_addresses++], local[i], XF_ADDR_LEN);
 }
 
+/* RDMA, if the source may use it and both ends can; and where. */
+static int listen_rdma(struct sink *s, struct xf_reply *reply, struct xf_err *err)
+{
+    struct xf_link_cfg cfg = xf_hello_link_cfg(&s->hello, true, CONNECT_MS, STALL_MS);
+    char only[XF_OWN_MAX][XF_ADDR_LEN];
+    char why[300];
+    uint32_t mib = s->hello.rdma_buffer_mib;
+
+    /* How much memory a move takes here is not for the source alone to say. */
+    if (mib > BUFFER_MIB_TRUSTED)
+        mib = BUFFER_MIB_TRUSTED;
+    cfg.rdma_buffer = (s->o->rdma_buffer_mib ? s->o->rdma_buffer_mib : mib) << 20;
+    cfg.rdma_poll_us = s->o->rdma_poll_us;
+    for (unsigned i = 0; i < s->o->nr_addresses; i++)
+        snprintf(only[i], XF_ADDR_LEN, "%s", s->o->addresses[i]);
+    xf_rdma_look(&cfg, only, s->o->nr_addresses, &reply->rdma);
+    if (xf_choose(s->hello.transport, &s->hello.rdma, &reply->rdma, NULL, why, sizeof(why)) !=
+        XF_CHOICE_RDMA)
+        return 0;
+    return xf_gather_listen(&s->gather, &xf_rdma_ops, &cfg, NULL, s->o->port, &reply->rdma_port,
+                            err);
+}
+
+static int listen_all(struct sink *s, struct xf_reply *reply, struct xf_err *err)
+{
+    struct xf_link_cfg cfg = xf_hello_link_cfg(&s->hello, false, CONNECT_MS, STALL_MS);
+    /* One configured address is also the only one listened on. */
+    const char *addr = s->o->nr_addresses == 1 ? s->o->addresses[0] : NULL;
+
+    if (s->hello.transport != XF_TRANSPORT_TCP && listen_rdma(s, reply, err))
+        return -1;
+    if (s->hello.transport == XF_TRANSPORT_RDMA)
+        return 0;
+    list_addresses(s, reply);
+    return xf_gather_listen(&s->gather, &xf_tcp_ops, &cfg, addr, s->o->port, &reply->port, err);
+}
+
 /* Say hello, look, listen, reply. *refused: the source has been told and will go away. */
 static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
 {
     struct xf_findings found = {0};
     struct xf_reply *reply = calloc(1, sizeof(*reply));
-    struct xf_link_cfg cfg;
     int rc = -1;
 
     if (!reply)
@@ -126,15 +166,8 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
     memcpy(reply->findings, found.list, sizeof(found.list));
     reply->nr_findings = found.n;
     *refused = xf_first_refusal(&found) != NULL;
-    cfg = xf_hello_link_cfg(&s->hello, CONNECT_MS, STALL_MS);
-    if (!*refused) {
-        s->link.ops = &xf_tcp_ops;
-        list_addresses(s, reply);
-        /* One configured address is also the only one listened on. */
-        if (s->link.ops->listen(&cfg, s->o->nr_addresses == 1 ? s->o->addresses[0] : NULL,
-                                s->o->port, &s->listener, &reply->port, err))
-            goto out;
-    }
+    if (!*refused && listen_all(s, reply, err))
+        goto out;
     rc = xf_reply_send(&s->pipe, reply, err);
 out:
     if (rc && s->hello.domain[0]) {
@@ -150,33 +183,46 @@ out:
     return rc;
 }
 
-/* The source connects the control channel first and then, if it wants a move, the others. */
+/* Wait until the source has connected all channels. If they are RDMA's and the source may
+ * use either, TCP goes on listening: the source may have to come back. */
 static int accept_channels(struct sink *s, struct xf_err *err)
 {
-    unsigned have = 0, want = s->hello.channels + 1;
+    int64_t until = xf_now_ms() + CHANNELS_MS;
+    int rc;
 
-    for (int waited = 0; have < want && waited < CHANNELS_MS; waited += 100) {
-        struct xf_chan *c;
-        unsigned index;
-        int rc = s->link.ops->accept(s->listener, 100, &c, &index, err);
-
-        if (rc < 0 || tick(s, err))
+    while ((rc = xf_gather_step(&s->gather, 20, err)) == XF_AGAIN) {
+        if (tick(s, err))
             return -1;
-        if (rc == XF_AGAIN)
-            continue;
-        have++;
-        if (index == 0) {
-            s->link.control = c;
-        } else {
-            s->link.bulk[index - 1] = c;
-            s->link.nr_bulk = s->hello.channels;
-        }
+        if (xf_now_ms() > until)
+            return xf_fail(err, ETIMEDOUT, "the source did not connect all of its channels");
     }
-    if (have < want)
-        return xf_fail(err, ETIMEDOUT, "the source connected %u of %u channels", have, want);
-    s->link.ops->unlisten(s->listener);
-    s->listener = NULL;
+    if (rc)
+        return -1;
+    xf_gather_take(&s->gather, &s->link);
+    if (s->link.ops == &xf_rdma_ops && s->hello.transport == XF_TRANSPORT_AUTO)
+        xf_gather_unlisten(&s->gather, &xf_rdma_ops);
+    else
+        xf_gather_unlisten(&s->gather, NULL);
     return 0;
+}
+
+/* COPY: has the source begun to connect anew? A stranger's failure is not the move's. */
+static bool called(void *priv)
+{
+    struct sink *s = priv;
+
+    xf_gather_step(&s->gather, 0, NULL);
+    return s->gather.link.control != NULL;
+}
+
+static int relink(void *priv, struct xf_err *err)
+{
+    struct sink *s = priv;
+
+    if (!s->gather.nr)
+        return xf_fail(err, ECONNRESET, "there is no other way for the source to come back");
+    xf_link_close(&s->link);
+    return accept_channels(s, err);
 }
 
 /* --- SKELETON --- */
@@ -365,7 +411,7 @@ static int tell_source(struct sink *s, const struct xf_err *why)
 
 static int run_sink(struct sink *s, struct xf_err *err)
 {
-    const struct xf_sink_watch watch = {
+    struct xf_sink_watch watch = {
         .priv = s, .tick = serve_tick, .ready = devices_ready, .committed = committed};
     bool refused = false;
 
@@ -388,6 +434,10 @@ static int run_sink(struct sink *s, struct xf_err *err)
     if (phase_skeleton(s, err)) {
         tell_source(s, err);
         return -1;
+    }
+    if (s->gather.nr) {
+        watch.called = called;
+        watch.relink = relink;
     }
     switch (xf_sink_serve(&s->xen.vm, &s->link, &watch, err)) {
     case XF_SINK_RUNS:
@@ -415,8 +465,7 @@ static void free_sink(struct sink *s)
     else if (s->link.control && !s->go)
         xf_link_say(&s->link, XF_MSG_ABORTED, NULL, 0, NULL);
     xf_link_close(&s->link);
-    if (s->listener)
-        xf_tcp_ops.unlisten(s->listener);
+    xf_gather_unlisten(&s->gather, NULL);
     xf_hello_free(&s->hello);
     free(s->stream);
     if (s->xch)

@@ -47,6 +47,12 @@ struct xf_copy {
     /* Called some ten times a second while the engine waits: show progress, look for a
      * cancel or a word from the peer. -1 ends the phase with its error. */
     int (*tick)(void *priv, struct xf_err *err);
+    /*
+     * COPY: the link is lost (`why`), the guest runs, and nobody is inside the link. Close it
+     * and put new channels in its place, as many as before, on which COPY goes on; -1 ends
+     * COPY with its error. NULL: every loss does.
+     */
+    int (*relink)(void *priv, const struct xf_err *why, struct xf_err *err);
     void *priv;
 
     struct xf_copy_status status;
@@ -55,6 +61,8 @@ struct xf_copy {
     struct xf_order order;
     struct xf_presence presence;
     unsigned long *dirty;   /* scratch: what the log said last */
+    unsigned long *owed;    /* to be sent, or sent in this round, and not confirmed by a sync */
+    bool again;             /* this round has lost its link and begins anew */
     bool log_on;
     uint64_t target_kib;    /* last told to the destination */
     bool devices;           /* the destination has attached the guest's devices */
