@@ -376,6 +376,7 @@ int main(void)
         {"the control channel", test_control},
         {"harmless", test_harmless},
         {"the protocol broken", test_violation},
+        {"devices", test_devices},
         {"in SWITCH", test_in_switch},
         {"no second transport", test_explicit},
         {"the second one fails, too", test_no_way},
