@@ -109,6 +109,9 @@ intact() { # HOST
     [ "$(status_field errors)" = 0 ] || bad "the guest saw: $(status_field first_error)"
 }
 
+# ONLY=REGEX: of a test with many cases, those that match.
+wanted() { [[ $1 =~ ${ONLY:-.} ]]; }
+
 # With QUICK=1 (as `make check` has it) a test ends here; the rest is for `make lab-check`.
 enough_for_quick() { [ "${QUICK-}" != 1 ] || finish; }
 
@@ -216,3 +219,9 @@ kill_receiver() { on "${other[$at]}" "pkill -KILL -o -f '[x]l migrate-receive'";
 kill_sink() { on "${other[$at]}" "pkill -KILL -P \$(pgrep -o -f '[x]l migrate-receive') -f '[m]igrate-receive'"; }
 interrupt() { on "$at" "kill -INT \$(cat /tmp/move.pid)"; }
 cut_link() { lab net cut; }
+# The new domain gets no page more than it has: xl itself would not set such a limit.
+no_more_memory() {
+    on "${other[$at]}" "PYTHONPATH=/usr/lib/xen-4.17/lib/python python3 -c '
+import sys, xen.lowlevel.xc
+xen.lowlevel.xc.xc().domain_setmaxmem(int(sys.argv[1]), 1024)' \$(xl domid $guest--incoming)"
+}
