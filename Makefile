@@ -37,7 +37,7 @@ HARDEN = -fstack-protector-strong -fstack-clash-protection -fcf-protection
 # The sanitizers and _FORTIFY_SOURCE get into each other's way.
 MODE   = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2)
 
-PKGS = gnutls libxml-2.0 json-c libxxhash
+PKGS = gnutls libxml-2.0 json-c libxxhash libibverbs librdmacm
 # Asked once, when first used.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
@@ -56,12 +56,14 @@ MAIN_SRC   := tools/xl.c
 TEST_DIRS  := $(wildcard tests/unit tests/conformance tests/procguest)
 TEST_SRC   := $(wildcard $(TEST_DIRS:=/test_*.c))
 HELPER_SRC := $(filter-out $(TEST_SRC),$(wildcard $(TEST_DIRS:=/*.c)))
+BENCH_SRC  := $(wildcard tests/bench/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 FRONT_TESTS := $(sort $(wildcard tests/front/*.sh))
 MAN        := $(wildcard docs/*.1 docs/*.5)
 HEADERS    := $(wildcard */*.h */*/*.h)
-ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(FUZZ_SRC)
+ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(BENCH_SRC) $(FUZZ_SRC)
 TEST_NAMES := $(basename $(TEST_SRC))
+BENCH_NAMES := $(basename $(BENCH_SRC))
 FUZZ_NAMES := $(notdir $(basename $(FUZZ_SRC)))
 
 objs = $(patsubst %.c,$(OBJ)/%.o,$(1))
@@ -69,11 +71,11 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests deps check check-run demo lab-check lab-soak lint format fuzz fuzz-build install \
+.PHONY: all tests deps check check-run demo lab-check lab-soak bench-rdma lint format fuzz fuzz-build install \
         clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
-tests: $(addprefix $(B)/,$(TEST_NAMES))
+tests: $(addprefix $(B)/,$(TEST_NAMES) $(BENCH_NAMES))
 
 $(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -144,6 +146,9 @@ demo: deps
 lab-check: deps
 	@$(MAKE) --no-print-directory all
 	@tests/lab/run-tests
+bench-rdma: deps
+	@$(MAKE) -j$(JOBS) all $(B)/tests/bench/link_bench
+	@tests/lab/bench-rdma.sh
 lab-soak: deps
 	@$(MAKE) -j$(JOBS) all
 	@tests/lab/soak.sh
@@ -185,6 +190,7 @@ help:
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
 	@echo 'make lab-check      every test of the lab (an hour)'
+	@echo 'make bench-rdma     RDMA in the lab against perftest and TCP: build/bench/rdma.json'
 	@echo 'make lab-soak       MOVES=20 there and back in the lab, every byte verified'
 	@echo 'make lint format    cppcheck, clang-tidy, shellcheck, mandoc; clang-format'
 	@echo 'make clean'

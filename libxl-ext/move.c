@@ -20,7 +20,6 @@
 /* A first guess of what the guest's own suspend takes; the report shows what it took. */
 #define SUSPEND_GUESS_S 0.03
 #define PROGRESS_S 0.1
-#define CONNECT_MS 15000
 #define ABORTED_MS 40000
 /* How long the receiver may take to end by itself after the pipe was closed. */
 #define CHILD_MS 10000
@@ -39,7 +38,7 @@ const char *xf_phase_name(enum xf_phase p)
 void xf_move_opts_init(struct xf_move_opts *o)
 {
     *o = (struct xf_move_opts){
-        .encrypt = true,
+        .rdma_poll_us = XF_RDMA_POLL_US,
         .channels = 2,
         .max_downtime_ms = 300,
         .max_rounds = 10,
@@ -127,6 +126,7 @@ static void fill_report(struct xf_move *m)
 {
     struct xf_report *r = m->report;
     const struct xf_switch_times *t = &m->copy.times;
+    struct xf_chan_stats wire = xf_link_stats(&m->link);
     struct xf_sent sent = {0};
 
     if (m->copy.senders)
@@ -136,7 +136,9 @@ static void fill_report(struct xf_move *m)
     r->pages_zero = sent.zero;
     r->pages_skipped = m->copy.order.skipped;
     r->last_pages = t->pages;
-    r->wire_bytes = xf_link_bytes(&m->link);
+    r->wire_bytes = wire.tx_bytes + wire.rx_bytes;
+    r->work_requests = wire.work_requests;
+    r->completions = wire.completions;
     r->predicted_down_s = m->copy.status.predicted_s;
     if (m->copy.status.reason)
         snprintf(r->switch_reason, sizeof(r->switch_reason), "%s",
@@ -225,6 +227,9 @@ static void call_off(struct xf_move *m, struct xf_err *err)
         }
     }
     free(meta);
+    /* No channel to ask on: that the receiver ends says that it has cleaned up. */
+    if (!m->link.control)
+        xf_pipe_close(&m->pipe, ABORTED_MS);
 }
 
 static void let_go(struct xf_move *m)
@@ -343,15 +348,13 @@ static void link_changed(void *priv, const struct xf_err *why)
 static enum xf_outcome phase_pull(struct xf_move *m, struct xf_err *err)
 {
     struct xf_rejoin r = {
-        .ops = m->link.ops,
-        .cfg = xf_hello_link_cfg(&m->hello, CONNECT_MS, XF_MOVE_STALL_MS),
-        .peer = {.host = m->peer, .port = m->reply.port, .src = m->o->address},
         .tick = pull_tick,
         .link_changed = link_changed,
         .priv = m,
     };
     enum xf_pull_end end;
 
+    xf_move_rejoin(m, &r);
     xf_copy_end(&m->copy); /* its threads hold the bulk channels */
     m->pulled.missing = m->report->left_out;
     end = xf_rejoin_serve(&r, m->server, &m->link, err);
@@ -384,8 +387,6 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
         return XF_REFUSED;
     if (m->o->check_only)
         return XF_MOVED;
-    if (m->o->encrypt)
-        snprintf(m->report->cipher, sizeof(m->report->cipher), "TLS 1.3");
     xf_move_phase(m, XF_PHASE_SKELETON);
     if (xf_move_skeleton(m, err)) {
         call_off(m, err);
@@ -435,8 +436,6 @@ enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
     m->began = m->phase_began = xf_now();
     snprintf(m->report->domain, sizeof(m->report->domain), "%s", o->domain);
     snprintf(m->report->host, sizeof(m->report->host), "%s", o->host);
-    snprintf(m->report->transport, sizeof(m->report->transport), "tcp");
-    m->report->encrypted = o->encrypt;
     m->report->channels = o->channels;
 
     m->report->outcome = run_move(m, err);

@@ -7,29 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libxl-ext/hello.h"
 #include "libxl-ext/static_state.h"
 
-#define CONNECT_MS 15000
 #define BUILD_MS 150000
 #define PINGS 5
-
-static int connect_bulk(struct xf_move *m, struct xf_err *err)
-{
-    struct xf_link_cfg cfg = xf_hello_link_cfg(&m->hello, CONNECT_MS, XF_MOVE_STALL_MS);
-
-    for (unsigned i = 0; i < m->o->channels; i++) {
-        if (xf_move_tick(m, err) ||
-            m->link.ops->connect(&cfg, m->peer, m->reply.port, m->o->address, i + 1,
-                                 &m->link.bulk[i], err))
-            return -1;
-        m->link.nr_bulk = i + 1;
-    }
-    if (!m->pull)
-        return 0;
-    return m->link.ops->connect(&cfg, m->peer, m->reply.port, m->o->address,
-                                XF_URGENT_INDEX(m->o->channels), &m->link.urgent, err);
-}
 
 /* The parts of the skeleton message that are blobs, in the order of the wire. */
 struct parts {
@@ -126,6 +107,8 @@ static int begin_copy(struct xf_move *m, struct xf_err *err)
     c->link = &m->link;
     c->tick = xf_move_tick;
     c->priv = m;
+    if (xf_move_uses_rdma(m) && m->o->transport == XF_TRANSPORT_AUTO)
+        c->relink = xf_move_relink;
     return xf_copy_begin(c, err);
 }
 
@@ -156,7 +139,7 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
 
     if (!k)
         return xf_fail(err, ENOMEM, "out of memory");
-    if (connect_bulk(m, err) ||
+    if (xf_move_connect_bulk(m, err) ||
         xf_xen_source_open(&m->xen, m->ctx, &m->log, m->domid, err))
         goto out;
     m->xen_open = true;

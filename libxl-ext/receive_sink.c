@@ -22,6 +22,7 @@
 #include "libxl-ext/bootstrap.h"
 #include "libxl-ext/check.h"
 #include "libxl-ext/hello.h"
+#include "libxl-ext/own_address.h"
 #include "libxl-ext/static_state.h"
 #include "libxl-ext/xen_pager.h"
 #include "libxl-ext/xen_sink.h"
@@ -29,6 +30,7 @@
 #include "precopy/absent.h"
 #include "precopy/sink.h"
 #include "transport/clock.h"
+#include "transport/gather.h"
 
 #define HELLO_MS 30000
 #define CONNECT_MS 15000  /* one channel: connect and handshake */
@@ -36,6 +38,8 @@
 #define STALL_MS 20000
 /* All pages are here, and the source is gone: how long it may come back to hear of it. */
 #define DONE_MS 60000
+/* The largest ring of a channel that a source is given because it asked for it. */
+#define BUFFER_MIB_TRUSTED 64u
 #define BUILD_MS 120000
 #define BUILD_SLICE_MS 50
 
@@ -59,7 +63,7 @@ struct sink {
     xc_interface *xch;
     struct xf_hello hello;
     bool same_host;
-    struct xf_listener *listener;
+    struct xf_gather gather;
     struct xf_link link;
     struct xf_builder builder;
     void *stream; /* what it builds from */
@@ -72,7 +76,8 @@ struct sink {
     struct xf_xen_pager paging;
     struct xf_absent absent;
     struct xf_pager *pager;
-    uint16_t port; /* where the listener is */
+    struct xf_rejoin rejoin; /* and how a lost link is made again then */
+    uint16_t port, rdma_port;
     uint64_t rings[XF_SPECIALS_MAX];
     bool go;
 };
@@ -116,10 +121,63 @@ static void list_addresses(const struct sink *s, struct xf_reply *r)
             memcpy(r->addresses[r->nr_addresses++], local[i], XF_ADDR_LEN);
 }
 
+/* In PULL: the guest depends on us, so nobody is asked whether to go on. */
+static int no_tick(void *priv, struct xf_err *err)
+{
+    (void)priv;
+    (void)err;
+    return 0;
+}
+
 /* One configured address is also the only one listened on. */
 static const char *listen_address(const struct sink *s)
 {
     return s->o->nr_addresses == 1 ? s->o->addresses[0] : NULL;
+}
+
+static struct xf_link_cfg link_cfg(const struct sink *s, bool rdma)
+{
+    struct xf_link_cfg cfg = xf_hello_link_cfg(&s->hello, rdma, CONNECT_MS, STALL_MS);
+    uint32_t mib = s->hello.rdma_buffer_mib;
+
+    if (!rdma)
+        return cfg;
+    /* How much memory a move takes here is not for the source alone to say. */
+    if (mib > BUFFER_MIB_TRUSTED)
+        mib = BUFFER_MIB_TRUSTED;
+    cfg.rdma_buffer = (s->o->rdma_buffer_mib ? s->o->rdma_buffer_mib : mib) << 20;
+    cfg.rdma_poll_us = s->o->rdma_poll_us;
+    return cfg;
+}
+
+/* RDMA, if the source may use it and both ends can; and where. */
+static int listen_rdma(struct sink *s, struct xf_reply *reply, struct xf_err *err)
+{
+    struct xf_link_cfg cfg = link_cfg(s, true);
+    char only[XF_OWN_MAX][XF_ADDR_LEN];
+    char why[300];
+
+    for (unsigned i = 0; i < s->o->nr_addresses; i++)
+        snprintf(only[i], XF_ADDR_LEN, "%s", s->o->addresses[i]);
+    xf_rdma_look(&cfg, only, s->o->nr_addresses, &reply->rdma);
+    if (xf_choose(s->hello.transport, &s->hello.rdma, &reply->rdma, NULL, why, sizeof(why)) !=
+        XF_CHOICE_RDMA)
+        return 0;
+    return xf_gather_listen(&s->gather, &xf_rdma_ops, &cfg, NULL, s->o->port, &reply->rdma_port,
+                            err);
+}
+
+static int listen_all(struct sink *s, struct xf_reply *reply, struct xf_err *err)
+{
+    struct xf_link_cfg cfg = link_cfg(s, false);
+
+    if (s->hello.transport != XF_TRANSPORT_TCP && listen_rdma(s, reply, err))
+        return -1;
+    if (s->hello.transport == XF_TRANSPORT_RDMA)
+        return 0;
+    list_addresses(s, reply);
+    return xf_gather_listen(&s->gather, &xf_tcp_ops, &cfg, listen_address(s), s->o->port,
+                            &reply->port, err);
 }
 
 /* Say hello, look, listen, reply. *refused: the source has been told and will go away. */
@@ -127,7 +185,6 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
 {
     struct xf_findings found = {0};
     struct xf_reply *reply = calloc(1, sizeof(*reply));
-    struct xf_link_cfg cfg;
     int rc = -1;
 
     if (!reply)
@@ -143,16 +200,12 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
     memcpy(reply->findings, found.list, sizeof(found.list));
     reply->nr_findings = found.n;
     *refused = xf_first_refusal(&found) != NULL;
-    cfg = xf_hello_link_cfg(&s->hello, CONNECT_MS, STALL_MS);
-    if (!*refused) {
-        s->link.ops = &xf_tcp_ops;
-        list_addresses(s, reply);
-        if (s->link.ops->listen(&cfg, listen_address(s), s->o->port, &s->listener, &reply->port,
-                                err))
-            goto out;
-    }
+    if (!*refused && listen_all(s, reply, err))
+        goto out;
     s->pull = s->hello.pull && reply->paging;
+    s->gather.urgent = s->pull;
     s->port = reply->port;
+    s->rdma_port = reply->rdma_port;
     rc = xf_reply_send(&s->pipe, reply, err);
 out:
     if (rc && s->hello.domain[0]) {
@@ -168,19 +221,65 @@ out:
     return rc;
 }
 
-/* The source connects the control channel first and then, if it wants a move, the others. */
+/* For the links that PULL may need after this one; at once, so that nobody else gets the port. */
+static int listen_for_pull(struct sink *s, struct xf_err *err)
+{
+    bool rdma = s->link.ops == &xf_rdma_ops;
+    struct xf_rejoin *r = &s->rejoin;
+
+    if (r->listener)
+        r->ops->unlisten(r->listener);
+    *r = (struct xf_rejoin){
+        .ops = s->link.ops,
+        .cfg = link_cfg(s, rdma),
+        .addr = rdma ? NULL : listen_address(s),
+        .port = rdma ? s->rdma_port : s->port,
+        .tick = no_tick,
+        .priv = s,
+    };
+    return r->ops->listen(&r->cfg, r->addr, r->port, &r->listener, &r->port, err);
+}
+
+/* Wait until the source has connected all channels. If they are RDMA's and the source may
+ * use either, TCP goes on listening: the source may have to come back. */
 static int accept_channels(struct sink *s, struct xf_err *err)
 {
-    struct xf_link_cfg cfg = xf_hello_link_cfg(&s->hello, CONNECT_MS, STALL_MS);
+    int64_t until = xf_now_ms() + CHANNELS_MS;
+    int rc;
 
-    if (xf_link_accept(&s->link, &cfg, s->listener, s->pull, CHANNELS_MS, tick, s, err))
+    while ((rc = xf_gather_step(&s->gather, 20, err)) == XF_AGAIN) {
+        if (tick(s, err))
+            return -1;
+        if (xf_now_ms() > until)
+            return xf_fail(err, ETIMEDOUT, "the source did not connect all of its channels");
+    }
+    if (rc)
         return -1;
-    s->link.ops->unlisten(s->listener);
-    s->listener = NULL;
-    if (!s->pull)
-        return 0;
-    /* For the links after this one; at once, so that nobody else gets the port. */
-    return s->link.ops->listen(&cfg, listen_address(s), s->port, &s->listener, &s->port, err);
+    xf_gather_take(&s->gather, &s->link);
+    if (s->link.ops == &xf_rdma_ops && s->hello.transport == XF_TRANSPORT_AUTO)
+        xf_gather_unlisten(&s->gather, &xf_rdma_ops);
+    else
+        xf_gather_unlisten(&s->gather, NULL);
+    return s->pull ? listen_for_pull(s, err) : 0;
+}
+
+/* COPY: has the source begun to connect anew? A stranger's failure is not the move's. */
+static bool called(void *priv)
+{
+    struct sink *s = priv;
+
+    xf_gather_step(&s->gather, 0, NULL);
+    return s->gather.link.control != NULL;
+}
+
+static int relink(void *priv, struct xf_err *err)
+{
+    struct sink *s = priv;
+
+    if (!s->gather.nr)
+        return xf_fail(err, ECONNRESET, "there is no other way for the source to come back");
+    xf_link_close(&s->link);
+    return accept_channels(s, err);
 }
 
 /* --- SKELETON --- */
@@ -275,6 +374,7 @@ static int try_paging(struct sink *s, struct xf_err *err)
         xf_xen_pager_close(&s->paging);
         s->xen.pager = NULL;
         vm->pager = NULL;
+        s->pull = s->gather.urgent = false;
         return 0;
     }
     if (xf_absent_init(&s->absent, vm, err))
@@ -403,29 +503,11 @@ static void phase_finish(struct sink *s, struct xf_err *err)
                 s->builder.name, xf_toollog_last(&s->log, why, sizeof(why)));
 }
 
-static int no_tick(void *priv, struct xf_err *err)
-{
-    (void)priv;
-    (void)err;
-    return 0;
-}
-
 /* The guest runs and depends on us: nothing but its own end, or the last page, ends this. */
 static int phase_pull(struct sink *s, struct xf_err *err)
 {
-    struct xf_rejoin r = {
-        .ops = s->link.ops,
-        .cfg = xf_hello_link_cfg(&s->hello, CONNECT_MS, STALL_MS),
-        .addr = listen_address(s),
-        .port = s->port,
-        .listener = s->listener,
-        .tick = no_tick,
-        .priv = s,
-    };
-    enum xf_pull_end end;
+    enum xf_pull_end end = xf_rejoin_take(&s->rejoin, s->pager, &s->link, DONE_MS, err);
 
-    s->listener = NULL; /* r's */
-    end = xf_rejoin_take(&r, s->pager, &s->link, DONE_MS, err);
     if (end == XF_PULL_FAILED) {
         /* Better still than a guest whose vCPUs get stuck one after the other. */
         xc_domain_pause(s->xch, s->xen.domid);
@@ -446,7 +528,7 @@ static int tell_source(struct sink *s, const struct xf_err *why)
 
 static int run_sink(struct sink *s, struct xf_err *err)
 {
-    const struct xf_sink_watch watch = {
+    struct xf_sink_watch watch = {
         .priv = s,
         .tick = serve_tick,
         .ready = devices_ready,
@@ -475,6 +557,10 @@ static int run_sink(struct sink *s, struct xf_err *err)
     if (phase_skeleton(s, err)) {
         tell_source(s, err);
         return -1;
+    }
+    if (s->gather.nr) {
+        watch.called = called;
+        watch.relink = relink;
     }
     switch (xf_sink_serve(&s->xen.vm, &s->link, &watch, err)) {
     case XF_SINK_RUNS:
@@ -511,8 +597,9 @@ static void free_sink(struct sink *s)
     else if (s->link.control && !s->go)
         xf_link_say(&s->link, XF_MSG_ABORTED, NULL, 0, NULL);
     xf_link_close(&s->link);
-    if (s->listener)
-        xf_tcp_ops.unlisten(s->listener);
+    xf_gather_unlisten(&s->gather, NULL);
+    if (s->rejoin.listener)
+        s->rejoin.ops->unlisten(s->rejoin.listener);
     xf_hello_free(&s->hello);
     free(s->stream);
     if (s->xch)

@@ -49,6 +49,12 @@ struct xf_copy {
     /* Called some ten times a second while the engine waits: show progress, look for a
      * cancel or a word from the peer. -1 ends the phase with its error. */
     int (*tick)(void *priv, struct xf_err *err);
+    /*
+     * COPY: the link is lost (`why`), the guest runs, and nobody is inside the link. Close it
+     * and put new channels in its place, as many as before, on which COPY goes on; -1 ends
+     * COPY with its error. NULL: every loss does.
+     */
+    int (*relink)(void *priv, const struct xf_err *why, struct xf_err *err);
     void *priv;
 
     struct xf_copy_status status;
@@ -57,10 +63,12 @@ struct xf_copy {
     struct xf_order order;
     struct xf_presence presence;
     unsigned long *dirty;   /* scratch: what the log said last */
+    unsigned long *owed;    /* to be sent, or sent in this round, and not confirmed by a sync */
+    bool again;             /* this round has lost its link and begins anew */
     /* Pages left for PULL (leave.c); NULL: none are. Settled when xf_switch() calls before_go. */
     unsigned long *missing;
     uint64_t nr_missing;
-    unsigned long *owed; /* must be sent or told before GO, whatever the last log says */
+    unsigned long *due; /* of SWITCH, whatever the last log says: to be sent, or told, before GO */
     bool log_on;
     uint64_t target_kib;    /* last told to the destination */
     bool devices;           /* the destination has attached the guest's devices */

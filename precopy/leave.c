@@ -40,7 +40,7 @@ static int hear_answer(struct xf_copy *c, struct xf_extents *x, uint8_t *meta, s
                 return -1;
         if (rc || xf_extents_decode(x, &m, meta, c->vm->nr_gfns, err))
             return -1;
-        xf_set_extents(c->owed, x);
+        xf_set_extents(c->due, x);
     } while (!(x->flags & XF_EXTENTS_LAST));
     return 0;
 }
@@ -99,14 +99,14 @@ static int passes(struct xf_copy *c, struct xf_extents *x, struct xf_err *err)
             return -1;
         for (size_t w = 0; w < words; w++) {
             /* Gone, or newer than the last sweep: a page is marked only if we know it. */
-            c->owed[w] |= c->dirty[w] & ~c->presence.now[w];
+            c->due[w] |= c->dirty[w] & ~c->presence.now[w];
             c->dirty[w] &= c->presence.now[w] & ~c->missing[w];
         }
         fresh = xf_bitmap_count(c->dirty, c->vm->nr_gfns);
         if (fresh && declare(c, c->dirty, x, err))
             return -1;
         for (size_t w = 0; w < words; w++)
-            c->missing[w] |= c->dirty[w] & ~c->owed[w];
+            c->missing[w] |= c->dirty[w] & ~c->due[w];
         if (c->tick(c->priv, err))
             return -1;
         if (fresh <= FEW_PAGES)
@@ -121,8 +121,8 @@ int xf_copy_leave(struct xf_copy *c, struct xf_err *err)
     int rc;
 
     c->missing = xf_bitmap_new(c->vm->nr_gfns);
-    c->owed = xf_bitmap_new(c->vm->nr_gfns);
-    if (!x || !c->missing || !c->owed)
+    c->due = xf_bitmap_new(c->vm->nr_gfns);
+    if (!x || !c->missing || !c->due)
         rc = xf_fail(err, ENOMEM, "out of memory for the set of pages to be left out");
     else
         rc = passes(c, x, err);
@@ -139,7 +139,7 @@ int xf_copy_settle(struct xf_copy *c, struct xf_err *err)
     if (c->vm->ops->eager && c->vm->ops->eager(c->vm, c->dirty, err))
         return -1;
     for (size_t w = 0; w < words; w++) {
-        todo[w] |= c->owed[w] | (c->dirty[w] & c->missing[w]);
+        todo[w] |= c->due[w] | (c->dirty[w] & c->missing[w]);
         c->missing[w] &= ~todo[w];
     }
     c->nr_missing = xf_bitmap_count(c->missing, c->vm->nr_gfns);

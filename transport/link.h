@@ -7,6 +7,8 @@
 #ifndef XF_LINK_H
 #define XF_LINK_H
 
+#include <stdatomic.h>
+
 #include "transport/transport.h"
 #include "transport/wire.h"
 
@@ -15,7 +17,9 @@ struct xf_link {
     struct xf_chan *control;
     struct xf_chan *bulk[XF_CHANNELS_MAX];
     unsigned nr_bulk;
-    struct xf_chan *urgent; /* NULL: this move has none */
+    struct xf_chan *urgent;    /* NULL: this move has none */
+    atomic_bool lost;          /* a connection is gone (xf_link_failed()). Any thread */
+    struct xf_chan_stats past; /* of channels that are closed */
 };
 
 /* Where the sink is, for xf_link_connect(). */
@@ -26,8 +30,9 @@ struct xf_link_peer {
 };
 
 /*
- * Source: connect every channel of cfg, the urgent one only if asked; l->ops is set, all
- * else zero. Blocks for cfg->timeout_ms per channel at most. On failure the link is closed.
+ * Source: connect every channel of cfg, the urgent one only if asked; l->ops is set, and there
+ * is no channel yet. Blocks for cfg->timeout_ms per channel at most. On failure the link is
+ * closed.
  */
 int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
                     const struct xf_link_peer *peer, bool urgent, struct xf_err *err);
@@ -42,6 +47,13 @@ int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
 int xf_link_accept(struct xf_link *l, const struct xf_link_cfg *cfg, struct xf_listener *listener,
                    bool urgent, int total_ms, int (*tick)(void *priv, struct xf_err *err),
                    void *priv, struct xf_err *err);
+
+/* Whether a channel's error means that the connection is gone, so that another one may do;
+ * not that the peer broke the protocol, or that we gave up or ran out of something. */
+bool xf_link_is_loss(const struct xf_err *err);
+/* An operation on one of the channels has failed with err: note it if it is a loss. Returns
+ * -1. Any thread. */
+int xf_link_failed(struct xf_link *l, const struct xf_err *err);
 
 /* Send a message that has only a meta part on the control channel. */
 int xf_link_say(struct xf_link *l, uint16_t type, const void *meta, size_t len,
@@ -65,7 +77,9 @@ int xf_link_hear(struct xf_link *l, uint16_t type, struct xf_msg *m, void *meta,
  */
 void xf_link_last_words(struct xf_link *l, int wait_ms, struct xf_err *err);
 
-/* Bytes on the wire so far, both directions, all channels. */
+/* Sums over all channels, those included that are closed. */
+struct xf_chan_stats xf_link_stats(const struct xf_link *l);
+/* Bytes on the wire so far, both directions. */
 uint64_t xf_link_bytes(const struct xf_link *l);
 
 /* Wake every thread that is blocked in a bulk channel; those channels are then dead. */
@@ -74,7 +88,7 @@ void xf_link_abort_bulk(struct xf_link *l);
 /* Wake every thread that is blocked in any channel; the whole link is then dead. */
 void xf_link_abort(struct xf_link *l);
 
-/* Close every channel. */
+/* Close every channel. The link can be used again, with new ones. */
 void xf_link_close(struct xf_link *l);
 
 #endif

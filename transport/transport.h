@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The contract between the engine and a transport (tcp/, later rdma/).
+ * The contract between the engine and a transport (tcp/, rdma/).
  *
  * A move uses one control channel (index 0), N bulk channels (index 1..N) and, if pages may
  * follow after the guest runs, one urgent channel (index N + 1) for those it waits for.
@@ -33,6 +33,7 @@
 #define XF_PAYLOAD_MAX (4u << 20) /* largest payload, bytes (1024 pages) */
 #define XF_CHANNELS_MAX 16u       /* bulk channels of one move */
 #define XF_URGENT_INDEX(channels) ((channels) + 1u)
+#define XF_RDMA_POLL_US 20        /* what rdma_poll_us is if nobody says otherwise */
 #define XF_AGAIN 1                /* recv: nothing arrived within the time */
 
 struct xf_chan;
@@ -46,6 +47,10 @@ struct xf_link_cfg {
     int timeout_ms;            /* connect + handshake of one channel */
     int stall_ms;              /* a peer silent for so long while we wait for it, or
                                   that acknowledges nothing we sent, is dead; 0 = never */
+    uint32_t rdma_buffer;      /* RDMA: bytes of one side's ring of a bulk channel; 0 = chosen
+                                  from free memory. The two sides need not agree */
+    unsigned rdma_poll_us;     /* RDMA: look for completions so long, in a busy loop, before
+                                  sleeping; 0 = sleep at once, as always on a machine of one CPU */
 };
 
 /* A message's envelope. `type` and `flags` mean nothing to the transport. */
@@ -59,6 +64,8 @@ struct xf_msg {
 struct xf_chan_stats {
     uint64_t tx_bytes; /* on the wire as the transport sees it, with its own overhead */
     uint64_t rx_bytes;
+    uint64_t work_requests; /* RDMA: work requests posted for sending, and completions taken, */
+    uint64_t completions;   /* of sending and receiving; other transports leave them 0 */
 };
 
 struct xf_transport_ops {
@@ -130,10 +137,13 @@ struct xf_transport_ops {
 };
 
 extern const struct xf_transport_ops xf_tcp_ops;
+extern const struct xf_transport_ops xf_rdma_ops;
 
 /* The addresses a peer may reach this machine by: numeric strings, global scope first,
  * loopback and link-local left out. Returns the count (at most max). */
 #define XF_ADDR_LEN 64
 int xf_local_addresses(char out[][XF_ADDR_LEN], int max);
+/* Those of one network interface. */
+int xf_interface_addresses(const char *name, char out[][XF_ADDR_LEN], int max);
 
 #endif

@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "tests/conformance/loopback.h"
 #include "tests/conformance/raw.h"
 #include "transport/clock.h"
 #include "transport/transport.h"
@@ -34,17 +35,24 @@ struct row {
     const struct raw_ops *raw; /* NULL: tests that need it are left out */
 };
 
-static const struct row rows[] = {
+/* RDMA needs a device: the address of one comes from the environment. */
+static struct row rows[] = {
     {"tcp, plain, IPv4", &xf_tcp_ops, false, "127.0.0.1", &raw_tcp},
     {"tcp, TLS, IPv4", &xf_tcp_ops, true, "127.0.0.1", &raw_tcp},
     {"tcp, plain, IPv6", &xf_tcp_ops, false, "::1", &raw_tcp},
     {"tcp, TLS, IPv6", &xf_tcp_ops, true, "::1", &raw_tcp},
+    {"loopback", &xf_loopback_ops, false, "127.0.0.1", NULL},
+    {"rdma, plain, IPv4", &xf_rdma_ops, false, NULL, NULL},
+    {"rdma, sealed, IPv4", &xf_rdma_ops, true, NULL, NULL},
+    {"rdma, plain, IPv6", &xf_rdma_ops, false, NULL, NULL},
+    {"rdma, sealed, IPv6", &xf_rdma_ops, true, NULL, NULL},
 };
 #define NROWS (sizeof(rows) / sizeof(rows[0]))
 
 static const struct row *row; /* of the suite that runs */
 static const struct row *row_order[NROWS];
 static int row_next;
+static unsigned row_limit_s;
 
 static void nap(void)
 {
@@ -307,9 +315,24 @@ static bool row_usable(const struct row *r)
     return true;
 }
 
+/* Whether there is RDMA to test with; says so if there is not. */
+static bool rdma_rows(void)
+{
+    const char *four = getenv("XF_RDMA_ADDR"), *six = getenv("XF_RDMA_ADDR6");
+    size_t r;
+
+    if (!four && !six)
+        printf("RDMA is left out: XF_RDMA_ADDR and XF_RDMA_ADDR6 name no address of a device\n");
+    for (r = 0; r < NROWS; r++)
+        if (rows[r].ops == &xf_rdma_ops)
+            rows[r].addr = strstr(rows[r].name, "IPv6") ? six : four;
+    return four || six;
+}
+
 static int suite_begin(void)
 {
     row = row_order[row_next++];
+    alarm(row_limit_s);
     return 0;
 }
 
@@ -319,27 +342,37 @@ struct test {
     bool needs_raw;
 };
 
-/* main() of every program: all tests, over every row that this machine can run. */
+/* main() of every program: all tests, over every row that this machine can run, each row within
+ * limit_s. */
 static int run(const struct test *tests, size_t n, unsigned limit_s)
 {
+    const char *only = getenv("XF_TEST_ONLY"); /* rows whose names hold this */
+    const char *name = getenv("XF_TEST_NAME"); /* and tests */
     unsigned failed;
     size_t r, t;
     int used = 0;
 
-    alarm(limit_s);
+    row_limit_s = limit_s;
+    rdma_rows();
     if (CU_initialize_registry())
         return 2;
     for (r = 0; r < NROWS; r++) {
         CU_pSuite s;
 
+        if (!rows[r].addr)
+            continue;
+        if (only && !strstr(rows[r].name, only))
+            continue;
         if (!row_usable(&rows[r])) {
             printf("skipped, not on this machine: %s\n", rows[r].name);
+            if (rows[r].ops == &xf_rdma_ops)
+                return 1; /* it was asked for by name */
             continue;
         }
         row_order[used++] = &rows[r];
         s = CU_add_suite(rows[r].name, suite_begin, NULL);
         for (t = 0; s && t < n; t++)
-            if (rows[r].raw || !tests[t].needs_raw)
+            if ((rows[r].raw || !tests[t].needs_raw) && (!name || strstr(tests[t].name, name)))
                 if (!CU_add_test(s, tests[t].name, tests[t].fn))
                     return 2;
         if (!s)

@@ -120,11 +120,11 @@ static void dial_as(const char *host, const char *src, int num)
 
 static void test_names(void)
 {
-    bool four = strchr(row->addr, '.');
+    bool four = strchr(row->addr, '.'), lo = four && !strncmp(row->addr, "127.", 4);
 
-    if (four)
+    if (lo)
         dial_as("localhost", NULL, 0);
-    dial_as(row->addr, four ? "127.0.0.2" : "::1", 0);
+    dial_as(row->addr, lo ? "127.0.0.2" : row->addr, 0);
     dial_as(row->addr, four ? "192.0.2.1" : "2001:db8::1", EADDRNOTAVAIL);
     dial_as("", NULL, EADDRNOTAVAIL);
 }

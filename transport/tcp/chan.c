@@ -15,8 +15,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define IOV_LIMIT 2048 /* as promised in transport.h */
-
 static void set_int(int fd, int level, int opt, int value)
 {
     /* each makes a good connection better; none is worth failing for */
@@ -96,23 +94,6 @@ static void tcp_close(struct xf_chan *c)
     xf_chan_free(c);
 }
 
-static int iov_sum(const struct iovec *iov, int niov, uint64_t *sum, struct xf_err *err)
-{
-    int i;
-
-    *sum = 0;
-    if (niov < 0 || niov > IOV_LIMIT)
-        return xf_fail(err, EINVAL, "%d pieces of memory in one message, %d are possible", niov,
-                       IOV_LIMIT);
-    for (i = 0; i < niov; i++) {
-        if (iov[i].iov_len > XF_PAYLOAD_MAX)
-            return xf_fail(err, EMSGSIZE, "a piece of payload of %zu bytes, over the limit of %u",
-                           iov[i].iov_len, XF_PAYLOAD_MAX);
-        *sum += iov[i].iov_len;
-    }
-    return 0;
-}
-
 static int tcp_send(struct xf_chan *c, const struct xf_msg *m, const void *meta,
                     const struct iovec *iov, int niov, struct xf_err *err)
 {
@@ -122,7 +103,7 @@ static int tcp_send(struct xf_chan *c, const struct xf_msg *m, const void *meta,
     struct xf_iter body;
     uint64_t sum;
 
-    if (iov_sum(iov, niov, &sum, err) || xf_frame_encode(frame, m, meta, err))
+    if (xf_iov_sum(iov, niov, &sum, err) || xf_frame_encode(frame, m, meta, err))
         return xf_wrap(err, "%s", c->who);
     if (sum != m->payload_len)
         return xf_fail(err, EINVAL, "%s: %llu bytes given for a payload of %u", c->who,
@@ -166,7 +147,7 @@ static int tcp_recv_payload(struct xf_chan *c, const struct iovec *iov, int niov
     struct xf_iter it;
     uint64_t sum;
 
-    if (iov_sum(iov, niov, &sum, err))
+    if (xf_iov_sum(iov, niov, &sum, err))
         return xf_wrap(err, "%s", c->who);
     if (sum > c->payload_left)
         return xf_fail(err, EINVAL, "%s: %llu bytes wanted of a payload that has %u left", c->who,
@@ -196,6 +177,7 @@ static void tcp_abort(struct xf_chan *c)
 
 static void tcp_stats(const struct xf_chan *c, struct xf_chan_stats *out)
 {
+    memset(out, 0, sizeof(*out));
     out->tx_bytes = atomic_load_explicit(&c->tx, memory_order_relaxed);
     out->rx_bytes = atomic_load_explicit(&c->rx, memory_order_relaxed);
 }

@@ -11,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "transport/tcp/lookup.h"
+#include "transport/clock.h"
+#include "transport/lookup.h"
 
 static int bind_source(int fd, const char *src, int family, struct xf_err *err)
 {

@@ -15,7 +15,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "transport/tcp/lookup.h"
+#include "transport/clock.h"
+#include "transport/lookup.h"
 
 #define PENDING_MAX 32 /* a whole move of 18 channels may come at once */
 

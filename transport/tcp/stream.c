@@ -16,6 +16,8 @@
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
+#include "transport/clock.h"
+
 static int check_abort(struct xf_chan *c, struct xf_err *err)
 {
     if (atomic_load_explicit(&c->aborted, memory_order_acquire))
@@ -75,57 +77,15 @@ static int io_failed(struct xf_chan *c, int num, struct xf_err *err)
     return xf_fail(err, num, "%s: %s", c->who, strerror(num));
 }
 
-/* Where the iterator stands, and how much (up to max) lies there in one piece, neighbours joined.
- */
-static size_t iter_piece(const struct xf_iter *it, size_t max, uint8_t **at)
-{
-    size_t len;
-    int i;
-
-    *at = NULL;
-    if (max > it->left)
-        max = it->left;
-    if (max == 0)
-        return 0;
-    *at = (uint8_t *)it->iov->iov_base + it->off;
-    len = it->iov->iov_len - it->off;
-    for (i = 1; i < it->niov && len < max; i++) {
-        if ((uint8_t *)it->iov[i].iov_base != *at + len)
-            break;
-        len += it->iov[i].iov_len;
-    }
-    return len < max ? len : max;
-}
-
-/* Also skips empty entries, so that a piece is never empty while something is left. */
-static void iter_skip(struct xf_iter *it, size_t n)
-{
-    it->left -= n;
-    it->off += n;
-    while (it->niov > 0 && it->off >= it->iov->iov_len) {
-        it->off -= it->iov->iov_len;
-        it->iov++;
-        it->niov--;
-    }
-}
-
-struct xf_iter xf_iter(const struct iovec *iov, int niov, size_t len)
-{
-    struct xf_iter it = {iov, niov, 0, len};
-
-    iter_skip(&it, 0);
-    return it;
-}
-
 /* Add the iterator's pieces to the window; returns how many entries it now has. */
 static int iter_window(struct xf_iter it, struct iovec *win, int n)
 {
     while (it.left && n < XF_TCP_WINDOW) {
         uint8_t *at;
-        size_t len = iter_piece(&it, SIZE_MAX, &at);
+        size_t len = xf_iter_piece(&it, SIZE_MAX, &at);
 
         win[n++] = (struct iovec){at, len};
-        iter_skip(&it, len);
+        xf_iter_skip(&it, len);
     }
     return n;
 }
@@ -153,8 +113,8 @@ static int send_plain(struct xf_chan *c, struct xf_iter *head, struct xf_iter *b
             return io_failed(c, errno, err);
         atomic_fetch_add_explicit(&c->tx, (uint64_t)n, memory_order_relaxed);
         part = (size_t)n < head->left ? (size_t)n : head->left;
-        iter_skip(head, part);
-        iter_skip(body, (size_t)n - part);
+        xf_iter_skip(head, part);
+        xf_iter_skip(body, (size_t)n - part);
     }
     return 0;
 }
@@ -163,23 +123,14 @@ static int send_plain(struct xf_chan *c, struct xf_iter *head, struct xf_iter *b
 static size_t next_record(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body,
                           uint8_t **at)
 {
-    size_t n = 0, len;
-    uint8_t *p;
+    size_t n;
 
-    if (!head->left && iter_piece(body, XF_TCP_RECORD, at) >= XF_TCP_RECORD) {
-        iter_skip(body, XF_TCP_RECORD);
+    if (!head->left && xf_iter_piece(body, XF_TCP_RECORD, at) >= XF_TCP_RECORD) {
+        xf_iter_skip(body, XF_TCP_RECORD);
         return XF_TCP_RECORD;
     }
-    while (n < XF_TCP_RECORD) {
-        struct xf_iter *it = head->left ? head : body;
-
-        len = iter_piece(it, XF_TCP_RECORD - n, &p);
-        if (len == 0)
-            break;
-        memcpy(c->buf + n, p, len);
-        iter_skip(it, len);
-        n += len;
-    }
+    n = xf_iter_gather(head, c->buf, XF_TCP_RECORD);
+    n += xf_iter_gather(body, c->buf + n, XF_TCP_RECORD - n);
     *at = c->buf;
     return n;
 }
@@ -311,15 +262,10 @@ int xf_stream_fill(struct xf_chan *c, int timeout_ms, struct xf_err *err)
 
 static void take_ahead(struct xf_chan *c, struct xf_iter *to)
 {
-    while (to->left && c->ahead_len) {
-        uint8_t *at;
-        size_t len = iter_piece(to, c->ahead_len, &at);
+    size_t n = xf_iter_scatter(to, c->ahead, c->ahead_len);
 
-        memcpy(at, c->ahead, len);
-        c->ahead += len;
-        c->ahead_len -= len;
-        iter_skip(to, len);
-    }
+    c->ahead += n;
+    c->ahead_len -= n;
 }
 
 static int recv_direct(struct xf_chan *c, struct xf_iter *to, struct xf_err *err)
@@ -338,7 +284,7 @@ static int recv_direct(struct xf_chan *c, struct xf_iter *to, struct xf_err *err
     if (n == 0)
         return closed(c, err);
     atomic_fetch_add_explicit(&c->rx, (uint64_t)n, memory_order_relaxed);
-    iter_skip(to, (size_t)n);
+    xf_iter_skip(to, (size_t)n);
     return 0;
 }
 

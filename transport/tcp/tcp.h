@@ -15,8 +15,8 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-#include "transport/clock.h"
 #include "transport/frame.h"
+#include "transport/iter.h"
 #include "transport/transport.h"
 
 #define XF_TCP_AHEAD 16384u  /* plain: read this far ahead of a message's head */
@@ -48,14 +48,6 @@ struct xf_chan {
     struct iovec win[XF_TCP_WINDOW];
 
     atomic_uint_fast64_t tx, rx; /* bytes on the wire; read by any thread */
-};
-
-/* A place in a caller's iovecs. */
-struct xf_iter {
-    const struct iovec *iov;
-    int niov;
-    size_t off;  /* into iov[0] */
-    size_t left; /* bytes from here on that are wanted */
 };
 
 /* cipher.c: true if ChaCha20-Poly1305 is faster here than AES-128-GCM. Takes about 1 ms. */
@@ -94,7 +86,6 @@ int xf_hs_step(struct xf_hs *hs, short *events, struct xf_err *err);
 void xf_hs_cancel(struct xf_hs *hs);
 
 /* stream.c */
-struct xf_iter xf_iter(const struct iovec *iov, int niov, size_t len);
 /* 0: ready, 1: time is over, -1: aborted or failed. timeout_ms < 0: for ever. */
 int xf_tcp_wait(struct xf_chan *c, short events, int timeout_ms, struct xf_err *err);
 int xf_stream_send(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body,

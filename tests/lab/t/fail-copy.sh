@@ -12,6 +12,7 @@ at=a
 fails_in_copy() {
     local name=$1 status=$2 to=${other[$at]}
     shift 2
+    wanted "$name" || return 0
     case_begin "in COPY: $name"
     lab watch start "$guest"
     move_in_background $at "" --bandwidth 2
@@ -28,12 +29,10 @@ fails_in_copy() {
     at=$to
     case_end
 }
-no_memory() { on "${other[$at]}" "xl mem-max $guest--incoming 40"; }
-
 fails_in_copy "the receiving xl is killed" 3 kill_receiver
 enough_for_quick
 fails_in_copy "the sink is killed" 3 kill_sink
 fails_in_copy "the link is cut" 3 cut_link
 fails_in_copy "Ctrl-C" 3 interrupt
-fails_in_copy "the destination is out of memory" 3 no_memory
+fails_in_copy "the destination is out of memory" 3 no_more_memory
 finish

@@ -15,6 +15,7 @@ held() { on $at "test -e /tmp/hold"; }
 fails_at() {
     local point=$1 name=$2 to=${other[$at]}
     shift 2
+    wanted "$name" || return 0
     case_begin "in SWITCH ($point): $name"
     on $at "rm -f /tmp/hold"
     lab watch start "$guest"
@@ -44,7 +45,7 @@ fails_at before-go "Ctrl-C" interrupt
 # The last pages need memory that is not there: the guest balloons up after the last round
 # has looked, and the destination may not have any more.
 grow_without_room() {
-    on "${other[$at]}" "xl mem-max $guest--incoming 40"
+    no_more_memory
     on $at "xl mem-set $guest 126"
     until_true 30 grown || note "the balloon did not move"
 }

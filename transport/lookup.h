@@ -2,8 +2,8 @@
 /*
  * getaddrinfo() with the error convention of the tree.
  */
-#ifndef XF_TCP_LOOKUP_H
-#define XF_TCP_LOOKUP_H
+#ifndef XF_LOOKUP_H
+#define XF_LOOKUP_H
 
 #include <errno.h>
 #include <netdb.h>
