@@ -163,6 +163,8 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
     *refused = xf_first_refusal(&found) != NULL;
     if (!*refused && listen_all(s, reply, err))
         goto out;
+    if (!s->gather.nr)
+        *refused = true; /* the source sees in the reply why RDMA is not possible */
     rc = xf_reply_send(&s->pipe, reply, err);
 out:
     if (rc && s->hello.domain[0]) {
