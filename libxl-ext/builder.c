@@ -19,7 +19,6 @@
 #include "libxl-ext/process.h"
 #include "transport/clock.h"
 
-#define SLICE_MS 50
 /* xl's answer when the domain is built (tools/xl/xl_migrate.c: migrate_receiver_ready), sent
  * with its NUL. */
 #define XL_READY "domain received, ready to unpause"
@@ -112,8 +111,7 @@ static int it_failed(struct xf_builder *b, struct xf_err *err)
 }
 
 /* Read what it says until `text` has passed. XF_AGAIN: not yet. */
-static int listen_for(struct xf_builder *b, const char *text, size_t len, size_t *have,
-                      struct xf_err *err)
+static int listen_for(struct xf_builder *b, const char *text, size_t len, struct xf_err *err)
 {
     struct pollfd pf = {.fd = b->out, .events = POLLIN};
 
@@ -123,54 +121,50 @@ static int listen_for(struct xf_builder *b, const char *text, size_t len, size_t
 
         if (n <= 0)
             return it_failed(b, err);
-        *have = c == text[*have] ? *have + 1 : c == text[0];
-        if (*have == len)
+        b->heard = c == text[b->heard] ? b->heard + 1 : c == text[0];
+        if (b->heard == len)
             return 0;
     }
     return XF_AGAIN;
 }
 
-int xf_builder_build(struct xf_builder *b, const void *stream, size_t len, int timeout_ms,
-                     int (*tick)(void *priv, struct xf_err *err), void *priv,
-                     struct xf_err *err)
+void xf_builder_feed(struct xf_builder *b, const void *stream, size_t len)
+{
+    b->stream = stream;
+    b->left = len;
+    b->heard = 0;
+    b->step = 0;
+}
+
+int xf_builder_step(struct xf_builder *b, int wait_ms, struct xf_err *err)
 {
     static const char *const texts[] = {XF_XL_BANNER, XL_READY};
     const size_t lens[] = {strlen(XF_XL_BANNER), sizeof(XL_READY)};
-    int64_t until = xf_now_ms() + timeout_ms;
-    const uint8_t *at = stream;
-    size_t have = 0;
-    unsigned step = 0;
+    struct pollfd pf[2] = {{.fd = b->out, .events = POLLIN},
+                           {.fd = b->left ? b->in : -1, .events = POLLOUT}};
+    int rc = 0;
 
-    while (step < 2) {
-        struct pollfd pf[2] = {{.fd = b->out, .events = POLLIN},
-                               {.fd = len ? b->in : -1, .events = POLLOUT}};
-        int rc;
+    if (b->step == 2)
+        return 0;
+    poll(pf, 2, wait_ms);
+    if (b->left && (pf[1].revents & POLLOUT)) {
+        ssize_t n = send(b->in, b->stream, b->left, MSG_NOSIGNAL);
 
-        if (tick(priv, err))
-            return -1;
-        if (xf_now_ms() > until)
-            return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s",
-                           timeout_ms / 1000);
-        poll(pf, 2, SLICE_MS);
-        if (len && (pf[1].revents & POLLOUT)) {
-            ssize_t n = send(b->in, at, len, MSG_NOSIGNAL);
-
-            if (n > 0) {
-                at += n;
-                len -= (size_t)n;
-            } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-                return it_failed(b, err);
-            }
-        }
-        rc = listen_for(b, texts[step], lens[step], &have, err);
-        if (rc < 0)
-            return -1;
-        if (rc == 0) {
-            step++;
-            have = 0;
+        if (n > 0) {
+            b->stream += n;
+            b->left -= (size_t)n;
+        } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            return it_failed(b, err);
         }
     }
-    return 0;
+    while (!rc && b->step < 2) {
+        rc = listen_for(b, texts[b->step], lens[b->step], err);
+        if (rc == 0) {
+            b->step++;
+            b->heard = 0;
+        }
+    }
+    return rc;
 }
 
 static void close_all(struct xf_builder *b)

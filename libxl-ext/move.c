@@ -251,19 +251,13 @@ static int phase_copy(struct xf_move *m, struct xf_err *err)
 {
     struct xf_copy *c = &m->copy;
 
-    c->vm = &m->xen.vm;
-    c->link = &m->link;
-    c->tick = xf_move_tick;
-    c->priv = m;
-    if (xf_move_uses_rdma(m) && m->o->transport == XF_TRANSPORT_AUTO)
-        c->relink = xf_move_relink;
     c->opts = (struct xf_copy_opts){
         .policy = {.max_downtime_s = m->o->max_downtime_ms / 1000.0,
                    .max_rounds = m->o->max_rounds},
         .bandwidth = m->o->bandwidth,
         .fixed_s = SUSPEND_GUESS_S + 2 * m->rtt_s,
     };
-    return xf_copy_begin(c, err) || xf_copy_rounds(c, err) ? -1 : 0;
+    return xf_copy_rounds(c, err);
 }
 
 static enum xf_outcome phase_switch(struct xf_move *m, struct xf_err *err)

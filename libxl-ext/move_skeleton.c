@@ -78,6 +78,20 @@ static int wait_for(struct xf_move *m, uint16_t type, int timeout_ms, struct xf_
     return rc;
 }
 
+/* What COPY needs of the guest is looked up while the destination builds. */
+static int begin_copy(struct xf_move *m, struct xf_err *err)
+{
+    struct xf_copy *c = &m->copy;
+
+    c->vm = &m->xen.vm;
+    c->link = &m->link;
+    c->tick = xf_move_tick;
+    c->priv = m;
+    if (xf_move_uses_rdma(m) && m->o->transport == XF_TRANSPORT_AUTO)
+        c->relink = xf_move_relink;
+    return xf_copy_begin(c, err);
+}
+
 /* The best round trip of a few: what SWITCH will pay twice. */
 static int measure_rtt(struct xf_move *m, struct xf_err *err)
 {
@@ -107,7 +121,7 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
         goto out;
     m->xen_open = true;
     if (gather(m, k, &p, err) || send_skeleton(m, k, &p, err) ||
-        wait_for(m, XF_MSG_BUILT, BUILD_MS, err) || measure_rtt(m, err))
+        begin_copy(m, err) || wait_for(m, XF_MSG_BUILT, BUILD_MS, err) || measure_rtt(m, err))
         goto out;
     rc = 0;
 out:

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <libxl_utils.h>
+#include <xenstore.h>
 
 #include "libxl-ext/bootstrap.h"
 #include "libxl-ext/check.h"
@@ -35,6 +36,7 @@
 /* The largest ring of a channel that a source is given because it asked for it. */
 #define BUFFER_MIB_TRUSTED 64u
 #define BUILD_MS 120000
+#define BUILD_SLICE_MS 50
 
 /* The one global of this process: a signal handler can reach nothing else. */
 static volatile sig_atomic_t stop_asked;
@@ -59,6 +61,9 @@ struct sink {
     struct xf_gather gather;
     struct xf_link link;
     struct xf_builder builder;
+    void *stream; /* what it builds from */
+    bool devices; /* it has built all */
+    int64_t build_until;
     struct xf_xen_sink xen;
     struct xf_skeleton skeleton;
     uint64_t rings[XF_SPECIALS_MAX];
@@ -252,15 +257,53 @@ static int skeleton_stream(struct sink *s, uint8_t *payload, void **stream, size
     return xf_stream_build(&parts, stream, len, err);
 }
 
-static int build(struct sink *s, const void *stream, size_t len, struct xf_err *err)
+/* The stock xl at work: `devices` is set when it is done. */
+static int build_on(struct sink *s, int wait_ms, struct xf_err *err)
 {
+    int rc;
+
+    if (s->devices)
+        return 0;
+    if (xf_now_ms() > s->build_until)
+        return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s",
+                       BUILD_MS / 1000);
+    rc = xf_builder_step(&s->builder, wait_ms, err);
+    s->devices = rc == 0;
+    return rc < 0 ? -1 : 0;
+}
+
+/*
+ * Its memory can be filled as soon as xl has restored what it was fed and introduced the
+ * domain to xenstore (libxl__build_post, tools/libs/light/libxl_dom.c); the hotplug scripts of
+ * its devices, which take most of the time, come after that and touch no memory of the guest.
+ */
+static bool is_restored(struct sink *s, struct xs_handle *xs)
+{
+    uint32_t domid;
+
+    return s->devices || (!libxl_name_to_domid(s->ctx, s->builder.name, &domid) &&
+                          xs_is_domain_introduced(xs, domid));
+}
+
+static int build(struct sink *s, size_t len, struct xf_err *err)
+{
+    struct xs_handle *xs;
     char args[96];
+    int rc = 0;
 
     snprintf(args, sizeof(args), "%s", s->o->xl_args ? s->o->xl_args : "");
     if (xf_builder_start(&s->builder, s->fds, s->o->real_xl, args, s->hello.domain, err))
         return -1;
     s->shared->xl = s->builder.pid;
-    return xf_builder_build(&s->builder, stream, len, BUILD_MS, tick, s, err);
+    xf_builder_feed(&s->builder, s->stream, len);
+    s->build_until = xf_now_ms() + BUILD_MS;
+    xs = xs_open(0);
+    if (!xs)
+        return xf_fail(err, errno, "cannot reach xenstore: %s", strerror(errno));
+    while (!rc && !is_restored(s, xs))
+        rc = build_on(s, BUILD_SLICE_MS, err) || tick(s, err) ? -1 : 0;
+    xs_close(xs);
+    return rc;
 }
 
 /* The built domain as the engine's guest. */
@@ -287,7 +330,6 @@ static int phase_skeleton(struct sink *s, struct xf_err *err)
 {
     uint8_t *meta = malloc(XF_META_MAX), *payload = NULL;
     struct iovec iov;
-    void *stream = NULL;
     size_t len;
     struct xf_msg m;
     int rc;
@@ -309,22 +351,31 @@ static int phase_skeleton(struct sink *s, struct xf_err *err)
     if (!rc)
         rc = s->link.ops->recv_payload(s->link.control, &iov, 1, err);
     if (!rc)
-        rc = skeleton_stream(s, payload, &stream, &len, err);
+        rc = skeleton_stream(s, payload, &s->stream, &len, err);
     if (!rc) {
-        record_stream(stream, len);
-        rc = build(s, stream, len, err);
+        record_stream(s->stream, len);
+        rc = build(s, len, err);
     }
     if (!rc)
         rc = adopt(s, err);
     if (!rc)
         rc = xf_link_say(&s->link, XF_MSG_BUILT, NULL, 0, err);
-    free(stream);
     free(payload);
     free(meta);
     return rc;
 }
 
 /* --- COPY, SWITCH, FINISH --- */
+
+static int serve_tick(void *priv, struct xf_err *err)
+{
+    return tick(priv, err) || build_on(priv, 0, err) ? -1 : 0;
+}
+
+static bool devices_ready(void *priv)
+{
+    return ((struct sink *)priv)->devices;
+}
 
 static void committed(void *priv)
 {
@@ -362,7 +413,8 @@ static int tell_source(struct sink *s, const struct xf_err *why)
 
 static int run_sink(struct sink *s, struct xf_err *err)
 {
-    struct xf_sink_watch watch = {.priv = s, .tick = tick, .committed = committed};
+    struct xf_sink_watch watch = {
+        .priv = s, .tick = serve_tick, .ready = devices_ready, .committed = committed};
     bool refused = false;
 
     xf_toollog_init(&s->log);
@@ -417,6 +469,7 @@ static void free_sink(struct sink *s)
     xf_link_close(&s->link);
     xf_gather_unlisten(&s->gather, NULL);
     xf_hello_free(&s->hello);
+    free(s->stream);
     if (s->xch)
         xc_interface_close(s->xch);
     if (s->ctx)

@@ -193,6 +193,30 @@ static int follow_target(struct xf_copy *c, struct xf_err *err)
     return rc;
 }
 
+/*
+ * The guest is not suspended before the destination has its devices: waiting for them would
+ * be downtime. *waited: long enough for the guest to have dirtied more than was counted.
+ */
+static int await_devices(struct xf_copy *c, bool *waited, struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+    int rc;
+
+    *waited = false;
+    if (c->devices)
+        return 0;
+    if (xf_link_say(c->link, XF_MSG_DEVICES, NULL, 0, err))
+        return -1;
+    while ((rc = xf_link_hear(c->link, XF_MSG_DEVICES_ACK, &m, meta, TICK_MS, err)) == XF_AGAIN) {
+        *waited = true;
+        if (c->tick(c->priv, err))
+            return -1;
+    }
+    c->devices = rc == 0;
+    return rc;
+}
+
 /* What one round adds to our knowledge of the link: pages with bytes per second. */
 static void learn_rate(struct xf_copy *c, uint64_t data_pages, double seconds)
 {
@@ -276,7 +300,7 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
     for (;;) {
         double began = xf_now();
         struct xf_round r;
-        bool settled;
+        bool settled, waited;
 
         if (one_round(c, err)) {
             if (change_link(c, err))
@@ -300,7 +324,14 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
         st->reason = xf_policy_decide(&c->opts.policy, &r);
         if (c->tick(c->priv, err))
             return -1;
-        if (st->reason != XF_SWITCH_NOT_YET)
+        if (st->reason == XF_SWITCH_NOT_YET)
+            continue;
+        if (await_devices(c, &waited, err)) {
+            if (change_link(c, err))
+                return -1;
+            continue;
+        }
+        if (!waited)
             return 0;
     }
 }

@@ -65,6 +65,7 @@ struct xf_copy {
     bool again;             /* this round has lost its link and begins anew */
     bool log_on;
     uint64_t target_kib;    /* last told to the destination */
+    bool devices;           /* the destination has attached the guest's devices */
     double log_read_s;      /* what reading the dirty log took last */
     double deadline;        /* SWITCH: when it is given up; 0 in COPY */
     uint64_t tokens_pages;  /* bandwidth limit: pages handed out since tokens_began */
@@ -74,7 +75,8 @@ struct xf_copy {
 /* Prepare: workers, bitmaps, dirty log. After a failure only xf_copy_end() may be called. */
 int xf_copy_begin(struct xf_copy *c, struct xf_err *err);
 
-/* Rounds until the policy says that it is time to switch. The guest runs throughout. */
+/* Rounds until the policy says that it is time to switch, and the destination has the guest's
+ * devices. The guest runs throughout. */
 int xf_copy_rounds(struct xf_copy *c, struct xf_err *err);
 
 /* What became of xf_switch(). */

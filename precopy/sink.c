@@ -15,9 +15,21 @@ struct serve {
     struct xf_link *link;
     const struct xf_sink_watch *watch;
     struct xf_receivers *receivers;
+    bool asked;  /* the source waits for the devices */
+    bool ready;  /* they are there */
     bool loaded; /* the final state is in place */
     uint8_t meta[XF_META_MAX];
 };
+
+/* Answer the source once the devices are there. */
+static int answer_ready(struct serve *s, struct xf_err *err)
+{
+    if (!s->asked || (s->watch->ready && !s->watch->ready(s->watch->priv)))
+        return 0;
+    s->asked = false;
+    s->ready = true;
+    return xf_link_say(s->link, XF_MSG_DEVICES_ACK, NULL, 0, err);
+}
 
 static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *err)
 {
@@ -25,8 +37,9 @@ static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *er
     struct iovec iov = {.iov_len = m->payload_len};
     int rc;
 
-    if (s->loaded)
-        return xf_fail(err, EPROTO, "the source sent the final state twice");
+    if (s->loaded || !s->ready)
+        return xf_fail(err, EPROTO, "the source sent the final state %s",
+                       s->loaded ? "twice" : "before it asked for the devices");
     if (xf_state_decode(&state, m, s->meta, err))
         return -1;
     iov.iov_base = malloc(iov.iov_len ? iov.iov_len : 1);
@@ -78,6 +91,9 @@ static int take_message(struct serve *s, const struct xf_msg *m, enum xf_sink_en
         return xf_link_say(s->link, XF_MSG_PONG, NULL, 0, err);
     case XF_MSG_TARGET:
         return take_target(s, m, err);
+    case XF_MSG_DEVICES:
+        s->asked = true;
+        return answer_ready(s, err);
     case XF_MSG_STATE:
         return take_state(s, m, err);
     case XF_MSG_GO:
@@ -106,6 +122,7 @@ static int relink(struct serve *s, struct xf_err *err)
 
     xf_receivers_halt(s->receivers);
     xf_clear(err);
+    s->asked = false; /* if the answer was lost the source asks again */
     if (!s->watch->relink(s->watch->priv, err))
         return xf_receivers_go(s->receivers, err);
     return why.num ? xf_wrap(err, "%s; then", why.text) : -1;
@@ -131,6 +148,8 @@ enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
             rc = xf_receivers_check(s.receivers, err);
         if (!rc)
             rc = watch->tick(watch->priv, err);
+        if (!rc)
+            rc = answer_ready(&s, err);
         if (rc <= 0 && may_relink(&s) &&
             (rc ? atomic_load(&link->lost) && xf_link_is_loss(err) : watch->called(watch->priv)))
             rc = relink(&s, err);

@@ -19,6 +19,8 @@ struct xf_sink_watch {
     void *priv;
     /* Some ten times a second; -1 ends the move (before GO only). */
     int (*tick)(void *priv, struct xf_err *err);
+    /* Is all there but pages and state (devices attached)? NULL: always. Must not block. */
+    bool (*ready)(void *priv);
     /* GO has come; nothing may undo the guest from here on. Before it runs. */
     void (*committed)(void *priv);
     /*

@@ -119,6 +119,14 @@ static int sink_tick(void *priv, struct xf_err *err)
     return 0;
 }
 
+static bool ready(void *priv)
+{
+    struct move *m = priv;
+
+    atomic_store(&m->devices, m->devices_late-- <= 0);
+    return atomic_load(&m->devices);
+}
+
 static void committed(void *priv)
 {
     struct move *m = priv;
@@ -147,7 +155,8 @@ static int sink_relink(void *priv, struct xf_err *err)
 static void *sink_main(void *arg)
 {
     struct move *m = arg;
-    struct xf_sink_watch watch = {.priv = m, .tick = sink_tick, .committed = committed};
+    struct xf_sink_watch watch = {
+        .priv = m, .tick = sink_tick, .ready = ready, .committed = committed};
 
     if (m->gather.nr) {
         watch.called = called;

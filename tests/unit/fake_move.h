@@ -29,6 +29,8 @@ struct move {
     struct xf_err sink_err;
     atomic_int committed;
     atomic_bool sink_stop; /* its tick fails */
+    int devices_late;      /* so many looks of the sink until the devices are there */
+    atomic_bool devices;   /* they are */
     atomic_bool hung_up;   /* the source has closed the bootstrap pipe */
     struct xf_gather gather;
     unsigned sink_relinks;

@@ -340,6 +340,31 @@ static void new_target(struct fake *f, enum fake_op op, unsigned nth)
     pthread_mutex_unlock(&f->lock);
 }
 
+/* The destination attaches devices long after the pages are there: the guest runs until it
+ * has, and what it wrote meanwhile goes in one round more, not in downtime. */
+static void write_while_waiting(struct fake *f, enum fake_op op, unsigned nth)
+{
+    /* The second peek is the one after round 1, on which the policy decides. */
+    if (op == FAKE_PEEK && nth == 2)
+        for (uint64_t g = 100; g < 300; g++)
+            fake_write(f, g, (uint32_t)g);
+    if (op == FAKE_SUSPEND)
+        CU_ASSERT(atomic_load(&m.devices));
+}
+
+static void test_devices_late(void)
+{
+    OPEN(false, 2);
+    m.devices_late = 8;
+    m.copy.opts.policy.max_rounds = 1;
+    m.f->hook = write_while_waiting;
+    move_run(&m);
+    arrived();
+    CU_ASSERT_EQUAL(m.copy.status.round, 2);
+    CU_ASSERT(m.copy.times.pages < 10);
+    finish();
+}
+
 static void test_target(void)
 {
     EVERY_LINK(e)
@@ -402,6 +427,7 @@ int main(void)
         {"bandwidth limit", test_limited},
         {"short downtime", test_short},
         {"not paying", test_not_paying},
+        {"devices come late", test_devices_late},
         {"target", test_target},
         {"before GO", test_before_go},
         CU_TEST_INFO_NULL,

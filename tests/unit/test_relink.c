@@ -206,6 +206,22 @@ static void test_sink_notices(void)
     CU_ASSERT(arrived());
 }
 
+/* The question whether the devices are there, or its answer, is what gets lost: one round more,
+ * and it is asked again. */
+static void test_devices(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        const struct xf_fault f = {XF_FAULT_KILL, 0, i & 1, 1, i < 2 ? 0 : 10};
+
+        open_faulty(&f, &xf_tcp_ops, false, 2);
+        move_run(&m);
+        CU_ASSERT_EQUAL(m.relinks, 1);
+        CU_ASSERT_EQUAL(m.sink_relinks, 1);
+        CU_ASSERT_EQUAL(xf_loopback_hits(), 1);
+        CU_ASSERT(arrived());
+    }
+}
+
 static void follow_target(struct fake *f, enum fake_op op, unsigned nth)
 {
     as_busy(f, op, nth);
@@ -277,8 +293,8 @@ static void test_in_switch(void)
     } where[] = {{1, false, copy_messages + 1},
                  {1, false, copy_messages + 2},
                  {1, true, syncs + 1},
-                 {0, false, 1},
-                 {0, true, 1}};
+                 {0, false, 2},
+                 {0, true, 2}};
 
     for (unsigned i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
         const struct xf_fault f = {XF_FAULT_KILL, where[i].channel, where[i].from_sink,
@@ -360,6 +376,7 @@ int main(void)
         {"the control channel", test_control},
         {"harmless", test_harmless},
         {"the protocol broken", test_violation},
+        {"devices", test_devices},
         {"in SWITCH", test_in_switch},
         {"no second transport", test_explicit},
         {"the second one fails, too", test_no_way},

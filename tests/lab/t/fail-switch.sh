@@ -10,12 +10,12 @@ guest_start a switched --mem 128 --fill 24 --rate 100 --ip 116 --disk vdb
 at=a
 
 held() { on $at "test -e /tmp/hold"; }
-is_empty() { [ -z "$(on "$1" 'xl list | tail -n +2 | grep -v "^Domain-0 "; pgrep -af "[m]igrate-receive"')" ]; }
 
 # fails_at POINT NAME COMMAND...
 fails_at() {
     local point=$1 name=$2 to=${other[$at]}
     shift 2
+    wanted "$name" || return 0
     case_begin "in SWITCH ($point): $name"
     on $at "rm -f /tmp/hold"
     lab watch start "$guest"
@@ -36,11 +36,6 @@ fails_at() {
     case_end
 }
 
-kill_receiver() { on "${other[$at]}" "pkill -KILL -o -f '[x]l migrate-receive'"; }
-kill_sink() { on "${other[$at]}" "pkill -KILL -P \$(pgrep -o -f '[x]l migrate-receive') -f '[m]igrate-receive'"; }
-interrupt() { on "$at" "kill -INT \$(cat /tmp/move.pid)"; }
-cut_link() { lab net cut; }
-
 fails_at suspended "the receiving xl is killed" kill_receiver
 enough_for_quick
 fails_at before-go "the sink is killed" kill_sink
@@ -50,7 +45,7 @@ fails_at before-go "Ctrl-C" interrupt
 # The last pages need memory that is not there: the guest balloons up after the last round
 # has looked, and the destination may not have any more.
 grow_without_room() {
-    on "${other[$at]}" "xl mem-max $guest--incoming 40"
+    no_more_memory
     on $at "xl mem-set $guest 126"
     until_true 30 grown || note "the balloon did not move"
 }
