@@ -71,7 +71,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests deps check check-run demo lab-check lab-soak lint format fuzz fuzz-build install \
+.PHONY: all tests deps check check-run demo lab-check lab-soak bench-rdma lint format fuzz fuzz-build install \
         clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
@@ -146,6 +146,9 @@ demo: deps
 lab-check: deps
 	@$(MAKE) --no-print-directory all
 	@tests/lab/run-tests
+bench-rdma: deps
+	@$(MAKE) -j$(JOBS) all $(B)/tests/bench/link_bench
+	@tests/lab/bench-rdma.sh
 lab-soak: deps
 	@$(MAKE) -j$(JOBS) all
 	@tests/lab/soak.sh
@@ -187,7 +190,8 @@ help:
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
 	@echo 'make lab-check      every test of the lab (an hour)'
-	@echo 'make lab-soak       moves in the lab until stopped'
+	@echo 'make bench-rdma     RDMA in the lab against perftest and TCP: build/bench/rdma.json'
+	@echo 'make lab-soak       MOVES=20 there and back in the lab, every byte verified'
 	@echo 'make lint format    cppcheck, clang-tidy, shellcheck, mandoc; clang-format'
 	@echo 'make clean'
 	@echo 'SAN=address,undefined with any of the first builds a sanitized copy in build/san-...'

@@ -10,22 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "libxl-ext/hello.h"
+#include "libxl-ext/process.h"
+#include "transport/clock.h"
 
 #define NOISE_MAX 65536
 #define SLICE_MS 100
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 int xf_pipe_spawn(struct xf_pipe *p, const char *rune, struct xf_err *err)
 {
@@ -67,23 +59,6 @@ err_to:
     return -1;
 }
 
-/* Reap the child within wait_ms. */
-static bool reaped(pid_t pid, int wait_ms)
-{
-    const struct timespec step = {.tv_nsec = 10 * 1000 * 1000};
-    int64_t until = now_ms() + wait_ms;
-
-    for (;;) {
-        pid_t got = waitpid(pid, NULL, WNOHANG);
-
-        if (got == pid || (got < 0 && errno == ECHILD))
-            return true;
-        if (now_ms() >= until)
-            return false;
-        nanosleep(&step, NULL);
-    }
-}
-
 void xf_pipe_close(struct xf_pipe *p, int wait_ms)
 {
     if (p->out >= 0)
@@ -91,11 +66,11 @@ void xf_pipe_close(struct xf_pipe *p, int wait_ms)
     if (p->in >= 0 && p->in != p->out)
         close(p->in);
     p->in = p->out = -1;
-    if (p->child > 0 && !reaped(p->child, wait_ms)) {
+    if (p->child > 0 && !xf_reaped(p->child, wait_ms)) {
         kill(p->child, SIGTERM);
-        if (!reaped(p->child, 2000)) {
+        if (!xf_reaped(p->child, 2000)) {
             kill(p->child, SIGKILL);
-            reaped(p->child, 2000);
+            xf_reaped(p->child, 2000);
         }
     }
     p->child = 0;
@@ -129,7 +104,7 @@ bool xf_pipe_dead(const struct xf_pipe *p)
 static int read_all(int fd, void *buf, size_t len, int timeout_ms,
                     const volatile sig_atomic_t *cancel, struct xf_err *err)
 {
-    int64_t until = now_ms() + timeout_ms;
+    int64_t until = xf_now_ms() + timeout_ms;
     uint8_t *at = buf;
 
     while (len) {
@@ -138,7 +113,7 @@ static int read_all(int fd, void *buf, size_t len, int timeout_ms,
 
         if (cancel && *cancel)
             return xf_fail(err, ECANCELED, "interrupted");
-        if (now_ms() > until)
+        if (xf_now_ms() > until)
             return xf_fail(err, ETIMEDOUT, "the peer did not answer in time");
         if (poll(&pf, 1, SLICE_MS) <= 0)
             continue;
@@ -179,7 +154,7 @@ int xf_pipe_await_banner(struct xf_pipe *p, int timeout_ms, const volatile sig_a
 {
     const char *banner = XF_XL_BANNER;
     size_t len = strlen(banner), have = 0;
-    int64_t until = now_ms() + timeout_ms;
+    int64_t until = xf_now_ms() + timeout_ms;
 
     /* One byte at a time: what follows the banner must stay in the pipe, and the first
      * byte of the banner occurs in it only once, so a mismatch restarts at most there. */
@@ -188,7 +163,7 @@ int xf_pipe_await_banner(struct xf_pipe *p, int timeout_ms, const volatile sig_a
 
         if (noise > NOISE_MAX)
             return xf_fail(err, EPROTO, "the receiver's banner does not come, only other text");
-        if (read_all(p->in, &c, 1, (int)(until - now_ms()), cancel, err))
+        if (read_all(p->in, &c, 1, (int)(until - xf_now_ms()), cancel, err))
             return -1;
         if (c == banner[have])
             have++;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "libxl-ext/choice.h"
 #include "libxl-ext/libxl_ext.h"
 #include "transport/transport.h"
 
@@ -29,7 +30,11 @@ struct xf_hello {
     char boot_id[XF_BOOT_ID]; /* of the source host: tells a move to the same host */
     uint8_t key[XF_KEY_BYTES];
     unsigned channels;
-    bool encrypt;
+    enum xf_transport transport; /* what the source was told to use */
+    bool encrypt;                /* TCP channels */
+    bool seal;                   /* RDMA channels */
+    unsigned rdma_buffer_mib;    /* 0: each side finds out */
+    struct xf_rdma_side rdma;    /* the source's; looked at unless transport is TCP */
     bool leave_paused;
     bool check_only;
     uint64_t need_kib; /* memory that the domain takes from the host, overhead included */
@@ -43,7 +48,9 @@ struct xf_hello {
 /* Receiver to source. */
 struct xf_reply {
     char boot_id[XF_BOOT_ID];
-    uint16_t port;
+    uint16_t port;            /* TCP; 0: not listening */
+    uint16_t rdma_port;       /* RDMA; 0: not listening */
+    struct xf_rdma_side rdma; /* the receiver's; looked at unless transport is TCP */
     unsigned nr_addresses;
     char addresses[XF_ADDRESSES_MAX][XF_ADDR_LEN];
     unsigned nr_findings;

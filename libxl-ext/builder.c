@@ -11,28 +11,19 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <libxl_utils.h>
 
 #include "libxl-ext/libxl_ext.h"
+#include "libxl-ext/process.h"
+#include "transport/clock.h"
 
-#define SLICE_MS 50
 /* xl's answer when the domain is built (tools/xl/xl_migrate.c: migrate_receiver_ready), sent
  * with its NUL. */
 #define XL_READY "domain received, ready to unpause"
 /* How long the stock xl may take to destroy what it built. */
 #define UNDO_MS 30000
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 int xf_builder_pipes(struct xf_builder_fds *fds, struct xf_err *err)
 {
@@ -120,8 +111,7 @@ static int it_failed(struct xf_builder *b, struct xf_err *err)
 }
 
 /* Read what it says until `text` has passed. XF_AGAIN: not yet. */
-static int listen_for(struct xf_builder *b, const char *text, size_t len, size_t *have,
-                      struct xf_err *err)
+static int listen_for(struct xf_builder *b, const char *text, size_t len, struct xf_err *err)
 {
     struct pollfd pf = {.fd = b->out, .events = POLLIN};
 
@@ -131,74 +121,50 @@ static int listen_for(struct xf_builder *b, const char *text, size_t len, size_t
 
         if (n <= 0)
             return it_failed(b, err);
-        *have = c == text[*have] ? *have + 1 : c == text[0];
-        if (*have == len)
+        b->heard = c == text[b->heard] ? b->heard + 1 : c == text[0];
+        if (b->heard == len)
             return 0;
     }
     return XF_AGAIN;
 }
 
-int xf_builder_build(struct xf_builder *b, const void *stream, size_t len, int timeout_ms,
-                     int (*tick)(void *priv, struct xf_err *err), void *priv,
-                     struct xf_err *err)
+void xf_builder_feed(struct xf_builder *b, const void *stream, size_t len)
+{
+    b->stream = stream;
+    b->left = len;
+    b->heard = 0;
+    b->step = 0;
+}
+
+int xf_builder_step(struct xf_builder *b, int wait_ms, struct xf_err *err)
 {
     static const char *const texts[] = {XF_XL_BANNER, XL_READY};
     const size_t lens[] = {strlen(XF_XL_BANNER), sizeof(XL_READY)};
-    int64_t until = now_ms() + timeout_ms;
-    const uint8_t *at = stream;
-    size_t have = 0;
-    unsigned step = 0;
+    struct pollfd pf[2] = {{.fd = b->out, .events = POLLIN},
+                           {.fd = b->left ? b->in : -1, .events = POLLOUT}};
+    int rc = 0;
 
-    while (step < 2) {
-        struct pollfd pf[2] = {{.fd = b->out, .events = POLLIN},
-                               {.fd = len ? b->in : -1, .events = POLLOUT}};
-        int rc;
+    if (b->step == 2)
+        return 0;
+    poll(pf, 2, wait_ms);
+    if (b->left && (pf[1].revents & POLLOUT)) {
+        ssize_t n = send(b->in, b->stream, b->left, MSG_NOSIGNAL);
 
-        if (tick(priv, err))
-            return -1;
-        if (now_ms() > until)
-            return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s",
-                           timeout_ms / 1000);
-        poll(pf, 2, SLICE_MS);
-        if (len && (pf[1].revents & POLLOUT)) {
-            ssize_t n = send(b->in, at, len, MSG_NOSIGNAL);
-
-            if (n > 0) {
-                at += n;
-                len -= (size_t)n;
-            } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-                return it_failed(b, err);
-            }
+        if (n > 0) {
+            b->stream += n;
+            b->left -= (size_t)n;
+        } else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            return it_failed(b, err);
         }
-        rc = listen_for(b, texts[step], lens[step], &have, err);
-        if (rc < 0)
-            return -1;
+    }
+    while (!rc && b->step < 2) {
+        rc = listen_for(b, texts[b->step], lens[b->step], err);
         if (rc == 0) {
-            step++;
-            have = 0;
+            b->step++;
+            b->heard = 0;
         }
     }
-    return 0;
-}
-
-/* Reap it within wait_ms. */
-static bool reaped(struct xf_builder *b, int wait_ms)
-{
-    const struct timespec step = {.tv_nsec = 20 * 1000 * 1000};
-    int64_t until = now_ms() + wait_ms;
-
-    while (b->pid > 0) {
-        pid_t got = waitpid(b->pid, NULL, WNOHANG);
-
-        if (got == b->pid || (got < 0 && errno == ECHILD)) {
-            b->pid = 0;
-            break;
-        }
-        if (now_ms() >= until)
-            return false;
-        nanosleep(&step, NULL);
-    }
-    return true;
+    return rc;
 }
 
 static void close_all(struct xf_builder *b)
@@ -242,10 +208,11 @@ int xf_builder_undo(struct xf_builder *b, libxl_ctx *ctx, struct xf_toollog *log
     if (b->in >= 0)
         close(b->in);
     b->in = -1;
-    if (b->pid > 0 && !reaped(b, UNDO_MS)) {
+    if (b->pid > 0 && !xf_reaped(b->pid, UNDO_MS)) {
         kill(b->pid, SIGKILL);
-        reaped(b, 5000);
+        xf_reaped(b->pid, 5000);
     }
+    b->pid = 0;
     if (b->name[0])
         rc = xf_destroy_by_name(ctx, log, b->name, err);
     close_all(b);

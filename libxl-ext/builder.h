@@ -23,6 +23,10 @@ struct xf_builder {
     pid_t pid;      /* the stock xl, 0: not started or reaped */
     int in, out;    /* our ends of its stdin and stdout */
     int said;       /* an unlinked file with its stderr */
+    /* What is still to be fed to it, and how far what it says has come. */
+    const uint8_t *stream;
+    size_t left, heard;
+    unsigned step;
     char name[160]; /* of the domain while it is built: NAME--incoming */
 };
 
@@ -37,13 +41,15 @@ int xf_builder_pipes(struct xf_builder_fds *fds, struct xf_err *err);
 int xf_builder_start(struct xf_builder *b, const struct xf_builder_fds *fds, const char *real_xl,
                      const char *xl_args, const char *domain, struct xf_err *err);
 
+/* What it shall build from. The stream stays the caller's and must live until the domain
+ * stands, or until xf_builder_undo(). */
+void xf_builder_feed(struct xf_builder *b, const void *stream, size_t len);
+
 /*
- * Feed it the skeleton and wait until it says that the domain is ready. tick is called some
- * ten times a second; -1 from it ends the wait.
+ * Go on feeding it for at most wait_ms. 0: it has said that the domain stands, with its
+ * devices attached (and from then on always 0); XF_AGAIN: not yet.
  */
-int xf_builder_build(struct xf_builder *b, const void *stream, size_t len, int timeout_ms,
-                     int (*tick)(void *priv, struct xf_err *err), void *priv,
-                     struct xf_err *err);
+int xf_builder_step(struct xf_builder *b, int wait_ms, struct xf_err *err);
 
 /* The domain is ours now: the stock xl has no more say in it. */
 void xf_builder_dismiss(struct xf_builder *b);

@@ -107,6 +107,17 @@ bool xf_is_address(const char *s)
     return true;
 }
 
+bool xf_is_address_or_device(const char *s)
+{
+    /* Letters first, so that a mistyped address is not taken for a device. */
+    size_t len = strlen(s), bad = strspn(s, "0123456789.:");
+
+    return xf_is_address(s) ||
+           (len && len < XF_ADDR_LEN && bad == 0 &&
+            strspn(s, "0123456789._-abcdefghijklmnopqrstuvwxyz"
+                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == len);
+}
+
 /* The schema has seen these values: what is there is a number within its limits. */
 static unsigned get_number(xmlNodePtr node, const char *attribute)
 {
@@ -128,8 +139,9 @@ static bool get_word(xmlNodePtr node, const char *attribute, const char *wanted,
     return is;
 }
 
-/* Takes `text`. */
-static void take_address(struct reading *r, xmlNodePtr node, xmlChar *text, char out[XF_ADDR_LEN])
+/* Takes `text`. or_device: the name of one will do, too. */
+static void take_address(struct reading *r, xmlNodePtr node, xmlChar *text, bool or_device,
+                         char out[XF_ADDR_LEN])
 {
     const char *begin = text ? (const char *)text : "";
     size_t len;
@@ -139,8 +151,9 @@ static void take_address(struct reading *r, xmlNodePtr node, xmlChar *text, char
     for (len = strlen(begin); len && strchr(" \t\r\n", begin[len - 1]);)
         len--;
     snprintf(out, XF_ADDR_LEN, "%.*s", (int)len, begin);
-    if (len >= XF_ADDR_LEN || !xf_is_address(out)) {
-        snprintf(what, sizeof(what), "'%.80s' is no numeric IPv4 or IPv6 address", begin);
+    if (len >= XF_ADDR_LEN || !(or_device ? xf_is_address_or_device(out) : xf_is_address(out))) {
+        snprintf(what, sizeof(what), "'%.80s' is no numeric IPv4 or IPv6 address%s", begin,
+                 or_device ? " and no name of a device" : "");
         first_error(r, (int)xmlGetLineNo(node), what);
     }
     xmlFree(text);
@@ -151,11 +164,22 @@ static void take_migrate(xmlNodePtr node, struct xf_config *out)
     bool given, yes = get_word(node, "encrypt", "yes", &given);
 
     out->encrypt = given ? yes : -1;
-    out->use_tcp = get_word(node, "transport", "tcp", NULL);
+    if (get_word(node, "transport", "rdma", NULL))
+        out->transport = XF_TRANSPORT_RDMA;
+    else if (get_word(node, "transport", "auto", NULL))
+        out->transport = XF_TRANSPORT_AUTO;
+    out->ours = out->transport != XF_TRANSPORT_TCP || get_word(node, "transport", "tcp", NULL);
     out->max_downtime_ms = get_number(node, "max-downtime");
     out->max_rounds = get_number(node, "max-rounds");
     out->channels = get_number(node, "channels");
     out->bandwidth_mib = get_number(node, "bandwidth");
+}
+
+static void take_rdma(xmlNodePtr node, struct xf_config *out)
+{
+    out->rdma_buffer_mib = get_number(node, "buffer");
+    if (xmlHasProp(node, (const xmlChar *)"poll"))
+        out->rdma_poll_us = (int)get_number(node, "poll");
 }
 
 static void take_receive(struct reading *r, xmlNodePtr node, struct xf_config *out)
@@ -174,20 +198,20 @@ static void take_receive(struct reading *r, xmlNodePtr node, struct xf_config *o
             first_error(r, (int)xmlGetLineNo(n), "more than eight addresses");
             xmlFree(text);
         } else {
-            take_address(r, n, text, out->addresses[out->nr_addresses++]);
+            take_address(r, n, text, false, out->addresses[out->nr_addresses++]);
         }
     }
 }
 
 static void take(struct reading *r, xmlDocPtr doc, struct xf_config *out)
 {
-    static const char *const once[] = {"migrate", "receive", "source"};
-    bool seen[3] = {false};
+    static const char *const once[] = {"migrate", "receive", "source", "rdma"};
+    bool seen[4] = {false};
 
     for (xmlNodePtr n = xmlFirstElementChild(xmlDocGetRootElement(doc)); n;
          n = xmlNextElementSibling(n)) {
         const char *name = (const char *)n->name;
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 4; i++) {
             if (strcmp(name, once[i]))
                 continue;
             if (seen[i]) {
@@ -201,8 +225,11 @@ static void take(struct reading *r, xmlDocPtr doc, struct xf_config *out)
             take_migrate(n, out);
         else if (!strcmp(name, "receive"))
             take_receive(r, n, out);
+        else if (!strcmp(name, "rdma"))
+            take_rdma(n, out);
         else
-            take_address(r, n, xmlGetNoNsProp(n, (const xmlChar *)"address"), out->source_address);
+            take_address(r, n, xmlGetNoNsProp(n, (const xmlChar *)"address"), true,
+                         out->source_address);
     }
 }
 
@@ -250,14 +277,19 @@ static void validate(struct reading *r, xmlDocPtr doc)
     xmlRelaxNGFreeParserCtxt(pctxt);
 }
 
+static void clear(struct xf_config *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->encrypt = out->rdma_poll_us = -1;
+}
+
 int xf_config_parse(const char *name, const char *text, size_t len, struct xf_config *out,
                     struct xf_err *err)
 {
     struct reading r = {.name = name, .err = err};
     xmlDocPtr doc;
 
-    memset(out, 0, sizeof(*out));
-    out->encrypt = -1;
+    clear(out);
     if (len > XF_CONFIG_MAX)
         return xf_fail(err, EFBIG, "%s is larger than %u bytes, which no configuration needs", name,
                        XF_CONFIG_MAX);
@@ -283,8 +315,7 @@ int xf_config_load(const char *path, struct xf_config *out, struct xf_err *err)
     if (!path || !*path)
         path = XF_CONFIG_PATH;
 
-    memset(out, 0, sizeof(*out));
-    out->encrypt = -1;
+    clear(out);
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return errno == ENOENT ? 0

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "libxl-ext/libxl_ext.h"
 #include "transport/err.h"
 #include "transport/transport.h"
 
@@ -21,13 +22,16 @@
 
 /* Where the file is silent a member is 0, empty or -1. */
 struct xf_config {
-    bool use_tcp;             /* a bare `xl migrate` is ours */
+    bool ours;                /* a bare `xl migrate` is ours, over `transport` */
+    enum xf_transport transport;
     unsigned max_downtime_ms; /* 0: not given */
     unsigned max_rounds;      /* 0: not given */
     unsigned channels;        /* 0: not given */
     unsigned bandwidth_mib;   /* MiB per second; 0: no limit */
     int encrypt;              /* 1, 0; -1: not given */
-    char source_address[XF_ADDR_LEN];
+    unsigned rdma_buffer_mib; /* 0: not given */
+    int rdma_poll_us;         /* -1: not given */
+    char source_address[XF_ADDR_LEN]; /* or a network interface or an RDMA device */
     char addresses[XF_CONFIG_ADDRESSES][XF_ADDR_LEN]; /* where a receiver listens */
     unsigned nr_addresses;
     uint16_t port; /* 0: any */
@@ -45,5 +49,7 @@ int xf_config_parse(const char *name, const char *text, size_t len, struct xf_co
 
 /* Whether this is a numeric IPv4 or IPv6 address. */
 bool xf_is_address(const char *s);
+/* Whether this is one, or might be the name of a network interface or an RDMA device. */
+bool xf_is_address_or_device(const char *s);
 
 #endif

@@ -19,6 +19,9 @@
 #define VERSION 1
 #define BLOB_MAX 65536u
 
+static const char *const transports[] = {
+    [XF_TRANSPORT_TCP] = "tcp", [XF_TRANSPORT_RDMA] = "rdma", [XF_TRANSPORT_AUTO] = "auto"};
+
 /* --- out --- */
 
 static void add_hex(json_object *o, const char *name, const void *data, size_t len)
@@ -33,6 +36,25 @@ static void add_hex(json_object *o, const char *name, const void *data, size_t l
     hex[2 * len] = 0;
     json_object_object_add(o, name, json_object_new_string(hex));
     free(hex);
+}
+
+static json_object *address_list(const char list[][XF_ADDR_LEN], unsigned n)
+{
+    json_object *a = json_object_new_array();
+
+    for (unsigned i = 0; i < n; i++)
+        json_object_array_add(a, json_object_new_string(list[i]));
+    return a;
+}
+
+static json_object *rdma_side(const struct xf_rdma_side *r)
+{
+    json_object *o = json_object_new_object();
+
+    json_object_object_add(o, "state", json_object_new_string(xf_rdma_state_word(r->state)));
+    json_object_object_add(o, "why", json_object_new_string(r->why));
+    json_object_object_add(o, "addresses", address_list(r->addresses, r->nr_addresses));
+    return o;
 }
 
 static char *to_text(json_object *o)
@@ -55,7 +77,11 @@ char *xf_hello_format(const struct xf_hello *h)
     json_object_object_add(o, "boot_id", json_object_new_string(h->boot_id));
     add_hex(o, "key", h->key, sizeof(h->key));
     json_object_object_add(o, "channels", json_object_new_int64(h->channels));
+    json_object_object_add(o, "transport", json_object_new_string(transports[h->transport]));
     json_object_object_add(o, "encrypt", json_object_new_boolean(h->encrypt));
+    json_object_object_add(o, "seal", json_object_new_boolean(h->seal));
+    json_object_object_add(o, "rdma_buffer_mib", json_object_new_int64(h->rdma_buffer_mib));
+    json_object_object_add(o, "rdma", rdma_side(&h->rdma));
     json_object_object_add(o, "leave_paused", json_object_new_boolean(h->leave_paused));
     json_object_object_add(o, "check_only", json_object_new_boolean(h->check_only));
     json_object_object_add(o, "need_kib", json_object_new_int64((int64_t)h->need_kib));
@@ -80,10 +106,9 @@ char *xf_reply_format(const struct xf_reply *r)
     json_object_object_add(o, "boot_id", json_object_new_string(r->boot_id));
     json_object_object_add(o, "port", json_object_new_int(r->port));
     json_object_object_add(o, "paging", json_object_new_boolean(r->paging));
-    json_object_object_add(o, "addresses", list);
-    for (unsigned i = 0; i < r->nr_addresses; i++)
-        json_object_array_add(list, json_object_new_string(r->addresses[i]));
-    list = json_object_new_array();
+    json_object_object_add(o, "rdma_port", json_object_new_int(r->rdma_port));
+    json_object_object_add(o, "rdma", rdma_side(&r->rdma));
+    json_object_object_add(o, "addresses", address_list(r->addresses, r->nr_addresses));
     json_object_object_add(o, "findings", list);
     for (unsigned i = 0; i < r->nr_findings; i++) {
         json_object *f = json_object_new_object();
@@ -233,9 +258,90 @@ bad:
     return NULL;
 }
 
+/* An address in digits, with a zone (fe80::1%xenbr0) if need be: no name of the peer's
+ * choosing is ever looked up. */
+static bool is_numeric(const char *text)
+{
+    static const char zone[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_";
+    char a[XF_ADDR_LEN];
+    struct in6_addr bytes;
+    char *percent;
+
+    snprintf(a, sizeof(a), "%s", text);
+    percent = strchr(a, '%');
+    if (!percent)
+        return inet_pton(AF_INET, a, &bytes) == 1 || inet_pton(AF_INET6, a, &bytes) == 1;
+    *percent++ = 0;
+    return inet_pton(AF_INET6, a, &bytes) == 1 && *percent && !percent[strspn(percent, zone)];
+}
+
+/* Numeric addresses only: no name of the peer's choosing is ever looked up. */
+static int get_addresses(json_object *o, char out[][XF_ADDR_LEN], unsigned max, unsigned *n,
+                         struct xf_err *err)
+{
+    json_object *list = field(o, "addresses", json_type_array, err);
+
+    *n = 0;
+    if (!list)
+        return -1;
+    if (json_object_array_length(list) > max)
+        return xf_fail(err, EPROTO, "the peer sent too many addresses");
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        json_object *a = json_object_array_get_idx(list, i);
+        size_t len;
+
+        if (!json_object_is_type(a, json_type_string))
+            return xf_fail(err, EPROTO, "the peer sent an address that is none");
+        len = (size_t)json_object_get_string_len(a);
+        if (len == 0 || len >= XF_ADDR_LEN)
+            return xf_fail(err, EPROTO, "the peer sent an address of %zu bytes", len);
+        memcpy(out[*n], json_object_get_string(a), len);
+        out[*n][len] = 0;
+        if (strlen(out[*n]) != len || !is_numeric(out[*n]))
+            return xf_fail(err, EPROTO, "the peer sent an address that is not numeric");
+        ++*n;
+    }
+    return 0;
+}
+
+static int get_rdma(json_object *o, struct xf_rdma_side *out, struct xf_err *err)
+{
+    json_object *v = field(o, "rdma", json_type_object, err);
+    char state[16];
+    int i;
+
+    if (!v || get_text(v, "state", state, sizeof(state), err) ||
+        get_text(v, "why", out->why, sizeof(out->why), err) ||
+        get_addresses(v, out->addresses, XF_RDMA_ADDRS_MAX, &out->nr_addresses, err))
+        return -1;
+    for (i = 0; i < XF_RDMA_STATES && strcmp(state, xf_rdma_state_word(i)); i++)
+        ;
+    if (i == XF_RDMA_STATES)
+        return xf_fail(err, EPROTO, "the peer's RDMA is in an unknown state");
+    if (i == XF_RDMA_READY && !out->nr_addresses)
+        return xf_fail(err, EPROTO, "the peer's RDMA has no address");
+    out->state = (enum xf_rdma_state)i;
+    return 0;
+}
+
+static int get_transport(json_object *o, enum xf_transport *out, struct xf_err *err)
+{
+    char word[8];
+
+    if (get_text(o, "transport", word, sizeof(word), err))
+        return -1;
+    for (int i = XF_TRANSPORT_TCP; i <= XF_TRANSPORT_AUTO; i++) {
+        if (strcmp(word, transports[i]))
+            continue;
+        *out = (enum xf_transport)i;
+        return 0;
+    }
+    return xf_fail(err, EPROTO, "the peer wants an unknown transport");
+}
+
 static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
 {
-    int64_t channels, need, major, minor;
+    int64_t channels, need, major, minor, buffer;
     uint32_t key_len = 0;
     void *key = NULL;
 
@@ -243,7 +349,9 @@ static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
         get_text(o, "uuid", h->uuid, sizeof(h->uuid), err) ||
         get_text(o, "boot_id", h->boot_id, sizeof(h->boot_id), err) ||
         get_number(o, "channels", 1, XF_CHANNELS_MAX, &channels, err) ||
-        get_bool(o, "encrypt", &h->encrypt, err) ||
+        get_transport(o, &h->transport, err) || get_bool(o, "encrypt", &h->encrypt, err) ||
+        get_bool(o, "seal", &h->seal, err) || get_rdma(o, &h->rdma, err) ||
+        get_number(o, "rdma_buffer_mib", 0, XF_RDMA_BUFFER_MIB_MAX, &buffer, err) ||
         get_bool(o, "leave_paused", &h->leave_paused, err) ||
         get_bool(o, "check_only", &h->check_only, err) ||
         get_number(o, "need_kib", 0, INT64_MAX, &need, err) ||
@@ -254,6 +362,7 @@ static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
         get_blob(o, "key", XF_KEY_BYTES, &key, &key_len, err))
         return -1;
     h->channels = (unsigned)channels;
+    h->rdma_buffer_mib = (unsigned)buffer;
     h->need_kib = (uint64_t)need;
     h->xen_major = (uint32_t)major;
     h->xen_minor = (uint32_t)minor;
@@ -292,6 +401,21 @@ void xf_hello_free(struct xf_hello *h)
     explicit_bzero(h->key, sizeof(h->key));
 }
 
+struct xf_link_cfg xf_hello_link_cfg(const struct xf_hello *h, bool rdma, int timeout_ms,
+                                     int stall_ms)
+{
+    struct xf_link_cfg cfg = {
+        .channels = h->channels,
+        .encrypt = rdma ? h->seal : h->encrypt,
+        .rdma_buffer = h->rdma_buffer_mib << 20,
+        .timeout_ms = timeout_ms,
+        .stall_ms = stall_ms,
+    };
+
+    memcpy(cfg.key, h->key, sizeof(cfg.key));
+    return cfg;
+}
+
 static int read_finding(json_object *o, struct xf_finding *f, struct xf_err *err)
 {
     int64_t severity;
@@ -306,53 +430,20 @@ static int read_finding(json_object *o, struct xf_finding *f, struct xf_err *err
     return 0;
 }
 
-/* An address in digits, with a zone (fe80::1%xenbr0) if need be: no name of the peer's
- * choosing is ever looked up. */
-static bool is_numeric(const char *text)
-{
-    static const char zone[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_";
-    char a[XF_ADDR_LEN];
-    struct in6_addr bytes;
-    char *percent;
-
-    snprintf(a, sizeof(a), "%s", text);
-    percent = strchr(a, '%');
-    if (!percent)
-        return inet_pton(AF_INET, a, &bytes) == 1 || inet_pton(AF_INET6, a, &bytes) == 1;
-    *percent++ = 0;
-    return inet_pton(AF_INET6, a, &bytes) == 1 && *percent && !percent[strspn(percent, zone)];
-}
-
 static int read_reply(json_object *o, struct xf_reply *r, struct xf_err *err)
 {
-    json_object *addresses = field(o, "addresses", json_type_array, err);
-    json_object *findings = addresses ? field(o, "findings", json_type_array, err) : NULL;
-    int64_t port;
+    json_object *findings = field(o, "findings", json_type_array, err);
+    int64_t port, rdma_port;
 
     if (!findings || get_text(o, "boot_id", r->boot_id, sizeof(r->boot_id), err) ||
-        get_bool(o, "paging", &r->paging, err) || get_number(o, "port", 0, 65535, &port, err))
+        get_bool(o, "paging", &r->paging, err) || get_number(o, "port", 0, 65535, &port, err) ||
+        get_number(o, "rdma_port", 0, 65535, &rdma_port, err) || get_rdma(o, &r->rdma, err) ||
+        get_addresses(o, r->addresses, XF_ADDRESSES_MAX, &r->nr_addresses, err))
         return -1;
     r->port = (uint16_t)port;
-    if (json_object_array_length(addresses) > XF_ADDRESSES_MAX ||
-        json_object_array_length(findings) > XF_FINDINGS_MAX)
+    r->rdma_port = (uint16_t)rdma_port;
+    if (json_object_array_length(findings) > XF_FINDINGS_MAX)
         return xf_fail(err, EPROTO, "the peer's reply is too long");
-    for (size_t i = 0; i < json_object_array_length(addresses); i++) {
-        json_object *a = json_object_array_get_idx(addresses, i);
-        char *out = r->addresses[r->nr_addresses];
-        size_t len;
-
-        if (!json_object_is_type(a, json_type_string))
-            return xf_fail(err, EPROTO, "the peer sent an address that is none");
-        len = (size_t)json_object_get_string_len(a);
-        if (len == 0 || len >= XF_ADDR_LEN)
-            return xf_fail(err, EPROTO, "the peer sent an address of %zu bytes", len);
-        memcpy(out, json_object_get_string(a), len);
-        out[len] = 0;
-        /* Numeric addresses only: no name of the peer's choosing is ever looked up. */
-        if (strlen(out) != len || !is_numeric(out))
-            return xf_fail(err, EPROTO, "the peer sent an address that is not numeric");
-        r->nr_addresses++;
-    }
     for (size_t i = 0; i < json_object_array_length(findings); i++)
         if (read_finding(json_object_array_get_idx(findings, i), &r->findings[r->nr_findings++],
                          err))

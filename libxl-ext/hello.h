@@ -9,4 +9,9 @@
 char *xf_hello_format(const struct xf_hello *h);
 char *xf_reply_format(const struct xf_reply *r);
 
+/* What both ends agree on about the data connections over RDMA, or TCP. timeout_ms and
+ * stall_ms are each end's own, rdma_poll_us is 0. It holds the key. */
+struct xf_link_cfg xf_hello_link_cfg(const struct xf_hello *h, bool rdma, int timeout_ms,
+                                     int stall_ms);
+
 #endif

@@ -36,6 +36,20 @@ enum xf_outcome {
     XF_SUSPENDED = 6, /* the move failed and the guest could not be resumed at the source */
 };
 
+#define XF_RDMA_BUFFER_MIB_MAX 1024u
+
+/* How guest memory travels. */
+enum xf_transport {
+    XF_TRANSPORT_TCP,
+    XF_TRANSPORT_RDMA, /* or not at all */
+    XF_TRANSPORT_AUTO, /* RDMA if both ends can, else TCP; and TCP when RDMA is lost in COPY */
+};
+enum xf_encryption {
+    XF_ENCRYPT_USUAL, /* TCP is encrypted, RDMA is not */
+    XF_ENCRYPT_YES,
+    XF_ENCRYPT_NO,
+};
+
 /* Something CHECK found. */
 enum xf_severity { XF_INFO, XF_WARNING, XF_REFUSAL };
 struct xf_finding {
@@ -65,9 +79,10 @@ struct xf_report {
     enum xf_outcome outcome;
     char domain[160]; /* its name here, as it is when the move has ended */
     char host[256];
-    char transport[16];
-    bool encrypted;
-    char cipher[64];          /* empty when not encrypted */
+    char transport[16];       /* "tcp" or "rdma"; empty: not chosen yet */
+    char fallback[300];       /* empty, or why and when COPY went on over `transport` */
+    bool encrypted;           /* all guest memory was, on every transport used */
+    char cipher[64];          /* of `transport`; empty when not encrypted */
     unsigned channels;
     double total_s;
     double phase_s[XF_PHASES];
@@ -84,6 +99,7 @@ struct xf_report {
     uint64_t pages_sent, pages_zero, pages_skipped; /* skipped: dirty again before their turn */
     uint64_t last_pages;      /* sent in SWITCH */
     uint64_t wire_bytes;
+    uint64_t work_requests, completions; /* RDMA: those of the source */
 };
 
 /* How the caller watches a move. Any member may be NULL. Called from the thread that
@@ -106,12 +122,16 @@ struct xf_move_opts {
     bool preserve_domid;     /* -D */
     bool leave_paused;       /* -p */
     bool check_only;         /* stop after CHECK */
-    bool encrypt;
+    enum xf_transport transport;
+    enum xf_encryption encrypt;
+    unsigned rdma_buffer_mib; /* RDMA: ring of one bulk channel, each side; 0: found out */
+    unsigned rdma_poll_us;    /* RDMA: busy polling before a thread sleeps */
     unsigned channels;        /* bulk channels, 1..16 */
     unsigned max_downtime_ms; /* target for the policy */
     unsigned max_rounds;
     uint64_t bandwidth;       /* bytes per second of guest memory, 0 = no limit */
-    const char *address;      /* local address for data connections (source side), or NULL */
+    const char *address;      /* data connections at the source: an address, a network
+                                 interface or an RDMA device; NULL: whatever leads there */
     /* Set to non-zero by a signal handler to give up (Ctrl-C). Before GO the guest stays. */
     const volatile sig_atomic_t *cancel;
 };
@@ -135,6 +155,8 @@ struct xf_receive_opts {
     const char *addresses[8]; /* where the data connections may come in; none: found out */
     unsigned nr_addresses;
     uint16_t port;           /* 0: any */
+    unsigned rdma_buffer_mib; /* as in xf_move_opts; 0: as the source asks */
+    unsigned rdma_poll_us;
 };
 
 /*

@@ -36,7 +36,7 @@ const char *xf_phase_name(enum xf_phase p)
 void xf_move_opts_init(struct xf_move_opts *o)
 {
     *o = (struct xf_move_opts){
-        .encrypt = true,
+        .rdma_poll_us = XF_RDMA_POLL_US,
         .channels = 2,
         .max_downtime_ms = 300,
         .max_rounds = 10,
@@ -122,6 +122,7 @@ static void fill_report(struct xf_move *m)
 {
     struct xf_report *r = m->report;
     const struct xf_switch_times *t = &m->copy.times;
+    struct xf_chan_stats wire = xf_link_stats(&m->link);
     struct xf_sent sent = {0};
 
     if (m->copy.senders)
@@ -131,7 +132,9 @@ static void fill_report(struct xf_move *m)
     r->pages_zero = sent.zero;
     r->pages_skipped = m->copy.order.skipped;
     r->last_pages = t->pages;
-    r->wire_bytes = xf_link_bytes(&m->link);
+    r->wire_bytes = wire.tx_bytes + wire.rx_bytes;
+    r->work_requests = wire.work_requests;
+    r->completions = wire.completions;
     r->predicted_down_s = m->copy.status.predicted_s;
     if (m->copy.status.reason)
         snprintf(r->switch_reason, sizeof(r->switch_reason), "%s",
@@ -206,6 +209,9 @@ static void call_off(struct xf_move *m, struct xf_err *err)
         }
     }
     free(meta);
+    /* No channel to ask on: that the receiver ends says that it has cleaned up. */
+    if (!m->link.control)
+        xf_pipe_close(&m->pipe, ABORTED_MS);
 }
 
 static void let_go(struct xf_move *m)
@@ -245,17 +251,13 @@ static int phase_copy(struct xf_move *m, struct xf_err *err)
 {
     struct xf_copy *c = &m->copy;
 
-    c->vm = &m->xen.vm;
-    c->link = &m->link;
-    c->tick = xf_move_tick;
-    c->priv = m;
     c->opts = (struct xf_copy_opts){
         .policy = {.max_downtime_s = m->o->max_downtime_ms / 1000.0,
                    .max_rounds = m->o->max_rounds},
         .bandwidth = m->o->bandwidth,
         .fixed_s = SUSPEND_GUESS_S + 2 * m->rtt_s,
     };
-    return xf_copy_begin(c, err) || xf_copy_rounds(c, err) ? -1 : 0;
+    return xf_copy_rounds(c, err);
 }
 
 static enum xf_outcome phase_switch(struct xf_move *m, struct xf_err *err)
@@ -294,8 +296,6 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
         return XF_REFUSED;
     if (m->o->check_only)
         return XF_MOVED;
-    if (m->o->encrypt)
-        snprintf(m->report->cipher, sizeof(m->report->cipher), "TLS 1.3");
     xf_move_phase(m, XF_PHASE_SKELETON);
     if (xf_move_skeleton(m, err)) {
         call_off(m, err);
@@ -341,8 +341,6 @@ enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
     m->began = m->phase_began = xf_now();
     snprintf(m->report->domain, sizeof(m->report->domain), "%s", o->domain);
     snprintf(m->report->host, sizeof(m->report->host), "%s", o->host);
-    snprintf(m->report->transport, sizeof(m->report->transport), "tcp");
-    m->report->encrypted = o->encrypt;
     m->report->channels = o->channels;
 
     m->report->outcome = run_move(m, err);

@@ -10,9 +10,13 @@
 #include "libxl-ext/bootstrap.h"
 #include "libxl-ext/check.h"
 #include "libxl-ext/libxl_ext.h"
+#include "libxl-ext/own_address.h"
 #include "libxl-ext/toollog.h"
 #include "libxl-ext/xen_source.h"
 #include "precopy/copy.h"
+
+/* No acknowledgement for so long means that the peer or the network is dead. */
+#define XF_MOVE_STALL_MS 10000
 
 struct xf_move {
     const struct xf_move_opts *o;
@@ -31,6 +35,7 @@ struct xf_move {
     struct xf_pipe pipe;
     struct xf_hello hello;
     struct xf_reply reply;
+    struct xf_own own;      /* what of this host is used */
     struct xf_link link;
     char peer[XF_ADDR_LEN]; /* the address that answered */
     double rtt_s;
@@ -53,6 +58,15 @@ void xf_move_note(struct xf_move *m, const char *fmt, ...) __attribute__((format
 /* CHECK: the domain, the peer, the way to it. After 0 the control channel is open. -1 with
  * report->outcome = XF_REFUSED: nothing was touched. */
 int xf_move_check(struct xf_move *m, struct xf_err *err);
+
+/* CHECK: choose the transport, open the control channel. 0 also when that is not possible:
+ * then there is a refusal among the findings and no control channel. */
+int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err *err);
+/* SKELETON: the bulk channels. */
+int xf_move_connect_bulk(struct xf_move *m, struct xf_err *err);
+/* COPY: xf_copy.relink, for a move that may use either transport. */
+int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err);
+bool xf_move_uses_rdma(const struct xf_move *m);
 
 /* SKELETON: the domain stands at the destination, paused, and waits for pages. */
 int xf_move_skeleton(struct xf_move *m, struct xf_err *err);

@@ -16,14 +16,12 @@
 #include <libxl_utils.h>
 
 #include "libxl-ext/domain_config.h"
+#include "libxl-ext/hello.h"
 #include "libxl-ext/static_state.h"
 
 #define RUN_DIR "/run/xenferry"
 #define BANNER_MS 60000 /* ssh may ask for a password */
 #define REPLY_MS 30000
-#define CONNECT_MS 5000 /* each address */
-/* No acknowledgement for so long means that the peer or the network is dead. */
-#define STALL_MS 10000
 
 static int find_domain(struct xf_move *m, struct xf_err *err)
 {
@@ -86,7 +84,15 @@ static int fill_hello(struct xf_move *m, struct xf_err *err)
     if (getrandom(h->key, sizeof(h->key), 0) != (ssize_t)sizeof(h->key))
         return xf_fail(err, errno, "the system gives no random numbers: %s", strerror(errno));
     h->channels = m->o->channels;
-    h->encrypt = m->o->encrypt;
+    h->transport = m->o->transport;
+    h->encrypt = m->o->encrypt != XF_ENCRYPT_NO;
+    h->seal = m->o->encrypt == XF_ENCRYPT_YES;
+    h->rdma_buffer_mib = m->o->rdma_buffer_mib;
+    if (h->transport != XF_TRANSPORT_TCP) {
+        struct xf_link_cfg cfg = xf_hello_link_cfg(h, true, 0, 0);
+
+        xf_rdma_look(&cfg, m->own.list, m->own.n, &h->rdma);
+    }
     h->leave_paused = m->o->leave_paused;
     h->check_only = m->o->check_only;
     h->xen_major = (uint32_t)info->xen_version_major;
@@ -143,47 +149,6 @@ static int ask_peer(struct xf_move *m, struct xf_err *err)
     return 0;
 }
 
-static struct xf_link_cfg link_cfg(const struct xf_move *m, int timeout_ms)
-{
-    struct xf_link_cfg cfg = {
-        .channels = m->o->channels,
-        .encrypt = m->o->encrypt,
-        .timeout_ms = timeout_ms,
-        .stall_ms = STALL_MS,
-    };
-
-    memcpy(cfg.key, m->hello.key, sizeof(cfg.key));
-    return cfg;
-}
-
-/* Open the control channel to the first address that answers. */
-static int connect_control(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
-{
-    struct xf_link_cfg cfg = link_cfg(m, CONNECT_MS);
-    char tried[256] = "";
-    struct xf_err last = {0};
-
-    for (unsigned i = 0; i < m->reply.nr_addresses; i++) {
-        const char *a = m->reply.addresses[i];
-        size_t len = strlen(tried);
-
-        if (xf_move_tick(m, err))
-            return -1;
-        xf_clear(&last);
-        if (!m->link.ops->connect(&cfg, a, m->reply.port, m->o->address, 0, &m->link.control,
-                                  &last)) {
-            snprintf(m->peer, sizeof(m->peer), "%s", a);
-            return 0;
-        }
-        snprintf(tried + len, sizeof(tried) - len, "%s%s", len ? ", " : "", a);
-    }
-    xf_find(found, XF_REFUSAL, "address",
-            "no migration address of the destination can be reached (tried %s, port %u: %s); "
-            "open the port, or name another address in /etc/xen/xenferry.xml there",
-            tried[0] ? tried : "none", m->reply.port, last.text);
-    return 0;
-}
-
 /* Tell the watcher everything found; the first refusal becomes the error. */
 static int report_findings(struct xf_move *m, const struct xf_findings *found,
                            struct xf_err *err)
@@ -203,7 +168,8 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     bool refused_here;
 
     m->report->outcome = XF_REFUSED;
-    m->link.ops = &xf_tcp_ops;
+    if (xf_own_addresses(m->o->address, &m->own, err))
+        return -1;
     /* The peer is called first, for logging in takes its time; we look around meanwhile. */
     if (find_domain(m, err) || lock_domain(m, err) || start_peer(m, err) ||
         look_at_domain(m, &found, err))
@@ -218,11 +184,8 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     }
     for (unsigned i = 0; i < m->reply.nr_findings && found.n < XF_FINDINGS_MAX; i++)
         found.list[found.n++] = m->reply.findings[i];
-    if (!xf_first_refusal(&found) && connect_control(m, &found, err))
+    if (!xf_first_refusal(&found) && xf_move_connect(m, &found, err))
         return -1;
-    if (!m->o->encrypt)
-        xf_find(&found, XF_WARNING, "encryption",
-                "the guest's memory will cross the network unencrypted (--no-encrypt)");
     xf_find(&found, XF_INFO, "paging",
             m->reply.paging ? "the destination's Xen has memory paging"
                             : "the destination's Xen has no memory paging: pre-copy only");

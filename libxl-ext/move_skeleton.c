@@ -9,30 +9,8 @@
 
 #include "libxl-ext/static_state.h"
 
-#define CONNECT_MS 15000
-#define STALL_MS 10000
 #define BUILD_MS 150000
 #define PINGS 5
-
-static int connect_bulk(struct xf_move *m, struct xf_err *err)
-{
-    struct xf_link_cfg cfg = {
-        .channels = m->o->channels,
-        .encrypt = m->o->encrypt,
-        .timeout_ms = CONNECT_MS,
-        .stall_ms = STALL_MS,
-    };
-
-    memcpy(cfg.key, m->hello.key, sizeof(cfg.key));
-    for (unsigned i = 0; i < m->o->channels; i++) {
-        if (xf_move_tick(m, err) ||
-            m->link.ops->connect(&cfg, m->peer, m->reply.port, m->o->address, i + 1,
-                                 &m->link.bulk[i], err))
-            return -1;
-        m->link.nr_bulk = i + 1;
-    }
-    return 0;
-}
 
 /* The parts of the skeleton message that are blobs, in the order of the wire. */
 struct parts {
@@ -100,6 +78,20 @@ static int wait_for(struct xf_move *m, uint16_t type, int timeout_ms, struct xf_
     return rc;
 }
 
+/* What COPY needs of the guest is looked up while the destination builds. */
+static int begin_copy(struct xf_move *m, struct xf_err *err)
+{
+    struct xf_copy *c = &m->copy;
+
+    c->vm = &m->xen.vm;
+    c->link = &m->link;
+    c->tick = xf_move_tick;
+    c->priv = m;
+    if (xf_move_uses_rdma(m) && m->o->transport == XF_TRANSPORT_AUTO)
+        c->relink = xf_move_relink;
+    return xf_copy_begin(c, err);
+}
+
 /* The best round trip of a few: what SWITCH will pay twice. */
 static int measure_rtt(struct xf_move *m, struct xf_err *err)
 {
@@ -124,12 +116,12 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
 
     if (!k)
         return xf_fail(err, ENOMEM, "out of memory");
-    if (connect_bulk(m, err) ||
+    if (xf_move_connect_bulk(m, err) ||
         xf_xen_source_open(&m->xen, m->ctx, &m->log, m->domid, err))
         goto out;
     m->xen_open = true;
     if (gather(m, k, &p, err) || send_skeleton(m, k, &p, err) ||
-        wait_for(m, XF_MSG_BUILT, BUILD_MS, err) || measure_rtt(m, err))
+        begin_copy(m, err) || wait_for(m, XF_MSG_BUILT, BUILD_MS, err) || measure_rtt(m, err))
         goto out;
     rc = 0;
 out:

@@ -20,31 +20,15 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "libxl-ext/builder.h"
 #include "libxl-ext/libxl_ext.h"
+#include "libxl-ext/process.h"
 #include "libxl-ext/receive_sink.h"
 
 /* How long xl may take to destroy the domain after the sink has died. */
 #define ORPHAN_MS 30000
-
-static bool gone(pid_t pid, int wait_ms)
-{
-    const struct timespec step = {.tv_nsec = 50 * 1000 * 1000};
-
-    for (int waited = 0; pid > 0; waited += 50) {
-        pid_t got = waitpid(pid, NULL, WNOHANG);
-
-        if (got == pid || (got < 0 && errno == ECHILD))
-            return true;
-        if (waited >= wait_ms)
-            return false;
-        nanosleep(&step, NULL);
-    }
-    return true;
-}
 
 /* The sink is dead without having said how the move ended. */
 static int clean_up_after(const struct xf_sink_shared *shared, struct xf_err *err)
@@ -60,7 +44,7 @@ static int clean_up_after(const struct xf_sink_shared *shared, struct xf_err *er
                        "paused or still named \"%s--incoming\"; see `xl list`",
                        shared->domain, shared->domain);
     /* Its xl was reparented to us and is destroying what it built. */
-    if (shared->xl > 0 && !gone(shared->xl, ORPHAN_MS))
+    if (shared->xl > 0 && !xf_reaped(shared->xl, ORPHAN_MS))
         kill(shared->xl, SIGKILL);
     xf_fail(err, EIO, "the receiving process died; the domain stays at its source");
     if (!shared->domain[0] || libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable))

@@ -17,18 +17,26 @@
 #include <unistd.h>
 
 #include <libxl_utils.h>
+#include <xenstore.h>
 
 #include "libxl-ext/bootstrap.h"
 #include "libxl-ext/check.h"
+#include "libxl-ext/hello.h"
+#include "libxl-ext/own_address.h"
 #include "libxl-ext/static_state.h"
 #include "libxl-ext/xen_sink.h"
 #include "precopy/sink.h"
+#include "transport/clock.h"
+#include "transport/gather.h"
 
 #define HELLO_MS 30000
 #define CONNECT_MS 15000  /* one channel: connect and handshake */
 #define CHANNELS_MS 60000 /* until the source has connected them all */
 #define STALL_MS 20000
+/* The largest ring of a channel that a source is given because it asked for it. */
+#define BUFFER_MIB_TRUSTED 64u
 #define BUILD_MS 120000
+#define BUILD_SLICE_MS 50
 
 /* The one global of this process: a signal handler can reach nothing else. */
 static volatile sig_atomic_t stop_asked;
@@ -50,9 +58,12 @@ struct sink {
     xc_interface *xch;
     struct xf_hello hello;
     bool same_host;
-    struct xf_listener *listener;
+    struct xf_gather gather;
     struct xf_link link;
     struct xf_builder builder;
+    void *stream; /* what it builds from */
+    bool devices; /* it has built all */
+    int64_t build_until;
     struct xf_xen_sink xen;
     struct xf_skeleton skeleton;
     uint64_t rings[XF_SPECIALS_MAX];
@@ -98,17 +109,41 @@ static void list_addresses(const struct sink *s, struct xf_reply *r)
             memcpy(r->addresses[r->nr_addresses++], local[i], XF_ADDR_LEN);
 }
 
-static struct xf_link_cfg link_cfg(const struct sink *s)
+/* RDMA, if the source may use it and both ends can; and where. */
+static int listen_rdma(struct sink *s, struct xf_reply *reply, struct xf_err *err)
 {
-    struct xf_link_cfg cfg = {
-        .channels = s->hello.channels,
-        .encrypt = s->hello.encrypt,
-        .timeout_ms = CONNECT_MS,
-        .stall_ms = STALL_MS,
-    };
+    struct xf_link_cfg cfg = xf_hello_link_cfg(&s->hello, true, CONNECT_MS, STALL_MS);
+    char only[XF_OWN_MAX][XF_ADDR_LEN];
+    char why[300];
+    uint32_t mib = s->hello.rdma_buffer_mib;
 
-    memcpy(cfg.key, s->hello.key, sizeof(cfg.key));
-    return cfg;
+    /* How much memory a move takes here is not for the source alone to say. */
+    if (mib > BUFFER_MIB_TRUSTED)
+        mib = BUFFER_MIB_TRUSTED;
+    cfg.rdma_buffer = (s->o->rdma_buffer_mib ? s->o->rdma_buffer_mib : mib) << 20;
+    cfg.rdma_poll_us = s->o->rdma_poll_us;
+    for (unsigned i = 0; i < s->o->nr_addresses; i++)
+        snprintf(only[i], XF_ADDR_LEN, "%s", s->o->addresses[i]);
+    xf_rdma_look(&cfg, only, s->o->nr_addresses, &reply->rdma);
+    if (xf_choose(s->hello.transport, &s->hello.rdma, &reply->rdma, NULL, why, sizeof(why)) !=
+        XF_CHOICE_RDMA)
+        return 0;
+    return xf_gather_listen(&s->gather, &xf_rdma_ops, &cfg, NULL, s->o->port, &reply->rdma_port,
+                            err);
+}
+
+static int listen_all(struct sink *s, struct xf_reply *reply, struct xf_err *err)
+{
+    struct xf_link_cfg cfg = xf_hello_link_cfg(&s->hello, false, CONNECT_MS, STALL_MS);
+    /* One configured address is also the only one listened on. */
+    const char *addr = s->o->nr_addresses == 1 ? s->o->addresses[0] : NULL;
+
+    if (s->hello.transport != XF_TRANSPORT_TCP && listen_rdma(s, reply, err))
+        return -1;
+    if (s->hello.transport == XF_TRANSPORT_RDMA)
+        return 0;
+    list_addresses(s, reply);
+    return xf_gather_listen(&s->gather, &xf_tcp_ops, &cfg, addr, s->o->port, &reply->port, err);
 }
 
 /* Say hello, look, listen, reply. *refused: the source has been told and will go away. */
@@ -116,7 +151,6 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
 {
     struct xf_findings found = {0};
     struct xf_reply *reply = calloc(1, sizeof(*reply));
-    struct xf_link_cfg cfg;
     int rc = -1;
 
     if (!reply)
@@ -132,15 +166,8 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
     memcpy(reply->findings, found.list, sizeof(found.list));
     reply->nr_findings = found.n;
     *refused = xf_first_refusal(&found) != NULL;
-    cfg = link_cfg(s);
-    if (!*refused) {
-        s->link.ops = &xf_tcp_ops;
-        list_addresses(s, reply);
-        /* One configured address is also the only one listened on. */
-        if (s->link.ops->listen(&cfg, s->o->nr_addresses == 1 ? s->o->addresses[0] : NULL,
-                                s->o->port, &s->listener, &reply->port, err))
-            goto out;
-    }
+    if (!*refused && listen_all(s, reply, err))
+        goto out;
     rc = xf_reply_send(&s->pipe, reply, err);
 out:
     if (rc && s->hello.domain[0]) {
@@ -156,33 +183,46 @@ out:
     return rc;
 }
 
-/* The source connects the control channel first and then, if it wants a move, the others. */
+/* Wait until the source has connected all channels. If they are RDMA's and the source may
+ * use either, TCP goes on listening: the source may have to come back. */
 static int accept_channels(struct sink *s, struct xf_err *err)
 {
-    unsigned have = 0, want = s->hello.channels + 1;
+    int64_t until = xf_now_ms() + CHANNELS_MS;
+    int rc;
 
-    for (int waited = 0; have < want && waited < CHANNELS_MS; waited += 100) {
-        struct xf_chan *c;
-        unsigned index;
-        int rc = s->link.ops->accept(s->listener, 100, &c, &index, err);
-
-        if (rc < 0 || tick(s, err))
+    while ((rc = xf_gather_step(&s->gather, 20, err)) == XF_AGAIN) {
+        if (tick(s, err))
             return -1;
-        if (rc == XF_AGAIN)
-            continue;
-        have++;
-        if (index == 0) {
-            s->link.control = c;
-        } else {
-            s->link.bulk[index - 1] = c;
-            s->link.nr_bulk = s->hello.channels;
-        }
+        if (xf_now_ms() > until)
+            return xf_fail(err, ETIMEDOUT, "the source did not connect all of its channels");
     }
-    if (have < want)
-        return xf_fail(err, ETIMEDOUT, "the source connected %u of %u channels", have, want);
-    s->link.ops->unlisten(s->listener);
-    s->listener = NULL;
+    if (rc)
+        return -1;
+    xf_gather_take(&s->gather, &s->link);
+    if (s->link.ops == &xf_rdma_ops && s->hello.transport == XF_TRANSPORT_AUTO)
+        xf_gather_unlisten(&s->gather, &xf_rdma_ops);
+    else
+        xf_gather_unlisten(&s->gather, NULL);
     return 0;
+}
+
+/* COPY: has the source begun to connect anew? A stranger's failure is not the move's. */
+static bool called(void *priv)
+{
+    struct sink *s = priv;
+
+    xf_gather_step(&s->gather, 0, NULL);
+    return s->gather.link.control != NULL;
+}
+
+static int relink(void *priv, struct xf_err *err)
+{
+    struct sink *s = priv;
+
+    if (!s->gather.nr)
+        return xf_fail(err, ECONNRESET, "there is no other way for the source to come back");
+    xf_link_close(&s->link);
+    return accept_channels(s, err);
 }
 
 /* --- SKELETON --- */
@@ -215,15 +255,53 @@ static int skeleton_stream(struct sink *s, uint8_t *payload, void **stream, size
     return xf_stream_build(&parts, stream, len, err);
 }
 
-static int build(struct sink *s, const void *stream, size_t len, struct xf_err *err)
+/* The stock xl at work: `devices` is set when it is done. */
+static int build_on(struct sink *s, int wait_ms, struct xf_err *err)
 {
+    int rc;
+
+    if (s->devices)
+        return 0;
+    if (xf_now_ms() > s->build_until)
+        return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s",
+                       BUILD_MS / 1000);
+    rc = xf_builder_step(&s->builder, wait_ms, err);
+    s->devices = rc == 0;
+    return rc < 0 ? -1 : 0;
+}
+
+/*
+ * Its memory can be filled as soon as xl has restored what it was fed and introduced the
+ * domain to xenstore (libxl__build_post, tools/libs/light/libxl_dom.c); the hotplug scripts of
+ * its devices, which take most of the time, come after that and touch no memory of the guest.
+ */
+static bool is_restored(struct sink *s, struct xs_handle *xs)
+{
+    uint32_t domid;
+
+    return s->devices || (!libxl_name_to_domid(s->ctx, s->builder.name, &domid) &&
+                          xs_is_domain_introduced(xs, domid));
+}
+
+static int build(struct sink *s, size_t len, struct xf_err *err)
+{
+    struct xs_handle *xs;
     char args[96];
+    int rc = 0;
 
     snprintf(args, sizeof(args), "%s", s->o->xl_args ? s->o->xl_args : "");
     if (xf_builder_start(&s->builder, s->fds, s->o->real_xl, args, s->hello.domain, err))
         return -1;
     s->shared->xl = s->builder.pid;
-    return xf_builder_build(&s->builder, stream, len, BUILD_MS, tick, s, err);
+    xf_builder_feed(&s->builder, s->stream, len);
+    s->build_until = xf_now_ms() + BUILD_MS;
+    xs = xs_open(0);
+    if (!xs)
+        return xf_fail(err, errno, "cannot reach xenstore: %s", strerror(errno));
+    while (!rc && !is_restored(s, xs))
+        rc = build_on(s, BUILD_SLICE_MS, err) || tick(s, err) ? -1 : 0;
+    xs_close(xs);
+    return rc;
 }
 
 /* The built domain as the engine's guest. */
@@ -250,7 +328,6 @@ static int phase_skeleton(struct sink *s, struct xf_err *err)
 {
     uint8_t *meta = malloc(XF_META_MAX), *payload = NULL;
     struct iovec iov;
-    void *stream = NULL;
     size_t len;
     struct xf_msg m;
     int rc;
@@ -272,22 +349,31 @@ static int phase_skeleton(struct sink *s, struct xf_err *err)
     if (!rc)
         rc = s->link.ops->recv_payload(s->link.control, &iov, 1, err);
     if (!rc)
-        rc = skeleton_stream(s, payload, &stream, &len, err);
+        rc = skeleton_stream(s, payload, &s->stream, &len, err);
     if (!rc) {
-        record_stream(stream, len);
-        rc = build(s, stream, len, err);
+        record_stream(s->stream, len);
+        rc = build(s, len, err);
     }
     if (!rc)
         rc = adopt(s, err);
     if (!rc)
         rc = xf_link_say(&s->link, XF_MSG_BUILT, NULL, 0, err);
-    free(stream);
     free(payload);
     free(meta);
     return rc;
 }
 
 /* --- COPY, SWITCH, FINISH --- */
+
+static int serve_tick(void *priv, struct xf_err *err)
+{
+    return tick(priv, err) || build_on(priv, 0, err) ? -1 : 0;
+}
+
+static bool devices_ready(void *priv)
+{
+    return ((struct sink *)priv)->devices;
+}
 
 static void committed(void *priv)
 {
@@ -325,7 +411,8 @@ static int tell_source(struct sink *s, const struct xf_err *why)
 
 static int run_sink(struct sink *s, struct xf_err *err)
 {
-    const struct xf_sink_watch watch = {.priv = s, .tick = tick, .committed = committed};
+    struct xf_sink_watch watch = {
+        .priv = s, .tick = serve_tick, .ready = devices_ready, .committed = committed};
     bool refused = false;
 
     xf_toollog_init(&s->log);
@@ -347,6 +434,10 @@ static int run_sink(struct sink *s, struct xf_err *err)
     if (phase_skeleton(s, err)) {
         tell_source(s, err);
         return -1;
+    }
+    if (s->gather.nr) {
+        watch.called = called;
+        watch.relink = relink;
     }
     switch (xf_sink_serve(&s->xen.vm, &s->link, &watch, err)) {
     case XF_SINK_RUNS:
@@ -374,9 +465,9 @@ static void free_sink(struct sink *s)
     else if (s->link.control && !s->go)
         xf_link_say(&s->link, XF_MSG_ABORTED, NULL, 0, NULL);
     xf_link_close(&s->link);
-    if (s->listener)
-        xf_tcp_ops.unlisten(s->listener);
+    xf_gather_unlisten(&s->gather, NULL);
     xf_hello_free(&s->hello);
+    free(s->stream);
     if (s->xch)
         xc_interface_close(s->xch);
     if (s->ctx)

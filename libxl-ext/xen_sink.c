@@ -8,57 +8,24 @@
 #include <sys/mman.h>
 
 #include <xen/hvm/params.h>
-#include <xenforeignmemory.h>
 
-struct xf_view {
-    uint32_t domid;
-    xc_interface *xch; /* one per thread, as in xen_source.c */
-    xenforeignmemory_handle *fmem;
-    xen_pfn_t pfns[XF_BATCH_PAGES];
-};
+#include "libxl-ext/xen_view.h"
 
 static struct xf_xen_sink *of(struct xf_sink_vm *vm)
 {
     return (struct xf_xen_sink *)vm;
 }
 
-static void view_close(struct xf_view *v)
-{
-    if (v->fmem)
-        xenforeignmemory_close(v->fmem);
-    if (v->xch)
-        xc_interface_close(v->xch);
-    free(v);
-}
-
 static int view_open(struct xf_sink_vm *vm, struct xf_view **out, struct xf_err *err)
 {
     struct xf_xen_sink *x = of(vm);
-    struct xf_view *v = calloc(1, sizeof(*v));
 
-    if (!v)
-        return xf_fail(err, ENOMEM, "out of memory");
-    v->domid = x->domid;
-    v->xch = xc_interface_open(&x->log->vtable, &x->log->vtable, 0);
-    v->fmem = xenforeignmemory_open(&x->log->vtable, 0);
-    if (!v->xch || !v->fmem) {
-        view_close(v);
-        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s",
-                       strerror(errno));
-    }
-    *out = v;
-    return 0;
-}
-
-static void fill(struct xf_view *v, const uint64_t *gfns, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        v->pfns[i] = gfns[i];
+    return xf_xen_view_open(x->log, x->domid, out, err);
 }
 
 static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err)
 {
-    fill(v, gfns, n);
+    xf_xen_view_fill(v, gfns, n);
     if (xc_domain_populate_physmap_exact(v->xch, v->domid, n, 0, 0, v->pfns))
         return xf_fail(err, ENOMEM,
                        "out of memory for the guest (%u more pages were refused); free memory "
@@ -69,7 +36,7 @@ static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct 
 
 static int depopulate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err)
 {
-    fill(v, gfns, n);
+    xf_xen_view_fill(v, gfns, n);
     if (xc_domain_decrease_reservation_exact(v->xch, v->domid, n, 0, v->pfns))
         return xf_fail(err, errno ? errno : EIO, "cannot take back %u ballooned pages", n);
     return 0;
@@ -78,7 +45,7 @@ static int depopulate(struct xf_view *v, const uint64_t *gfns, unsigned n, struc
 static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
                struct xf_err *err)
 {
-    fill(v, gfns, n);
+    xf_xen_view_fill(v, gfns, n);
     m->n = n;
     m->base = xenforeignmemory_map(v->fmem, v->domid, PROT_READ | PROT_WRITE, n, v->pfns, m->err);
     if (!m->base)
@@ -93,13 +60,6 @@ static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_ma
                        (unsigned long long)gfns[i], v->domid, strerror(abs(m->err[i])));
     }
     return 0;
-}
-
-static void unmap(struct xf_view *v, struct xf_map *m)
-{
-    if (m->base)
-        xenforeignmemory_unmap(v->fmem, m->base, m->n);
-    m->base = NULL;
 }
 
 static int set_target(struct xf_sink_vm *vm, uint64_t kib, struct xf_err *err)
@@ -149,11 +109,11 @@ static int run(struct xf_sink_vm *vm, struct xf_err *err)
 
 static const struct xf_sink_ops ops = {
     .view_open = view_open,
-    .view_close = view_close,
+    .view_close = xf_xen_view_close,
     .populate = populate,
     .depopulate = depopulate,
     .map = map,
-    .unmap = unmap,
+    .unmap = xf_xen_view_unmap,
     .set_target = set_target,
     .load_state = load_state,
     .run = run,

@@ -8,9 +8,9 @@
 #include <sys/mman.h>
 
 #include <xen/hvm/params.h>
-#include <xenforeignmemory.h>
 
 #include "libxl-ext/static_state.h"
+#include "libxl-ext/xen_view.h"
 #include "precopy/bitmap.h"
 
 /*
@@ -19,51 +19,22 @@
  */
 int xc_get_pfn_type_batch(xc_interface *xch, uint32_t dom, unsigned int num, xen_pfn_t *arr);
 
-struct xf_view {
-    uint32_t domid;
-    xc_interface *xch; /* one per thread: libxc's error state and buffer cache are per handle */
-    xenforeignmemory_handle *fmem;
-    xen_pfn_t pfns[XF_BATCH_PAGES];
-};
-
 static struct xf_xen_source *of(struct xf_source_vm *vm)
 {
     return (struct xf_xen_source *)vm;
 }
 
-static void view_close(struct xf_view *v)
-{
-    if (v->fmem)
-        xenforeignmemory_close(v->fmem);
-    if (v->xch)
-        xc_interface_close(v->xch);
-    free(v);
-}
-
 static int view_open(struct xf_source_vm *vm, struct xf_view **out, struct xf_err *err)
 {
     struct xf_xen_source *x = of(vm);
-    struct xf_view *v = calloc(1, sizeof(*v));
 
-    if (!v)
-        return xf_fail(err, ENOMEM, "out of memory");
-    v->domid = x->domid;
-    v->xch = xc_interface_open(&x->log->vtable, &x->log->vtable, 0);
-    v->fmem = xenforeignmemory_open(&x->log->vtable, 0);
-    if (!v->xch || !v->fmem) {
-        view_close(v);
-        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s",
-                       strerror(errno));
-    }
-    *out = v;
-    return 0;
+    return xf_xen_view_open(x->log, x->domid, out, err);
 }
 
 static int classify(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t *ram,
                     struct xf_err *err)
 {
-    for (unsigned i = 0; i < n; i++)
-        v->pfns[i] = gfns[i];
+    xf_xen_view_fill(v, gfns, n);
     if (xc_get_pfn_type_batch(v->xch, v->domid, n, v->pfns))
         return xf_fail(err, errno, "cannot read page types of domain %u: %s", v->domid,
                        strerror(errno));
@@ -81,21 +52,13 @@ static int classify(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t
 static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
                struct xf_err *err)
 {
-    for (unsigned i = 0; i < n; i++)
-        v->pfns[i] = gfns[i];
+    xf_xen_view_fill(v, gfns, n);
     m->n = n;
     m->base = xenforeignmemory_map(v->fmem, v->domid, PROT_READ, n, v->pfns, m->err);
     if (!m->base)
         return xf_fail(err, errno, "cannot map memory of domain %u: %s", v->domid,
                        strerror(errno));
     return 0;
-}
-
-static void unmap(struct xf_view *v, struct xf_map *m)
-{
-    if (m->base)
-        xenforeignmemory_unmap(v->fmem, m->base, m->n);
-    m->base = NULL;
 }
 
 static int log_start(struct xf_source_vm *vm, struct xf_err *err)
@@ -250,10 +213,10 @@ static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint3
 
 static const struct xf_source_ops ops = {
     .view_open = view_open,
-    .view_close = view_close,
+    .view_close = xf_xen_view_close,
     .classify = classify,
     .map = map,
-    .unmap = unmap,
+    .unmap = xf_xen_view_unmap,
     .log_start = log_start,
     .log_read = log_read,
     .log_stop = log_stop,

@@ -6,26 +6,23 @@
  * pages first, sync with the destination, then ask the policy. Between two rounds every
  * channel is synced, so a newer copy of a page can never be overtaken by an older one on
  * another channel.
+ *
+ * The link may be lost and replaced within a round. What the round has sent until then counts
+ * for nothing, since no sync has confirmed it: the round begins again with all of its pages
+ * (xf_copy.owed) and those that the guest has written meanwhile.
  */
 #include "precopy/copy.h"
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #define TICK_MS 50
 /* How long after the last look the dirty log is peeked at within a round, seconds. */
 #define PEEK_EVERY 0.5
+/* How long to wait for what the peer may have said before the link broke. */
+#define LAST_WORDS_MS 200
 /* A rate is believed when it was measured over so many pages. */
 #define RATE_PAGES 512
-
-double xf_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static uint64_t sent_total(struct xf_copy *c)
 {
@@ -38,12 +35,14 @@ int xf_copy_begin(struct xf_copy *c, struct xf_err *err)
 {
     c->status.predicted_s = -1;
     c->dirty = xf_bitmap_new(c->vm->nr_gfns);
-    if (!c->dirty || xf_order_init(&c->order, c->vm->nr_gfns))
+    c->owed = xf_bitmap_new(c->vm->nr_gfns);
+    if (!c->dirty || !c->owed || xf_order_init(&c->order, c->vm->nr_gfns))
         return xf_fail(err, ENOMEM, "out of memory for bitmaps of %llu pages",
                        (unsigned long long)c->vm->nr_gfns);
     if (xf_presence_init(&c->presence, c->vm, err) || xf_presence_first(&c->presence, err) ||
         c->vm->ops->target(c->vm, &c->target_kib, err))
         return -1;
+    memcpy(c->owed, c->presence.now, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
     if (c->vm->ops->log_start(c->vm, err))
         return -1;
     c->log_on = true;
@@ -60,7 +59,8 @@ void xf_copy_end(struct xf_copy *c)
     xf_presence_free(&c->presence);
     xf_order_free(&c->order);
     free(c->dirty);
-    c->dirty = NULL;
+    free(c->owed);
+    c->dirty = c->owed = NULL;
 }
 
 static int read_log(struct xf_copy *c, enum xf_log_read how, unsigned long *map,
@@ -193,6 +193,30 @@ static int follow_target(struct xf_copy *c, struct xf_err *err)
     return rc;
 }
 
+/*
+ * The guest is not suspended before the destination has its devices: waiting for them would
+ * be downtime. *waited: long enough for the guest to have dirtied more than was counted.
+ */
+static int await_devices(struct xf_copy *c, bool *waited, struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+    int rc;
+
+    *waited = false;
+    if (c->devices)
+        return 0;
+    if (xf_link_say(c->link, XF_MSG_DEVICES, NULL, 0, err))
+        return -1;
+    while ((rc = xf_link_hear(c->link, XF_MSG_DEVICES_ACK, &m, meta, TICK_MS, err)) == XF_AGAIN) {
+        *waited = true;
+        if (c->tick(c->priv, err))
+            return -1;
+    }
+    c->devices = rc == 0;
+    return rc;
+}
+
 /* What one round adds to our knowledge of the link: pages with bytes per second. */
 static void learn_rate(struct xf_copy *c, uint64_t data_pages, double seconds)
 {
@@ -204,6 +228,28 @@ static void learn_rate(struct xf_copy *c, uint64_t data_pages, double seconds)
         c->status.page_rate = rate;
 }
 
+/* What this round has to send: what is owed, and what the guest did since the last look. */
+static int choose_pages(struct xf_copy *c, struct xf_err *err)
+{
+    size_t words = xf_bitmap_words(c->vm->nr_gfns);
+
+    if (c->status.round == 1 && !c->again) {
+        /* What is written in these first moments is hot: it goes last. */
+        if (read_log(c, XF_LOG_PEEK, c->dirty, err))
+            return -1;
+    } else {
+        if (read_log(c, XF_LOG_CLEAN, c->dirty, err))
+            return -1;
+        for (size_t w = 0; w < words; w++)
+            c->owed[w] |= c->dirty[w];
+        if (xf_presence_sweep(&c->presence, c->owed, err))
+            return -1;
+    }
+    memcpy(c->order.todo, c->owed, words * sizeof(*c->owed));
+    drop_rings(c);
+    return 0;
+}
+
 static int one_round(struct xf_copy *c, struct xf_err *err)
 {
     struct xf_copy_status *st = &c->status;
@@ -211,32 +257,40 @@ static int one_round(struct xf_copy *c, struct xf_err *err)
     uint64_t base = sent_total(c);
     uint64_t data = xf_senders_count(c->senders).data;
 
-    st->round++;
-    if (follow_target(c, err))
+    if (!c->again)
+        st->round++;
+    if (follow_target(c, err) || choose_pages(c, err))
         return -1;
-    if (st->round == 1) {
-        memcpy(c->order.todo, c->presence.now,
-               xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->order.todo));
-        /* What is written in these first moments is hot: it goes last. */
-        if (read_log(c, XF_LOG_PEEK, c->dirty, err))
-            return -1;
-    } else {
-        if (read_log(c, XF_LOG_CLEAN, c->dirty, err))
-            return -1;
-        memcpy(c->order.todo, c->dirty,
-               xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->order.todo));
-        if (xf_presence_sweep(&c->presence, c->order.todo, err))
-            return -1;
-    }
-    drop_rings(c);
     xf_order_begin(&c->order, c->dirty);
     st->round_pages = c->order.left;
     st->round_done = 0;
     st->round_began = began;
     if (xf_copy_send_order(c, false, err) || sync_round(c, base, err))
         return -1;
+    memset(c->owed, 0, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
+    c->again = false;
     learn_rate(c, xf_senders_count(c->senders).data - data, xf_now() - began);
     return 0;
+}
+
+/* The round failed with err. 0: it was the link, there is another one, begin again. */
+static int change_link(struct xf_copy *c, struct xf_err *err)
+{
+    struct xf_err why = *err;
+
+    if (!c->relink || !atomic_load(&c->link->lost) || !xf_link_is_loss(err))
+        return -1;
+    xf_senders_halt(c->senders);
+    /* A peer that failed has said so and hung up; that is no loss. */
+    xf_link_last_words(c->link, LAST_WORDS_MS, err);
+    if (strcmp(err->text, why.text))
+        return -1;
+    xf_clear(err);
+    if (c->relink(c->priv, &why, err))
+        return -1;
+    c->again = true;
+    c->status.page_rate = 0;
+    return xf_senders_go(c->senders, err);
 }
 
 int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
@@ -246,9 +300,14 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
     for (;;) {
         double began = xf_now();
         struct xf_round r;
-        bool settled;
+        bool settled, waited;
 
-        if (one_round(c, err) || read_log(c, XF_LOG_PEEK, c->dirty, err))
+        if (one_round(c, err)) {
+            if (change_link(c, err))
+                return -1;
+            continue;
+        }
+        if (read_log(c, XF_LOG_PEEK, c->dirty, err))
             return -1;
         r = (struct xf_round){
             .round = st->round,
@@ -265,7 +324,14 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
         st->reason = xf_policy_decide(&c->opts.policy, &r);
         if (c->tick(c->priv, err))
             return -1;
-        if (st->reason != XF_SWITCH_NOT_YET)
+        if (st->reason == XF_SWITCH_NOT_YET)
+            continue;
+        if (await_devices(c, &waited, err)) {
+            if (change_link(c, err))
+                return -1;
+            continue;
+        }
+        if (!waited)
             return 0;
     }
 }

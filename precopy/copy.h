@@ -14,6 +14,7 @@
 #include "precopy/presence.h"
 #include "precopy/sender.h"
 #include "precopy/vm.h"
+#include "transport/clock.h"
 #include "transport/link.h"
 
 struct xf_copy_opts {
@@ -46,6 +47,12 @@ struct xf_copy {
     /* Called some ten times a second while the engine waits: show progress, look for a
      * cancel or a word from the peer. -1 ends the phase with its error. */
     int (*tick)(void *priv, struct xf_err *err);
+    /*
+     * COPY: the link is lost (`why`), the guest runs, and nobody is inside the link. Close it
+     * and put new channels in its place, as many as before, on which COPY goes on; -1 ends
+     * COPY with its error. NULL: every loss does.
+     */
+    int (*relink)(void *priv, const struct xf_err *why, struct xf_err *err);
     void *priv;
 
     struct xf_copy_status status;
@@ -54,8 +61,11 @@ struct xf_copy {
     struct xf_order order;
     struct xf_presence presence;
     unsigned long *dirty;   /* scratch: what the log said last */
+    unsigned long *owed;    /* to be sent, or sent in this round, and not confirmed by a sync */
+    bool again;             /* this round has lost its link and begins anew */
     bool log_on;
     uint64_t target_kib;    /* last told to the destination */
+    bool devices;           /* the destination has attached the guest's devices */
     double log_read_s;      /* what reading the dirty log took last */
     double deadline;        /* SWITCH: when it is given up; 0 in COPY */
     uint64_t tokens_pages;  /* bandwidth limit: pages handed out since tokens_began */
@@ -65,7 +75,8 @@ struct xf_copy {
 /* Prepare: workers, bitmaps, dirty log. After a failure only xf_copy_end() may be called. */
 int xf_copy_begin(struct xf_copy *c, struct xf_err *err);
 
-/* Rounds until the policy says that it is time to switch. The guest runs throughout. */
+/* Rounds until the policy says that it is time to switch, and the destination has the guest's
+ * devices. The guest runs throughout. */
 int xf_copy_rounds(struct xf_copy *c, struct xf_err *err);
 
 /* What became of xf_switch(). */
@@ -90,7 +101,5 @@ void xf_copy_end(struct xf_copy *c);
 int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err);
 /* Is the deadline over? Then -1 and the error says so. */
 int xf_copy_late(struct xf_copy *c, struct xf_err *err);
-/* CLOCK_MONOTONIC in seconds. */
-double xf_now(void);
 
 #endif

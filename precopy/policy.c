@@ -32,14 +32,13 @@ enum xf_switch_reason xf_policy_decide(struct xf_policy *p, const struct xf_roun
     /* Round 1 sends everything; what it leaves is the first remainder to compare with. */
     bool poor = r->round > 1 && (double)r->remaining > XF_POOR_PART * (double)p->last_remaining;
 
-    p->poor_rounds = poor ? p->poor_rounds + 1 : 0;
     p->last_remaining = r->remaining;
 
     if (down >= 0 && down <= p->max_downtime_s)
         return XF_SWITCH_SHORT;
     if (r->round >= p->max_rounds)
         return XF_SWITCH_ROUNDS;
-    if (p->poor_rounds >= XF_POOR_ROUNDS)
+    if (poor)
         return XF_SWITCH_NOT_PAYING;
     return XF_SWITCH_NOT_YET;
 }

@@ -14,7 +14,6 @@ struct xf_policy {
     unsigned max_rounds;
     /* Kept from round to round by xf_policy_decide(). Zero at the start. */
     uint64_t last_remaining;
-    unsigned poor_rounds;
 };
 
 /* What one finished round showed. */
@@ -33,10 +32,9 @@ enum xf_switch_reason {
 };
 const char *xf_switch_reason_text(enum xf_switch_reason r);
 
-/* Rounds in a row that must be poor before COPY is given up: what one more would bring is a
- * matter of luck, and it costs the guest and the wire as much as the one before. */
-#define XF_POOR_ROUNDS 1
-/* A round is poor when it leaves more than this part of what the one before left. */
+/* A round is poor when it leaves more than this part of what the one before left. The first
+ * poor round ends COPY: what one more would bring is a matter of luck, and it costs the guest
+ * and the wire as much as the one before. */
 #define XF_POOR_PART 0.9
 
 /* The downtime if the switch began now; negative when no rate is known. */

@@ -4,17 +4,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
+
+#include "transport/clock.h"
 
 #define CHUNK XF_BATCH_PAGES
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 int xf_presence_init(struct xf_presence *p, struct xf_source_vm *vm, struct xf_err *err)
 {
@@ -23,7 +16,8 @@ int xf_presence_init(struct xf_presence *p, struct xf_source_vm *vm, struct xf_e
     p->before = xf_bitmap_new(vm->nr_gfns);
     p->fresh = xf_bitmap_new(vm->nr_gfns);
     p->ever = xf_bitmap_new(vm->nr_gfns / CHUNK + 1);
-    if (!p->now || !p->before || !p->fresh || !p->ever)
+    p->looked = xf_bitmap_new(vm->nr_gfns / CHUNK + 1);
+    if (!p->now || !p->before || !p->fresh || !p->ever || !p->looked)
         return xf_fail(err, ENOMEM, "out of memory for the guest's page map");
     return vm->ops->view_open(vm, &p->view, err);
 }
@@ -36,54 +30,68 @@ void xf_presence_free(struct xf_presence *p)
     free(p->before);
     free(p->fresh);
     free(p->ever);
+    free(p->looked);
     *p = (struct xf_presence){0};
 }
 
-/* Classify one chunk into p->now. */
-static int look(struct xf_presence *p, uint64_t first, struct xf_err *err)
+/* Classify one chunk into p->now, unless that is done. */
+static int look(struct xf_presence *p, uint64_t chunk, struct xf_err *err)
 {
-    uint64_t gfns[CHUNK];
+    uint64_t first = chunk * CHUNK, gfns[CHUNK];
+    uint64_t left = p->vm->nr_gfns - first;
+    unsigned n = left < CHUNK ? (unsigned)left : CHUNK;
     uint8_t ram[CHUNK];
-    unsigned n = 0;
+    bool any = false;
 
-    for (uint64_t g = first; g < first + CHUNK && g < p->vm->nr_gfns; g++)
-        gfns[n++] = g;
+    if (xf_bit(p->looked, chunk))
+        return 0;
+    for (unsigned i = 0; i < CHUNK; i++)
+        gfns[i] = first + i;
     if (p->vm->ops->classify(p->view, gfns, n, ram, err))
         return -1;
     for (unsigned i = 0; i < n; i++) {
         if (!ram[i])
             continue;
+        any = true;
         xf_set(p->now, gfns[i]);
         p->present++;
     }
+    xf_set(p->looked, chunk);
+    if (any)
+        xf_set(p->ever, chunk);
     return 0;
 }
 
-/* Look at every chunk, or only at those that ever had a page. */
-static int look_all(struct xf_presence *p, bool everywhere, struct xf_err *err)
+/*
+ * Look at the chunks that ever had a page, or everywhere until `population` pages are found.
+ * A small guest's address space is mostly one hole: memory from 0, ACPI tables and special
+ * pages right below 4 GiB, and to look at a hole costs what a page costs. So everywhere means
+ * from both ends; when every page is found, what is left in the middle is the hole.
+ */
+static int look_all(struct xf_presence *p, bool everywhere, uint64_t population,
+                    struct xf_err *err)
 {
     uint64_t chunks = (p->vm->nr_gfns + CHUNK - 1) / CHUNK;
-    double began = now_s();
+    double began = xf_now();
 
     memset(p->now, 0, xf_bitmap_words(p->vm->nr_gfns) * sizeof(*p->now));
+    memset(p->looked, 0, xf_bitmap_words(p->vm->nr_gfns / CHUNK + 1) * sizeof(*p->looked));
     p->present = 0;
     for (uint64_t c = 0; c < chunks; c++) {
-        uint64_t was = p->present;
-
-        if (!everywhere && !xf_bit(p->ever, c))
-            continue;
-        if (look(p, c * CHUNK, err))
+        if (everywhere && p->present >= population)
+            break;
+        if ((everywhere || xf_bit(p->ever, c)) && look(p, c, err))
             return -1;
-        if (p->present != was)
-            xf_set(p->ever, c);
+        if (everywhere && look(p, chunks - 1 - c, err))
+            return -1;
     }
-    p->last_sweep_s = now_s() - began;
+    p->last_sweep_s = xf_now() - began;
     return 0;
 }
 
 int xf_presence_first(struct xf_presence *p, struct xf_err *err)
 {
-    if (p->vm->ops->population(p->vm, &p->population, err) || look_all(p, true, err))
+    if (p->vm->ops->population(p->vm, &p->population, err) || look_all(p, true, p->population, err))
         return -1;
     p->extra = p->population > p->present ? p->population - p->present : 0;
     return 0;
@@ -98,10 +106,10 @@ int xf_presence_sweep(struct xf_presence *p, unsigned long *todo, struct xf_err 
 
     p->before = p->now;
     p->now = swap;
-    if (p->vm->ops->population(p->vm, &population, err) || look_all(p, false, err))
+    if (p->vm->ops->population(p->vm, &population, err) || look_all(p, false, population, err))
         return -1;
     /* More pages than we see: some are where there were none before. Look everywhere. */
-    if (population > p->present + p->extra && look_all(p, true, err))
+    if (population > p->present + p->extra && look_all(p, true, population, err))
         return -1;
     p->population = population;
     for (size_t w = 0; w < words; w++) {

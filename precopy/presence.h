@@ -18,6 +18,7 @@ struct xf_presence {
     unsigned long *before; /* as of the one before */
     unsigned long *fresh;  /* appeared in the last sweep: their writes were not logged */
     unsigned long *ever;   /* one bit per chunk of XF_BATCH_PAGES gfns: had a page once */
+    unsigned long *looked; /* one bit per chunk: in this sweep */
     uint64_t present;      /* bits in now */
     uint64_t extra;        /* pages the guest owns beyond `present` (first sweep) */
     uint64_t population;   /* as of the last sweep's begin */
@@ -28,7 +29,8 @@ struct xf_presence {
 int xf_presence_init(struct xf_presence *p, struct xf_source_vm *vm, struct xf_err *err);
 void xf_presence_free(struct xf_presence *p);
 
-/* The first look: every gfn. Before the dirty log is on. */
+/* The first look: every gfn, until all pages the guest owns are found. Before the dirty log
+ * is on. */
 int xf_presence_first(struct xf_presence *p, struct xf_err *err);
 
 /*

@@ -34,9 +34,9 @@ struct xf_receivers {
     unsigned long *present; /* atomic bits */
     unsigned long *rings;   /* constant after start */
     pthread_mutex_t lock;
-    struct xf_err err;  /* first failure; under lock */
-    unsigned complete;  /* channels that have synced after their last page; under lock */
-    bool stopping;      /* under lock: failures are our own doing now */
+    struct xf_err err; /* first failure; under lock */
+    unsigned complete; /* channels that have synced after their last page; under lock */
+    bool stopping;     /* under lock: failures are our own doing now */
     unsigned nr;
     struct receiver list[XF_CHANNELS_MAX];
 };
@@ -77,8 +77,7 @@ static int sort_gfns(struct xf_receivers *r, struct scratch *x, struct xf_err *e
     return 0;
 }
 
-static int put_data(struct receiver *w, struct xf_view *view, struct scratch *x,
-                    struct xf_err *err)
+static int put_data(struct receiver *w, struct xf_view *view, struct scratch *x, struct xf_err *err)
 {
     const struct xf_sink_ops *ops = w->r->vm->ops;
     size_t len = (size_t)x->nr_data * XF_PAGE_SIZE;
@@ -89,6 +88,8 @@ static int put_data(struct receiver *w, struct xf_view *view, struct scratch *x,
         return -1;
     iov.iov_base = x->map.base;
     rc = w->r->link->ops->recv_payload(w->chan, &iov, 1, err);
+    if (rc)
+        xf_link_failed(w->r->link, err);
     if (!rc && x->batch.sum && XXH3_64bits(x->map.base, len) != x->batch.sum)
         rc = xf_fail(err, EBADMSG, "pages arrived with another checksum than they were sent with");
     ops->unmap(view, &x->map);
@@ -119,8 +120,7 @@ static int take_batch(struct receiver *w, struct xf_view *view, const struct xf_
 {
     const struct xf_sink_ops *ops = w->r->vm->ops;
 
-    if (xf_batch_decode(&x->batch, m, x->meta, w->r->vm->nr_gfns, err) ||
-        sort_gfns(w->r, x, err))
+    if (xf_batch_decode(&x->batch, m, x->meta, w->r->vm->nr_gfns, err) || sort_gfns(w->r, x, err))
         return -1;
     if (x->nr_gone && ops->depopulate(view, x->gone, x->nr_gone, err))
         return -1;
@@ -151,7 +151,9 @@ static int answer_sync(struct receiver *w, const struct xf_msg *m, struct scratc
     }
     sync.pages = w->pages;
     ack.meta_len = (uint32_t)xf_sync_encode(&sync, x->meta);
-    return w->r->link->ops->send(w->chan, &ack, x->meta, NULL, 0, err);
+    if (w->r->link->ops->send(w->chan, &ack, x->meta, NULL, 0, err))
+        return xf_link_failed(w->r->link, err);
+    return 0;
 }
 
 static void *receiver_main(void *arg)
@@ -172,8 +174,10 @@ static void *receiver_main(void *arg)
     while (!last) {
         struct xf_msg m;
 
-        if (r->link->ops->recv(w->chan, &m, x->meta, -1, &err))
+        if (r->link->ops->recv(w->chan, &m, x->meta, -1, &err)) {
+            xf_link_failed(r->link, &err);
             break;
+        }
         if (m.type == XF_MSG_BATCH) {
             if (take_batch(w, view, &m, x, &err))
                 break;
@@ -217,20 +221,27 @@ int xf_receivers_start(struct xf_receivers **out, struct xf_sink_vm *vm, struct 
         xf_set(r->present, vm->built[i]);
     for (unsigned i = 0; i < vm->nr_rings; i++)
         xf_set(r->rings, vm->rings[i]);
-    for (unsigned i = 0; i < link->nr_bulk; i++) {
+    if (xf_receivers_go(r, err)) {
+        xf_receivers_stop(r);
+        return -1;
+    }
+    *out = r;
+    return 0;
+}
+
+int xf_receivers_go(struct xf_receivers *r, struct xf_err *err)
+{
+    r->nr = 0;
+    for (unsigned i = 0; i < r->link->nr_bulk; i++) {
         struct receiver *w = &r->list[r->nr++];
         int rc;
 
-        w->r = r;
-        w->chan = link->bulk[i];
+        *w = (struct receiver){.r = r, .chan = r->link->bulk[i]};
         rc = pthread_create(&w->thread, NULL, receiver_main, w);
-        if (rc) {
-            xf_receivers_stop(r);
+        if (rc)
             return xf_fail(err, rc, "cannot start a receiving thread: %s", strerror(rc));
-        }
         w->started = true;
     }
-    *out = r;
     return 0;
 }
 
@@ -248,28 +259,51 @@ int xf_receivers_check(struct xf_receivers *r, struct xf_err *err)
     return rc;
 }
 
-bool xf_receivers_complete(struct xf_receivers *r)
+static unsigned complete(struct xf_receivers *r)
 {
-    bool complete;
+    unsigned n;
 
     pthread_mutex_lock(&r->lock);
-    complete = r->complete == r->nr;
+    n = r->complete;
     pthread_mutex_unlock(&r->lock);
-    return complete;
+    return n;
+}
+
+bool xf_receivers_complete(struct xf_receivers *r)
+{
+    return complete(r) == r->nr;
+}
+
+bool xf_receivers_ending(struct xf_receivers *r)
+{
+    return complete(r) > 0;
+}
+
+static void join(struct xf_receivers *r, bool abort)
+{
+    pthread_mutex_lock(&r->lock);
+    r->stopping = true;
+    pthread_mutex_unlock(&r->lock);
+    if (abort)
+        xf_link_abort_bulk(r->link);
+    for (unsigned i = 0; i < r->nr; i++)
+        if (r->list[i].started)
+            pthread_join(r->list[i].thread, NULL);
+    r->nr = 0;
+}
+
+void xf_receivers_halt(struct xf_receivers *r)
+{
+    join(r, true);
+    r->stopping = false;
+    xf_clear(&r->err);
 }
 
 void xf_receivers_stop(struct xf_receivers *r)
 {
     if (!r)
         return;
-    pthread_mutex_lock(&r->lock);
-    r->stopping = true;
-    pthread_mutex_unlock(&r->lock);
-    if (!xf_receivers_complete(r))
-        xf_link_abort_bulk(r->link);
-    for (unsigned i = 0; i < r->nr; i++)
-        if (r->list[i].started)
-            pthread_join(r->list[i].thread, NULL);
+    join(r, !xf_receivers_complete(r));
     pthread_mutex_destroy(&r->lock);
     free(r->present);
     free(r->rings);

@@ -14,11 +14,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <xxhash.h>
 
 #include "precopy/zero.h"
+#include "transport/clock.h"
 
 #define QUEUE_PER_THREAD 2
 
@@ -162,6 +162,8 @@ static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x,
     m.meta_len = (uint32_t)xf_batch_encode(&x->batch, x->meta);
     m.payload_len = x->batch.data_pages * XF_PAGE_SIZE;
     rc = w->s->link->ops->send(w->chan, &m, x->meta, x->iov, niov, err);
+    if (rc)
+        xf_link_failed(w->s->link, err);
     if (present)
         ops->unmap(view, &x->map);
     return rc;
@@ -176,7 +178,7 @@ static int do_sync(struct worker *w, uint32_t seq, bool last, struct scratch *x,
 
     m.meta_len = (uint32_t)xf_sync_encode(&sync, x->meta);
     if (t->send(w->chan, &m, x->meta, NULL, 0, err) || t->recv(w->chan, &m, x->meta, -1, err))
-        return -1;
+        return xf_link_failed(w->s->link, err);
     if (m.type != XF_MSG_SYNC_ACK || xf_sync_decode(&sync, &m, x->meta, err))
         return xf_fail(err, EPROTO, "the destination answered a sync with message %u", m.type);
     if (sync.seq != seq)
@@ -220,7 +222,7 @@ static void *worker_main(void *arg)
     struct xf_err err = {0};
     struct xf_view *view = NULL;
     struct scratch *x = calloc(1, sizeof(*x));
-    uint32_t synced = 0;
+    uint32_t synced = w->sync_done; /* nobody else changes it */
 
     if (x)
         x->copy = malloc(XF_PAYLOAD_MAX);
@@ -304,20 +306,27 @@ int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf
         xf_senders_stop(s);
         return xf_fail(err, ENOMEM, "out of memory for the send queue");
     }
-    for (unsigned i = 0; i < link->nr_bulk; i++) {
+    if (xf_senders_go(s, err)) {
+        xf_senders_stop(s);
+        return -1;
+    }
+    *out = s;
+    return 0;
+}
+
+int xf_senders_go(struct xf_senders *s, struct xf_err *err)
+{
+    s->nr = 0;
+    for (unsigned i = 0; i < s->link->nr_bulk; i++) {
         struct worker *w = &s->workers[s->nr++];
         int rc;
 
-        w->s = s;
-        w->chan = link->bulk[i];
+        *w = (struct worker){.s = s, .chan = s->link->bulk[i], .sync_done = s->sync_wanted};
         rc = pthread_create(&w->thread, NULL, worker_main, w);
-        if (rc) {
-            xf_senders_stop(s);
+        if (rc)
             return xf_fail(err, rc, "cannot start a sending thread: %s", strerror(rc));
-        }
         w->started = true;
     }
-    *out = s;
     return 0;
 }
 
@@ -325,20 +334,6 @@ int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf
 static bool wait_space(struct xf_senders *s, const struct timespec *deadline)
 {
     return pthread_cond_timedwait(&s->space, &s->lock, deadline) != ETIMEDOUT;
-}
-
-static struct timespec deadline_in(int ms)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
 }
 
 /* With the lock held: the first failure as the caller's error. */
@@ -352,7 +347,7 @@ static int failed(struct xf_senders *s, struct xf_err *err)
 int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint32_t round,
                     bool last, int wait_ms, struct xf_err *err)
 {
-    struct timespec deadline = deadline_in(wait_ms);
+    struct timespec deadline = xf_time_in(wait_ms);
     int rc = 0;
 
     pthread_mutex_lock(&s->lock);
@@ -395,7 +390,7 @@ int xf_senders_sync_begin(struct xf_senders *s, bool last, struct xf_err *err)
 
 int xf_senders_sync_wait(struct xf_senders *s, int wait_ms, struct xf_err *err)
 {
-    struct timespec deadline = deadline_in(wait_ms);
+    struct timespec deadline = xf_time_in(wait_ms);
     int rc;
 
     pthread_mutex_lock(&s->lock);
@@ -422,6 +417,28 @@ struct xf_sent xf_senders_count(struct xf_senders *s)
     return sent;
 }
 
+static void join(struct xf_senders *s, bool abort)
+{
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_broadcast(&s->work);
+    pthread_mutex_unlock(&s->lock);
+    if (abort)
+        xf_link_abort_bulk(s->link);
+    for (unsigned i = 0; i < s->nr; i++)
+        if (s->workers[i].started)
+            pthread_join(s->workers[i].thread, NULL);
+    s->nr = 0;
+}
+
+void xf_senders_halt(struct xf_senders *s)
+{
+    join(s, true);
+    s->head = s->count = s->sending = 0;
+    s->stop = false;
+    xf_clear(&s->err);
+}
+
 void xf_senders_stop(struct xf_senders *s)
 {
     bool busy;
@@ -432,14 +449,8 @@ void xf_senders_stop(struct xf_senders *s)
     busy = s->count > 0 || s->sending > 0;
     for (unsigned i = 0; i < s->nr; i++)
         busy |= s->workers[i].sync_done != s->sync_wanted;
-    s->stop = true;
-    pthread_cond_broadcast(&s->work);
     pthread_mutex_unlock(&s->lock);
-    if (busy)
-        xf_link_abort_bulk(s->link);
-    for (unsigned i = 0; i < s->nr; i++)
-        if (s->workers[i].started)
-            pthread_join(s->workers[i].thread, NULL);
+    join(s, busy);
     pthread_cond_destroy(&s->work);
     pthread_cond_destroy(&s->space);
     pthread_mutex_destroy(&s->lock);

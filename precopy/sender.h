@@ -37,6 +37,15 @@ int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint
 int xf_senders_sync_begin(struct xf_senders *s, bool last, struct xf_err *err);
 int xf_senders_sync_wait(struct xf_senders *s, int wait_ms, struct xf_err *err);
 
+/*
+ * End the threads, whatever they are doing: the bulk channels are dead after that, what was
+ * queued is dropped, a sync that was not confirmed never will be. Then, on the channels that
+ * the link has by now (as many as before), new ones: all is as after xf_senders_start(), but
+ * the sums go on.
+ */
+void xf_senders_halt(struct xf_senders *s);
+int xf_senders_go(struct xf_senders *s, struct xf_err *err);
+
 /* Sums over all threads, at any time. */
 struct xf_sent xf_senders_count(struct xf_senders *s);
 

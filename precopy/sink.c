@@ -15,9 +15,21 @@ struct serve {
     struct xf_link *link;
     const struct xf_sink_watch *watch;
     struct xf_receivers *receivers;
+    bool asked;  /* the source waits for the devices */
+    bool ready;  /* they are there */
     bool loaded; /* the final state is in place */
     uint8_t meta[XF_META_MAX];
 };
+
+/* Answer the source once the devices are there. */
+static int answer_ready(struct serve *s, struct xf_err *err)
+{
+    if (!s->asked || (s->watch->ready && !s->watch->ready(s->watch->priv)))
+        return 0;
+    s->asked = false;
+    s->ready = true;
+    return xf_link_say(s->link, XF_MSG_DEVICES_ACK, NULL, 0, err);
+}
 
 static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *err)
 {
@@ -25,8 +37,9 @@ static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *er
     struct iovec iov = {.iov_len = m->payload_len};
     int rc;
 
-    if (s->loaded)
-        return xf_fail(err, EPROTO, "the source sent the final state twice");
+    if (s->loaded || !s->ready)
+        return xf_fail(err, EPROTO, "the source sent the final state %s",
+                       s->loaded ? "twice" : "before it asked for the devices");
     if (xf_state_decode(&state, m, s->meta, err))
         return -1;
     iov.iov_base = malloc(iov.iov_len ? iov.iov_len : 1);
@@ -78,6 +91,9 @@ static int take_message(struct serve *s, const struct xf_msg *m, enum xf_sink_en
         return xf_link_say(s->link, XF_MSG_PONG, NULL, 0, err);
     case XF_MSG_TARGET:
         return take_target(s, m, err);
+    case XF_MSG_DEVICES:
+        s->asked = true;
+        return answer_ready(s, err);
     case XF_MSG_STATE:
         return take_state(s, m, err);
     case XF_MSG_GO:
@@ -86,9 +102,30 @@ static int take_message(struct serve *s, const struct xf_msg *m, enum xf_sink_en
         *end = XF_SINK_ABORTED;
         return 1;
     default:
-        return xf_fail(err, EPROTO, "the source sent message %u, which has no place here",
-                       m->type);
+        return xf_fail(err, EPROTO, "the source sent message %u, which has no place here", m->type);
     }
+}
+
+/*
+ * A lost link may be replaced while the guest runs at the source: what is here of it stays,
+ * and the source sends again what no sync has confirmed. In SWITCH every second is downtime,
+ * so there the loss is the end, and the guest goes on at the source.
+ */
+static bool may_relink(const struct serve *s)
+{
+    return s->watch->relink && !s->loaded && !xf_receivers_ending(s->receivers);
+}
+
+static int relink(struct serve *s, struct xf_err *err)
+{
+    struct xf_err why = *err;
+
+    xf_receivers_halt(s->receivers);
+    xf_clear(err);
+    s->asked = false; /* if the answer was lost the source asks again */
+    if (!s->watch->relink(s->watch->priv, err))
+        return xf_receivers_go(s->receivers, err);
+    return why.num ? xf_wrap(err, "%s; then", why.text) : -1;
 }
 
 enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
@@ -105,12 +142,17 @@ enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
         rc = link->ops->recv(link->control, &m, s.meta, TICK_MS, err);
         if (!rc)
             rc = take_message(&s, &m, &end, err);
-        else if (rc == XF_AGAIN)
-            rc = 0;
+        else
+            rc = rc == XF_AGAIN ? 0 : xf_link_failed(link, err);
         if (!rc)
             rc = xf_receivers_check(s.receivers, err);
         if (!rc)
             rc = watch->tick(watch->priv, err);
+        if (!rc)
+            rc = answer_ready(&s, err);
+        if (rc <= 0 && may_relink(&s) &&
+            (rc ? atomic_load(&link->lost) && xf_link_is_loss(err) : watch->called(watch->priv)))
+            rc = relink(&s, err);
     }
     if (rc < 0) {
         uint8_t meta[XF_TEXT_MAX + 64];
@@ -118,8 +160,9 @@ enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
 
         /* `end` is XF_SINK_RUNS when GO came and could not be carried out: the guest is
          * here then, stopped, and nobody may destroy it. */
-        xf_link_say(link, XF_MSG_ERROR, meta, xf_text_encode(reason.num, reason.text, meta),
-                    &lost);
+        if (link->control)
+            xf_link_say(link, XF_MSG_ERROR, meta, xf_text_encode(reason.num, reason.text, meta),
+                        &lost);
     }
     xf_receivers_stop(s.receivers);
     return end;

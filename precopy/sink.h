@@ -19,8 +19,18 @@ struct xf_sink_watch {
     void *priv;
     /* Some ten times a second; -1 ends the move (before GO only). */
     int (*tick)(void *priv, struct xf_err *err);
+    /* Is all there but pages and state (devices attached)? NULL: always. Must not block. */
+    bool (*ready)(void *priv);
     /* GO has come; nothing may undo the guest from here on. Before it runs. */
     void (*committed)(void *priv);
+    /*
+     * Both may be NULL: then a lost link ends the move. called(): as often as tick; has the
+     * source begun to connect anew? It may know of a loss that does not show here. relink():
+     * the link is lost and nobody is inside it. Close it, wait for the source, put the new
+     * channels in its place, as many as before. -1 ends the move.
+     */
+    bool (*called)(void *priv);
+    int (*relink)(void *priv, struct xf_err *err);
 };
 
 /*
@@ -40,6 +50,12 @@ int xf_receivers_start(struct xf_receivers **out, struct xf_sink_vm *vm, struct 
 int xf_receivers_check(struct xf_receivers *r, struct xf_err *err);
 /* Has every channel synced after its last page? */
 bool xf_receivers_complete(struct xf_receivers *r);
+/* Has any? */
+bool xf_receivers_ending(struct xf_receivers *r);
+/* End the threads; the bulk channels are dead after that. Which gfns have memory stays known.
+ * Then, on the link's new channels, new threads. */
+void xf_receivers_halt(struct xf_receivers *r);
+int xf_receivers_go(struct xf_receivers *r, struct xf_err *err);
 void xf_receivers_stop(struct xf_receivers *r);
 
 #endif

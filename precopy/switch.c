@@ -110,6 +110,19 @@ static int until_loaded(struct xf_copy *c, struct xf_err *err)
     return wait_loaded(c, err);
 }
 
+/* A peer that has died or given up by now has left its mark on the control channel. Once GO is
+ * written nothing can be undone, so this is the moment to look; it costs a system call. */
+static int still_there(struct xf_copy *c, struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+    int rc = xf_link_hear(c->link, XF_MSG_RUNNING, &m, meta, 0, err);
+
+    if (!rc)
+        return xf_fail(err, EPROTO, "the destination says that the guest runs before it may");
+    return rc == XF_AGAIN ? 0 : -1;
+}
+
 /* Before GO everything can be undone. */
 static enum xf_switch_end go_back(struct xf_copy *c, struct xf_err *err)
 {
@@ -136,7 +149,7 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
     if (!rc || c->vm->ops->suspended(c->vm))
         c->times.suspended = xf_now();
     if (rc || until_loaded(c, err) || xf_hold("before-go", c->tick, c->priv, err) ||
-        (before_go && before_go(c->priv, err)))
+        (before_go && before_go(c->priv, err)) || still_there(c, err))
         return go_back(c, err);
 
     /* Nobody can tell whether a GO that failed halfway has arrived: only a send that moved

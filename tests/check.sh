@@ -11,17 +11,16 @@ set -u -o pipefail
 
 LIMIT=${CHECK_LIMIT:-180}         # seconds for one program
 LAB_LIMIT=${CHECK_LAB_LIMIT:-5400} # seconds for the lab as a whole
+JOBS=${CHECK_JOBS:-$(nproc)}
 logs=build/check
-passed=0
-failed=0
 
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 rm -rf "$logs"
 mkdir -p "$logs"
 
-# run NAME COMMAND...: one test
-run() {
+# One test: NAME COMMAND... Its line is printed when it ends, its result is a byte in a file.
+one() {
     local name=$1 log begin rc
     shift
     log=$logs/${name//\//_}.log
@@ -29,14 +28,29 @@ run() {
     timeout -k 10 "$LIMIT" "$@" >"$log" 2>&1 </dev/null
     rc=$?
     if [ $rc = 0 ]; then
-        passed=$((passed + 1))
+        printf . >>"$logs/passed"
         printf 'ok    %-52s %4d s\n' "$name" $((SECONDS - begin))
         return
     fi
-    failed=$((failed + 1))
+    printf . >>"$logs/failed"
     [ $rc != 124 ] || echo "stopped after $LIMIT seconds" >>"$log"
-    printf 'FAIL  %-52s status %d\n' "$name" "$rc"
-    tail -n 100 "$log" | sed 's/^/      | /'
+    {
+        printf 'FAIL  %-52s status %d\n' "$name" "$rc"
+        tail -n 100 "$log" | sed 's/^/      | /'
+    } >"$log.shown"
+    cat "$log.shown"
+}
+
+# run NAME COMMAND...: as many at once as there are processors; many tests only wait.
+run() {
+    while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do
+        wait -n || true
+    done
+    one "$@" &
+}
+
+count() { # FILE: bytes in it
+    [ -e "$1" ] && stat -c %s "$1" || echo 0
 }
 
 # The lab's tests print a line each by themselves and end with "N passed, N failed".
@@ -85,9 +99,12 @@ fi
 for m in $MAN; do
     run "$m" mandoc -Tlint -Werror "$m"
 done
+wait
+passed=$(count "$logs/passed")
+failed=$(count "$logs/failed")
 
-[ ! -x tests/lab/run-tests ] || run_lab
+run_lab
 
 echo
 echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+[ "$failed" = 0 ]

@@ -155,7 +155,8 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(o, "exit_status", json_object_new_int(r->outcome));
     add(o, "domain", string(r->domain));
     add(o, "host", string(r->host));
-    add(o, "transport", string(r->transport));
+    add(o, "transport", r->transport[0] ? string(r->transport) : NULL);
+    add(o, "fallback", r->fallback[0] ? string(r->fallback) : NULL);
     add(o, "encrypted", json_object_new_boolean(r->encrypted));
     add(o, "cipher", string(r->cipher));
     add(o, "channels", json_object_new_int64(r->channels));
@@ -178,6 +179,8 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(o, "pages_skipped", json_object_new_uint64(r->pages_skipped));
     add(o, "last_pages", json_object_new_uint64(r->last_pages));
     add(o, "wire_bytes", json_object_new_uint64(r->wire_bytes));
+    add(o, "work_requests", json_object_new_uint64(r->work_requests));
+    add(o, "completions", json_object_new_uint64(r->completions));
     if (r->outcome != XF_MOVED) {
         add(o, "errno", json_object_new_int(err->num));
         add(o, "error", string(err->text));

@@ -58,6 +58,8 @@ static int serve_ours(const char *real_xl, const struct receive_args *args)
     for (unsigned i = 0; i < cfg.nr_addresses; i++)
         o.addresses[o.nr_addresses++] = cfg.addresses[i];
     o.port = cfg.port;
+    o.rdma_buffer_mib = cfg.rdma_buffer_mib;
+    o.rdma_poll_us = cfg.rdma_poll_us < 0 ? XF_RDMA_POLL_US : (unsigned)cfg.rdma_poll_us;
     rc = xf_receive(&o, &err);
     if (rc)
         front_error("migrate-receive", &err);

@@ -25,17 +25,21 @@ enum {
     O_DEBUG,
     O_LIVE,
     O_TCP,
+    O_RDMA,
+    O_TRANSPORT,
     O_DOWNTIME,
     O_ROUNDS,
     O_BANDWIDTH,
     O_CHANNELS,
+    O_ENCRYPT,
     O_NO_ENCRYPT,
     O_ADDRESS,
+    O_RDMA_BUFFER,
+    O_RDMA_POLL,
     O_CHECK,
     O_JSON,
     O_QUIET,
     O_STOCK,
-    O_RDMA,
     O_POSTCOPY,
     O_HYBRID,
     OPTIONS
@@ -56,7 +60,11 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_DEBUG] = {"debug", 0, NULL, false,
                  "Stock migration only: send and verify everything again."},
     [O_LIVE] = {"live", 0, NULL, false, "Ignored, as in stock xl: a migration is always live."},
-    [O_TCP] = {"tcp", 0, NULL, true, "Move memory over our own TCP connections."},
+    [O_TCP] = {"tcp", 0, NULL, true, "Move memory over our own TCP connections (default)."},
+    [O_RDMA] = {"rdma", 0, NULL, true, "Move memory over RDMA (InfiniBand, RoCE), or not at all."},
+    [O_TRANSPORT] = {"transport", 0, "HOW", true,
+                     "tcp: as --tcp. rdma: as --rdma. auto: over RDMA if both\n"
+                     "hosts can, else TCP; also TCP if RDMA is lost on the way."},
     [O_DOWNTIME] = {"max-downtime", 0, "MS", true,
                     "Stop the guest when the rest should take at most MS\n"
                     "milliseconds (default 300)."},
@@ -65,15 +73,25 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
                      "Send at most MIB MiB of guest memory per second while the\n"
                      "guest runs here; 0: no limit (default)."},
     [O_CHANNELS] = {"channels", 0, "N", true, "Bulk connections, 1 to 16 (default 2)."},
+    [O_ENCRYPT] = {"encrypt", 0, NULL, true,
+                   "Encrypt guest memory on the way. TCP does it by default,\n"
+                   "RDMA does not."},
     [O_NO_ENCRYPT] = {"no-encrypt", 0, NULL, true,
                       "Do not encrypt guest memory on the way. The peers still prove\n"
                       "to each other that they know the move's key."},
-    [O_ADDRESS] = {"migration-address", 0, "ADDR", true, "Send memory from this local address."},
+    [O_ADDRESS] = {"migration-address", 0, "ADDR", true,
+                   "Send memory from this local address, network interface or\n"
+                   "RDMA device."},
+    [O_RDMA_BUFFER] = {"rdma-buffer", 0, "MIB", true,
+                       "Registered memory of each bulk connection, on each side, 1 to\n"
+                       "1024 (default: chosen from what is free)."},
+    [O_RDMA_POLL] = {"rdma-poll", 0, "US", true,
+                     "Poll the RDMA device for US microseconds before sleeping, 0 to\n"
+                     "10000 (default 20)."},
     [O_CHECK] = {"check", 0, NULL, true, "Only find out whether the move would be possible."},
     [O_JSON] = {"json", 0, NULL, true, "Report on standard output, one JSON object per line."},
     [O_QUIET] = {"quiet", 0, NULL, true, "Print errors only (with --json: only the final report)."},
     [O_STOCK] = {"stock", 0, NULL, false, "Use stock xl whatever the configuration says."},
-    [O_RDMA] = {"rdma", 0, NULL, true, "Not in this build."},
     [O_POSTCOPY] = {"postcopy", 0, NULL, true, "Not in this build."},
     [O_HYBRID] = {"hybrid", 0, NULL, true, "Not in this build."},
 };
@@ -129,6 +147,21 @@ static int parse_number(const char *option, const char *text, unsigned min, unsi
     return 0;
 }
 
+static int take_transport(const char *value, enum xf_transport *out, struct xf_err *err)
+{
+    static const char *const words[] = {
+        [XF_TRANSPORT_TCP] = "tcp", [XF_TRANSPORT_RDMA] = "rdma", [XF_TRANSPORT_AUTO] = "auto"};
+
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(value, words[i]))
+            continue;
+        *out = (enum xf_transport)i;
+        return 0;
+    }
+    return xf_fail(err, EINVAL, "--transport takes auto, rdma or tcp, not '%.40s' %s", value,
+                   pointer);
+}
+
 /* Everything but the options that only set a mark is here; i is the row. */
 static int take_value(int i, const char *value, struct migrate_args *out, struct xf_err *err)
 {
@@ -155,13 +188,19 @@ static int take_value(int i, const char *value, struct migrate_args *out, struct
         return 0;
     case O_ADDRESS:
         out->move.address = value;
-        if (xf_is_address(value))
+        if (xf_is_address_or_device(value))
             return 0;
         return xf_fail(err, EINVAL,
-                       "--%s takes a numeric IPv4 or IPv6 address of this machine, not '%.60s' %s",
+                       "--%s takes a numeric IPv4 or IPv6 address, a network interface or an RDMA "
+                       "device of this machine, not '%.60s' %s",
                        name, value, pointer);
-    case O_RDMA:
-        return xf_fail(err, ENOTSUP, "this build has no RDMA transport yet: use --tcp %s", pointer);
+    case O_TRANSPORT:
+        return take_transport(value, &out->move.transport, err);
+    case O_RDMA_BUFFER:
+        return parse_number(name, value, 1, XF_RDMA_BUFFER_MIB_MAX, &out->move.rdma_buffer_mib,
+                            err);
+    case O_RDMA_POLL:
+        return parse_number(name, value, 0, 10000, &out->move.rdma_poll_us, err);
     case O_POSTCOPY:
     case O_HYBRID:
         return xf_fail(err, ENOTSUP,
@@ -218,7 +257,11 @@ static void apply_config(const struct xf_config *cfg, struct xf_move_opts *o)
     if (cfg->bandwidth_mib)
         o->bandwidth = (uint64_t)cfg->bandwidth_mib << 20;
     if (cfg->encrypt >= 0)
-        o->encrypt = cfg->encrypt;
+        o->encrypt = cfg->encrypt ? XF_ENCRYPT_YES : XF_ENCRYPT_NO;
+    o->transport = cfg->transport;
+    o->rdma_buffer_mib = cfg->rdma_buffer_mib;
+    if (cfg->rdma_poll_us >= 0)
+        o->rdma_poll_us = (unsigned)cfg->rdma_poll_us;
     if (cfg->source_address[0])
         o->address = cfg->source_address;
 }
@@ -241,6 +284,29 @@ static int check_whole(int words, const struct xl_globals *g, bool debug, struct
         return xf_fail(err, EINVAL, "the %s is an empty word: name it %s",
                        out->move.domain[0] ? "host" : "domain", pointer);
     return 0;
+}
+
+/* Options without a value that say how memory travels. */
+static void take_marks(const bool seen[OPTIONS], struct migrate_args *out, struct xf_err *err)
+{
+    enum xf_transport *t = &out->move.transport;
+
+    if ((seen[O_TCP] && seen[O_RDMA]) ||
+        (seen[O_TRANSPORT] && seen[O_TCP] && *t != XF_TRANSPORT_TCP) ||
+        (seen[O_TRANSPORT] && seen[O_RDMA] && *t != XF_TRANSPORT_RDMA))
+        xf_fail(err, EINVAL, "--tcp, --rdma and --transport contradict each other: give one %s",
+                pointer);
+    if (seen[O_ENCRYPT] && seen[O_NO_ENCRYPT])
+        xf_fail(err, EINVAL, "--encrypt and --no-encrypt contradict each other: leave one out %s",
+                pointer);
+    if (seen[O_TCP])
+        *t = XF_TRANSPORT_TCP;
+    if (seen[O_RDMA])
+        *t = XF_TRANSPORT_RDMA;
+    if (seen[O_ENCRYPT])
+        out->move.encrypt = XF_ENCRYPT_YES;
+    if (seen[O_NO_ENCRYPT])
+        out->move.encrypt = XF_ENCRYPT_NO;
 }
 
 int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
@@ -290,8 +356,7 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
     out->move.check_only = seen[O_CHECK];
     out->move.leave_paused = seen[O_PAUSED];
     out->move.preserve_domid = seen[O_DOMID];
-    if (seen[O_NO_ENCRYPT])
-        out->move.encrypt = false;
+    take_marks(seen, out, &first);
     out->move.domain = optind < argc ? words[optind] : "";
     out->move.host = optind + 1 < argc ? words[optind + 1] : "";
     far_words(g, seen[O_EXIT] || seen[O_FOREGROUND], stderr_tty, out);
@@ -301,7 +366,7 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
     else if (seen[O_STOCK] && ours)
         rc = xf_fail(err, EINVAL, "--stock and --%s contradict each other: leave one out %s", ours,
                      pointer);
-    else if (seen[O_STOCK] || (!ours && !cfg->use_tcp))
+    else if (seen[O_STOCK] || (!ours && !cfg->ours))
         out->stock = true;
     else if (first.num)
         rc = xf_fail(err, first.num, "%s", first.text);
@@ -324,7 +389,7 @@ void migrate_help(FILE *out)
 
         if (i == O_TCP)
             fputs("\nOptions of Xenferry (any of them makes the move ours; so does\n"
-                  "<migrate transport=\"tcp\"/> in " XF_CONFIG_PATH "):\n\n",
+                  "a transport in <migrate> of " XF_CONFIG_PATH "):\n\n",
                   out);
         if (o->letter)
             n += snprintf(left, sizeof(left), "-%c%s", o->letter, o->name ? ", " : "");

@@ -57,12 +57,22 @@ void report_print(FILE *out, const struct xf_report *r)
         snprintf(text, sizeof(text), "%s%s", fmt_duration(a, r->downtime_s), predicted);
         row(out, "downtime", text);
     }
-    snprintf(text, sizeof(text), "%s, %u channel%s, %s", r->transport, r->channels,
-             r->channels == 1 ? "" : "s",
-             !r->encrypted  ? "not encrypted"
-             : r->cipher[0] ? r->cipher
-                            : "encrypted");
+    snprintf(text, sizeof(text), "%s, %u channel%s, %s%s", r->transport, r->channels,
+             r->channels == 1 ? "" : "s", r->cipher[0] ? r->cipher : "not encrypted",
+             r->cipher[0] && !r->encrypted ? " at the end, not encrypted before" : "");
     row(out, "transport", text);
+    if (r->fallback[0])
+        row(out, "fallback", r->fallback);
+    if (r->work_requests) {
+        uint64_t pages = r->pages_sent ? r->pages_sent : 1;
+
+        snprintf(text, sizeof(text),
+                 "%" PRIu64 " work requests, %" PRIu64
+                 " completions (%.1f and %.1f per 1000 pages)",
+                 r->work_requests, r->completions, 1e3 * (double)r->work_requests / (double)pages,
+                 1e3 * (double)r->completions / (double)pages);
+        row(out, "rdma", text);
+    }
     snprintf(text, sizeof(text),
              "%" PRIu64 " sent, %" PRIu64 " as zero, %" PRIu64 " skipped, of a guest of %" PRIu64
              "; %s on the wire",

@@ -31,7 +31,8 @@ static int scope(const struct sockaddr *sa)
     return 0;
 }
 
-int xf_local_addresses(char out[][XF_ADDR_LEN], int max)
+/* name NULL: of every interface */
+static int collect(const char *name, char out[][XF_ADDR_LEN], int max)
 {
     struct ifaddrs *list, *i;
     int n = 0, want;
@@ -43,7 +44,7 @@ int xf_local_addresses(char out[][XF_ADDR_LEN], int max)
             socklen_t len;
 
             if (!i->ifa_addr || !(i->ifa_flags & IFF_UP) || (i->ifa_flags & IFF_LOOPBACK) ||
-                scope(i->ifa_addr) != want)
+                scope(i->ifa_addr) != want || (name && strcmp(i->ifa_name, name)))
                 continue;
             len = i->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in)
                                                     : sizeof(struct sockaddr_in6);
@@ -52,4 +53,14 @@ int xf_local_addresses(char out[][XF_ADDR_LEN], int max)
         }
     freeifaddrs(list);
     return n;
+}
+
+int xf_local_addresses(char out[][XF_ADDR_LEN], int max)
+{
+    return collect(NULL, out, max);
+}
+
+int xf_interface_addresses(const char *name, char out[][XF_ADDR_LEN], int max)
+{
+    return collect(name, out, max);
 }

@@ -6,12 +6,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-int xf_link_say(struct xf_link *l, uint16_t type, const void *meta, size_t len,
-                struct xf_err *err)
+bool xf_link_is_loss(const struct xf_err *err)
+{
+    switch (err->num) {
+    case EPROTO:
+    case EBADMSG:
+    case EINVAL:
+    case EMSGSIZE:
+    case ENOMEM:
+    case ECANCELED:
+        return false;
+    default:
+        return true;
+    }
+}
+
+int xf_link_failed(struct xf_link *l, const struct xf_err *err)
+{
+    if (xf_link_is_loss(err))
+        atomic_store(&l->lost, true);
+    return -1;
+}
+
+/* The same for a caller whose err may be NULL. */
+static int failed(struct xf_link *l, const struct xf_err *why, struct xf_err *err)
+{
+    xf_fail(err, why->num, "%s", why->text);
+    return xf_link_failed(l, why);
+}
+
+int xf_link_say(struct xf_link *l, uint16_t type, const void *meta, size_t len, struct xf_err *err)
 {
     struct xf_msg m = {.type = type, .meta_len = (uint32_t)len};
+    struct xf_err why = {0};
 
-    return l->ops->send(l->control, &m, meta, NULL, 0, err);
+    return l->ops->send(l->control, &m, meta, NULL, 0, &why) ? failed(l, &why, err) : 0;
 }
 
 int xf_link_say_u64s(struct xf_link *l, uint16_t type, const uint64_t *v, unsigned n,
@@ -36,10 +65,11 @@ static int peer_error(const struct xf_msg *m, const void *meta, struct xf_err *e
 int xf_link_hear(struct xf_link *l, uint16_t type, struct xf_msg *m, void *meta, int timeout_ms,
                  struct xf_err *err)
 {
-    int rc = l->ops->recv(l->control, m, meta, timeout_ms, err);
+    struct xf_err why = {0};
+    int rc = l->ops->recv(l->control, m, meta, timeout_ms, &why);
 
     if (rc)
-        return rc;
+        return rc < 0 ? failed(l, &why, err) : rc;
     if (m->type == XF_MSG_ERROR)
         return peer_error(m, meta, err);
     if (m->type != type || m->payload_len)
@@ -66,22 +96,34 @@ void xf_link_last_words(struct xf_link *l, int wait_ms, struct xf_err *err)
     free(meta);
 }
 
+static void add_stats(const struct xf_link *l, const struct xf_chan *c, struct xf_chan_stats *sum)
+{
+    struct xf_chan_stats s = {0};
+
+    if (!c)
+        return;
+    l->ops->stats(c, &s);
+    sum->tx_bytes += s.tx_bytes;
+    sum->rx_bytes += s.rx_bytes;
+    sum->work_requests += s.work_requests;
+    sum->completions += s.completions;
+}
+
+struct xf_chan_stats xf_link_stats(const struct xf_link *l)
+{
+    struct xf_chan_stats sum = l->past;
+
+    add_stats(l, l->control, &sum);
+    for (unsigned i = 0; i < l->nr_bulk; i++)
+        add_stats(l, l->bulk[i], &sum);
+    return sum;
+}
+
 uint64_t xf_link_bytes(const struct xf_link *l)
 {
-    struct xf_chan_stats s;
-    uint64_t sum = 0;
+    struct xf_chan_stats s = xf_link_stats(l);
 
-    if (l->control) {
-        l->ops->stats(l->control, &s);
-        sum += s.tx_bytes + s.rx_bytes;
-    }
-    for (unsigned i = 0; i < l->nr_bulk; i++) {
-        if (!l->bulk[i])
-            continue;
-        l->ops->stats(l->bulk[i], &s);
-        sum += s.tx_bytes + s.rx_bytes;
-    }
-    return sum;
+    return s.tx_bytes + s.rx_bytes;
 }
 
 void xf_link_abort_bulk(struct xf_link *l)
@@ -95,6 +137,7 @@ void xf_link_close(struct xf_link *l)
 {
     if (!l->ops)
         return;
+    l->past = xf_link_stats(l);
     for (unsigned i = 0; i < l->nr_bulk; i++) {
         l->ops->close(l->bulk[i]);
         l->bulk[i] = NULL;
@@ -102,4 +145,5 @@ void xf_link_close(struct xf_link *l)
     l->ops->close(l->control);
     l->control = NULL;
     l->nr_bulk = 0;
+    atomic_store(&l->lost, false);
 }

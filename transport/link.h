@@ -6,6 +6,8 @@
 #ifndef XF_LINK_H
 #define XF_LINK_H
 
+#include <stdatomic.h>
+
 #include "transport/transport.h"
 #include "transport/wire.h"
 
@@ -14,7 +16,16 @@ struct xf_link {
     struct xf_chan *control;
     struct xf_chan *bulk[XF_CHANNELS_MAX];
     unsigned nr_bulk;
+    atomic_bool lost;          /* a connection is gone (xf_link_failed()). Any thread */
+    struct xf_chan_stats past; /* of channels that are closed */
 };
+
+/* Whether a channel's error means that the connection is gone, so that another one may do;
+ * not that the peer broke the protocol, or that we gave up or ran out of something. */
+bool xf_link_is_loss(const struct xf_err *err);
+/* An operation on one of the channels has failed with err: note it if it is a loss. Returns
+ * -1. Any thread. */
+int xf_link_failed(struct xf_link *l, const struct xf_err *err);
 
 /* Send a message that has only a meta part on the control channel. */
 int xf_link_say(struct xf_link *l, uint16_t type, const void *meta, size_t len,
@@ -38,13 +49,15 @@ int xf_link_hear(struct xf_link *l, uint16_t type, struct xf_msg *m, void *meta,
  */
 void xf_link_last_words(struct xf_link *l, int wait_ms, struct xf_err *err);
 
-/* Bytes on the wire so far, both directions, all channels. */
+/* Sums over all channels, those included that are closed. */
+struct xf_chan_stats xf_link_stats(const struct xf_link *l);
+/* Bytes on the wire so far, both directions. */
 uint64_t xf_link_bytes(const struct xf_link *l);
 
 /* Wake every thread that is blocked in a bulk channel; those channels are then dead. */
 void xf_link_abort_bulk(struct xf_link *l);
 
-/* Close every channel. */
+/* Close every channel. The link can be used again, with new ones. */
 void xf_link_close(struct xf_link *l);
 
 #endif

@@ -141,5 +141,7 @@ extern const struct xf_transport_ops xf_rdma_ops;
  * loopback and link-local left out. Returns the count (at most max). */
 #define XF_ADDR_LEN 64
 int xf_local_addresses(char out[][XF_ADDR_LEN], int max);
+/* Those of one network interface. */
+int xf_interface_addresses(const char *name, char out[][XF_ADDR_LEN], int max);
 
 #endif

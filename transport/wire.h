@@ -27,7 +27,7 @@ enum xf_msg_type {
     XF_MSG_SYNC_ACK = 3, /* bulk, sink -> source */
     XF_MSG_ERROR = 4,    /* control, sink -> source: the move has failed; errno and sentence */
     XF_MSG_SKELETON = 16,/* control, source -> sink: build the domain (meta: xf_skeleton, payload: JSON config + static state) */
-    XF_MSG_BUILT = 17,   /* control, sink -> source: paused domain is there */
+    XF_MSG_BUILT = 17,   /* control, sink -> source: the domain is there, its memory can be filled */
     XF_MSG_TARGET = 18,  /* control, source -> sink: the guest's memory target changed */
     XF_MSG_TARGET_ACK = 19,
     XF_MSG_STATE = 20,   /* control, source -> sink: final CPU state (payload: HVM context) */
@@ -38,6 +38,8 @@ enum xf_msg_type {
     XF_MSG_ABORTED = 25, /* control, sink -> source: nothing of it is left */
     XF_MSG_PING = 26,    /* control, source -> sink: measures the round trip */
     XF_MSG_PONG = 27,
+    XF_MSG_DEVICES = 40,     /* control, source -> sink: say when the devices are attached */
+    XF_MSG_DEVICES_ACK = 41, /* control, sink -> source: they are; the guest may be suspended */
 };
 
 enum xf_run_kind {

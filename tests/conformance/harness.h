@@ -17,7 +17,9 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "tests/conformance/loopback.h"
 #include "tests/conformance/raw.h"
+#include "transport/clock.h"
 #include "transport/transport.h"
 
 #pragma GCC diagnostic ignored "-Wunused-function" /* not every program uses every helper */
@@ -39,6 +41,7 @@ static struct row rows[] = {
     {"tcp, TLS, IPv4", &xf_tcp_ops, true, "127.0.0.1", &raw_tcp},
     {"tcp, plain, IPv6", &xf_tcp_ops, false, "::1", &raw_tcp},
     {"tcp, TLS, IPv6", &xf_tcp_ops, true, "::1", &raw_tcp},
+    {"loopback", &xf_loopback_ops, false, "127.0.0.1", NULL},
     {"rdma, plain, IPv4", &xf_rdma_ops, false, NULL, NULL},
     {"rdma, sealed, IPv4", &xf_rdma_ops, true, NULL, NULL},
     {"rdma, plain, IPv6", &xf_rdma_ops, false, NULL, NULL},
@@ -51,14 +54,6 @@ static const struct row *row_order[NROWS];
 static int row_next;
 static unsigned row_limit_s;
 
-static int64_t now_ms(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
-}
-
 static void nap(void)
 {
     nanosleep(&(struct timespec){0, 2000000}, NULL);
@@ -67,8 +62,8 @@ static void nap(void)
 /* Wait until cond holds; false after SOON. */
 #define EVENTUALLY(cond)                                                                           \
     ({                                                                                             \
-        int64_t end_ = now_ms() + SOON;                                                            \
-        while (!(cond) && now_ms() < end_)                                                         \
+        int64_t end_ = xf_now_ms() + SOON;                                                            \
+        while (!(cond) && xf_now_ms() < end_)                                                         \
             nap();                                                                                 \
         (bool)(cond);                                                                              \
     })
@@ -266,21 +261,45 @@ static void *raw_dial_run(void *arg)
     return NULL;
 }
 
-/* The sink's end of channel 1, with a raw peer as the source. NULL if that failed. */
-static struct xf_chan *raw_pair(struct xf_listener *l, const struct xf_link_cfg *cfg, uint16_t port,
-                                struct raw *r)
+/* One channel with a raw peer as the source: c is the sink's end. */
+struct raw_pair {
+    struct xf_listener *l;
+    struct xf_chan *c; /* NULL: it could not be opened */
+    struct raw r;
+};
+
+static bool raw_pair_open(struct raw_pair *p, const struct xf_link_cfg *cfg)
 {
-    struct raw_dial d = {.cfg = *cfg, .port = port};
-    struct xf_chan *c = NULL;
+    struct raw_dial d = {.cfg = *cfg};
     unsigned index;
     int rc;
 
+    memset(p, 0, sizeof(*p));
+    p->l = listen_row(cfg, &d.port);
     pthread_create(&d.thread, NULL, raw_dial_run, &d);
-    rc = row->ops->accept(l, SOON, &c, &index, NULL);
+    rc = row->ops->accept(p->l, SOON, &p->c, &index, NULL);
     pthread_join(d.thread, NULL);
-    *r = d.raw;
-    return rc == 0 && d.ok ? c : NULL;
+    p->r = d.raw;
+    return rc == 0 && d.ok;
 }
+
+static void raw_pair_close(struct raw_pair *p)
+{
+    row->raw->drop(&p->r);
+    row->ops->close(p->c);
+    row->ops->unlisten(p->l);
+}
+
+/* A raw pair or no test */
+#define RAW_PAIR(p, cfg)                                                                           \
+    do {                                                                                           \
+        bool open_ = raw_pair_open(&(p), (cfg));                                                   \
+        CU_ASSERT(open_);                                                                          \
+        if (!open_) {                                                                              \
+            raw_pair_close(&(p));                                                                  \
+            return;                                                                                \
+        }                                                                                          \
+    } while (0)
 
 static bool row_usable(const struct row *r)
 {

@@ -9,8 +9,8 @@
 #include "transport/frame.h" /* to write good envelopes, and then damage them */
 
 static uint8_t meta[XF_META_MAX];
-static uint8_t *big; /* to send from; to receive into */
-static uint8_t *got;
+static uint8_t big[XF_PAYLOAD_MAX]; /* to send from; to receive into */
+static uint8_t got[XF_PAYLOAD_MAX];
 
 /* A good message in one buffer: header, meta, payload; pattern 1 and 2. */
 static size_t compose(uint8_t *out, uint32_t meta_len, uint32_t payload_len)
@@ -39,35 +39,25 @@ static int take(struct xf_chan *c, struct xf_err *err)
 static void cut_at(size_t n, bool stall, int num)
 {
     struct xf_link_cfg cfg = config(1);
-    struct xf_listener *l;
+    static uint8_t bytes[51024];
     struct xf_err err = {0};
-    struct xf_chan *c;
-    struct raw r = {.fd = -1};
-    uint8_t *bytes = malloc(70000);
-    uint16_t port;
+    struct raw_pair p;
     int64_t t;
 
     cfg.stall_ms = STALL;
-    l = listen_row(&cfg, &port);
-    c = raw_pair(l, &cfg, port, &r);
-    CU_ASSERT(c != NULL);
-    CU_ASSERT(compose(bytes, 1000, 50000) == 51024);
-    if (c) {
-        CU_ASSERT(n == 0 || row->raw->put(&r, bytes, n) == 0);
-        if (!stall)
-            row->raw->drop(&r);
-        t = now_ms();
-        CU_ASSERT(take(c, &err) == -1 && err.num == num);
-        CU_ASSERT(now_ms() - t < SOON);
-        if (stall)
-            CU_ASSERT(now_ms() - t >= STALL - 20);
-        xf_clear(&err); /* final: it stays an error */
-        CU_ASSERT(stall || (take(c, &err) == -1 && err.num));
-    }
-    row->raw->drop(&r);
-    row->ops->close(c);
-    row->ops->unlisten(l);
-    free(bytes);
+    RAW_PAIR(p, &cfg);
+    CU_ASSERT(compose(bytes, 1000, 50000) == sizeof(bytes));
+    CU_ASSERT(n == 0 || row->raw->put(&p.r, bytes, n) == 0);
+    if (!stall)
+        row->raw->drop(&p.r);
+    t = xf_now_ms();
+    CU_ASSERT(take(p.c, &err) == -1 && err.num == num);
+    CU_ASSERT(xf_now_ms() - t < SOON);
+    if (stall)
+        CU_ASSERT(xf_now_ms() - t >= STALL - 20);
+    xf_clear(&err); /* final: it stays an error */
+    CU_ASSERT(stall || (take(p.c, &err) == -1 && err.num));
+    raw_pair_close(&p);
 }
 
 static void test_death(void)
@@ -138,10 +128,10 @@ static bool blocked(struct xf_chan *c)
 {
     struct xf_chan_stats st;
     uint64_t last = 0;
-    int64_t end = now_ms() + SOON;
+    int64_t end = xf_now_ms() + SOON;
     int calm = 0;
 
-    while (calm < 10 && now_ms() < end) {
+    while (calm < 10 && xf_now_ms() < end) {
         nap();
         row->ops->stats(c, &st);
         calm = st.tx_bytes && st.tx_bytes == last ? calm + 1 : 0;
@@ -161,9 +151,9 @@ static void test_stall_sending(void)
     PAIR(p, &cfg);
     flood_begin(&f, p.a);
     CU_ASSERT(blocked(p.a));
-    t = now_ms();
+    t = xf_now_ms();
     pthread_join(f.thread, NULL);
-    CU_ASSERT(f.err.num == ETIMEDOUT && now_ms() - t < SOON);
+    CU_ASSERT(f.err.num == ETIMEDOUT && xf_now_ms() - t < SOON);
     pair_close(&p);
 }
 
@@ -224,23 +214,15 @@ static void test_lies(void)
     for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
         size_t len = compose(bytes, 1000, 2000);
         struct xf_err err = {0};
-        struct xf_listener *l;
+        struct raw_pair p;
         struct xf_msg m;
-        struct xf_chan *c;
-        struct raw r = {.fd = -1};
-        uint16_t port;
 
         bytes[lies[i].at] ^= lies[i].flip;
-        l = listen_row(&cfg, &port);
-        c = raw_pair(l, &cfg, port, &r);
-        CU_ASSERT(c && row->raw->put(&r, bytes, len) == 0);
-        if (c) {
-            CU_ASSERT(row->ops->recv(c, &m, meta, SOON, &err) == -1 && err.num == EPROTO);
-            CU_ASSERT(!lies[i].word || strstr(err.text, lies[i].word));
-        }
-        row->raw->drop(&r);
-        row->ops->close(c);
-        row->ops->unlisten(l);
+        RAW_PAIR(p, &cfg);
+        CU_ASSERT(row->raw->put(&p.r, bytes, len) == 0);
+        CU_ASSERT(row->ops->recv(p.c, &m, meta, SOON, &err) == -1 && err.num == EPROTO);
+        CU_ASSERT(!lies[i].word || strstr(err.text, lies[i].word));
+        raw_pair_close(&p);
     }
 }
 
@@ -250,24 +232,15 @@ static void test_injected(void)
     struct xf_link_cfg cfg = config(1);
     uint8_t bytes[256];
     struct xf_err err = {0};
-    struct xf_listener *l;
+    struct raw_pair p;
     struct xf_msg m;
-    struct xf_chan *c;
-    struct raw r = {.fd = -1};
-    uint16_t port;
 
     if (!row->encrypt)
         return;
-    l = listen_row(&cfg, &port);
-    c = raw_pair(l, &cfg, port, &r);
-    CU_ASSERT(c != NULL);
-    if (c) {
-        row->raw->put_socket(&r, bytes, compose(bytes, 8, 0));
-        CU_ASSERT(row->ops->recv(c, &m, meta, SOON, &err) == -1 && err.num == EPROTO);
-    }
-    row->raw->drop(&r);
-    row->ops->close(c);
-    row->ops->unlisten(l);
+    RAW_PAIR(p, &cfg);
+    row->raw->put_socket(&p.r, bytes, compose(bytes, 8, 0));
+    CU_ASSERT(row->ops->recv(p.c, &m, meta, SOON, &err) == -1 && err.num == EPROTO);
+    raw_pair_close(&p);
 }
 
 /* Half a TLS record, then silence: a message has begun, although no byte of it can be read. */
@@ -276,26 +249,17 @@ static void test_half_record(void)
     static const uint8_t part[] = {0x17, 3, 3, 0x10, 0, 1, 2, 3};
     struct xf_link_cfg cfg = config(1);
     struct xf_err err = {0};
-    struct xf_listener *l;
+    struct raw_pair p;
     struct xf_msg m;
-    struct xf_chan *c;
-    struct raw r = {.fd = -1};
-    uint16_t port;
 
     if (!row->encrypt)
         return;
     cfg.stall_ms = STALL;
-    l = listen_row(&cfg, &port);
-    c = raw_pair(l, &cfg, port, &r);
-    CU_ASSERT(c != NULL);
-    if (c) {
-        row->raw->put_socket(&r, part, sizeof(part));
-        CU_ASSERT(row->ops->recv(c, &m, meta, 20, &err) == XF_AGAIN && err.num == 0);
-        CU_ASSERT(row->ops->recv(c, &m, meta, -1, &err) == -1 && err.num == ETIMEDOUT);
-    }
-    row->raw->drop(&r);
-    row->ops->close(c);
-    row->ops->unlisten(l);
+    RAW_PAIR(p, &cfg);
+    row->raw->put_socket(&p.r, part, sizeof(part));
+    CU_ASSERT(row->ops->recv(p.c, &m, meta, 20, &err) == XF_AGAIN && err.num == 0);
+    CU_ASSERT(row->ops->recv(p.c, &m, meta, -1, &err) == -1 && err.num == ETIMEDOUT);
+    raw_pair_close(&p);
 }
 
 /* A peer who sends one byte at a time is slow, but good. */
@@ -305,21 +269,14 @@ static void test_trickle(void)
     uint8_t bytes[512];
     size_t len = compose(bytes, 60, 200), i;
     struct xf_err err = {0};
-    struct xf_listener *l;
-    struct xf_chan *c;
-    struct raw r = {.fd = -1};
-    uint16_t port;
+    struct raw_pair p;
 
-    l = listen_row(&cfg, &port);
-    c = raw_pair(l, &cfg, port, &r);
-    CU_ASSERT(c != NULL);
-    for (i = 0; c && i < len; i++)
-        CU_ASSERT(row->raw->put(&r, bytes + i, 1) == 0);
-    CU_ASSERT(c && take(c, &err) == 0);
+    RAW_PAIR(p, &cfg);
+    for (i = 0; i < len; i++)
+        CU_ASSERT(row->raw->put(&p.r, bytes + i, 1) == 0);
+    CU_ASSERT(take(p.c, &err) == 0);
     CU_ASSERT(holds(meta, 60, 1) && holds(got, 200, 2));
-    row->raw->drop(&r);
-    row->ops->close(c);
-    row->ops->unlisten(l);
+    raw_pair_close(&p);
 }
 
 struct taker {
@@ -353,10 +310,10 @@ static void test_abort_recv(void)
     pthread_create(&k.thread, NULL, taker_run, &k);
     CU_ASSERT(EVENTUALLY(atomic_load(&k.inside)));
     nap();
-    t = now_ms();
+    t = xf_now_ms();
     row->ops->abort(p.b);
     pthread_join(k.thread, NULL);
-    CU_ASSERT(k.rc == -1 && k.err.num == ECANCELED && now_ms() - t < 1000);
+    CU_ASSERT(k.rc == -1 && k.err.num == ECANCELED && xf_now_ms() - t < 1000);
     xf_clear(&k.err);
     CU_ASSERT(take(p.b, &k.err) == -1 && k.err.num == ECANCELED); /* and ever after */
     xf_clear(&k.err);
@@ -369,31 +326,22 @@ static void test_abort_recv(void)
 static void test_abort_payload(void)
 {
     struct xf_link_cfg cfg = config(1);
-    uint8_t *bytes = malloc(70000);
+    static uint8_t bytes[70000];
+    struct xf_chan_stats st;
     struct taker k = {0};
-    struct xf_listener *l;
-    struct raw r = {.fd = -1};
-    uint16_t port;
+    struct raw_pair p;
 
     cfg.stall_ms = 0;
-    l = listen_row(&cfg, &port);
-    k.c = raw_pair(l, &cfg, port, &r);
-    CU_ASSERT(k.c != NULL);
+    RAW_PAIR(p, &cfg);
+    k.c = p.c;
     compose(bytes, 100, 60000);
-    if (k.c) {
-        struct xf_chan_stats st;
-
-        CU_ASSERT(row->raw->put(&r, bytes, 30000) == 0);
-        pthread_create(&k.thread, NULL, taker_run, &k);
-        CU_ASSERT(EVENTUALLY((row->ops->stats(k.c, &st), st.rx_bytes >= 30000)));
-        row->ops->abort(k.c);
-        pthread_join(k.thread, NULL);
-        CU_ASSERT(k.rc == -1 && k.err.num == ECANCELED);
-    }
-    row->raw->drop(&r);
-    row->ops->close(k.c);
-    row->ops->unlisten(l);
-    free(bytes);
+    CU_ASSERT(row->raw->put(&p.r, bytes, 30000) == 0);
+    pthread_create(&k.thread, NULL, taker_run, &k);
+    CU_ASSERT(EVENTUALLY((row->ops->stats(k.c, &st), st.rx_bytes >= 30000)));
+    row->ops->abort(k.c);
+    pthread_join(k.thread, NULL);
+    CU_ASSERT(k.rc == -1 && k.err.num == ECANCELED);
+    raw_pair_close(&p);
 }
 
 static void test_abort_send(void)
@@ -407,10 +355,10 @@ static void test_abort_send(void)
     PAIR(p, &cfg);
     flood_begin(&f, p.a);
     CU_ASSERT(blocked(p.a));
-    t = now_ms();
+    t = xf_now_ms();
     row->ops->abort(p.a);
     pthread_join(f.thread, NULL);
-    CU_ASSERT(f.err.num == ECANCELED && now_ms() - t < 1000);
+    CU_ASSERT(f.err.num == ECANCELED && xf_now_ms() - t < 1000);
     pair_close(&p);
 }
 
@@ -501,13 +449,7 @@ int main(void)
         {"abort in full use", test_abort_race, false},
         {"no descriptor is lost", test_descriptors, false},
     };
-    int rc;
 
-    big = malloc(XF_PAYLOAD_MAX);
-    got = malloc(XF_PAYLOAD_MAX);
     fill(big, XF_PAYLOAD_MAX, 0);
-    rc = run(tests, sizeof(tests) / sizeof(tests[0]), 120);
-    free(big);
-    free(got);
-    return rc;
+    return run(tests, sizeof(tests) / sizeof(tests[0]), 120);
 }

@@ -7,8 +7,7 @@
 
 #include <poll.h>
 
-static uint8_t *big; /* XF_PAYLOAD_MAX bytes each: the sender's, the receiver's */
-static uint8_t *got;
+static uint8_t big[XF_PAYLOAD_MAX], got[XF_PAYLOAD_MAX]; /* the sender's, the receiver's */
 static uint8_t meta[XF_META_MAX], meta_got[XF_META_MAX];
 
 struct sender {
@@ -236,9 +235,9 @@ static void test_waiting(void)
 
     PAIR(p, &cfg);
     CU_ASSERT(row->ops->recv(p.b, &r, meta_got, 0, &err) == XF_AGAIN && err.num == 0);
-    t = now_ms();
+    t = xf_now_ms();
     CU_ASSERT(row->ops->recv(p.b, &r, meta_got, 50, &err) == XF_AGAIN);
-    CU_ASSERT(now_ms() - t >= 49 && now_ms() - t < SOON);
+    CU_ASSERT(xf_now_ms() - t >= 49 && xf_now_ms() - t < SOON);
     pf.fd = row->ops->pollfd(p.b, &ready);
     CU_ASSERT(!ready && poll(&pf, 1, 0) == 0);
     for (i = 0; i < 3; i++)
@@ -419,13 +418,7 @@ int main(void)
         {"full duplex", test_full_duplex, false},
         {"payload that changes", test_changing_payload, false},
     };
-    int rc;
 
-    big = malloc(XF_PAYLOAD_MAX);
-    got = malloc(XF_PAYLOAD_MAX);
     fill(big, XF_PAYLOAD_MAX, 0);
-    rc = run(tests, sizeof(tests) / sizeof(tests[0]), 120);
-    free(big);
-    free(got);
-    return rc;
+    return run(tests, sizeof(tests) / sizeof(tests[0]), 120);
 }

@@ -7,19 +7,11 @@
  * tests/unit/test_replay_hello.c includes this file to run damaged
  * seeds in the ordinary tests.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "libxl-ext/hello.h"
-
-#define MUST(x)                                                                                    \
-    do {                                                                                           \
-        if (!(x)) {                                                                                \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #x);                      \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
+#include "tests/fuzz/must.h"
 
 static void fuzz_text(const char *s, size_t size)
 {

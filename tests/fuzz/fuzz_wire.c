@@ -17,20 +17,11 @@
 #include "transport/wire.c"
 #endif
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/must.h"
 #include "transport/frame.h"
 #include "transport/wire.h"
-
-#define MUST(x)                                                                                    \
-    do {                                                                                           \
-        if (!(x)) {                                                                                \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #x);                      \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static struct {
     struct xf_batch batch;

@@ -29,64 +29,77 @@ static int entries(const char *path)
 
 /* --- connecting --- */
 
-struct dial {
-    struct move *m;
-    struct xf_link_cfg cfg;
-    uint16_t port;
-    int rc;
-};
+static struct xf_link_cfg link_cfg(const struct move *m)
+{
+    struct xf_link_cfg cfg = {.channels = m->channels,
+                              .encrypt = m->encrypt,
+                              .timeout_ms = SOON_MS,
+                              .stall_ms = m->stall_ms};
+
+    memset(cfg.key, 0x42, sizeof(cfg.key));
+    return cfg;
+}
+
+/* All channels of the source, one after the other. */
+static int dial_all(struct move *m, const struct xf_transport_ops *ops, uint16_t port,
+                    struct xf_err *err)
+{
+    struct xf_link_cfg cfg = link_cfg(m);
+    struct xf_link *l = &m->source;
+
+    l->ops = ops;
+    l->nr_bulk = m->channels;
+    if (ops->connect(&cfg, "127.0.0.1", port, NULL, 0, &l->control, err))
+        return -1;
+    for (unsigned i = 0; i < m->channels; i++)
+        if (ops->connect(&cfg, "127.0.0.1", port, NULL, i + 1, &l->bulk[i], err))
+            return -1;
+    return 0;
+}
 
 static void *dial_main(void *arg)
 {
-    struct dial *d = arg;
-    struct xf_link *l = &d->m->source;
+    struct move *m = arg;
 
-    d->rc = l->ops->connect(&d->cfg, "127.0.0.1", d->port, NULL, 0, &l->control, &d->m->err);
-    for (unsigned i = 0; !d->rc && i < d->m->channels; i++) {
-        d->rc =
-            l->ops->connect(&d->cfg, "127.0.0.1", d->port, NULL, i + 1, &l->bulk[i], &d->m->err);
-        l->nr_bulk = i + 1;
-    }
+    m->dialled = dial_all(m, m->gather.at[0].ops, m->ports[0], &m->err);
     return NULL;
 }
 
-static bool connect_all(struct move *m)
+/* The sink's: wait for all of them. */
+static int gather_all(struct move *m, struct xf_err *err)
 {
-    struct dial d = {.m = m};
-    struct xf_listener *l = NULL;
+    for (int waited = 0; waited < SOON_MS; waited += 20) {
+        int rc = xf_gather_step(&m->gather, 20, err);
+
+        if (rc == 0)
+            xf_gather_take(&m->gather, &m->sink);
+        if (rc <= 0)
+            return rc;
+        if (m->tick_relink && m->tick_relink(m, err))
+            return -1;
+    }
+    return xf_fail(err, ETIMEDOUT, "the source did not connect all channels");
+}
+
+static bool connect_all(struct move *m, const struct xf_transport_ops *const ops[2])
+{
+    struct xf_link_cfg cfg = link_cfg(m);
     struct xf_err err = {0};
     pthread_t thread;
-    bool ok = true;
+    int rc;
 
-    d.cfg = (struct xf_link_cfg){.channels = m->channels,
-                                 .encrypt = m->encrypt,
-                                 .timeout_ms = SOON_MS,
-                                 .stall_ms = m->stall_ms};
-    memset(d.cfg.key, 0x42, sizeof(d.cfg.key));
-    m->source.ops = m->sink.ops = &xf_tcp_ops;
-    if (xf_tcp_ops.listen(&d.cfg, "127.0.0.1", 0, &l, &d.port, &err)) {
-        fprintf(stderr, "listen: %s\n", err.text);
-        return false;
-    }
-    pthread_create(&thread, NULL, dial_main, &d);
-    for (unsigned i = 0; ok && i <= m->channels; i++) {
-        struct xf_chan *c = NULL;
-        unsigned index = 0;
-
-        ok = xf_tcp_ops.accept(l, SOON_MS, &c, &index, &err) == 0;
-        if (!ok)
-            fprintf(stderr, "accept: %s\n", err.text);
-        else if (index)
-            m->sink.bulk[index - 1] = c;
-        else
-            m->sink.control = c;
-    }
+    for (unsigned i = 0; i < 2 && ops[i]; i++)
+        if (xf_gather_listen(&m->gather, ops[i], &cfg, "127.0.0.1", 0, &m->ports[i], &err)) {
+            fprintf(stderr, "listen: %s\n", err.text);
+            return false;
+        }
+    pthread_create(&thread, NULL, dial_main, m);
+    rc = gather_all(m, &err);
     pthread_join(thread, NULL);
-    xf_tcp_ops.unlisten(l);
-    m->sink.nr_bulk = m->channels;
-    if (d.rc)
-        fprintf(stderr, "connect: %s\n", m->err.text);
-    return ok && !d.rc;
+    xf_gather_unlisten(&m->gather, ops[0]);
+    if (rc || m->dialled)
+        fprintf(stderr, "accept: %s; connect: %s\n", err.text, m->err.text);
+    return !rc && !m->dialled;
 }
 
 /* --- the sink --- */
@@ -97,7 +110,17 @@ static int sink_tick(void *priv, struct xf_err *err)
 
     if (atomic_load(&m->sink_stop) && !atomic_load(&m->committed))
         return xf_fail(err, ECANCELED, "the sink was told to stop");
+    if (atomic_load(&m->hung_up) && !atomic_load(&m->committed) && !m->sink.control)
+        return xf_fail(err, ECONNRESET, "the source has gone away");
     return 0;
+}
+
+static bool ready(void *priv)
+{
+    struct move *m = priv;
+
+    atomic_store(&m->devices, m->devices_late-- <= 0);
+    return atomic_load(&m->devices);
 }
 
 static void committed(void *priv)
@@ -107,13 +130,36 @@ static void committed(void *priv)
     atomic_fetch_add(&m->committed, 1);
 }
 
+/* As in libxl-ext/receive_sink.c. */
+static bool called(void *priv)
+{
+    struct move *m = priv;
+
+    xf_gather_step(&m->gather, 0, NULL);
+    return m->gather.link.control != NULL;
+}
+
+static int sink_relink(void *priv, struct xf_err *err)
+{
+    struct move *m = priv;
+
+    xf_link_close(&m->sink);
+    m->sink_relinks++;
+    return gather_all(m, err);
+}
+
 static void *sink_main(void *arg)
 {
     struct move *m = arg;
-    const struct xf_sink_watch watch = {.priv = m, .tick = sink_tick, .committed = committed};
+    struct xf_sink_watch watch = {
+        .priv = m, .tick = sink_tick, .ready = ready, .committed = committed};
 
+    if (m->gather.nr) {
+        watch.called = called;
+        watch.relink = sink_relink;
+    }
     m->sink_end = xf_sink_serve(&m->f->dst, &m->sink, &watch, &m->sink_err);
-    if (m->sink_end != XF_SINK_RUNS)
+    if (m->sink_end != XF_SINK_RUNS && m->sink.control)
         xf_link_say(&m->sink, XF_MSG_ABORTED, NULL, 0, NULL);
     xf_link_close(&m->sink);
     return NULL;
@@ -143,6 +189,16 @@ static int source_tick(void *priv, struct xf_err *err)
     return 0;
 }
 
+static int source_relink(void *priv, const struct xf_err *why, struct xf_err *err)
+{
+    struct move *m = priv;
+
+    m->lost = *why;
+    m->relinks++;
+    xf_link_close(&m->source);
+    return dial_all(m, m->second, m->ports[1], err);
+}
+
 /* As call_off() in libxl-ext/move.c, with less patience. */
 static void call_off(struct move *m)
 {
@@ -151,8 +207,11 @@ static void call_off(struct move *m)
 
     xf_link_abort_bulk(&m->source);
     xf_copy_end(&m->copy);
-    if (m->err.num != ECANCELED)
+    if (m->source.control && m->err.num != ECANCELED)
         xf_link_last_words(&m->source, 200, &m->err);
+    atomic_store(&m->hung_up, true);
+    if (!m->source.control)
+        return;
     xf_link_say(&m->source, XF_MSG_ABORT, NULL, 0, NULL);
     for (int i = 0; i < 5; i++) {
         int rc = m->source.ops->recv(m->source.control, &msg, meta, 200, NULL);
@@ -187,12 +246,20 @@ static void *nothing(void *arg)
 
 bool move_open(struct move *m, bool encrypt, unsigned channels)
 {
+    return move_open_over(m, &xf_tcp_ops, NULL, encrypt, channels, SOON_MS);
+}
+
+bool move_open_over(struct move *m, const struct xf_transport_ops *first,
+                    const struct xf_transport_ops *second, bool encrypt, unsigned channels,
+                    int stall_ms)
+{
+    const struct xf_transport_ops *const ops[2] = {first, second};
     pthread_t thread;
 
     /* A sanitizer starts a thread of its own with the first of ours. */
     if (!pthread_create(&thread, NULL, nothing, NULL))
         pthread_join(thread, NULL);
-    *m = (struct move){.encrypt = encrypt, .channels = channels, .stall_ms = SOON_MS};
+    *m = (struct move){.encrypt = encrypt, .channels = channels, .stall_ms = stall_ms};
     m->fds = entries("/proc/self/fd");
     m->threads = entries("/proc/self/task");
     m->f = fake_new();
@@ -202,7 +269,11 @@ bool move_open(struct move *m, bool encrypt, unsigned channels)
     m->copy.tick = source_tick;
     m->copy.priv = m;
     m->copy.opts.policy = (struct xf_policy){.max_downtime_s = 0, .max_rounds = 3};
-    return connect_all(m);
+    m->second = second;
+    m->tick_relink = sink_tick;
+    if (second)
+        m->copy.relink = source_relink;
+    return connect_all(m, ops);
 }
 
 bool move_close(struct move *m)
@@ -213,6 +284,7 @@ bool move_close(struct move *m)
     xf_link_close(&m->source);
     move_join(m);
     xf_link_close(&m->sink);
+    xf_gather_unlisten(&m->gather, NULL);
     if (m->f->views) {
         fprintf(stderr, "%d views were left open\n", m->f->views);
         clean = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A fake guest (fake_vm.h), a link over real TCP on this machine, and the engine at both
- * ends: the sink serves in a thread of its own, the source in the test's.
+ * A fake guest (fake_vm.h), a link over real TCP on this machine (or another transport), and
+ * the engine at both ends: the sink serves in a thread of its own, the source in the test's.
  */
 #ifndef XF_FAKE_MOVE_H
 #define XF_FAKE_MOVE_H
@@ -9,6 +9,7 @@
 #include "precopy/copy.h"
 #include "precopy/sink.h"
 #include "tests/unit/fake_vm.h"
+#include "transport/gather.h"
 
 struct move {
     struct fake *f;
@@ -17,6 +18,9 @@ struct move {
     bool encrypt;
     unsigned channels;
     int stall_ms;
+    const struct xf_transport_ops *second; /* COPY may go on over it; NULL: none */
+    uint16_t ports[2];
+    int dialled;
 
     /* the sink's thread */
     pthread_t thread;
@@ -25,6 +29,12 @@ struct move {
     struct xf_err sink_err;
     atomic_int committed;
     atomic_bool sink_stop; /* its tick fails */
+    int devices_late;      /* so many looks of the sink until the devices are there */
+    atomic_bool devices;   /* they are */
+    atomic_bool hung_up;   /* the source has closed the bootstrap pipe */
+    struct xf_gather gather;
+    unsigned sink_relinks;
+    int (*tick_relink)(void *priv, struct xf_err *err);
 
     /* the source's */
     struct xf_err err;
@@ -34,6 +44,8 @@ struct move {
     atomic_bool thaw;   /* lets move_freeze() go on */
     atomic_uint ticks;
     int (*before_go)(void *priv, struct xf_err *err);
+    unsigned relinks;
+    struct xf_err lost; /* why the first link was given up */
 
     int fds, threads; /* before it began */
 };
@@ -41,6 +53,11 @@ struct move {
 /* A fresh guest and a connected link; false (and said) when that fails. Change m->copy.opts
  * and hooks (m->f->hook; m is m->f->priv) before move_run(). */
 bool move_open(struct move *m, bool encrypt, unsigned channels);
+/* The same over another transport; with a second one, COPY goes on over that when the first
+ * link is lost. */
+bool move_open_over(struct move *m, const struct xf_transport_ops *first,
+                    const struct xf_transport_ops *second, bool encrypt, unsigned channels,
+                    int stall_ms);
 /* The sink's half, in its thread. move_run() and the hostile source begin with it. */
 void move_serve(struct move *m);
 /* The whole move as libxl-ext/move.c does it, the calling-off included. Both ends are

@@ -4,13 +4,16 @@
 #define XF_HELLO_SEEDS_H
 
 #define SEED_KEY "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define SEED_RDMA "{\"state\":\"ready\",\"why\":\"\",\"addresses\":[\"192.0.2.8\",\"2001:db8::2\"]}"
 #define SEED_HELLO                                                                                 \
     "{\"version\":1,\"domain\":\"web1\",\"uuid\":\"7a4a1f3e-0000-4000-8000-000000000001\","        \
     "\"boot_id\":\"b1\",\"key\":\"" SEED_KEY "\",\"channels\":2,\"encrypt\":true,"                 \
+    "\"transport\":\"auto\",\"seal\":false,\"rdma_buffer_mib\":0,\"rdma\":" SEED_RDMA ","          \
     "\"leave_paused\":false,\"check_only\":false,\"need_kib\":262144,\"xen_major\":4,"             \
     "\"xen_minor\":17,\"cpuid\":\"0102\",\"msrs\":\"\"}"
 #define SEED_REPLY                                                                                 \
     "{\"version\":1,\"boot_id\":\"b2\",\"port\":40000,\"paging\":true,"                            \
+    "\"rdma_port\":40001,\"rdma\":" SEED_RDMA ","                                                  \
     "\"addresses\":[\"192.0.2.7\",\"2001:db8::1\",\"fe80::1%eth0\"],"                              \
     "\"findings\":[{\"severity\":1,\"code\":\"memory\",\"text\":\"tight\"}]}"
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The main() of a unit test program that is one CUnit suite.
+ * What unit test programs share: see suite.h.
  */
 #include "tests/unit/suite.h"
+
+#include <stdio.h>
+#include <string.h>
 
 int run_suite(const char *name, CU_TestInfo *tests)
 {
@@ -17,4 +20,16 @@ int run_suite(const char *name, CU_TestInfo *tests)
     bad = CU_get_number_of_failures() != 0 || CU_get_number_of_tests_run() == 0;
     CU_cleanup_registry();
     return bad;
+}
+
+void split_words(struct words *w, const char *first, const char *words)
+{
+    char *save = NULL;
+
+    w->argc = 0;
+    snprintf(w->line, sizeof(w->line), "%s %s", first, words);
+    for (char *word = strtok_r(w->line, " ", &save); word && w->argc < WORDS_MAX;
+         word = strtok_r(NULL, " ", &save))
+        w->argv[w->argc++] = strcmp(word, "_") ? word : word + 1;
+    w->argv[w->argc] = NULL;
 }

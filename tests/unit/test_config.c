@@ -38,14 +38,14 @@ static void fails_with(const char *text, const char *where, const char *what)
 static void test_empty(void)
 {
     CU_ASSERT_EQUAL(parse("<xenferry/>"), 0);
-    CU_ASSERT_FALSE(c.use_tcp);
+    CU_ASSERT_FALSE(c.ours);
     CU_ASSERT_EQUAL(c.encrypt, -1);
     CU_ASSERT_EQUAL(c.max_downtime_ms, 0);
     CU_ASSERT_EQUAL(c.nr_addresses, 0);
     CU_ASSERT_EQUAL(c.port, 0);
     CU_ASSERT_STRING_EQUAL(c.source_address, "");
     CU_ASSERT_EQUAL(parse("<xenferry><migrate/><receive/></xenferry>"), 0);
-    CU_ASSERT_FALSE(c.use_tcp);
+    CU_ASSERT_FALSE(c.ours);
     CU_ASSERT_EQUAL(c.encrypt, -1);
 }
 
@@ -65,7 +65,7 @@ static void test_everything(void)
                           "</xenferry>\n"),
                     0);
     CU_ASSERT_STRING_EQUAL(err.text, "");
-    CU_ASSERT_TRUE(c.use_tcp);
+    CU_ASSERT_TRUE(c.ours);
     CU_ASSERT_EQUAL(c.max_downtime_ms, 50);
     CU_ASSERT_EQUAL(c.max_rounds, 7);
     CU_ASSERT_EQUAL(c.bandwidth_mib, 100);
@@ -80,8 +80,42 @@ static void test_everything(void)
     CU_ASSERT_EQUAL(parse("<xenferry><migrate transport='stock' encrypt='yes' bandwidth='0'/>"
                           "</xenferry>"),
                     0);
-    CU_ASSERT_FALSE(c.use_tcp);
+    CU_ASSERT_FALSE(c.ours);
     CU_ASSERT_EQUAL(c.encrypt, 1);
+}
+
+static void test_transports(void)
+{
+    static const struct {
+        const char *text;
+        enum xf_transport transport;
+        bool ours;
+    } list[] = {{"<xenferry><migrate transport='rdma'/></xenferry>", XF_TRANSPORT_RDMA, true},
+                {"<xenferry><migrate transport='auto'/></xenferry>", XF_TRANSPORT_AUTO, true},
+                {"<xenferry><migrate transport='tcp'/></xenferry>", XF_TRANSPORT_TCP, true},
+                {"<xenferry><migrate transport='stock'/></xenferry>", XF_TRANSPORT_TCP, false},
+                {"<xenferry><migrate/></xenferry>", XF_TRANSPORT_TCP, false}};
+
+    for (unsigned i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        CU_ASSERT_EQUAL(parse(list[i].text), 0);
+        CU_ASSERT_EQUAL(c.transport, list[i].transport);
+        CU_ASSERT_EQUAL(c.ours, list[i].ours);
+        CU_ASSERT(c.rdma_buffer_mib == 0 && c.rdma_poll_us == -1);
+    }
+    CU_ASSERT_EQUAL(parse("<xenferry><rdma buffer='64' poll='0'/></xenferry>"), 0);
+    CU_ASSERT(c.rdma_buffer_mib == 64 && c.rdma_poll_us == 0 && !c.ours);
+    CU_ASSERT_EQUAL(parse("<xenferry><rdma buffer='1024' poll='10000'/></xenferry>"), 0);
+    CU_ASSERT(c.rdma_buffer_mib == 1024 && c.rdma_poll_us == 10000);
+    CU_ASSERT_EQUAL(parse("<xenferry><rdma/></xenferry>"), 0);
+    CU_ASSERT(c.rdma_buffer_mib == 0 && c.rdma_poll_us == -1);
+    CU_ASSERT_EQUAL(parse("<xenferry><source address='mlx5_0'/></xenferry>"), 0);
+    CU_ASSERT_STRING_EQUAL(c.source_address, "mlx5_0");
+    CU_ASSERT_EQUAL(parse("<xenferry><source address='enp3s0f1.12'/></xenferry>"), 0);
+    fails_with("<xenferry>\n<source address='10.0.0'/></xenferry>", "x.xml:2: ", "'10.0.0' is no");
+    fails_with("<xenferry>\n<source address='fd00::zz'/></xenferry>",
+               "x.xml:2: ", "'fd00::zz' is no");
+    fails_with("<xenferry>\n<receive><address>mlx5_0</address></receive></xenferry>",
+               "x.xml:2: ", "'mlx5_0' is no");
 }
 
 static void test_not_xml(void)
@@ -100,7 +134,13 @@ static void test_schema(void)
     fails_with("\n<other/>", "x.xml:2: ", "xenferry");
     fails_with(IN("<other/>"), "x.xml:2: ", "other");
     fails_with(IN("<migrate colour='red'/>"), "x.xml:2: ", "colour=\"red\"");
-    fails_with(IN("<migrate transport='rdma'/>"), "x.xml:2: ", "transport=\"rdma\"");
+    fails_with(IN("<migrate transport='udp'/>"), "x.xml:2: ", "transport=\"udp\"");
+    fails_with(IN("<rdma buffer='0'/>"), "x.xml:2: ", "buffer=\"0\"");
+    fails_with(IN("<rdma buffer='1025'/>"), "x.xml:2: ", "buffer=\"1025\"");
+    fails_with(IN("<rdma poll='10001'/>"), "x.xml:2: ", "poll=\"10001\"");
+    fails_with(IN("<rdma poll='-1'/>"), "x.xml:2: ", "poll=\"-1\"");
+    fails_with(IN("<rdma device='x'/>"), "x.xml:2: ", "device=\"x\"");
+    fails_with(IN("<rdma/>\n<rdma/>"), "x.xml:3: ", "a second <rdma>");
     fails_with(IN("<migrate mode='postcopy'/>"), "x.xml:2: ", "mode=\"postcopy\"");
     fails_with(IN("<migrate encrypt='maybe'/>"), "x.xml:2: ", "encrypt=\"maybe\"");
     fails_with(IN("<migrate encrypt=''/>"), "x.xml:2: ", "encrypt=\"\"");
@@ -142,7 +182,7 @@ static void test_beyond_the_schema(void)
     fails_with(IN("<receive>\n<address>10.0.0.1 10.0.0.2</address></receive>"),
                "x.xml:3: ", "no numeric");
     fails_with(IN("<receive>\n<address>fd00:::1</address></receive>"), "x.xml:3: ", "fd00:::1");
-    fails_with(IN("<source address='nowhere'/>"), "x.xml:2: ", "nowhere");
+    fails_with(IN("<source address='no/where'/>"), "x.xml:2: ", "no/where");
     CU_ASSERT_EQUAL(parse(IN("<receive>" EIGHT "</receive>")), 0);
     CU_ASSERT_EQUAL(c.nr_addresses, 8);
     fails_with(IN("<receive>" EIGHT "\n<address>10.0.0.1</address></receive>"),
@@ -193,15 +233,15 @@ static void test_files(void)
     memset(&err, 0, sizeof(err));
     CU_ASSERT_EQUAL(xf_config_load(path, &c, &err), 0); /* absent */
     CU_ASSERT_EQUAL(c.encrypt, -1);
-    CU_ASSERT_FALSE(c.use_tcp);
+    CU_ASSERT_FALSE(c.ours);
 
     write_file(path, "<xenferry><migrate transport='tcp'/></xenferry>");
     CU_ASSERT_EQUAL(xf_config_load(path, &c, &err), 0);
-    CU_ASSERT_TRUE(c.use_tcp);
+    CU_ASSERT_TRUE(c.ours);
     setenv(XF_CONFIG_ENV, path, 1);
     memset(&c, 0, sizeof(c));
     CU_ASSERT_EQUAL(xf_config_load(NULL, &c, &err), 0);
-    CU_ASSERT_TRUE(c.use_tcp);
+    CU_ASSERT_TRUE(c.ours);
 
     write_file(path, "<xenferry>\n<oops/></xenferry>");
     CU_ASSERT_EQUAL(xf_config_load(path, &c, &err), -1);
@@ -239,6 +279,8 @@ int main(void)
     CU_TestInfo tests[] = {
         {"nothing said", test_empty},
         {"everything said", test_everything},
+        {"transports", test_transports},
+        {"transports", test_transports},
         {"not XML", test_not_xml},
         {"what the schema refuses", test_schema},
         {"what it cannot say", test_beyond_the_schema},

@@ -326,7 +326,7 @@ static void test_not_paying(void)
     move_run(&m);
     arrived();
     CU_ASSERT_EQUAL(m.copy.status.reason, XF_SWITCH_NOT_PAYING);
-    CU_ASSERT_EQUAL(m.copy.status.round, 1 + XF_POOR_ROUNDS);
+    CU_ASSERT_EQUAL(m.copy.status.round, 2);
     CU_ASSERT_EQUAL(m.copy.times.pages, 802);
     finish();
 }
@@ -338,6 +338,31 @@ static void new_target(struct fake *f, enum fake_op op, unsigned nth)
     pthread_mutex_lock(&f->lock);
     f->target_kib = nth == 2 ? 12345 : 12346;
     pthread_mutex_unlock(&f->lock);
+}
+
+/* The destination attaches devices long after the pages are there: the guest runs until it
+ * has, and what it wrote meanwhile goes in one round more, not in downtime. */
+static void write_while_waiting(struct fake *f, enum fake_op op, unsigned nth)
+{
+    /* The second peek is the one after round 1, on which the policy decides. */
+    if (op == FAKE_PEEK && nth == 2)
+        for (uint64_t g = 100; g < 300; g++)
+            fake_write(f, g, (uint32_t)g);
+    if (op == FAKE_SUSPEND)
+        CU_ASSERT(atomic_load(&m.devices));
+}
+
+static void test_devices_late(void)
+{
+    OPEN(false, 2);
+    m.devices_late = 8;
+    m.copy.opts.policy.max_rounds = 1;
+    m.f->hook = write_while_waiting;
+    move_run(&m);
+    arrived();
+    CU_ASSERT_EQUAL(m.copy.status.round, 2);
+    CU_ASSERT(m.copy.times.pages < 10);
+    finish();
 }
 
 static void test_target(void)
@@ -402,6 +427,7 @@ int main(void)
         {"bandwidth limit", test_limited},
         {"short downtime", test_short},
         {"not paying", test_not_paying},
+        {"devices come late", test_devices_late},
         {"target", test_target},
         {"before GO", test_before_go},
         CU_TEST_INFO_NULL,

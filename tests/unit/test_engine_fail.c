@@ -161,6 +161,29 @@ static void test_objection(void)
     stayed(EBUSY, true);
 }
 
+/* The destination gives up after it has loaded everything, while the source gets ready for GO:
+ * the last moment at which that can be seen. */
+static int sink_ends(void *priv, struct xf_err *err)
+{
+    (void)priv;
+    (void)err;
+    atomic_store(&m.sink_stop, true);
+    move_join(&m);
+    return 0;
+}
+
+static void test_gone_before_go(void)
+{
+    EVERY_LINK(e)
+    {
+        OPEN(e);
+        m.before_go = sink_ends;
+        go();
+        CU_ASSERT_EQUAL(m.sink_end, XF_SINK_FAILED);
+        stayed(ECANCELED, true);
+    }
+}
+
 /* --- the sink --- */
 
 static void test_sink_copy(void)
@@ -427,6 +450,7 @@ int main(void)
         {"suspend fails", test_suspend_fails},
         {"stuck", test_stuck},
         {"objection before GO", test_objection},
+        {"gone before GO", test_gone_before_go},
         {"sink fails in COPY", test_sink_copy},
         {"sink dies", test_sink_dies},
         {"sink hangs in SWITCH", test_sink_hangs},

@@ -58,6 +58,19 @@ static bool hear_sync(unsigned chan, struct xf_sync *sync)
            msg.type == XF_MSG_SYNC_ACK && !xf_sync_decode(sync, &msg, meta, NULL);
 }
 
+static int hear(uint16_t type)
+{
+    struct xf_msg msg;
+
+    return xf_link_hear(&m.source, type, &msg, meta, 5000, &m.err);
+}
+
+static void ask_devices(void)
+{
+    xf_link_say(&m.source, XF_MSG_DEVICES, NULL, 0, NULL);
+    CU_ASSERT_EQUAL(hear(XF_MSG_DEVICES_ACK), 0);
+}
+
 static void say_state(uint32_t len)
 {
     struct xf_state s = {
@@ -71,12 +84,6 @@ static void say_state(uint32_t len)
     m.source.ops->send(m.source.control, &msg, meta, &iov, 1, NULL);
 }
 
-static int hear(uint16_t type)
-{
-    struct xf_msg msg;
-
-    return xf_link_hear(&m.source, type, &msg, meta, 5000, &m.err);
-}
 
 /* The sink has refused, and said why to both. */
 static void refused(int num, const char *word)
@@ -124,6 +131,7 @@ static void test_early_go(void)
     refused(EPROTO, "GO before");
 
     begin(); /* state, but one channel is not complete */
+    ask_devices();
     say_state(FAKE_STATE_BYTES);
     say_sync(0, 1, XF_SYNC_LAST);
     say_sync(1, 1, 0);
@@ -146,6 +154,7 @@ static void test_honest(void)
     CU_ASSERT(sync.seq == 7 && sync.pages == 4);
     xf_link_say(&m.source, XF_MSG_PING, NULL, 0, NULL);
     CU_ASSERT_EQUAL(hear(XF_MSG_PONG), 0);
+    ask_devices();
     say_state(FAKE_STATE_BYTES);
     CU_ASSERT_EQUAL(hear(XF_MSG_LOADED), 0);
     complete();
@@ -197,6 +206,11 @@ static void test_checksum(void)
 static void test_state(void)
 {
     begin();
+    say_state(FAKE_STATE_BYTES);
+    refused(EPROTO, "before it asked");
+
+    begin();
+    ask_devices();
     say_state(FAKE_STATE_BYTES);
     say_state(FAKE_STATE_BYTES);
     CU_ASSERT_EQUAL(hear(XF_MSG_LOADED), 0);
@@ -251,6 +265,7 @@ static void test_leaves(void)
         if (i == 1) {
             complete();
         } else if (i == 2) {
+            ask_devices();
             say_state(FAKE_STATE_BYTES);
             CU_ASSERT_EQUAL(hear(XF_MSG_LOADED), 0);
             complete();

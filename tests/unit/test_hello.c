@@ -104,6 +104,10 @@ static void test_hello_round_trip(void)
                          .channels = 16,
                          .encrypt = true,
                          .check_only = true,
+                         .transport = XF_TRANSPORT_AUTO,
+                         .seal = true,
+                         .rdma_buffer_mib = 1024,
+                         .rdma = {.state = XF_RDMA_MEMLOCK, .why = "\"32\" KiB"},
                          .need_kib = 1ull << 40,
                          .xen_major = 4,
                          .xen_minor = 19};
@@ -128,6 +132,8 @@ static void test_hello_round_trip(void)
     CU_ASSERT_EQUAL(memcmp(hello.key, h.key, sizeof(h.key)), 0);
     CU_ASSERT(hello.channels == 16 && hello.encrypt && !hello.leave_paused && hello.check_only);
     CU_ASSERT_EQUAL(hello.need_kib, 1ull << 40);
+    CU_ASSERT(hello.transport == XF_TRANSPORT_AUTO && hello.seal && hello.rdma_buffer_mib == 1024);
+    CU_ASSERT_EQUAL(memcmp(&hello.rdma, &h.rdma, sizeof(h.rdma)), 0);
     CU_ASSERT(hello.xen_major == 4 && hello.xen_minor == 19);
     CU_ASSERT(hello.cpuid_len == sizeof(cpuid) && !memcmp(hello.cpuid, cpuid, sizeof(cpuid)));
     CU_ASSERT(hello.msr_len == sizeof(msrs) && !memcmp(hello.msrs, msrs, sizeof(msrs)));
@@ -141,6 +147,8 @@ static void test_reply_round_trip(void)
 {
     struct xf_reply r = {.boot_id = "b",
                          .port = 65535,
+                         .rdma_port = 1,
+                         .rdma = {.state = XF_RDMA_READY, .nr_addresses = XF_RDMA_ADDRS_MAX},
                          .paging = true,
                          .nr_addresses = 16,
                          .nr_findings = XF_FINDINGS_MAX};
@@ -148,6 +156,8 @@ static void test_reply_round_trip(void)
 
     for (unsigned i = 0; i < XF_ADDRESSES_MAX; i++)
         snprintf(r.addresses[i], XF_ADDR_LEN, "10.0.0.%u", i);
+    for (unsigned i = 0; i < XF_RDMA_ADDRS_MAX; i++)
+        snprintf(r.rdma.addresses[i], XF_ADDR_LEN, "fd00::%u", i);
     snprintf(r.addresses[3], XF_ADDR_LEN, "fe80::abcd:ef%%xenbr0.1-a");
     for (unsigned i = 0; i < XF_FINDINGS_MAX; i++) {
         r.findings[i].severity = (enum xf_severity)(i % 3);
@@ -172,17 +182,18 @@ static void test_seeds(void)
         if (parse_reply(SEED_REPLY, i) != -1)
             CU_FAIL("a reply that is cut off was taken");
     /* A later version may add fields. */
-    taken(true, "rdma", "{\"gid\":[1,2]}");
-    taken(false, "rdma", "null");
+    taken(true, "later", "{\"gid\":[1,2]}");
+    taken(false, "later", "null");
 }
 
 static void test_fields(void)
 {
     static const char *const hello_fields[] = {
-        "version",      "domain",     "uuid",     "boot_id",   "key",       "channels", "encrypt",
-        "leave_paused", "check_only", "need_kib", "xen_major", "xen_minor", "cpuid",    "msrs"};
-    static const char *const reply_fields[] = {"version", "boot_id",   "port",
-                                               "paging",  "addresses", "findings"};
+        "version",    "domain",    "uuid",      "boot_id",   "key",          "channels",
+        "encrypt",    "transport", "seal",      "rdma",      "leave_paused", "rdma_buffer_mib",
+        "check_only", "need_kib",  "xen_major", "xen_minor", "cpuid",        "msrs"};
+    static const char *const reply_fields[] = {"version",   "boot_id", "port",     "paging",
+                                               "rdma_port", "rdma",    "findings", "addresses"};
     static const char *const wrong[] = {NULL, "null", "1.5", "{}", "[[]]", "{\"a\":1}"};
 
     for (unsigned w = 0; w < sizeof(wrong) / sizeof(wrong[0]); w++) {
@@ -295,6 +306,65 @@ static void test_addresses(void)
     refused(false, "addresses", many);
 }
 
+static void test_rdma(void)
+{
+#define SIDE(state, why, addresses)                                                                \
+    "{\"state\":\"" state "\",\"why\":\"" why "\",\"addresses\":[" addresses "]}"
+    char big[1000];
+
+    for (int h = 0; h < 2; h++) {
+        for (int i = 0; i < XF_RDMA_STATES; i++) {
+            snprintf(big, sizeof(big), SIDE("%s", "x", "\"10.0.0.1\""), xf_rdma_state_word(i));
+            taken(h, "rdma", big);
+            CU_ASSERT_EQUAL(h ? hello.rdma.state : reply.rdma.state, (enum xf_rdma_state)i);
+        }
+        taken(h, "rdma", SIDE("down", "it is down", ""));
+        refused(h, "rdma", SIDE("ready", "", "")); /* where, then? */
+        refused(h, "rdma", SIDE("fine", "", "\"10.0.0.1\""));
+        refused(h, "rdma", SIDE("?", "", "\"10.0.0.1\""));
+        refused(h, "rdma", SIDE("", "", "\"10.0.0.1\""));
+        refused(h, "rdma", SIDE("registration-and-more", "", ""));
+        refused(h, "rdma", SIDE("down", "\\u001b[2J", ""));
+        refused(h, "rdma", SIDE("ready", "", "\"evil.example\""));
+        refused(h, "rdma", SIDE("ready", "", "7"));
+        snprintf(big, sizeof(big), SIDE("down", "%.*s", ""), 319, text_of(400, 'x') + 1);
+        taken(h, "rdma", big);
+        snprintf(big, sizeof(big), SIDE("down", "%.*s", ""), 320, text_of(400, 'x') + 1);
+        refused(h, "rdma", big);
+        strcpy(big, "{\"state\":\"ready\",\"why\":\"\",\"addresses\":[");
+        for (int i = 0; i <= XF_RDMA_ADDRS_MAX; i++)
+            strcat(big, i ? ",\"10.0.0.1\"" : "\"10.0.0.1\"");
+        strcat(big, "]}");
+        refused(h, "rdma", big);
+    }
+    refused(true, "transport", "\"stock\"");
+    refused(true, "transport", "\"\"");
+    taken(true, "transport", "\"rdma\"");
+    taken(true, "rdma_buffer_mib", "1024");
+    refused(true, "rdma_buffer_mib", "1025");
+    refused(true, "rdma_buffer_mib", "-1");
+    refused(false, "rdma_port", "65536");
+    refused(false, "rdma_port", "-1");
+}
+
+/* What the channels are made from, over either transport. */
+static void test_link_cfg(void)
+{
+    struct xf_hello h = {.channels = 3, .encrypt = true, .rdma_buffer_mib = 5};
+    struct xf_link_cfg tcp, rdma;
+
+    h.key[31] = 7;
+    tcp = xf_hello_link_cfg(&h, false, 10, 20);
+    rdma = xf_hello_link_cfg(&h, true, 10, 20);
+    CU_ASSERT(tcp.encrypt && !rdma.encrypt && rdma.rdma_buffer == 5u << 20);
+    CU_ASSERT(tcp.channels == 3 && tcp.timeout_ms == 10 && tcp.stall_ms == 20);
+    CU_ASSERT(tcp.key[31] == 7 && rdma.key[31] == 7);
+    h.encrypt = false;
+    h.seal = true;
+    CU_ASSERT(!xf_hello_link_cfg(&h, false, 1, 1).encrypt);
+    CU_ASSERT(xf_hello_link_cfg(&h, true, 1, 1).encrypt);
+}
+
 static void test_not_json(void)
 {
     static const char *const list[] = {
@@ -344,6 +414,8 @@ int main(void)
         {"texts", test_texts},
         {"blobs", test_blobs},
         {"addresses", test_addresses},
+        {"RDMA", test_rdma},
+        {"connections", test_link_cfg},
         {"not JSON", test_not_json},
         CU_TEST_INFO_NULL,
     };

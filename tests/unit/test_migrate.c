@@ -85,18 +85,14 @@ static int run(const char *words)
     pid_t pid = fork();
 
     if (!pid) {
-        char line[200], *argv[20];
-        int argc = 0;
+        struct words w;
         struct front f;
-        snprintf(line, sizeof(line), "xl %s", words);
-        for (char *w = strtok(line, " "); w; w = strtok(NULL, " "))
-            argv[argc++] = w;
-        argv[argc] = NULL;
+        split_words(&w, "xl", words);
         dup2(fileno(o), STDOUT_FILENO);
         dup2(fileno(e), STDERR_FILENO);
-        if (front_parse(argc, argv, &f) || !f.cmd)
+        if (front_parse(w.argc, w.argv, &f) || !f.cmd)
             _exit(99);
-        status = (strcmp(argv[f.cmd], "migrate") ? cmd_migrate_recover : cmd_migrate)(&f);
+        status = (strcmp(w.argv[f.cmd], "migrate") ? cmd_migrate_recover : cmd_migrate)(&f);
         fflush(NULL);
         _exit(status);
     }

@@ -9,33 +9,25 @@
 #include "tests/unit/suite.h"
 #include "tools/options.h"
 
-#define MAX_WORDS 24
-
 static struct migrate_args args;
 static struct xf_err err;
 static struct xf_config config;
 static struct xl_globals globals;
-static char line[400];
 
-/* Parse "migrate WORDS", words separated by one blank ("_" stands for an empty one). */
 static int parse(const char *words)
 {
-    static char *argv[MAX_WORDS + 1];
-    int argc = 0;
+    static struct words w; /* what was parsed points into it */
 
-    snprintf(line, sizeof(line), "migrate %s", words);
-    for (char *w = strtok(line, " "); w && argc < MAX_WORDS; w = strtok(NULL, " "))
-        argv[argc++] = strcmp(w, "_") ? w : w + 1;
-    argv[argc] = NULL;
+    split_words(&w, "migrate", words);
     memset(&err, 0, sizeof(err));
-    return migrate_parse(argc, argv, &globals, &config, false, &args, &err);
+    return migrate_parse(w.argc, w.argv, &globals, &config, false, &args, &err);
 }
 
 static void reset(void)
 {
     memset(&globals, 0, sizeof(globals));
     memset(&config, 0, sizeof(config));
-    config.encrypt = -1;
+    config.encrypt = config.rdma_poll_us = -1;
 }
 
 static void fails_with(const char *words, const char *part)
@@ -99,6 +91,7 @@ static void test_each_of_ours_asks_for_ours(void)
         snprintf(words, sizeof(words), "--%s%s g1 host2", o->name,
                  !o->arg                   ? ""
                  : !strcmp(o->arg, "ADDR") ? " 10.0.0.1"
+                 : !strcmp(o->arg, "HOW")  ? " auto"
                                            : " 5");
         int rc = parse(words);
         CU_ASSERT_FALSE(args.stock);
@@ -113,7 +106,7 @@ static void test_each_of_ours_asks_for_ours(void)
 static void test_config_asks_for_ours(void)
 {
     reset();
-    config.use_tcp = true;
+    config.ours = true;
     ours("g1 host2");
     is_stock("--stock g1 host2");
     fails_with("-z g1 host2", "no option -z");
@@ -137,7 +130,10 @@ static void test_defaults(void)
     CU_ASSERT_FALSE(args.json);
     CU_ASSERT_FALSE(args.quiet);
     /* What --help and the manual page promise. */
-    CU_ASSERT_TRUE(args.move.encrypt);
+    CU_ASSERT_EQUAL(args.move.transport, XF_TRANSPORT_TCP);
+    CU_ASSERT_EQUAL(args.move.encrypt, XF_ENCRYPT_USUAL);
+    CU_ASSERT_EQUAL(args.move.rdma_buffer_mib, 0);
+    CU_ASSERT_EQUAL(args.move.rdma_poll_us, 20);
     CU_ASSERT_EQUAL(args.move.channels, 2);
     CU_ASSERT_EQUAL(args.move.max_downtime_ms, 300);
     CU_ASSERT_EQUAL(args.move.max_rounds, 10);
@@ -153,7 +149,7 @@ static void test_values(void)
     CU_ASSERT_EQUAL(args.move.max_rounds, 3);
     CU_ASSERT_EQUAL(args.move.bandwidth, 100ull << 20);
     CU_ASSERT_EQUAL(args.move.channels, 16);
-    CU_ASSERT_FALSE(args.move.encrypt);
+    CU_ASSERT_EQUAL(args.move.encrypt, XF_ENCRYPT_NO);
     CU_ASSERT_TRUE(args.move.check_only);
     CU_ASSERT_TRUE(args.json);
     CU_ASSERT_TRUE(args.quiet);
@@ -177,14 +173,25 @@ static void test_config_and_precedence(void)
                                 .channels = 5,
                                 .bandwidth_mib = 6,
                                 .encrypt = 0,
+                                .transport = XF_TRANSPORT_AUTO,
+                                .rdma_buffer_mib = 32,
+                                .rdma_poll_us = 0,
                                 .source_address = "10.1.1.1"};
     ours("--tcp g1 host2");
     CU_ASSERT_EQUAL(args.move.max_downtime_ms, 70);
     CU_ASSERT_EQUAL(args.move.max_rounds, 4);
     CU_ASSERT_EQUAL(args.move.channels, 5);
     CU_ASSERT_EQUAL(args.move.bandwidth, 6ull << 20);
-    CU_ASSERT_FALSE(args.move.encrypt);
+    CU_ASSERT_EQUAL(args.move.encrypt, XF_ENCRYPT_NO);
     CU_ASSERT_STRING_EQUAL(args.move.address, "10.1.1.1");
+    CU_ASSERT_EQUAL(args.move.transport, XF_TRANSPORT_TCP);
+    CU_ASSERT(args.move.rdma_buffer_mib == 32 && args.move.rdma_poll_us == 0);
+    ours("--json g1 host2");
+    CU_ASSERT_EQUAL(args.move.transport, XF_TRANSPORT_AUTO);
+    ours("--rdma --rdma-buffer 7 --rdma-poll 100 --encrypt g1 host2");
+    CU_ASSERT_EQUAL(args.move.transport, XF_TRANSPORT_RDMA);
+    CU_ASSERT(args.move.rdma_buffer_mib == 7 && args.move.rdma_poll_us == 100);
+    CU_ASSERT_EQUAL(args.move.encrypt, XF_ENCRYPT_YES);
     ours("--max-downtime 1 --max-rounds 2 --channels 3 --bandwidth 0 --migration-address 10.2.2.2 "
          "g1 host2");
     CU_ASSERT_EQUAL(args.move.max_downtime_ms, 1);
@@ -194,7 +201,32 @@ static void test_config_and_precedence(void)
     CU_ASSERT_STRING_EQUAL(args.move.address, "10.2.2.2");
     config.encrypt = 1;
     ours("--no-encrypt g1 host2");
-    CU_ASSERT_FALSE(args.move.encrypt);
+    CU_ASSERT_EQUAL(args.move.encrypt, XF_ENCRYPT_NO);
+}
+
+static void test_transports(void)
+{
+    static const struct {
+        const char *words;
+        enum xf_transport transport;
+    } list[] = {{"--rdma g1 host2", XF_TRANSPORT_RDMA},
+                {"--transport rdma g1 host2", XF_TRANSPORT_RDMA},
+                {"--transport=rdma --rdma g1 host2", XF_TRANSPORT_RDMA},
+                {"--transport auto g1 host2", XF_TRANSPORT_AUTO},
+                {"--transport tcp g1 host2", XF_TRANSPORT_TCP},
+                {"--tcp --transport tcp g1 host2", XF_TRANSPORT_TCP},
+                {"--rdma-poll 0 g1 host2", XF_TRANSPORT_TCP}};
+
+    reset();
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        ours(list[i].words);
+        CU_ASSERT_EQUAL(args.move.transport, list[i].transport);
+        CU_ASSERT_EQUAL(args.move.encrypt, XF_ENCRYPT_USUAL);
+    }
+    ours("--rdma --migration-address mlx5_0 g1 host2");
+    CU_ASSERT_STRING_EQUAL(args.move.address, "mlx5_0");
+    ours("--migration-address eth0 g1 host2");
+    CU_ASSERT_STRING_EQUAL(args.move.address, "eth0");
 }
 
 static void test_numbers(void)
@@ -220,7 +252,15 @@ static void test_numbers(void)
 static void test_refusals(void)
 {
     reset();
-    fails_with("--rdma g1 host2", "no RDMA transport yet: use --tcp");
+    fails_with("--rdma --tcp g1 host2", "--tcp, --rdma and --transport contradict");
+    fails_with("--rdma --transport auto g1 host2", "contradict");
+    fails_with("--transport rdma --tcp g1 host2", "contradict");
+    fails_with("--transport udp g1 host2", "--transport takes auto, rdma or tcp, not 'udp'");
+    fails_with("--encrypt --no-encrypt g1 host2", "--encrypt and --no-encrypt contradict");
+    fails_with("--rdma --stock g1 host2", "--stock and --rdma contradict");
+    fails_with("--rdma-buffer 0 g1 host2", "--rdma-buffer takes a whole number from 1 to 1024");
+    fails_with("--rdma-buffer 1025 g1 host2", "from 1 to 1024");
+    fails_with("--rdma-poll 10001 g1 host2", "from 0 to 10000");
     fails_with("--postcopy g1 host2", "no post-copy yet");
     fails_with("--hybrid --tcp g1 host2", "no post-copy yet");
     fails_with("--tcp --debug g1 host2", "verify pass");
@@ -234,8 +274,9 @@ static void test_refusals(void)
     fails_with("--ch 2 g1 host2 --tcp", "stands for several"); /* --channels, --check */
     fails_with("--tcp g1 host2 -C", "-C needs a value");
     fails_with("--tcp --live=1 g1 host2", "--live takes no value");
-    fails_with("--migration-address host2 g1 host2", "numeric IPv4 or IPv6 address");
+    fails_with("--migration-address fd00::zz g1 host2", "numeric IPv4 or IPv6 address");
     fails_with("--migration-address 10.0.0 g1 host2", "numeric IPv4 or IPv6 address");
+    fails_with("--migration-address _ g1 host2", "numeric IPv4 or IPv6 address");
     globals.dry_run = true;
     fails_with("--tcp g1 host2", "use --check");
     reset();
@@ -354,14 +395,10 @@ static void test_help_and_manual_agree(void)
 
 static void receive(const char *words, struct receive_args *out)
 {
-    char copy[200], *argv[MAX_WORDS + 1];
-    int argc = 0;
+    struct words w;
 
-    snprintf(copy, sizeof(copy), "migrate-receive %s", words);
-    for (char *w = strtok(copy, " "); w; w = strtok(NULL, " "))
-        argv[argc++] = w;
-    argv[argc] = NULL;
-    receive_parse(argc, argv, out);
+    split_words(&w, "migrate-receive", words);
+    receive_parse(w.argc, w.argv, out);
 }
 
 static void test_receive(void)
@@ -417,6 +454,7 @@ int main(void)
         {"defaults", test_defaults},
         {"values", test_values},
         {"configuration and precedence", test_config_and_precedence},
+        {"transports", test_transports},
         {"numbers", test_numbers},
         {"refusals", test_refusals},
         {"help", test_help},

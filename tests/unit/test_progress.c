@@ -256,11 +256,38 @@ static void test_report(void)
         r.phase_s[i] = 360000;
     r.pages_sent = r.pages_zero = r.pages_skipped = r.guest_pages = r.wire_bytes = UINT64_MAX;
     r.encrypted = false;
+    r.cipher[0] = 0;
     f = tmpfile();
     report_print(f, &r);
     contents(f);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "not encrypted"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "pull"));
+}
+
+static void test_report_rdma(void)
+{
+    struct xf_report r = moved();
+    FILE *f = tmpfile();
+
+    strcpy(r.transport, "rdma");
+    r.encrypted = false;
+    r.cipher[0] = 0;
+    r.work_requests = 4500;
+    r.completions = 900;
+    report_print(f, &r);
+    contents(f);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "rdma, 2 channels, not encrypted\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "4500 work requests, 900 completions (15.0 and 3.0 per"));
+    CU_ASSERT_PTR_NULL(strstr(text, "fallback"));
+    /* Lost on the way. */
+    strcpy(r.transport, "tcp");
+    strcpy(r.cipher, "TLS 1.3");
+    strcpy(r.fallback, "the RDMA connection was lost in round 2 of COPY (x), so it went over TCP");
+    f = tmpfile();
+    report_print(f, &r);
+    contents(f);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "TLS 1.3 at the end, not encrypted before"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "fallback  the RDMA connection was lost in round 2"));
 }
 
 static void test_advice(void)
@@ -426,6 +453,7 @@ int main(void)
         {"quantities", test_quantities},
         {"wrapping", test_wrapping},
         {"report", test_report},
+        {"report, RDMA", test_report_rdma},
         {"advice", test_advice},
         {"JSON: progress", test_json_progress},
         {"JSON: strings", test_json_strings},

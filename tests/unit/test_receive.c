@@ -58,19 +58,15 @@ static int run(const char *words)
     CU_ASSERT_EQUAL_FATAL(pipe(err), 0);
     pid = fork();
     if (!pid) {
-        char line[200], *argv[20];
-        int argc = 0;
+        struct words w;
         struct front f;
-        snprintf(line, sizeof(line), "xl %s", words);
-        for (char *w = strtok(line, " "); w; w = strtok(NULL, " "))
-            argv[argc++] = w;
-        argv[argc] = NULL;
+        split_words(&w, "xl", words);
         dup2(source[1], STDIN_FILENO);
         dup2(source[1], STDOUT_FILENO);
         dup2(err[1], STDERR_FILENO);
         close(source[0]);
         close(source[1]);
-        front_parse(argc, argv, &f);
+        front_parse(w.argc, w.argv, &f);
         status = cmd_migrate_receive(&f);
         fflush(NULL);
         _exit(status);

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The fuzz target without a fuzzer: every seed whole, cut off at every length and with
- * every bit flipped, on any compiler. Also
- *     test_replay --seeds DIR    writes the seeds for libFuzzer
- *     test_replay FILE...        replays what a fuzzer has found
+ * every bit flipped, on any compiler.
  */
 #define XF_FUZZ_REPLAY
 #include "tests/fuzz/fuzz_wire.c"
 
-#include <CUnit/Basic.h>
-
 #include "tests/fuzz/seeds.h"
+#include "tests/unit/replay.h"
 
 static void test_seeds(void)
 {
@@ -50,61 +47,18 @@ static void test_damage(void)
     }
 }
 
-static int write_seeds(const char *dir)
+static size_t seed(int n, uint8_t out[REPLAY_MAX])
 {
-    uint8_t buf[XF_SEED_MAX];
-    char name[4096];
-    int n;
-
-    for (n = 0; n < XF_SEEDS; n++) {
-        size_t len = xf_seed(n, buf);
-        FILE *f;
-
-        snprintf(name, sizeof(name), "%s/seed-%d", dir, n);
-        f = fopen(name, "wb");
-        if (!f || fwrite(buf, 1, len, f) != len || fclose(f)) {
-            perror(name);
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static int replay(const char *name)
-{
-    static uint8_t buf[XF_FRAME_BYTES + XF_META_MAX];
-    FILE *f = fopen(name, "rb");
-
-    if (!f) {
-        perror(name);
-        return 1;
-    }
-    LLVMFuzzerTestOneInput(buf, fread(buf, 1, sizeof(buf), f));
-    fclose(f);
-    return 0;
+    return xf_seed(n, out);
 }
 
 int main(int argc, char **argv)
 {
-    unsigned failed;
-    CU_pSuite s;
-    int i, rc = 0;
+    CU_TestInfo tests[] = {
+        {"every seed, cut and flipped", test_seeds},
+        {"random damage", test_damage},
+        CU_TEST_INFO_NULL,
+    };
 
-    if (argc == 3 && !strcmp(argv[1], "--seeds"))
-        return write_seeds(argv[2]);
-    if (argc > 1) {
-        for (i = 1; i < argc; i++)
-            rc |= replay(argv[i]);
-        return rc;
-    }
-    if (CU_initialize_registry())
-        return 2;
-    s = CU_add_suite("replay", NULL, NULL);
-    if (!s || !CU_add_test(s, "every seed, cut and flipped", test_seeds) ||
-        !CU_add_test(s, "random damage", test_damage))
-        return 2;
-    CU_basic_run_tests();
-    failed = CU_get_number_of_failures() + CU_get_number_of_tests_failed();
-    CU_cleanup_registry();
-    return failed ? 1 : 0;
+    return replay_main(argc, argv, "replay", tests, seed);
 }

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The hello's fuzz target without a fuzzer: the seeds whole, cut off, with every bit
- * flipped and with random damage. Also
- *     test_replay_hello --seeds DIR    writes the seeds for libFuzzer
- *     test_replay_hello FILE...        replays what a fuzzer has found
+ * flipped and with random damage.
  */
 #include "tests/fuzz/fuzz_hello.c"
 
 #include "tests/unit/hello_seeds.h"
-#include "tests/unit/suite.h"
+#include "tests/unit/replay.h"
 
 static const char *const seeds[] = {"0" SEED_HELLO, "1" SEED_REPLY};
 
@@ -57,34 +55,12 @@ static void test_damage(void)
     CU_PASS("nothing that the target demands was broken");
 }
 
-static int write_seeds(const char *dir)
+static size_t seed(int n, uint8_t out[REPLAY_MAX])
 {
-    for (unsigned n = 0; n < 2; n++) {
-        char name[4096];
-        FILE *out;
-
-        snprintf(name, sizeof(name), "%s/seed-%u", dir, n);
-        out = fopen(name, "wb");
-        if (!out || fputs(seeds[n], out) < 0 || fclose(out)) {
-            perror(name);
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static int replay(const char *name)
-{
-    static uint8_t buf[XF_FRAME_MAX];
-    FILE *in = fopen(name, "rb");
-
-    if (!in) {
-        perror(name);
-        return 1;
-    }
-    LLVMFuzzerTestOneInput(buf, fread(buf, 1, sizeof(buf), in));
-    fclose(in);
-    return 0;
+    if (n >= 2)
+        return 0;
+    memcpy(out, seeds[n], strlen(seeds[n]));
+    return strlen(seeds[n]);
 }
 
 int main(int argc, char **argv)
@@ -94,14 +70,6 @@ int main(int argc, char **argv)
         {"random damage", test_damage},
         CU_TEST_INFO_NULL,
     };
-    int rc = 0;
 
-    if (argc == 3 && !strcmp(argv[1], "--seeds"))
-        return write_seeds(argv[2]);
-    if (argc > 1) {
-        for (int i = 1; i < argc; i++)
-            rc |= replay(argv[i]);
-        return rc;
-    }
-    return run_suite("replay, hello", tests);
+    return replay_main(argc, argv, "replay, hello", tests, seed);
 }

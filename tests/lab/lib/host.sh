@@ -108,7 +108,9 @@ cmd_put() {
     lab_must_be_up
     host_ok "${1-}"
     [ $# = 3 ] || die "usage: lab put a|b SRC DST"
-    in_ns scp -q -r -F "$STATE/ssh_config" "$2" "$1:$3"
+    # Renamed into place: a program that still runs there cannot be written to.
+    in_ns scp -q -r -F "$STATE/ssh_config" "$2" "$1:$3.new"
+    in_ns ssh -F "$STATE/ssh_config" "$1" "mv -T '$3.new' '$3'" </dev/null
 }
 
 cmd_get() {

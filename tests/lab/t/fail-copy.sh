@@ -28,18 +28,11 @@ fails_in_copy() {
     at=$to
     case_end
 }
-is_empty() { [ -z "$(on "$1" 'xl list | tail -n +2 | grep -v "^Domain-0 "; pgrep -af "[m]igrate-receive"')" ]; }
-
-kill_receiver() { on "${other[$at]}" "pkill -KILL -o -f '[x]l migrate-receive'"; }
-# The sink is the child of the receiver that called it and holds the data port.
-kill_sink() { on "${other[$at]}" "pkill -KILL -P \$(pgrep -o -f '[x]l migrate-receive') -f '[m]igrate-receive'"; }
-interrupt() { on "$at" "kill -INT \$(cat /tmp/move.pid)"; }
-cut_link() { lab net cut; }
 no_memory() { on "${other[$at]}" "xl mem-max $guest--incoming 40"; }
 
 fails_in_copy "the receiving xl is killed" 3 kill_receiver
-fails_in_copy "the sink is killed" 3 kill_sink
 enough_for_quick
+fails_in_copy "the sink is killed" 3 kill_sink
 fails_in_copy "the link is cut" 3 cut_link
 fails_in_copy "Ctrl-C" 3 interrupt
 fails_in_copy "the destination is out of memory" 3 no_memory

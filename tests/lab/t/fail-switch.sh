@@ -10,7 +10,6 @@ guest_start a switched --mem 128 --fill 24 --rate 100 --ip 116 --disk vdb
 at=a
 
 held() { on $at "test -e /tmp/hold"; }
-is_empty() { [ -z "$(on "$1" 'xl list | tail -n +2 | grep -v "^Domain-0 "; pgrep -af "[m]igrate-receive"')" ]; }
 
 # fails_at POINT NAME COMMAND...
 fails_at() {
@@ -35,11 +34,6 @@ fails_at() {
     at=$to
     case_end
 }
-
-kill_receiver() { on "${other[$at]}" "pkill -KILL -o -f '[x]l migrate-receive'"; }
-kill_sink() { on "${other[$at]}" "pkill -KILL -P \$(pgrep -o -f '[x]l migrate-receive') -f '[m]igrate-receive'"; }
-interrupt() { on "$at" "kill -INT \$(cat /tmp/move.pid)"; }
-cut_link() { lab net cut; }
 
 fails_at suspended "the receiving xl is killed" kill_receiver
 enough_for_quick

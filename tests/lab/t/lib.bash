@@ -14,6 +14,7 @@ state=${XENFERRY_LAB_STATE:-/run/xenferry-lab}
 work=$(mktemp -d)
 declare -A address=([a]=10.9.0.1 [b]=10.9.0.2) other=([a]=b [b]=a)
 passed=0 failed=0 current='' background=()
+transport=${TRANSPORT:-tcp} # tcp, rdma, or transport=auto: the option of every move
 
 lab() { "$here/../lab" "$@"; }
 
@@ -138,7 +139,7 @@ move() {
     local from=$1
     shift
     timeout 240 "$here/../lab" ssh "$from" \
-        "xl migrate --tcp --json $* $guest ${address[${other[$from]}]}" \
+        "xl migrate --$transport --json $* $guest ${address[${other[$from]}]}" \
         >"$work/json" 2>"$work/stderr" </dev/null
 }
 
@@ -162,7 +163,7 @@ move_in_background() {
     (
         rc=0
         timeout 240 "$here/../lab" ssh "$from" "echo \$\$ >/tmp/move.pid
-            exec env $env xl migrate --tcp --json $* $guest ${address[${other[$from]}]}" \
+            exec env $env xl migrate --$transport --json $* $guest ${address[${other[$from]}]}" \
             >"$work/json" 2>"$work/stderr" </dev/null || rc=$?
         echo $rc >"$work/status"
     ) &
@@ -204,3 +205,14 @@ move_ends() { # STATUS...
     done
     bad "the move ended with status $got instead of $*: $(error_text)"
 }
+
+# --- what may befall a move from host $at ---
+
+is_empty() { # HOST: as `empty`, without a word, and with nothing but domains and moves
+    [ -z "$(on "$1" 'xl list | tail -n +2 | grep -v "^Domain-0 "; pgrep -af "[m]igrate-receive"')" ]
+}
+kill_receiver() { on "${other[$at]}" "pkill -KILL -o -f '[x]l migrate-receive'"; }
+# The sink is the child of the receiver that called it and holds the data port.
+kill_sink() { on "${other[$at]}" "pkill -KILL -P \$(pgrep -o -f '[x]l migrate-receive') -f '[m]igrate-receive'"; }
+interrupt() { on "$at" "kill -INT \$(cat /tmp/move.pid)"; }
+cut_link() { lab net cut; }

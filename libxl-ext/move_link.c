@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The source's data connections: which transport, the control channel (CHECK), the bulk
+ * channels (SKELETON), and all of them anew over TCP when RDMA fails or is lost and the move
+ * may use either.
+ */
+#include "libxl-ext/move.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "libxl-ext/hello.h"
+
+#define CONTROL_MS 5000 /* each address */
+#define BULK_MS 15000
+#define ROUTE_MS 3000 /* each address */
+
+static const struct xf_transport_ops *ops_of(bool rdma)
+{
+    return rdma ? &xf_rdma_ops : &xf_tcp_ops;
+}
+
+static struct xf_link_cfg link_cfg(const struct xf_move *m, bool rdma, int timeout_ms)
+{
+    struct xf_link_cfg cfg = xf_hello_link_cfg(&m->hello, rdma, timeout_ms, XF_MOVE_STALL_MS);
+
+    cfg.rdma_poll_us = m->o->rdma_poll_us;
+    return cfg;
+}
+
+/* What is being used now, for the report. */
+static void use(struct xf_move *m, bool rdma)
+{
+    struct xf_report *r = m->report;
+    bool encrypted = rdma ? m->hello.seal : m->hello.encrypt;
+
+    m->link.ops = ops_of(rdma);
+    snprintf(r->transport, sizeof(r->transport), "%s", m->link.ops->name);
+    r->cipher[0] = 0;
+    if (encrypted)
+        snprintf(r->cipher, sizeof(r->cipher), "%s", rdma ? "AES-256-GCM" : "TLS 1.3");
+    /* What crossed the network before a fallback in COPY counts, too. */
+    r->encrypted = encrypted && (!m->copy.status.round || r->encrypted);
+}
+
+bool xf_move_uses_rdma(const struct xf_move *m)
+{
+    return m->link.ops == &xf_rdma_ops;
+}
+
+/*
+ * Open the control channel to the first address that answers. XF_AGAIN: none did; why->text
+ * says what became of the last one and `tried` lists them.
+ */
+static int connect_control(struct xf_move *m, bool rdma, char *tried, size_t size,
+                           struct xf_err *why, struct xf_err *err)
+{
+    struct xf_link_cfg cfg = link_cfg(m, rdma, CONTROL_MS);
+    unsigned n = rdma ? m->reply.rdma.nr_addresses : m->reply.nr_addresses;
+    uint16_t port = rdma ? m->reply.rdma_port : m->reply.port;
+    size_t len = 0;
+
+    tried[0] = 0;
+    xf_clear(why);
+    for (unsigned i = 0; i < n; i++) {
+        const char *a = rdma ? m->reply.rdma.addresses[i] : m->reply.addresses[i];
+        const char *src = xf_own_for(&m->own, a);
+
+        if (xf_move_tick(m, err))
+            return -1;
+        xf_clear(why);
+        if ((!rdma || !xf_rdma_can_reach(a, src, ROUTE_MS, why)) &&
+            !ops_of(rdma)->connect(&cfg, a, port, src, 0, &m->link.control, why)) {
+            use(m, rdma);
+            snprintf(m->peer, sizeof(m->peer), "%s", a);
+            return 0;
+        }
+        if (len < size)
+            len += (size_t)snprintf(tried + len, size - len, "%s%s", len ? ", " : "", a);
+    }
+    return XF_AGAIN;
+}
+
+static void say_transport(struct xf_move *m, struct xf_findings *found)
+{
+    bool rdma = xf_move_uses_rdma(m);
+
+    if (m->hello.transport != XF_TRANSPORT_TCP)
+        xf_find(found, XF_INFO, "transport", "memory goes over %s to %s", rdma ? "RDMA" : "TCP",
+                m->peer);
+    if (m->report->encrypted)
+        return;
+    xf_find(found, XF_WARNING, "encryption",
+            rdma && m->o->encrypt == XF_ENCRYPT_USUAL
+                ? "the guest's memory will cross the RDMA network unencrypted; --encrypt seals it"
+                : "the guest's memory will cross the network unencrypted (--no-encrypt)");
+}
+
+/* RDMA, if it is wanted and possible; *choice says what is left to do. */
+static int try_rdma(struct xf_move *m, struct xf_findings *found, enum xf_choice *choice,
+                    struct xf_err *err)
+{
+    const struct xf_rdma_side *there = &m->reply.rdma;
+    char tried[256], why[sizeof(found->list[0].text)];
+    struct xf_err route = {0};
+
+    *choice = xf_choose(m->hello.transport, &m->hello.rdma, there, NULL, why, sizeof(why));
+    if (*choice == XF_CHOICE_RDMA) {
+        int rc = connect_control(m, true, tried, sizeof(tried), &route, err);
+
+        if (rc <= 0)
+            return rc;
+        *choice = xf_choose(m->hello.transport, &m->hello.rdma, there, &route, why, sizeof(why));
+    }
+    if (why[0])
+        xf_find(found, *choice == XF_CHOICE_NONE ? XF_REFUSAL : XF_INFO, "rdma", "%s", why);
+    return 0;
+}
+
+int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
+{
+    enum xf_choice choice;
+    char tried[256];
+    struct xf_err why = {0};
+    int rc;
+
+    if (try_rdma(m, found, &choice, err))
+        return -1;
+    if (choice == XF_CHOICE_TCP) {
+        rc = connect_control(m, false, tried, sizeof(tried), &why, err);
+        if (rc < 0)
+            return -1;
+        if (rc == XF_AGAIN)
+            xf_find(found, XF_REFUSAL, "address",
+                    "no migration address of the destination can be reached (tried %s, port %u: "
+                    "%s); open the port, or name another address in /etc/xen/xenferry.xml there",
+                    tried[0] ? tried : "none", m->reply.port, why.text);
+    }
+    if (m->link.control)
+        say_transport(m, found);
+    return 0;
+}
+
+static int connect_bulk(struct xf_move *m, struct xf_err *err)
+{
+    bool rdma = xf_move_uses_rdma(m);
+    struct xf_link_cfg cfg = link_cfg(m, rdma, BULK_MS);
+    uint16_t port = rdma ? m->reply.rdma_port : m->reply.port;
+
+    for (unsigned i = 0; i < m->o->channels; i++) {
+        if (xf_move_tick(m, err) ||
+            m->link.ops->connect(&cfg, m->peer, port, xf_own_for(&m->own, m->peer), i + 1,
+                                 &m->link.bulk[i], err))
+            return -1;
+        m->link.nr_bulk = i + 1;
+    }
+    return 0;
+}
+
+/* All channels over TCP instead of RDMA, of which `why` says what became. */
+static int fall_back(struct xf_move *m, const char *what, const struct xf_err *why,
+                     struct xf_err *err)
+{
+    char tried[256];
+    struct xf_err last = {0};
+    int rc;
+
+    xf_link_close(&m->link);
+    snprintf(m->report->fallback, sizeof(m->report->fallback), "%s (%.200s), so it went over TCP",
+             what, why->text);
+    rc = connect_control(m, false, tried, sizeof(tried), &last, err);
+    if (rc == XF_AGAIN)
+        rc = xf_fail(err, last.num ? last.num : EHOSTUNREACH,
+                     "%s (%.150s), and TCP does not reach the destination (tried %s: %.100s)", what,
+                     why->text, tried[0] ? tried : "no address", last.text);
+    if (rc || connect_bulk(m, err))
+        return -1;
+    xf_move_note(m, "%s (%s); going on over TCP", what, why->text);
+    return 0;
+}
+
+int xf_move_connect_bulk(struct xf_move *m, struct xf_err *err)
+{
+    struct xf_err why;
+
+    if (!connect_bulk(m, err))
+        return 0;
+    if (!xf_move_uses_rdma(m) || m->hello.transport != XF_TRANSPORT_AUTO || err->num == ECANCELED)
+        return -1;
+    why = *err;
+    xf_clear(err);
+    return fall_back(m, "the bulk channels could not be connected over RDMA", &why, err);
+}
+
+int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err)
+{
+    struct xf_move *m = priv;
+    char what[80];
+
+    if (xf_move_tick(m, err))
+        return -1;
+    if (!xf_move_uses_rdma(m))
+        return xf_fail(err, why->num, "%s", why->text);
+    snprintf(what, sizeof(what), "the RDMA connection was lost in round %u of COPY",
+             m->copy.status.round);
+    return fall_back(m, what, why, err);
+}

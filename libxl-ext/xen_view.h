@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One thread's access to a Xen domain's pages, the same at both ends of a move: what a
+ * `struct xf_view` (precopy/vm.h) is for Xen. Private to xen_source.c and xen_sink.c.
+ */
+#ifndef XF_XEN_VIEW_H
+#define XF_XEN_VIEW_H
+
+#include <xenctrl.h>
+#include <xenforeignmemory.h>
+
+#include "libxl-ext/toollog.h"
+#include "precopy/vm.h"
+
+struct xf_view {
+    uint32_t domid;
+    xc_interface *xch; /* one per thread: libxc's error state and buffer cache are per handle */
+    xenforeignmemory_handle *fmem;
+    xen_pfn_t pfns[XF_BATCH_PAGES];
+};
+
+/* Handles of the calling thread's own. log must outlive the view. */
+int xf_xen_view_open(struct xf_toollog *log, uint32_t domid, struct xf_view **out,
+                     struct xf_err *err);
+void xf_xen_view_close(struct xf_view *v);
+
+/* Put n (at most XF_BATCH_PAGES) gfns into v->pfns, where libxc wants them. */
+void xf_xen_view_fill(struct xf_view *v, const uint64_t *gfns, unsigned n);
+void xf_xen_view_unmap(struct xf_view *v, struct xf_map *m);
+
+#endif

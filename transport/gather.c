@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The sink's half of making a link: see gather.h. */
+#include "transport/gather.h"
+
+#include <errno.h>
+#include <string.h>
+
+int xf_gather_listen(struct xf_gather *g, const struct xf_transport_ops *ops,
+                     const struct xf_link_cfg *cfg, const char *addr, uint16_t port,
+                     uint16_t *port_out, struct xf_err *err)
+{
+    if (g->nr == XF_GATHER_MAX)
+        return xf_fail(err, EINVAL, "no room for another transport");
+    if (ops->listen(cfg, addr, port, &g->at[g->nr].listener, port_out, err))
+        return -1;
+    g->at[g->nr++].ops = ops;
+    g->channels = cfg->channels;
+    return 0;
+}
+
+static int keep(struct xf_gather *g, const struct xf_transport_ops *ops, struct xf_chan *c,
+                unsigned index)
+{
+    struct xf_link *l = &g->link;
+    bool whole = true;
+
+    if (index == 0) {
+        xf_link_close(l);
+        l->ops = ops;
+        l->control = c;
+        l->nr_bulk = g->channels;
+    } else if (l->ops != ops || index > g->channels || l->bulk[index - 1]) {
+        ops->close(c); /* of a link that the source has given up */
+        return XF_AGAIN;
+    } else {
+        l->bulk[index - 1] = c;
+    }
+    for (unsigned i = 0; i < g->channels; i++)
+        whole &= l->bulk[i] != NULL;
+    return whole ? 0 : XF_AGAIN;
+}
+
+int xf_gather_step(struct xf_gather *g, int timeout_ms, struct xf_err *err)
+{
+    for (unsigned i = 0; i < g->nr; i++) {
+        struct xf_chan *c = NULL;
+        unsigned index = 0;
+        struct xf_err why = {0};
+        int rc = g->at[i].ops->accept(g->at[i].listener, timeout_ms / (int)g->nr, &c, &index, &why);
+
+        if (rc < 0 && g->nr == 1)
+            return xf_fail(err, why.num, "%s", why.text);
+        if (rc < 0) {
+            xf_gather_unlisten(g, g->at[i].ops);
+            return XF_AGAIN;
+        }
+        if (rc == 0 && keep(g, g->at[i].ops, c, index) == 0)
+            return 0;
+    }
+    return XF_AGAIN;
+}
+
+void xf_gather_take(struct xf_gather *g, struct xf_link *out)
+{
+    struct xf_link *l = &g->link;
+
+    out->ops = l->ops;
+    out->control = l->control;
+    memcpy(out->bulk, l->bulk, sizeof(out->bulk));
+    out->nr_bulk = l->nr_bulk;
+    memset(l, 0, sizeof(*l));
+}
+
+void xf_gather_unlisten(struct xf_gather *g, const struct xf_transport_ops *ops)
+{
+    unsigned kept = 0;
+
+    if (!ops || g->link.ops == ops)
+        xf_link_close(&g->link);
+    for (unsigned i = 0; i < g->nr; i++) {
+        if (!ops || g->at[i].ops == ops)
+            g->at[i].ops->unlisten(g->at[i].listener);
+        else
+            g->at[kept++] = g->at[i];
+    }
+    g->nr = kept;
+}
