@@ -105,7 +105,7 @@ static void sent(struct xf_chan *c, const struct ibv_wc *wc)
     c->done = (uint32_t)wc->wr_id;
     c->data_done = (uint32_t)(wc->wr_id >> 32);
     if (c->data_done != before)
-        xf_rdma_pace_done(c);
+        xf_rdma_pace_done(c, xf_now_us());
 }
 
 void xf_rdma_progress(struct xf_chan *c)
@@ -253,9 +253,9 @@ int xf_rdma_wait(struct xf_chan *c, bool (*cond)(const struct xf_chan *c), int t
             return -1;
         if (deadline == -2) {
             deadline = timeout_ms < 0 ? -1 : xf_now_ms() + timeout_ms;
-            spin = c->poll_us && timeout_ms ? xf_rdma_now_us() + c->poll_us : 0;
+            spin = c->poll_us && timeout_ms ? xf_now_us() + c->poll_us : 0;
         }
-        if (spin && xf_rdma_now_us() < spin)
+        if (spin && xf_now_us() < spin)
             continue;
         spin = 0;
         if (!c->armed) { /* and look once more: a completion before that raised no event */

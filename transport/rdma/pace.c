@@ -11,18 +11,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "transport/clock.h"
-
 #define START 4u /* slots */
 #define LEAST 2u
-
-int64_t xf_rdma_now_us(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * 1000000ll + ts.tv_nsec / 1000;
-}
 
 int xf_rdma_pace_open(struct xf_chan *c, struct xf_err *err)
 {
@@ -52,7 +42,7 @@ bool xf_rdma_pace_signal(struct xf_chan *c)
     return true;
 }
 
-void xf_rdma_pace_posted(struct xf_chan *c, uint32_t len)
+void xf_rdma_pace_posted(struct xf_chan *c, uint32_t len, int64_t now_us)
 {
     struct xf_rdma_pace *p = &c->pace;
     struct xf_rdma_sent *s = &p->sent[c->data % c->tx.slots];
@@ -60,10 +50,10 @@ void xf_rdma_pace_posted(struct xf_chan *c, uint32_t len)
     p->posted += len;
     s->up_to = p->posted;
     /* shorter ones say nothing about how long a full slot takes */
-    s->us = !c->small && len == c->tx.slot ? xf_rdma_now_us() : 0;
+    s->us = !c->small && len == c->tx.slot ? now_us : 0;
 }
 
-void xf_rdma_pace_done(struct xf_chan *c)
+void xf_rdma_pace_done(struct xf_chan *c, int64_t now_us)
 {
     struct xf_rdma_pace *p = &c->pace;
     const struct xf_rdma_sent *s = &p->sent[(c->data_done - 1) % c->tx.slots];
@@ -73,7 +63,7 @@ void xf_rdma_pace_done(struct xf_chan *c)
     p->done = s->up_to;
     if (!s->us)
         return;
-    took = xf_rdma_now_us() - s->us;
+    took = now_us - s->us;
     if (took < 1)
         took = 1;
     if (!p->best_us || took < p->best_us)

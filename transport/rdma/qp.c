@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "transport/clock.h"
+
 #define HS_MEM (8 * XF_HS_MAX)
 #define RECV_ANY UINT64_MAX /* wr_id of a receive that has no slot of its own */
 
@@ -239,7 +241,7 @@ int xf_rdma_post_data(struct xf_chan *c, uint32_t len, struct xf_err *err)
     wr.send_flags = len <= c->inline_max ? IBV_SEND_INLINE : 0;
     wr.wr.rdma.remote_addr = c->peer.addr + (uint64_t)remote * c->peer.slot;
     wr.wr.rdma.rkey = c->peer.rkey;
-    xf_rdma_pace_posted(c, len);
+    xf_rdma_pace_posted(c, len, xf_now_us());
     c->data++;
     c->credits--;
     atomic_fetch_add_explicit(&c->tx_bytes, len, memory_order_relaxed);

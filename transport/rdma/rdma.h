@@ -246,13 +246,12 @@ int xf_rdma_wait(struct xf_chan *c, bool (*cond)(const struct xf_chan *c), int t
 int xf_rdma_release(struct xf_chan *c, uint32_t slot, struct xf_err *err);
 
 /* pace.c */
-int64_t xf_rdma_now_us(void);
 int xf_rdma_pace_open(struct xf_chan *c, struct xf_err *err); /* c->tx is there */
 bool xf_rdma_pace_room(const struct xf_chan *c);              /* may another fragment go? */
 bool xf_rdma_pace_signal(struct xf_chan *c); /* must the work request just counted be signalled? */
 /* The next fragment (number c->data) is about to be posted; c->data_done has moved on. */
-void xf_rdma_pace_posted(struct xf_chan *c, uint32_t len);
-void xf_rdma_pace_done(struct xf_chan *c);
+void xf_rdma_pace_posted(struct xf_chan *c, uint32_t len, int64_t now_us);
+void xf_rdma_pace_done(struct xf_chan *c, int64_t now_us);
 
 /* stream.c: as in the TCP transport */
 int xf_rdma_stream_send(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body,
