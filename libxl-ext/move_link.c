@@ -82,6 +82,20 @@ static int connect_control(struct xf_move *m, bool rdma, char *tried, size_t siz
     return XF_AGAIN;
 }
 
+/* With --check: what one side can do. */
+static void say_side(struct xf_findings *found, const char *where, const struct xf_rdma_side *side)
+{
+    char list[200] = "";
+    size_t len = 0;
+
+    for (unsigned i = 0; i < side->nr_addresses && len < sizeof(list); i++)
+        len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "",
+                                side->addresses[i]);
+    xf_find(found, XF_INFO, "rdma", "RDMA %s: %s%s%s", where, xf_rdma_state_word(side->state),
+            side->state == XF_RDMA_READY ? " at " : ": ",
+            side->state == XF_RDMA_READY ? list : side->why);
+}
+
 static void say_transport(struct xf_move *m, struct xf_findings *found)
 {
     bool rdma = xf_move_uses_rdma(m);
@@ -125,6 +139,10 @@ int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err 
     struct xf_err why = {0};
     int rc;
 
+    if (m->o->check_only && m->hello.transport != XF_TRANSPORT_TCP) {
+        say_side(found, "here", &m->hello.rdma);
+        say_side(found, "at the destination", &m->reply.rdma);
+    }
     if (try_rdma(m, found, &choice, err))
         return -1;
     if (choice == XF_CHOICE_TCP) {

@@ -202,6 +202,8 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
     *refused = xf_first_refusal(&found) != NULL;
     if (!*refused && listen_all(s, reply, err))
         goto out;
+    if (!s->gather.nr)
+        *refused = true; /* the source sees in the reply why RDMA is not possible */
     s->pull = s->hello.pull && reply->paging;
     s->gather.urgent = s->pull;
     s->port = reply->port;

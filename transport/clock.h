@@ -33,6 +33,15 @@ static inline int64_t xf_now_ms(void)
     return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
 }
 
+/* CLOCK_MONOTONIC in microseconds. */
+static inline int64_t xf_now_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000ll + t.tv_nsec / 1000;
+}
+
 /* Milliseconds until a deadline on xf_now_ms(), as poll wants them: -1 if it is < 0 (none),
  * never below 0. */
 static inline int xf_ms_left(int64_t deadline)

@@ -20,6 +20,17 @@ static void fuzz_text(const char *s, size_t size)
         MUST((unsigned char)*s >= 0x20 && *s != 0x7f);
 }
 
+static void fuzz_rdma(const struct xf_rdma_side *r)
+{
+    MUST(r->state < XF_RDMA_STATES && r->nr_addresses <= XF_RDMA_ADDRS_MAX);
+    MUST(r->state != XF_RDMA_READY || r->nr_addresses);
+    fuzz_text(r->why, sizeof(r->why));
+    for (unsigned i = 0; i < r->nr_addresses; i++) {
+        fuzz_text(r->addresses[i], sizeof(r->addresses[i]));
+        MUST(r->addresses[i][0] && !strchr(r->addresses[i], ' '));
+    }
+}
+
 /* Latin-1 and torn UTF-8 go through as they are, so the second reading sees the same bytes. */
 static void fuzz_hello(const char *json, size_t len)
 {
@@ -35,6 +46,8 @@ static void fuzz_hello(const char *json, size_t len)
     fuzz_text(h.domain, sizeof(h.domain));
     fuzz_text(h.uuid, sizeof(h.uuid));
     fuzz_text(h.boot_id, sizeof(h.boot_id));
+    fuzz_rdma(&h.rdma);
+    MUST(h.transport <= XF_TRANSPORT_AUTO && h.rdma_buffer_mib <= XF_RDMA_BUFFER_MIB_MAX);
     MUST(h.domain[0] && h.channels >= 1 && h.channels <= XF_CHANNELS_MAX && h.cpuid && h.msrs);
     again = xf_hello_format(&h);
     MUST(again);
@@ -42,6 +55,8 @@ static void fuzz_hello(const char *json, size_t len)
         MUST(!strcmp(h.domain, twice.domain) && h.cpuid_len == twice.cpuid_len);
         MUST(!memcmp(h.key, twice.key, sizeof(h.key)) && h.need_kib == twice.need_kib);
         MUST(!memcmp(h.msrs, twice.msrs, h.msr_len));
+        MUST(h.transport == twice.transport && h.seal == twice.seal);
+        MUST(!memcmp(&h.rdma, &twice.rdma, sizeof(h.rdma)));
         xf_hello_free(&twice);
     } else {
         MUST(0);
@@ -60,6 +75,7 @@ static void fuzz_reply(const char *json, size_t len)
         MUST(err.num && err.text[0] && !strchr(err.text, '\n'));
         return;
     }
+    fuzz_rdma(&r.rdma);
     MUST(r.nr_addresses <= XF_ADDRESSES_MAX && r.nr_findings <= XF_FINDINGS_MAX);
     for (unsigned i = 0; i < r.nr_addresses; i++) {
         fuzz_text(r.addresses[i], sizeof(r.addresses[i]));

@@ -96,6 +96,7 @@ void xf_rdma_chan_free(struct xf_chan *c)
     free(c->queue);
     free(c->open);
     free(c->win);
+    free(c->pace.sent);
     free(c);
 }
 

@@ -13,14 +13,6 @@
 
 #include "transport/clock.h"
 
-static int64_t now_us(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * 1000000ll + ts.tv_nsec / 1000;
-}
-
 int xf_rdma_check_abort(struct xf_chan *c, struct xf_err *err)
 {
     if (atomic_load_explicit(&c->aborted, memory_order_acquire))
@@ -105,6 +97,17 @@ static void arrived(struct xf_chan *c, const struct ibv_wc *wc)
         c->bye = true;
 }
 
+/* wr_id says how much is done with this one. */
+static void sent(struct xf_chan *c, const struct ibv_wc *wc)
+{
+    uint32_t before = c->data_done;
+
+    c->done = (uint32_t)wc->wr_id;
+    c->data_done = (uint32_t)(wc->wr_id >> 32);
+    if (c->data_done != before)
+        xf_rdma_pace_done(c, xf_now_us());
+}
+
 void xf_rdma_progress(struct xf_chan *c)
 {
     struct ibv_wc wc[XF_RDMA_BATCH];
@@ -120,8 +123,7 @@ void xf_rdma_progress(struct xf_chan *c)
             } else if (wc[i].opcode & IBV_WC_RECV) {
                 arrived(c, &wc[i]);
             } else {
-                c->done = (uint32_t)wc[i].wr_id;
-                c->data_done = (uint32_t)(wc[i].wr_id >> 32);
+                sent(c, &wc[i]);
             }
         }
         if (n > 0)
@@ -251,9 +253,9 @@ int xf_rdma_wait(struct xf_chan *c, bool (*cond)(const struct xf_chan *c), int t
             return -1;
         if (deadline == -2) {
             deadline = timeout_ms < 0 ? -1 : xf_now_ms() + timeout_ms;
-            spin = c->poll_us && timeout_ms ? now_us() + c->poll_us : 0;
+            spin = c->poll_us && timeout_ms ? xf_now_us() + c->poll_us : 0;
         }
-        if (spin && now_us() < spin)
+        if (spin && xf_now_us() < spin)
             continue;
         spin = 0;
         if (!c->armed) { /* and look once more: a completion before that raised no event */

@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "transport/clock.h"
+
 #define HS_MEM (8 * XF_HS_MAX)
 #define RECV_ANY UINT64_MAX /* wr_id of a receive that has no slot of its own */
 
@@ -188,18 +190,18 @@ int xf_rdma_tx_open(struct xf_chan *c, const struct xf_link_cfg *cfg, struct xf_
     if (xf_rdma_ring_open(&c->tx, c->pd, slot, slots, IBV_ACCESS_LOCAL_WRITE, err))
         return xf_wrap(err, "%s", c->who);
     c->credits = c->peer.slots;
-    return 0;
+    return xf_rdma_pace_open(c, err);
 }
 
 /* wr_id of sending: how much is done when this one is. */
 static int post_send(struct xf_chan *c, struct ibv_send_wr *wr, bool signal, struct xf_err *err)
 {
-    uint32_t every = (c->tx.slots ? c->tx.slots : XF_SLOTS_MIN) / 4;
+    uint32_t every = c->tx.slots / 4; /* of the handshake: each */
     struct ibv_send_wr *bad;
     int num;
 
     c->posted++;
-    if (signal || ++c->unsignalled >= every) {
+    if (signal || ++c->unsignalled >= every || xf_rdma_pace_signal(c)) {
         wr->send_flags |= IBV_SEND_SIGNALED;
         c->unsignalled = 0;
     }
@@ -239,6 +241,7 @@ int xf_rdma_post_data(struct xf_chan *c, uint32_t len, struct xf_err *err)
     wr.send_flags = len <= c->inline_max ? IBV_SEND_INLINE : 0;
     wr.wr.rdma.remote_addr = c->peer.addr + (uint64_t)remote * c->peer.slot;
     wr.wr.rdma.rkey = c->peer.rkey;
+    xf_rdma_pace_posted(c, len, xf_now_us());
     c->data++;
     c->credits--;
     atomic_fetch_add_explicit(&c->tx_bytes, len, memory_order_relaxed);

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The source's data connections, without a domain: which transport they use, what is said of
+ * it, and how TCP takes the place of RDMA. The sink is a thread that gathers channels. This
+ * machine may or may not have RDMA; the "RDMA" here leads nowhere either way.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libxl-ext/hello.h"
+#include "libxl-ext/move.h"
+#include "tests/unit/suite.h"
+#include "transport/gather.h"
+
+static struct xf_move m;
+static struct xf_move_opts opts;
+static struct xf_report report;
+static struct xf_findings found;
+static struct xf_err err;
+static char notes[2000];
+
+/* --- the sink --- */
+
+static struct xf_gather gather;
+static pthread_t thread;
+static atomic_bool stop;
+static atomic_uint wholes; /* links that were complete */
+
+static void *sink_main(void *arg)
+{
+    while (!atomic_load(&stop)) {
+        struct xf_link link = {0};
+
+        if (xf_gather_step(&gather, 20, NULL))
+            continue;
+        xf_gather_take(&gather, &link);
+        atomic_fetch_add(&wholes, 1);
+        while (!atomic_load(&stop))
+            xf_gather_step(&gather, 20, NULL);
+        xf_link_close(&link);
+    }
+    return arg;
+}
+
+static void on_note(void *priv, const char *sentence)
+{
+    (void)priv;
+    snprintf(notes + strlen(notes), sizeof(notes) - strlen(notes), "%s\n", sentence);
+}
+
+static void begin(enum xf_transport wish, enum xf_encryption encrypt, bool listening)
+{
+    static const struct xf_watch watch = {.note = on_note};
+    struct xf_link_cfg cfg;
+
+    memset(&m, 0, sizeof(m));
+    memset(&report, 0, sizeof(report));
+    memset(&found, 0, sizeof(found));
+    memset(&gather, 0, sizeof(gather));
+    memset(&err, 0, sizeof(err));
+    notes[0] = 0;
+    atomic_store(&stop, false);
+    atomic_store(&wholes, 0);
+    xf_move_opts_init(&opts);
+    opts.transport = wish;
+    opts.encrypt = encrypt;
+    m.o = &opts;
+    m.w = &watch;
+    m.report = &report;
+    m.hello.channels = opts.channels;
+    m.hello.transport = wish;
+    m.hello.encrypt = encrypt != XF_ENCRYPT_NO;
+    m.hello.seal = encrypt == XF_ENCRYPT_YES;
+    m.reply.nr_addresses = 2;
+    strcpy(m.reply.addresses[0], "::1"); /* nobody there */
+    strcpy(m.reply.addresses[1], "127.0.0.1");
+    m.reply.rdma_port = m.reply.port = 1;
+    cfg = xf_hello_link_cfg(&m.hello, false, 5000, 5000);
+    if (listening)
+        CU_ASSERT_EQUAL_FATAL(
+            xf_gather_listen(&gather, &xf_tcp_ops, &cfg, "127.0.0.1", 0, &m.reply.port, &err), 0);
+    pthread_create(&thread, NULL, sink_main, NULL);
+}
+
+static void end(void)
+{
+    xf_link_close(&m.link);
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    xf_gather_unlisten(&gather, NULL);
+}
+
+static void rdma_is(enum xf_rdma_state here, enum xf_rdma_state there)
+{
+    m.hello.rdma = (struct xf_rdma_side){.state = here, .why = "reason A"};
+    m.reply.rdma = (struct xf_rdma_side){.state = there, .why = "reason B"};
+    m.hello.rdma.nr_addresses = here == XF_RDMA_READY;
+    m.reply.rdma.nr_addresses = there == XF_RDMA_READY;
+    strcpy(m.hello.rdma.addresses[0], "127.0.0.1");
+    strcpy(m.reply.rdma.addresses[0], "127.0.0.1"); /* no RDMA device has it */
+}
+
+/* How many findings of this code and severity there are whose text has this part. */
+static unsigned says(enum xf_severity severity, const char *code, const char *part)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < found.n; i++)
+        n += found.list[i].severity == severity && !strcmp(found.list[i].code, code) &&
+             strstr(found.list[i].text, part);
+    return n;
+}
+
+static void test_tcp(void)
+{
+    begin(XF_TRANSPORT_TCP, XF_ENCRYPT_USUAL, true);
+    CU_ASSERT_EQUAL(xf_move_connect(&m, &found, &err), 0);
+    CU_ASSERT_EQUAL(found.n, 0); /* nothing worth a word */
+    CU_ASSERT_STRING_EQUAL(m.peer, "127.0.0.1");
+    CU_ASSERT_STRING_EQUAL(report.transport, "tcp");
+    CU_ASSERT_STRING_EQUAL(report.cipher, "TLS 1.3");
+    CU_ASSERT_TRUE(report.encrypted);
+    CU_ASSERT_EQUAL(xf_move_connect_bulk(&m, &err), 0);
+    CU_ASSERT_EQUAL(m.link.nr_bulk, 2);
+    end();
+    CU_ASSERT_EQUAL(wholes, 1);
+
+    begin(XF_TRANSPORT_TCP, XF_ENCRYPT_NO, true);
+    CU_ASSERT_EQUAL(xf_move_connect(&m, &found, &err), 0);
+    CU_ASSERT_EQUAL(says(XF_WARNING, "encryption", "unencrypted (--no-encrypt)"), 1);
+    CU_ASSERT_FALSE(report.encrypted);
+    CU_ASSERT_STRING_EQUAL(report.cipher, "");
+    end();
+}
+
+static void test_nobody(void)
+{
+    begin(XF_TRANSPORT_TCP, XF_ENCRYPT_USUAL, false);
+    CU_ASSERT_EQUAL(xf_move_connect(&m, &found, &err), 0);
+    CU_ASSERT_PTR_NULL(m.link.control);
+    CU_ASSERT_EQUAL(says(XF_REFUSAL, "address", "(tried ::1, 127.0.0.1, port 1: "), 1);
+    end();
+}
+
+/* auto: TCP, with the reason in one line. */
+static void test_auto(void)
+{
+    static const struct {
+        enum xf_rdma_state here, there;
+        const char *reason;
+    } list[] = {{XF_RDMA_NO_DEVICE, XF_RDMA_READY, "here reason A"},
+                {XF_RDMA_READY, XF_RDMA_DOWN, "at the destination reason B"},
+                {XF_RDMA_READY, XF_RDMA_READY, "memory goes over TCP"}};
+
+    for (unsigned i = 0; i < 3; i++) {
+        begin(XF_TRANSPORT_AUTO, XF_ENCRYPT_USUAL, true);
+        rdma_is(list[i].here, list[i].there);
+        CU_ASSERT_EQUAL(xf_move_connect(&m, &found, &err), 0);
+        CU_ASSERT_EQUAL(says(XF_INFO, "rdma", list[i].reason), 1);
+        CU_ASSERT_EQUAL(says(XF_INFO, "transport", "memory goes over TCP to 127.0.0.1"), 1);
+        CU_ASSERT_EQUAL(found.n, 2);
+        CU_ASSERT_STRING_EQUAL(report.transport, "tcp");
+        CU_ASSERT_TRUE(report.encrypted);
+        CU_ASSERT_EQUAL(xf_move_connect_bulk(&m, &err), 0);
+        end();
+        CU_ASSERT_EQUAL(wholes, 1);
+    }
+}
+
+/* --rdma: refused, and TCP is not even tried. */
+static void test_explicit(void)
+{
+    begin(XF_TRANSPORT_RDMA, XF_ENCRYPT_USUAL, true);
+    rdma_is(XF_RDMA_MEMLOCK, XF_RDMA_READY);
+    CU_ASSERT_EQUAL(xf_move_connect(&m, &found, &err), 0);
+    CU_ASSERT_EQUAL(says(XF_REFUSAL, "rdma", "here reason A; or move with --tcp"), 1);
+    CU_ASSERT_PTR_NULL(m.link.control);
+    end();
+
+    begin(XF_TRANSPORT_RDMA, XF_ENCRYPT_USUAL, true);
+    rdma_is(XF_RDMA_READY, XF_RDMA_READY);
+    CU_ASSERT_EQUAL(xf_move_connect(&m, &found, &err), 0);
+    CU_ASSERT_EQUAL(says(XF_REFUSAL, "rdma", "RDMA is not possible: "), 1);
+    CU_ASSERT_PTR_NULL(m.link.control);
+    end();
+}
+
+static void test_check(void)
+{
+    begin(XF_TRANSPORT_AUTO, XF_ENCRYPT_USUAL, true);
+    opts.check_only = true;
+    rdma_is(XF_RDMA_READY, XF_RDMA_DOWN);
+    CU_ASSERT_EQUAL(xf_move_connect(&m, &found, &err), 0);
+    CU_ASSERT_EQUAL(says(XF_INFO, "rdma", "RDMA here: ready at 127.0.0.1"), 1);
+    CU_ASSERT_EQUAL(says(XF_INFO, "rdma", "RDMA at the destination: down: reason B"), 1);
+    end();
+}
+
+/* As if RDMA had been used until now: its channels are gone, TCP takes their place. */
+static void test_relink(void)
+{
+    const struct xf_err why = {ETIMEDOUT, "channel 1: the peer has taken nothing for 10000 ms"};
+
+    begin(XF_TRANSPORT_AUTO, XF_ENCRYPT_USUAL, true);
+    m.link.ops = &xf_rdma_ops;
+    m.link.past.tx_bytes = 1000;
+    m.copy.status.round = 3;
+    CU_ASSERT_EQUAL(xf_move_relink(&m, &why, &err), 0);
+    CU_ASSERT(m.link.control && m.link.nr_bulk == 2 && m.link.ops == &xf_tcp_ops);
+    CU_ASSERT_PTR_NOT_NULL(strstr(report.fallback, "lost in round 3 of COPY (channel 1: "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(notes, "going on over TCP"));
+    CU_ASSERT_STRING_EQUAL(report.transport, "tcp");
+    CU_ASSERT_STRING_EQUAL(report.cipher, "TLS 1.3");
+    CU_ASSERT_FALSE(report.encrypted); /* what went before was not */
+    CU_ASSERT(xf_link_stats(&m.link).tx_bytes > 1000);
+    /* Once, and no more. */
+    CU_ASSERT_EQUAL(xf_move_relink(&m, &why, &err), -1);
+    CU_ASSERT_EQUAL(err.num, ETIMEDOUT);
+    end();
+    CU_ASSERT_EQUAL(wholes, 1);
+
+    begin(XF_TRANSPORT_AUTO, XF_ENCRYPT_USUAL, false);
+    m.link.ops = &xf_rdma_ops;
+    m.copy.status.round = 1;
+    CU_ASSERT_EQUAL(xf_move_relink(&m, &why, &err), -1);
+    CU_ASSERT_EQUAL(err.num, ECONNREFUSED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "taken nothing"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "tried ::1, 127.0.0.1"));
+    CU_ASSERT_STRING_EQUAL(notes, "");
+    end();
+}
+
+/* The bulk channels cannot be had over RDMA: all anew over TCP, control channel included. */
+static void test_bulk(void)
+{
+    begin(XF_TRANSPORT_AUTO, XF_ENCRYPT_USUAL, true);
+    m.link.ops = &xf_rdma_ops;
+    strcpy(m.peer, "127.0.0.1");
+    CU_ASSERT_EQUAL(xf_move_connect_bulk(&m, &err), 0);
+    CU_ASSERT(m.link.control && m.link.nr_bulk == 2 && m.link.ops == &xf_tcp_ops);
+    CU_ASSERT_PTR_NOT_NULL(strstr(report.fallback, "could not be connected over RDMA ("));
+    CU_ASSERT_TRUE(report.encrypted); /* nothing has gone before */
+    end();
+
+    begin(XF_TRANSPORT_RDMA, XF_ENCRYPT_USUAL, true);
+    m.link.ops = &xf_rdma_ops;
+    strcpy(m.peer, "127.0.0.1");
+    CU_ASSERT_EQUAL(xf_move_connect_bulk(&m, &err), -1);
+    CU_ASSERT(err.num != 0);
+    CU_ASSERT_STRING_EQUAL(report.fallback, "");
+    end();
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"TCP", test_tcp},
+        {"nobody there", test_nobody},
+        {"auto", test_auto},
+        {"RDMA or nothing", test_explicit},
+        {"--check", test_check},
+        {"lost in COPY", test_relink},
+        {"no bulk channels", test_bulk},
+        CU_TEST_INFO_NULL,
+    };
+
+    alarm(120);
+    return run_suite("data connections", tests);
+}
