@@ -17,7 +17,7 @@
 
 #define GFNS 1536u /* 6 MiB */
 #define SOON_NS 30000000000ull
-#define DEFAULT_SEEDS 40u
+#define DEFAULT_SEEDS 200u
 
 enum act {
     CUT,         /* the line breaks and comes back */

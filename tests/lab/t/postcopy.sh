@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Post-copy and hybrid moves: the guest runs at the destination before its memory is there.
+# Afterwards every byte is right, paging is off, and nothing is left at the source.
+# shellcheck source=tests/lab/t/lib.bash
+. "$(dirname "$0")/lib.bash"
+
+# Pages were missing at GO, and all came.
+pulled() {
+    [ "$(report '.pull.left_out > 0')" = true ] || bad "no page was missing at GO"
+    note "missing at GO $(report .pull.left_out), faults $(report .pull.faults), over the network" \
+        "$(report .pull.requested), median $(report .pull.fault_median_s) s, p99 $(report .pull.fault_p99_s) s," \
+        "downtime $(report .downtime_s) s, $(report .switch_reason)"
+}
+
+# No vCPU of its is paused for good, and Xen pages nothing of it any more.
+paging_is_off() { # HOST
+    local state
+    state=$(on "$1" "xl list $guest" | awk 'NR == 2 { print $5 }')
+    case $state in
+    *p*) bad "the guest is paused: $state" ;;
+    esac
+    on "$1" "xl dmesg -c >/dev/null; xl debug-keys q; xl dmesg" >"$work/q" 2>&1
+    # xen/common/keyhandler.c, dump_domains(): "paged_pages=N" of every domain
+    ! grep -E 'paged_pages=[1-9]' "$work/q" || bad "pages are still paged out"
+}
+
+# Its own backends and its kernel bear the pages that come late.
+kernel_is_calm() { # HOST
+    local said
+    said=$(on "$1" "dmesg | grep -E 'scheduling while atomic|I/O error|BUG:|Call Trace' || true")
+    [ -z "$said" ] || bad "the kernel of host $1 says: $said"
+}
+
+guest_start a late --mem 128 --fill 40 --rate 100 --ip 120 --disk vdb
+
+case_begin "post-copy: everything comes after GO"
+good_move a --postcopy
+pulled
+paging_is_off b
+kernel_is_calm b
+case_end
+
+enough_for_quick
+
+case_begin "post-copy back, under load"
+lab guest cmd "$guest" rate 2000 >/dev/null
+good_move b --postcopy
+pulled
+paging_is_off a
+kernel_is_calm a
+case_end
+
+case_begin "hybrid: a guest that writes faster than the wire"
+good_move a --hybrid
+pulled
+paging_is_off b
+case_end
+
+case_begin "hybrid with one round at most"
+good_move b --postcopy-after 1
+pulled
+paging_is_off a
+case_end
+
+case_begin "hybrid of a quiet guest: no page is left out"
+lab guest cmd "$guest" rate 0 >/dev/null
+good_move a --hybrid
+[ "$(report .pull)" = null ] || bad "$(report .pull.left_out) pages were left out"
+paging_is_off b
+case_end
+lab guest stop "$guest"
+
+guest_start a wide --mem 128 --fill 40 --rate 400 --vcpus 4 --ip 121 --disk vdb
+at=a
+for n in $(seq "${WIDE:-2}"); do
+    case_begin "post-copy with four vCPUs, $n"
+    good_move "$at" --postcopy
+    at=${other[$at]}
+    pulled
+    kernel_is_calm "$at"
+    case_end
+done
+finish
