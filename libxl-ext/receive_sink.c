@@ -19,6 +19,7 @@
 #include <libxl_utils.h>
 #include <xenstore.h>
 
+#include "libxl-ext/announce.h"
 #include "libxl-ext/bootstrap.h"
 #include "libxl-ext/check.h"
 #include "libxl-ext/hello.h"
@@ -66,6 +67,7 @@ struct sink {
     int64_t build_until;
     struct xf_xen_sink xen;
     struct xf_skeleton skeleton;
+    struct xf_announce announce;
     uint64_t rings[XF_SPECIALS_MAX];
     bool go;
 };
@@ -393,6 +395,8 @@ static void phase_finish(struct sink *s, struct xf_err *err)
 {
     char why[300];
 
+    if (!s->xen.leave_paused)
+        xf_announce_begin(&s->announce, s->xen.domid);
     if (s->builder.pid > 0)
         waitpid(s->builder.pid, NULL, 0);
     s->builder.pid = 0;
@@ -458,6 +462,7 @@ static void free_sink(struct sink *s)
 {
     struct xf_err left = {0};
 
+    xf_announce_end(&s->announce);
     xf_xen_sink_close(&s->xen);
     if (!s->go && s->ctx)
         xf_builder_undo(&s->builder, s->ctx, &s->log, &left);
