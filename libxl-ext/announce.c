@@ -96,32 +96,45 @@ static bool lets_through(const struct vif *v)
     return state == '3'; /* BR_STATE_FORWARDING, linux/if_bridge.h */
 }
 
+enum touched { NOT_YET, DONE, TOO_LATE };
+
 /* Write the state "connected" over itself, in a transaction: nobody's change is undone. */
-static bool touch(struct xs_handle *xs, const struct vif *v)
+static enum touched touch(struct xs_handle *xs, const struct vif *v)
 {
+    enum touched rc = NOT_YET;
     char path[160], *state;
     xs_transaction_t t;
     unsigned len;
-    bool ok;
 
     snprintf(path, sizeof(path), "%s/state", v->backend);
     t = xs_transaction_start(xs);
     if (t == XBT_NULL)
-        return false;
+        return NOT_YET;
     state = xs_read(xs, t, path, &len);
-    ok = state && atoi(state) == XenbusStateConnected && xs_write(xs, t, path, state, len);
+    if (!state || atoi(state) > XenbusStateConnected)
+        rc = TOO_LATE; /* it is closing, or gone */
+    else if (atoi(state) == XenbusStateConnected && xs_write(xs, t, path, state, len))
+        rc = DONE;
     free(state);
-    return xs_transaction_end(xs, t, !ok) && ok;
+    return xs_transaction_end(xs, t, rc != DONE) || rc != DONE ? rc : NOT_YET;
 }
 
-/* True once v has been announced often enough. */
+/* True once nothing more is to be done for v. */
 static bool step(struct xs_handle *xs, struct vif *v)
 {
     int64_t now = xf_now_ms();
 
-    if (v->said < ROUNDS && now >= v->next_ms && lets_through(v) && touch(xs, v)) {
-        v->said++;
-        v->next_ms = now + BETWEEN_MS;
+    if (v->said < ROUNDS && now >= v->next_ms && lets_through(v)) {
+        switch (touch(xs, v)) {
+        case NOT_YET:
+            break;
+        case DONE:
+            v->said++;
+            v->next_ms = now + BETWEEN_MS;
+            break;
+        case TOO_LATE:
+            v->said = ROUNDS;
+        }
     }
     return v->said == ROUNDS;
 }
