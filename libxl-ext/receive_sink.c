@@ -19,6 +19,7 @@
 #include <libxl_utils.h>
 #include <xenstore.h>
 
+#include "libxl-ext/announce.h"
 #include "libxl-ext/bootstrap.h"
 #include "libxl-ext/check.h"
 #include "libxl-ext/hello.h"
@@ -71,6 +72,7 @@ struct sink {
     int64_t build_until;
     struct xf_xen_sink xen;
     struct xf_skeleton skeleton;
+    struct xf_announce announce;
     bool pull;               /* pages may come after GO: asked for, and possible as it seems */
     struct xf_err no_paging; /* ... and here is why not, as it turned out */
     struct xf_xen_pager paging;
@@ -497,6 +499,8 @@ static void phase_finish(struct sink *s, struct xf_err *err)
 {
     char why[300];
 
+    if (!s->xen.leave_paused)
+        xf_announce_begin(&s->announce, s->xen.domid);
     if (s->builder.pid > 0)
         waitpid(s->builder.pid, NULL, 0);
     s->builder.pid = 0;
@@ -586,6 +590,7 @@ static void free_sink(struct sink *s)
 {
     struct xf_err left = {0};
 
+    xf_announce_end(&s->announce);
     xf_pager_free(s->pager);
     xf_absent_free(&s->absent);
     if (s->xen.pager)

@@ -352,6 +352,7 @@ static int run(const struct test *tests, size_t n, unsigned limit_s)
     size_t r, t;
     int used = 0;
 
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a program that is killed has said how far it came */
     row_limit_s = limit_s;
     rdma_rows();
     if (CU_initialize_registry())

@@ -12,6 +12,7 @@ int run_suite(const char *name, CU_TestInfo *tests)
     CU_SuiteInfo suites[] = {{.pName = name, .pTests = tests}, CU_SUITE_INFO_NULL};
     int bad;
 
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a program that is killed has said how far it came */
     if (CU_initialize_registry() || CU_register_suites(suites))
         return 2;
     CU_basic_set_mode(CU_BRM_VERBOSE);

@@ -12,6 +12,7 @@ lab guest cmd NAME status|verify|pause|resume|rate N|pattern X|poweroff
 lab guest cmd NAME damage mem|disk    so that the next verify must say BAD
 lab guest wait NAME [SECONDS]    until it answers
 lab guest where NAME             a, b, both or none
+lab guest seen NAME              the host behind which the network's switch has it
 lab guest list                   name, host
 lab guest stop NAME              destroy it on both hosts
 END
@@ -111,6 +112,14 @@ guest_where() {
     esac
 }
 
+# The switch learns it from frames that the guest has sent.
+guest_seen() {
+    local mac port
+    mac=$(printf '00:16:3e:09:01:%02x' "$(cat "$STATE/guest.$1")") || exit 1
+    port=$(in_ns bridge fdb show br lan | sed -n "s/^$mac dev \([ab]\)-lan .*/\1/p")
+    echo "${port:-none}"
+}
+
 guest_stop() {
     local h
     for h in a b; do
@@ -134,7 +143,7 @@ cmd_guest() {
         [ $# -ge 2 ] || die "usage: lab guest cmd NAME WORDS"
         guest_cmd "$@"
         ;;
-    stop | where | wait)
+    stop | where | seen | wait)
         [ $# -ge 1 ] || die "usage: lab guest $verb NAME"
         "guest_$verb" "$@"
         ;;

@@ -146,6 +146,8 @@ move() {
         >"$work/json" 2>"$work/stderr" </dev/null
 }
 
+is_seen() { [ "$(lab guest seen "$guest")" = "$1" ]; }
+
 # A move that must succeed, with everything that is to be asked after it.
 good_move() { # FROM [options]
     local to=${other[$1]}
@@ -153,6 +155,8 @@ good_move() { # FROM [options]
         bad "move to $to: status not 0: $(error_text)"
         return 0
     fi
+    # Before anybody asks it anything, which it would answer, and be seen by that.
+    until_true 20 is_seen "$to" || bad "the network still looks for the guest on host $(lab guest seen "$guest")"
     intact "$to"
     empty "$1"
 }
