@@ -23,6 +23,7 @@
 #include "libxl-ext/bootstrap.h"
 #include "libxl-ext/check.h"
 #include "libxl-ext/hello.h"
+#include "libxl-ext/hold_vif.h"
 #include "libxl-ext/own_address.h"
 #include "libxl-ext/static_state.h"
 #include "libxl-ext/xen_pager.h"
@@ -73,6 +74,7 @@ struct sink {
     struct xf_xen_sink xen;
     struct xf_skeleton skeleton;
     struct xf_announce announce;
+    struct xf_hold_vif hold_vif;
     bool pull;               /* pages may come after GO: asked for, and possible as it seems */
     struct xf_err no_paging; /* ... and here is why not, as it turned out */
     struct xf_xen_pager paging;
@@ -462,7 +464,14 @@ static int phase_skeleton(struct sink *s, struct xf_err *err)
 
 static int serve_tick(void *priv, struct xf_err *err)
 {
-    return tick(priv, err) || build_on(priv, 0, err) ? -1 : 0;
+    struct sink *s = priv;
+
+    if (tick(s, err) || build_on(s, 0, err))
+        return -1;
+    /* Not only at GO: this is not to be downtime. */
+    if (s->xen.vm.absent && s->absent.nr && !s->hold_vif.held)
+        return xf_hold_vif_begin(&s->hold_vif, s->xen.domid, err);
+    return 0;
 }
 
 static bool devices_ready(void *priv)
@@ -499,14 +508,23 @@ static void phase_finish(struct sink *s, struct xf_err *err)
 {
     char why[300];
 
-    if (!s->xen.leave_paused)
-        xf_announce_begin(&s->announce, s->xen.domid);
     if (s->builder.pid > 0)
         waitpid(s->builder.pid, NULL, 0);
     s->builder.pid = 0;
     if (libxl_domain_rename(s->ctx, s->xen.domid, s->builder.name, s->hello.domain))
         xf_fail(err, EIO, "the guest runs here, but could not be renamed from \"%s\": %s",
                 s->builder.name, xf_toollog_last(&s->log, why, sizeof(why)));
+}
+
+/* Every page is in, the guest's network comes back. */
+static void let_network(struct sink *s, struct xf_err *err)
+{
+    struct xf_err why = {0};
+
+    if (xf_hold_vif_end(&s->hold_vif, &why))
+        xf_fail(err, why.num, "the guest runs here, but its network was not let go on: %s", why.text);
+    if (!s->xen.leave_paused)
+        xf_announce_begin(&s->announce, s->xen.domid);
 }
 
 /* The guest runs and depends on us: nothing but its own end, or the last page, ends this. */
@@ -576,6 +594,8 @@ static int run_sink(struct sink *s, struct xf_err *err)
         if (s->xen.vm.absent && s->xen.vm.pager->disable(&s->xen.vm, &late) &&
             late.num == ESRCH)
             xf_clear(&late); /* the guest has ended: there is nothing to turn off */
+        else
+            let_network(s, &late);
         return late.num ? xf_fail(err, late.num, "%s", late.text) : 0;
     case XF_SINK_ABORTED:
         xf_fail(err, ECANCELED, "the source gave the move up");

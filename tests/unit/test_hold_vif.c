@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A guest's network is held back and let go, against a xenstore made up here with two
+ * interfaces: what others change meanwhile is not undone, and a failure is told.
+ */
+#include <CUnit/Basic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xenstore.h>
+
+#include "libxl-ext/hold_vif.h"
+#include "tests/unit/suite.h"
+
+#define VIFS 2
+
+static struct {
+    int state[VIFS];
+    int pending, at; /* a write in the open transaction; which interface it concerns */
+    int conflicts;   /* transactions that somebody else spoils, first ones */
+    bool open, unreachable;
+} store;
+
+struct xs_handle *xs_open(unsigned long flags)
+{
+    (void)flags;
+    return store.unreachable ? NULL : (struct xs_handle *)&store;
+}
+
+void xs_close(struct xs_handle *h)
+{
+    (void)h;
+    CU_ASSERT_FALSE(store.open);
+}
+
+char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned *num)
+{
+    char **list = malloc(VIFS * sizeof(*list) + 4);
+
+    (void)h;
+    (void)t;
+    CU_ASSERT_STRING_EQUAL(path, "/libxl/9/device/vif");
+    memcpy(list + VIFS, "0\0001", 4);
+    list[0] = (char *)(list + VIFS);
+    list[1] = list[0] + 2;
+    *num = VIFS;
+    return list;
+}
+
+void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned *len)
+{
+    char text[64];
+    unsigned i;
+
+    (void)h;
+    if (sscanf(path, "/libxl/9/device/vif/%u/backend", &i) == 1 && i < VIFS && t == XBT_NULL) {
+        snprintf(text, sizeof(text), "/local/domain/0/backend/vif/9/%u", i);
+    } else if (t != XBT_NULL && sscanf(path, "/local/domain/0/backend/vif/9/%u/sta", &i) == 1 &&
+               i < VIFS && store.state[i]) {
+        snprintf(text, sizeof(text), "%d", store.state[i]);
+    } else {
+        return NULL;
+    }
+    *len = (unsigned)strlen(text);
+    return strdup(text);
+}
+
+bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path, const void *data,
+              unsigned len)
+{
+    (void)h;
+    CU_ASSERT(t != XBT_NULL && len == 1);
+    CU_ASSERT_EQUAL(sscanf(path, "/local/domain/0/backend/vif/9/%d/state", &store.at), 1);
+    store.pending = *(const char *)data - '0';
+    return true;
+}
+
+xs_transaction_t xs_transaction_start(struct xs_handle *h)
+{
+    (void)h;
+    CU_ASSERT_FALSE(store.open);
+    store.open = true;
+    return 1;
+}
+
+bool xs_transaction_end(struct xs_handle *h, xs_transaction_t t, bool abort)
+{
+    (void)h;
+    (void)t;
+    store.open = false;
+    if (abort)
+        return true;
+    if (store.conflicts > 0) {
+        store.conflicts--;
+        return false;
+    }
+    store.state[store.at] = store.pending;
+    return true;
+}
+
+static void reset(int a, int b)
+{
+    memset(&store, 0, sizeof(store));
+    store.state[0] = a;
+    store.state[1] = b;
+}
+
+static void held_and_let_go(void)
+{
+    struct xf_hold_vif h = {0};
+    struct xf_err err = {0};
+
+    reset(2, 2);
+    store.conflicts = 3;
+    CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), 0);
+    CU_ASSERT(store.state[0] == 1 && store.state[1] == 1 && h.held);
+    CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), 0);
+    CU_ASSERT(store.state[0] == 2 && store.state[1] == 2 && !h.held);
+    CU_ASSERT_EQUAL(err.num, 0);
+
+    /* A second end, or one without a beginning, touches nothing. */
+    store.unreachable = true;
+    CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), 0);
+}
+
+static void not_in_its_place(void)
+{
+    static const int odd[] = {4, 1, 0, 5};
+
+    for (unsigned i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        struct xf_hold_vif h = {0};
+        struct xf_err err = {0};
+
+        reset(2, odd[i]);
+        CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), -1);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "vif9.1 is in state"));
+        CU_ASSERT_EQUAL(store.state[1], odd[i]);
+        /* What was held is let go all the same. */
+        CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), 0);
+        CU_ASSERT_EQUAL(store.state[0], 2);
+    }
+}
+
+static void closing_stays_closing(void)
+{
+    struct xf_hold_vif h = {0};
+    struct xf_err err = {0};
+
+    reset(2, 2);
+    CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), 0);
+    store.state[0] = 5;
+    CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), 0);
+    CU_ASSERT(store.state[0] == 5 && store.state[1] == 2);
+}
+
+static void out_of_reach(void)
+{
+    struct xf_hold_vif h = {0};
+    struct xf_err err = {0};
+
+    reset(2, 2);
+    store.unreachable = true;
+    CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "xenstore"));
+
+    reset(2, 2);
+    store.conflicts = 1000000;
+    CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), -1);
+    CU_ASSERT(store.state[0] == 2 && store.state[1] == 2);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {{"held, and let go", held_and_let_go},
+                           {"a backend in another state", not_in_its_place},
+                           {"a backend that closes meanwhile", closing_stays_closing},
+                           {"no xenstore, or one that is never free", out_of_reach},
+                           CU_TEST_INFO_NULL};
+
+    return run_suite("hold_vif", tests);
+}
