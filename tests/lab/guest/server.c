@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define PORT 7000
@@ -20,8 +21,11 @@ static void answer_status(char *out, size_t size)
     mem_status(mem, sizeof(mem));
     disk_status(disk, sizeof(disk));
     error_first(err, sizeof(err));
-    snprintf(out, size, "{%s, %s, %s, \"errors\": %u, \"first_error\": \"%s\"}", beat, mem, disk,
-             error_count(), err);
+    struct sysinfo si = {0};
+    sysinfo(&si);
+    snprintf(out, size,
+             "{%s, %s, %s, \"free_kib\": %lu, \"errors\": %u, \"first_error\": \"%s\"}", beat, mem,
+             disk, si.freeram / 1024 * si.mem_unit, error_count(), err);
 }
 
 static void answer_verify(char *out, size_t size)
