@@ -110,7 +110,7 @@ bool xf_copy_leaves(const struct xf_copy *c);
 int xf_copy_leave(struct xf_copy *c, struct xf_err *err);
 /* The guest is suspended and order.todo holds what the last log says: add what must not be
  * left out, and take all of it out of c->missing. */
-int xf_copy_settle(struct xf_copy *c, struct xf_err *err);
+void xf_copy_settle(struct xf_copy *c);
 
 /* For copy.c and switch.c: queue all pages that order holds. */
 int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err);

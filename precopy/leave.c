@@ -115,6 +115,20 @@ static int passes(struct xf_copy *c, struct xf_extents *x, struct xf_err *err)
     return 0;
 }
 
+/* What the guest must find in place whatever the log says of it is owed before GO. It stays
+ * where it is while the guest runs, so it need not be looked for while it stands still. */
+static int spare_eager(struct xf_copy *c, struct xf_err *err)
+{
+    if (!c->vm->ops->eager)
+        return 0;
+    memset(c->dirty, 0, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->dirty));
+    if (c->vm->ops->eager(c->vm, c->dirty, err))
+        return -1;
+    for (size_t w = 0; w < xf_bitmap_words(c->vm->nr_gfns); w++)
+        c->due[w] |= c->dirty[w] & c->missing[w];
+    return 0;
+}
+
 int xf_copy_leave(struct xf_copy *c, struct xf_err *err)
 {
     struct xf_extents *x = malloc(sizeof(*x));
@@ -125,23 +139,19 @@ int xf_copy_leave(struct xf_copy *c, struct xf_err *err)
     if (!x || !c->missing || !c->due)
         rc = xf_fail(err, ENOMEM, "out of memory for the set of pages to be left out");
     else
-        rc = passes(c, x, err);
+        rc = passes(c, x, err) || spare_eager(c, err) ? -1 : 0;
     free(x);
     return rc;
 }
 
-int xf_copy_settle(struct xf_copy *c, struct xf_err *err)
+void xf_copy_settle(struct xf_copy *c)
 {
     size_t words = xf_bitmap_words(c->vm->nr_gfns);
     unsigned long *todo = c->order.todo;
 
-    memset(c->dirty, 0, words * sizeof(*c->dirty));
-    if (c->vm->ops->eager && c->vm->ops->eager(c->vm, c->dirty, err))
-        return -1;
     for (size_t w = 0; w < words; w++) {
-        todo[w] |= c->due[w] | (c->dirty[w] & c->missing[w]);
+        todo[w] |= c->due[w];
         c->missing[w] &= ~todo[w];
     }
     c->nr_missing = xf_bitmap_count(c->missing, c->vm->nr_gfns);
-    return 0;
 }

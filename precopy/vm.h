@@ -68,9 +68,9 @@ struct xf_source_ops {
     int (*state)(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
                  struct xf_err *err);
 
-    /* Post-copy only; may be NULL. The guest is suspended: set the bits of pages that it must
-     * find in place when it runs again, whatever the dirty log says of them (bitmap as in
-     * log_read; bits are only added). */
+    /* Post-copy only; may be NULL. The guest is about to be suspended: set the bits of pages that
+     * it must find in place when it runs again, whatever the dirty log says of them (bitmap as
+     * in log_read; bits are only added). */
     int (*eager)(struct xf_source_vm *vm, unsigned long *bitmap, struct xf_err *err);
 };
 
