@@ -26,7 +26,7 @@
 
 #include "transport/clock.h"
 
-#define LIMIT_MS 8000 /* until its network is up: under emulation some 5 s after GO */
+#define LIMIT_MS 30000 /* until its network is up: under emulation some 10 s after GO */
 #define POLL_US 20000
 #define VIFS_MAX 64
 #define ROUNDS 3 /* of announcements: a switch, too, may lose one */
