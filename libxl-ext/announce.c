@@ -24,7 +24,7 @@
 #include "libxl-ext/vif.h"
 #include "transport/clock.h"
 
-#define LIMIT_MS 8000 /* until its network is up: under emulation some 5 s after GO */
+#define LIMIT_MS 30000 /* until its network is up: under emulation some 10 s after GO */
 #define POLL_US 20000
 #define ROUNDS 3 /* of announcements: a switch, too, may lose one */
 #define BETWEEN_MS 150
