@@ -132,13 +132,13 @@ deps:
 check: deps
 	@$(MAKE) check-run
 
-CHECK_SAN = address,undefined
+# The sanitized programs are those of the fuzzing build: the sanitizers are the same, and half
+# of what would be compiled twice is not.
 check-run:
 	@$(MAKE) -j$(JOBS) all tests
-	@$(MAKE) -j$(JOBS) SAN=$(CHECK_SAN) all tests
-	+@$(if $(FUZZ_NAMES),$(MAKE) -j$(JOBS) fuzz-build)
+	+@$(FUZZ_MAKE) -j$(JOBS) all tests $(addprefix build/fuzz/tests/fuzz/,$(FUZZ_NAMES))
 	@TESTS='$(TEST_NAMES)' FRONT_TESTS='$(FRONT_TESTS)' FUZZ='$(FUZZ_NAMES)' MAN='$(MAN)' \
-	 SAN_DIR=build/san-$(subst $(comma),-,$(CHECK_SAN)) FUZZ_TIME=$(CHECK_FUZZ_TIME) tests/check.sh
+	 SAN_DIR=build/fuzz FUZZ_TIME=$(CHECK_FUZZ_TIME) tests/check.sh
 
 demo: deps
 	@$(MAKE) -j$(JOBS) all
