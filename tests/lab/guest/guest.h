@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The lab's guest: process 1 of a small PVH domain that makes load, and knows
 // at any time what every byte of its memory and disk must be. One thread per
-// source file: mem.c, disk.c, beat.c, server.c; main.c starts them.
+// source file: mem.c, disk.c, late.c, beat.c, server.c; main.c starts them.
 #ifndef XF_GUEST_H
 #define XF_GUEST_H
 
@@ -53,6 +53,12 @@ void disk_start(const char *path, long mib, long rate);
 unsigned long disk_verify(char *out, size_t size, unsigned long *blocks);
 void disk_damage(void);
 void disk_status(char *out, size_t size);
+
+// --- late.c ---
+void late_start(const char *path, long mib, long offset_mib);
+unsigned long late_verify(char *out, size_t size, unsigned long *pages);
+void late_send(int client);
+void late_status(char *out, size_t size);
 
 // --- beat.c ---
 void beat_start(void);

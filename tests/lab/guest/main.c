@@ -3,6 +3,7 @@
 //   xf.ip=A.B.C.D  xf.fill=MiB  xf.zero=PCT  xf.rate=PAGES/s
 //   xf.pattern=seq|random|hot  xf.hot=PCT
 //   xf.disk=/dev/xvda  xf.diskmib=MiB  xf.diskrate=BLOCKS/s
+//   xf.late=MiB (also on the disk, behind xf.diskmib)  xf.persistent=0|1 (its grants)
 #include "guest.h"
 
 #include <sys/reboot.h>
@@ -24,6 +25,7 @@ int main(void)
               boot_word("xf.pattern", "random"), boot_number("xf.hot", 10));
     disk_start(boot_word("xf.disk", ""), boot_number("xf.diskmib", 16),
                boot_number("xf.diskrate", 20));
+    late_start(boot_word("xf.disk", ""), boot_number("xf.late", 0), boot_number("xf.diskmib", 16));
     beat_start();
     console_line("XF-GUEST ready");
     server_run();

@@ -16,34 +16,36 @@
 
 static void answer_status(char *out, size_t size)
 {
-    char beat[160], mem[256], disk[128], err[160];
+    char late[96], beat[160], mem[256], disk[128], err[160];
     beat_status(beat, sizeof(beat));
     mem_status(mem, sizeof(mem));
     disk_status(disk, sizeof(disk));
+    late_status(late, sizeof(late));
     error_first(err, sizeof(err));
     struct sysinfo si = {0};
     sysinfo(&si);
     snprintf(out, size,
-             "{%s, %s, %s, \"free_kib\": %lu, \"errors\": %u, \"first_error\": \"%s\"}", beat, mem,
-             disk, si.freeram / 1024 * si.mem_unit, error_count(), err);
+             "{%s, %s, %s, %s, \"free_kib\": %lu, \"errors\": %u, \"first_error\": \"%s\"}", beat,
+             mem, disk, late, si.freeram / 1024 * si.mem_unit, error_count(), err);
 }
 
 static void answer_verify(char *out, size_t size)
 {
     char detail[1024] = "";
-    unsigned long pages, blocks;
+    unsigned long pages, blocks, late;
     unsigned long bad_mem = mem_verify(detail, sizeof(detail), &pages);
     unsigned long bad_disk = disk_verify(detail, sizeof(detail), &blocks);
-    if (bad_mem || bad_disk) {
-        error_note("verify: %lu pages, %lu blocks bad", bad_mem, bad_disk);
-        snprintf(out, size, "BAD pages=%lu/%lu disk=%lu/%lu%s", bad_mem, pages, bad_disk, blocks,
-                 detail);
+    unsigned long bad_late = late_verify(detail, sizeof(detail), &late);
+    if (bad_mem || bad_disk || bad_late) {
+        error_note("verify: %lu pages, %lu blocks, %lu late blocks bad", bad_mem, bad_disk, bad_late);
+        snprintf(out, size, "BAD pages=%lu/%lu disk=%lu/%lu late=%lu/%lu%s", bad_mem, pages, bad_disk,
+                 blocks, bad_late, late, detail);
     } else if (error_count()) {
         char err[160];
         error_first(err, sizeof(err));
         snprintf(out, size, "BAD contents good, but earlier: %s", err);
     } else {
-        snprintf(out, size, "OK pages=%lu disk=%lu", pages, blocks);
+        snprintf(out, size, "OK pages=%lu disk=%lu late=%lu", pages, blocks, late);
     }
 }
 
@@ -73,7 +75,7 @@ static void answer(char *line, char *out, size_t size)
     else
         snprintf(out, size,
                  "ERR commands: status verify pause resume rate N pattern seq|random|hot "
-                 "damage mem|disk poweroff");
+                 "damage mem|disk send poweroff");
 }
 
 static void *serve(void *arg)
@@ -88,7 +90,9 @@ static void *serve(void *arg)
             break;
     }
     line[used] = 0;
-    if (used) {
+    if (!strncmp(line, "send", 4)) {
+        late_send(c);
+    } else if (used) {
         answer(line, out, sizeof(out) - 1);
         strcat(out, "\n");
         if (send(c, out, strlen(out), MSG_NOSIGNAL) < 0)

@@ -71,6 +71,26 @@ paging_is_off b
 case_end
 lab guest stop "$guest"
 
+# Backends get at absent pages: direct I/O and write-back of pages that no CPU has touched, and
+# sendfile of the same.
+guest_start a granted --mem 160 --fill 16 --rate 100 --late 24 --persistent 0 --ip 123 --disk vdb
+late_sum() { lab guest cmd "$guest" send | sha256sum; }
+# shellcheck disable=SC2317 # called by until_true
+written_once() { [ "$(status_field late_writes)" -ge 6144 ]; }
+case_begin "post-copy: pages that only the kernel hands on"
+until_true 90 written_once || bad "it does not write"
+sum=$(late_sum)
+before=$(status_field late_writes)
+good_move a --postcopy
+pulled
+[ "$(late_sum)" = "$sum" ] || bad "sendfile sends something else"
+[ "$(status_field late_writes)" -gt "$before" ] || bad "no late page was written since"
+[ "$(lab guest cmd "$guest" send | wc -c)" = $((24 << 20)) ] || bad "sendfile sends too little"
+paging_is_off b
+kernel_is_calm b
+case_end
+lab guest stop granted
+
 guest_start a wide --mem 128 --fill 40 --rate 400 --vcpus 4 --ip 121 --disk vdb
 at=a
 for n in $(seq "${WIDE:-2}"); do
