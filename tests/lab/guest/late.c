@@ -26,10 +26,10 @@
 
 static int file = -1, direct = -1, cached = -1;
 static unsigned long npages;
-static uint8_t *map;         // of the file; not read after late_start()
-static off_t at, back_at;    // places on the disk: direct writes, cached ones
-static unsigned long done;   // pages that have been on the disk at least once
-static uint32_t back_gen;    // of what is on the disk, once written back
+static uint8_t *map;       // of the file; not read after late_start()
+static off_t at, back_at;  // places on the disk: direct writes, cached ones
+static unsigned long done; // pages that have been on the disk at least once
+static uint32_t back_gen;  // of what is on the disk, once written back
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // done, back_gen, the disk's places
 static atomic_ulong nwrites, nback;
 
@@ -117,8 +117,8 @@ unsigned long late_verify(char *out, size_t size, unsigned long *pages)
         unsigned long n = back ? i - done : i;
         off_t from = (back ? back_at : at) + (off_t)(n * PAGE);
         bool got = pread(back ? cached : direct, page, PAGE, from) == PAGE;
-        int wrong = !got ? 0
-                         : pattern_check(page, back ? WHAT_BACK : WHAT_LATE, n, back ? back_gen : 0);
+        int wrong =
+            !got ? 0 : pattern_check(page, back ? WHAT_BACK : WHAT_LATE, n, back ? back_gen : 0);
         ++*pages;
         if (wrong >= 0 && bad++ < 4 && used < size)
             used += (size_t)snprintf(out + used, size - used, " %s[%lu]+%d", back ? "back" : "late",

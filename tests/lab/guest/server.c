@@ -37,9 +37,10 @@ static void answer_verify(char *out, size_t size)
     unsigned long bad_disk = disk_verify(detail, sizeof(detail), &blocks);
     unsigned long bad_late = late_verify(detail, sizeof(detail), &late);
     if (bad_mem || bad_disk || bad_late) {
-        error_note("verify: %lu pages, %lu blocks, %lu late blocks bad", bad_mem, bad_disk, bad_late);
-        snprintf(out, size, "BAD pages=%lu/%lu disk=%lu/%lu late=%lu/%lu%s", bad_mem, pages, bad_disk,
-                 blocks, bad_late, late, detail);
+        error_note("verify: %lu pages, %lu blocks, %lu late blocks bad", bad_mem, bad_disk,
+                   bad_late);
+        snprintf(out, size, "BAD pages=%lu/%lu disk=%lu/%lu late=%lu/%lu%s", bad_mem, pages,
+                 bad_disk, blocks, bad_late, late, detail);
     } else if (error_count()) {
         char err[160];
         error_first(err, sizeof(err));
