@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "transport/clock.h"
+#include "transport/wire.h"
 
 #define CLIENTS 8 /* at once; the oldest makes room for one more */
 #define CLIENT_MS 2000
@@ -316,6 +317,6 @@ void xf_status_pace(struct xf_status_pace *p, uint64_t missing, double now, stru
         p->missing = missing;
     }
     s->missing = missing;
-    s->rate_bps = p->rate * 4096;
+    s->rate_bps = p->rate * XF_PAGE_SIZE;
     s->eta_s = !missing ? 0 : p->rate > 0 ? (double)missing / p->rate : -1;
 }
