@@ -53,7 +53,7 @@ struct xf_status {
 /* How a move ended that nobody waited for. */
 struct xf_ended {
     char domain[160];
-    uint32_t domid;
+    pid_t pid; /* who moved it */
     char host[256];
     enum xf_outcome outcome;
     int64_t when;            /* time(2) */
@@ -84,7 +84,7 @@ bool xf_status_asked(struct xf_status_server *server);
 /* Stop listening. NULL allowed. */
 void xf_status_close(struct xf_status_server *server);
 
-/* Leave the end of a move behind, in place of one of the same domain number. */
+/* Leave the end of a move behind, in "ended-PID". */
 int xf_ended_write(const struct xf_ended *e, struct xf_err *err);
 
 /* How fast PULL is, from how much is missing now and then. Start with zeros. */

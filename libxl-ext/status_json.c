@@ -90,7 +90,7 @@ size_t xf_ended_encode(const struct xf_ended *e, char line[XF_STATUS_LINE])
     json_object *o = json_object_new_object();
 
     add_text(o, "domain", e->domain);
-    add_count(o, "domid", e->domid == XF_NO_DOMID ? XF_NO_COUNT : e->domid);
+    json_object_object_add(o, "pid", json_object_new_int64(e->pid));
     add_text(o, "host", e->host);
     json_object_object_add(o, "exit_status", json_object_new_int(e->outcome));
     json_object_object_add(o, "when", json_object_new_int64(e->when));
@@ -279,14 +279,14 @@ static bool is_outcome(int64_t n)
 int xf_ended_decode(const char *line, size_t len, struct xf_ended *out, struct xf_err *err)
 {
     json_object *o = open_line(line, len, err);
-    int64_t outcome;
+    int64_t outcome, pid;
     int rc;
 
     memset(out, 0, sizeof(*out));
     if (!o)
         return -1;
     rc = get_text(o, "domain", out->domain, sizeof(out->domain), err) ||
-                 get_domid(o, &out->domid, err) ||
+                 get_number(o, "pid", 1, INT32_MAX, &pid, err) ||
                  get_text(o, "host", out->host, sizeof(out->host), err) ||
                  get_number(o, "exit_status", 0, 255, &outcome, err) ||
                  get_number(o, "when", 0, INT64_MAX, &out->when, err) ||
@@ -295,8 +295,10 @@ int xf_ended_decode(const char *line, size_t len, struct xf_ended *out, struct x
              : 0;
     if (!rc && !is_outcome(outcome))
         rc = bad("exit_status", err);
-    if (!rc)
+    if (!rc) {
         out->outcome = (enum xf_outcome)outcome;
+        out->pid = (pid_t)pid;
+    }
     json_object_put(o);
     return rc;
 }

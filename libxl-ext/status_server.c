@@ -287,8 +287,8 @@ int xf_ended_write(const struct xf_ended *e, struct xf_err *err)
     size_t len = xf_ended_encode(e, line);
     int fd, rc = -1;
 
-    if (!len || snprintf(path, sizeof(path), "%s/ended-%u", dir, e->domid) >= (int)sizeof(path) ||
-        snprintf(draft, sizeof(draft), "%s/.ended-%u", dir, e->domid) >= (int)sizeof(draft))
+    if (!len || snprintf(path, sizeof(path), "%s/ended-%d", dir, (int)e->pid) >= (int)sizeof(path) ||
+        snprintf(draft, sizeof(draft), "%s/.ended-%d", dir, (int)e->pid) >= (int)sizeof(draft))
         return xf_fail(err, EINVAL, "the end of a move cannot be written down in %s", dir);
     if (xf_run_dir_make(err))
         return -1;

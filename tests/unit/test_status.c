@@ -71,7 +71,7 @@ static bool same(const struct xf_status *a, const struct xf_status *b)
 static void test_lines(void)
 {
     struct xf_status s = a_move(true, 7, "web \"1\" \xc3\xa4"), t;
-    struct xf_ended e = {.domain = "g/1", .domid = 9, .host = "h", .outcome = XF_PULLING,
+    struct xf_ended e = {.domain = "g/1", .pid = 9, .host = "h", .outcome = XF_PULLING,
                          .when = 1700000000, .text = "no \\ good"}, f;
     size_t len = xf_status_encode(&s, line);
 
@@ -93,7 +93,7 @@ static void test_lines(void)
 
     len = xf_ended_encode(&e, line);
     CU_ASSERT_EQUAL(xf_ended_decode(line, len - 1, &f, &err), 0);
-    CU_ASSERT(!strcmp(e.domain, f.domain) && e.domid == f.domid && !strcmp(e.host, f.host) &&
+    CU_ASSERT(!strcmp(e.domain, f.domain) && e.pid == f.pid && !strcmp(e.host, f.host) &&
               e.outcome == f.outcome && e.when == f.when && !strcmp(e.text, f.text));
 
     len = xf_answer_encode("", line);
@@ -107,7 +107,7 @@ static void test_lines(void)
 static void test_long_lines(void)
 {
     struct xf_status s = a_move(true, 7, ""), t;
-    struct xf_ended e = {.domid = 1}, f;
+    struct xf_ended e = {.pid = 1}, f;
     static const char worst[] = {'"', '\\', '\n', '\x7f', '\xff'};
 
     for (size_t i = 0; i < sizeof(worst); i++) {
@@ -484,7 +484,7 @@ static void test_stale(void)
 
 static void test_ends(void)
 {
-    struct xf_ended e = {.domain = "web1", .domid = 7, .host = "h", .outcome = XF_MOVED};
+    struct xf_ended e = {.domain = "web1", .pid = 7, .host = "h", .outcome = XF_MOVED};
     struct xf_status_list all;
 
     e.when = time(NULL);
@@ -492,10 +492,10 @@ static void test_ends(void)
     e.outcome = XF_PULLING;
     snprintf(e.text, sizeof(e.text), "gone");
     e.when -= 5;
-    e.domid = 8;
+    e.pid = 8;
     CU_ASSERT_EQUAL(xf_ended_write(&e, &err), 0);
     CU_ASSERT_EQUAL(xf_ended_write(&e, &err), 0);
-    e.domid = 9;
+    e.pid = 9;
     e.when -= 25 * 3600; /* of yesterday */
     CU_ASSERT_EQUAL(xf_ended_write(&e, &err), 0);
     put("ended-10", "nonsense");
