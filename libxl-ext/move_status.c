@@ -72,9 +72,8 @@ void xf_move_status_tell(struct xf_move *m, struct xf_progress *p)
     s.elapsed_s = p->elapsed_s;
     if (m->phase == XF_PHASE_PULL) {
         /* Before the destination has said how much it lacks it is what it lacked at GO. */
-        xf_status_pace(&m->pace,
-                       m->pulled.missing < s.left_out ? m->pulled.missing : s.left_out, xf_now(),
-                       &s);
+        xf_status_pace(&m->pace, m->pulled.missing < s.left_out ? m->pulled.missing : s.left_out,
+                       xf_now(), &s);
         p->missing = s.missing;
         p->rate_bps = s.rate_bps;
         p->eta_s = s.eta_s;

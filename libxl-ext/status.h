@@ -56,8 +56,8 @@ struct xf_ended {
     pid_t pid; /* who moved it */
     char host[256];
     enum xf_outcome outcome;
-    int64_t when;            /* time(2) */
-    char text[XF_ERR_TEXT];  /* what failed; empty when moved */
+    int64_t when;           /* time(2) */
+    char text[XF_ERR_TEXT]; /* what failed; empty when moved */
 };
 
 /* Where sockets, locks and ends are: /run/xenferry, or what XENFERRY_RUN_DIR says. */

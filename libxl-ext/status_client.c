@@ -149,8 +149,8 @@ static unsigned list_names(DIR *d, char names[2 * XF_STATUS_MAX][NAME_MAX + 1])
     struct dirent *e;
 
     while ((e = readdir(d))) {
-        bool move = is_name(e->d_name, "source-", ".sock") ||
-                    is_name(e->d_name, "destination-", ".sock");
+        bool move =
+            is_name(e->d_name, "source-", ".sock") || is_name(e->d_name, "destination-", ".sock");
         unsigned *nr = move ? &moves : &ends;
 
         if ((!move && !is_name(e->d_name, "ended-", "")) || *nr == XF_STATUS_MAX)
@@ -215,8 +215,8 @@ int xf_statuses(struct xf_status_list *out, struct xf_err *err)
     if (!names || !out->list || !out->ended)
         rc = xf_fail(err, ENOMEM, "out of memory");
     if (!rc && !(d = opendir(xf_run_dir())) && errno != ENOENT)
-        rc = xf_fail(err, errno, "cannot read %s: %s; are you root?", xf_run_dir(),
-                     strerror(errno));
+        rc =
+            xf_fail(err, errno, "cannot read %s: %s; are you root?", xf_run_dir(), strerror(errno));
     if (d) {
         n = list_names(d, names);
         closedir(d);
@@ -256,8 +256,9 @@ static int ask(int fd, struct xf_err *err)
 
     if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) != (ssize_t)sizeof(request) - 1 ||
         (len = read_line(fd, line)) < 0)
-        return xf_fail(err, ETIMEDOUT, "the process that moves it did not answer; "
-                                       "`xl migrate-status` shows whether it is still there");
+        return xf_fail(err, ETIMEDOUT,
+                       "the process that moves it did not answer; "
+                       "`xl migrate-status` shows whether it is still there");
     return xf_answer_decode(line, (size_t)len, err);
 }
 
@@ -279,8 +280,8 @@ static int find_source(const char *domain, uint32_t *domid, struct xf_err *err)
         }
     }
     if (!rc && incoming)
-        rc = xf_fail(err, ESRCH, "\"%s\" is on its way to this host: give the command at its source",
-                     domain);
+        rc = xf_fail(err, ESRCH,
+                     "\"%s\" is on its way to this host: give the command at its source", domain);
     if (!rc)
         rc = xf_fail(err, ESRCH, "no move of a domain \"%s\" from here is under way%s", domain,
                      all.silent ? ", as far as the moves of this host answer" : "");

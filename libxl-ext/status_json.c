@@ -35,9 +35,8 @@ static void add_count(json_object *o, const char *name, uint64_t n)
 
 static void add_seconds(json_object *o, const char *name, double d)
 {
-    json_object_object_add(o, name,
-                           !isfinite(d) || d < 0 || d > SECONDS_MAX ? NULL
-                                                                    : json_object_new_double(d));
+    json_object_object_add(
+        o, name, !isfinite(d) || d < 0 || d > SECONDS_MAX ? NULL : json_object_new_double(d));
 }
 
 static size_t to_line(json_object *o, char line[XF_STATUS_LINE])
@@ -110,8 +109,10 @@ size_t xf_answer_encode(const char *why_not, char line[XF_STATUS_LINE])
 
 static int bad(const char *name, struct xf_err *err)
 {
-    return xf_fail(err, EPROTO, "what a move says of itself has no good field \"%s\"; it may be "
-                                "of another version of Xenferry", name);
+    return xf_fail(err, EPROTO,
+                   "what a move says of itself has no good field \"%s\"; it may be "
+                   "of another version of Xenferry",
+                   name);
 }
 
 /* Printable text of at most size - 1 bytes. */
@@ -226,15 +227,14 @@ static int read_status(json_object *o, struct xf_status *s, struct xf_err *err)
         return bad("phase", err);
     s->phase = (enum xf_phase)p;
     if (get_number(o, "pid", 1, INT32_MAX, &pid, err) ||
-        get_text(o, "domain", s->domain, sizeof(s->domain), err) ||
-        get_domid(o, &s->domid, err) || get_text(o, "host", s->host, sizeof(s->host), err) ||
+        get_text(o, "domain", s->domain, sizeof(s->domain), err) || get_domid(o, &s->domid, err) ||
+        get_text(o, "host", s->host, sizeof(s->host), err) ||
         get_number(o, "round", 0, INT32_MAX, &round, err) ||
         get_count(o, "round_pages", &s->round_pages, err) ||
         get_count(o, "round_done", &s->round_done, err) ||
         get_count(o, "pages_sent", &s->pages_sent, err) ||
-        get_count(o, "left_out", &s->left_out, err) ||
-        get_count(o, "missing", &s->missing, err) || get_count(o, "faults", &s->faults, err) ||
-        get_count(o, "requested", &s->requested, err) ||
+        get_count(o, "left_out", &s->left_out, err) || get_count(o, "missing", &s->missing, err) ||
+        get_count(o, "faults", &s->faults, err) || get_count(o, "requested", &s->requested, err) ||
         get_seconds(o, "fault_median_s", &s->fault_median_s, err) ||
         get_seconds(o, "fault_p99_s", &s->fault_p99_s, err) ||
         get_seconds(o, "rate_bytes_per_s", &s->rate_bps, err) ||

@@ -66,8 +66,10 @@ int xf_run_dir_make(struct xf_err *err)
     if (stat(dir, &st))
         return xf_fail(err, errno, "cannot use %s: %s", dir, strerror(errno));
     if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
-        return xf_fail(err, EPERM, "%s is no directory that only its owner, this user, can write "
-                                   "to: remove it, or set its owner and mode (0700)", dir);
+        return xf_fail(err, EPERM,
+                       "%s is no directory that only its owner, this user, can write "
+                       "to: remove it, or set its owner and mode (0700)",
+                       dir);
     return 0;
 }
 
@@ -287,7 +289,8 @@ int xf_ended_write(const struct xf_ended *e, struct xf_err *err)
     size_t len = xf_ended_encode(e, line);
     int fd, rc = -1;
 
-    if (!len || snprintf(path, sizeof(path), "%s/ended-%d", dir, (int)e->pid) >= (int)sizeof(path) ||
+    if (!len ||
+        snprintf(path, sizeof(path), "%s/ended-%d", dir, (int)e->pid) >= (int)sizeof(path) ||
         snprintf(draft, sizeof(draft), "%s/.ended-%d", dir, (int)e->pid) >= (int)sizeof(draft))
         return xf_fail(err, EINVAL, "the end of a move cannot be written down in %s", dir);
     if (xf_run_dir_make(err))

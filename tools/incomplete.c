@@ -17,11 +17,8 @@ static const struct {
     const char *letters;
     bool last; /* the domain is the last word, whatever options it has; else the first */
 } readers[] = {
-    {"save", "+cp", false},
-    {"dump-core", "+", false},
-    {"remus", "+Fbundi:s:N:ecp", false},
-    {"suspend", "+", false},
-    {"fork-vm", NULL, true},
+    {"save", "+cp", false},  {"dump-core", "+", false}, {"remus", "+Fbundi:s:N:ecp", false},
+    {"suspend", "+", false}, {"fork-vm", NULL, true},
 };
 
 const char *incomplete_victim(const struct front *f)
@@ -54,8 +51,10 @@ int incomplete_refuse(const char *domain, struct xf_err *err)
         return 0;
     if (missing != XF_NO_COUNT)
         snprintf(much, sizeof(much), "%s", fmt_bytes(a, (double)missing * 4096));
-    return xf_fail(err, EBUSY,
-                   "%s of the memory of \"%s\" is not on this host yet, but still at %s, from where "
-                   "it is being moved: wait until it is here; `xl migrate-status` shows how far it "
-                   "is", much, domain, host[0] ? host : "its source");
+    return xf_fail(
+        err, EBUSY,
+        "%s of the memory of \"%s\" is not on this host yet, but still at %s, from where "
+        "it is being moved: wait until it is here; `xl migrate-status` shows how far it "
+        "is",
+        much, domain, host[0] ? host : "its source");
 }

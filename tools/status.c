@@ -234,8 +234,9 @@ int cmd_migrate_postcopy(const struct front *f)
         return 0;
     }
     if (!err.num && !w.domain)
-        xf_fail(&err, EINVAL, "say which domain: xl migrate-postcopy DOMAIN "
-                              "(xl migrate-postcopy --help)");
+        xf_fail(&err, EINVAL,
+                "say which domain: xl migrate-postcopy DOMAIN "
+                "(xl migrate-postcopy --help)");
     if (!err.num && !xf_ask_postcopy(w.domain, &err)) {
         printf("%s switches to post-copy; `xl migrate-status %s` shows how far it is.\n", w.domain,
                w.domain);

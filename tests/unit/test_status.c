@@ -61,9 +61,8 @@ static bool same(const struct xf_status *a, const struct xf_status *b)
            a->round_done == b->round_done && a->pages_sent == b->pages_sent &&
            a->left_out == b->left_out && a->missing == b->missing && a->faults == b->faults &&
            a->requested == b->requested && a->fault_median_s == b->fault_median_s &&
-           a->fault_p99_s == b->fault_p99_s && a->rate_bps == b->rate_bps &&
-           a->eta_s == b->eta_s && a->elapsed_s == b->elapsed_s &&
-           !strcmp(a->no_switch, b->no_switch);
+           a->fault_p99_s == b->fault_p99_s && a->rate_bps == b->rate_bps && a->eta_s == b->eta_s &&
+           a->elapsed_s == b->elapsed_s && !strcmp(a->no_switch, b->no_switch);
 }
 
 /* --- lines --- */
@@ -71,8 +70,13 @@ static bool same(const struct xf_status *a, const struct xf_status *b)
 static void test_lines(void)
 {
     struct xf_status s = a_move(true, 7, "web \"1\" \xc3\xa4"), t;
-    struct xf_ended e = {.domain = "g/1", .pid = 9, .host = "h", .outcome = XF_PULLING,
-                         .when = 1700000000, .text = "no \\ good"}, f;
+    struct xf_ended e = {.domain = "g/1",
+                         .pid = 9,
+                         .host = "h",
+                         .outcome = XF_PULLING,
+                         .when = 1700000000,
+                         .text = "no \\ good"},
+                    f;
     size_t len = xf_status_encode(&s, line);
 
     CU_ASSERT(len > 0 && line[len - 1] == '\n' && strlen(line) == len);
@@ -342,7 +346,8 @@ static void test_hostile_clients(void)
     for (unsigned i = 0; i < 40; i++)
         close(fds[i]);
 
-    static const char *const wrong[] = {"p", "postcop", "postcopx\n", "status\n", "\n", "POSTCOPY\n"};
+    static const char *const wrong[] = {"p",        "postcop", "postcopx\n",
+                                        "status\n", "\n",      "POSTCOPY\n"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         fd = dial("source-7.sock");
         CU_ASSERT(write(fd, wrong[i], strlen(wrong[i])) > 0);
