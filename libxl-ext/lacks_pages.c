@@ -33,11 +33,11 @@ static uint64_t ask_xen(const char *domain)
     return n;
 }
 
-int xf_lacks_pages(const char *domain, uint64_t *missing, char *host)
+enum xf_lacks xf_lacks_pages(const char *domain, uint64_t *missing, char *host)
 {
     struct xf_status_list all;
     uint64_t paged;
-    int lacks = 0;
+    enum xf_lacks lacks = XF_LACKS_NONE;
 
     *missing = XF_NO_COUNT;
     host[0] = 0;
@@ -48,17 +48,17 @@ int xf_lacks_pages(const char *domain, uint64_t *missing, char *host)
             if (s->source || s->phase != XF_PHASE_PULL || !s->missing ||
                 !xf_status_is(s->domain, s->domid, domain))
                 continue;
-            lacks = 1;
+            lacks = XF_LACKS_COMING;
             *missing = s->missing;
             memcpy(host, s->host, sizeof(s->host));
         }
     }
     xf_statuses_free(&all);
     if (lacks)
-        return 1;
+        return lacks;
     paged = ask_xen(domain);
     if (paged == XF_NO_COUNT || !paged)
-        return 0;
+        return XF_LACKS_NONE;
     *missing = paged;
-    return 1;
+    return XF_LACKS_NOBODY;
 }

@@ -114,11 +114,15 @@ bool xf_status_is(const char *domain, uint32_t domid, const char *given);
 int xf_ask_postcopy(const char *domain, struct xf_err *err);
 
 /*
- * Does the domain, which runs here, lack pages that are still at its source? 1: so say Xen or
- * its move; *missing is how many (XF_NO_COUNT: unknown) and from where (`host` of 256 bytes, or
- * empty). 0: no, or there is no such domain, or nobody here can tell.
+ * Does the domain, which runs here, lack pages? *missing is how many (XF_NO_COUNT: unknown),
+ * host, of 256 bytes, where they are (empty: unknown).
  */
-int xf_lacks_pages(const char *domain, uint64_t *missing, char *host);
+enum xf_lacks {
+    XF_LACKS_NONE,   /* or there is no such domain, or nobody here can tell */
+    XF_LACKS_COMING, /* they are at its source, says the move that brings them */
+    XF_LACKS_NOBODY, /* Xen counts some as paged out, and no move that would bring them answers */
+};
+enum xf_lacks xf_lacks_pages(const char *domain, uint64_t *missing, char *host);
 
 /* --- the lines (status_json.c); for the two above, and tests --- */
 

@@ -79,6 +79,18 @@ static int wait_for(pid_t pid, int said, int word)
     return WEXITSTATUS(status);
 }
 
+/* Those that the command is to survive, from the fork until it has handlers for them. */
+static void hold_signals(sigset_t *before)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, before);
+}
+
 static _Noreturn void be_worker(int (*work)(void *priv, struct background *b), void *priv,
                                 pid_t parent, int said, int word)
 {
@@ -99,6 +111,7 @@ int background_run(int (*work)(void *priv, struct background *b), void *priv, st
 {
     int said[2], word[2], rc;
     pid_t parent = getpid(), pid;
+    sigset_t before;
 
     if (pipe2(said, O_CLOEXEC))
         return xf_fail(err, errno, "cannot make a pipe: %s", strerror(errno));
@@ -107,18 +120,22 @@ int background_run(int (*work)(void *priv, struct background *b), void *priv, st
         goto err_said;
     }
     fflush(NULL);
+    hold_signals(&before);
     pid = fork();
     if (pid < 0) {
+        sigprocmask(SIG_SETMASK, &before, NULL);
         xf_fail(err, errno, "cannot start a process: %s", strerror(errno));
         goto err_word;
     }
     if (pid == 0) {
+        sigprocmask(SIG_SETMASK, &before, NULL);
         close(said[0]);
         close(word[0]);
         be_worker(work, priv, parent, said[1], word[1]);
     }
     worker = pid;
     catch_signals();
+    sigprocmask(SIG_SETMASK, &before, NULL);
     close(said[1]);
     close(word[1]);
     fcntl(said[0], F_SETFL, O_NONBLOCK);

@@ -47,14 +47,25 @@ int incomplete_refuse(const char *domain, struct xf_err *err)
     char host[256], a[FMT_LEN], much[48] = "part";
     uint64_t missing;
 
-    if (!domain || !xf_lacks_pages(domain, &missing, host))
-        return 0;
-    if (missing != XF_NO_COUNT)
+    enum xf_lacks lacks = domain ? xf_lacks_pages(domain, &missing, host) : XF_LACKS_NONE;
+
+    if (lacks != XF_LACKS_NONE && missing != XF_NO_COUNT)
         snprintf(much, sizeof(much), "%s", fmt_bytes(a, (double)missing * 4096));
-    return xf_fail(
-        err, EBUSY,
-        "%s of the memory of \"%s\" is not on this host yet, but still at %s, from where "
-        "it is being moved: wait until it is here; `xl migrate-status` shows how far it "
-        "is",
-        much, domain, host[0] ? host : "its source");
+    switch (lacks) {
+    case XF_LACKS_NONE:
+        break;
+    case XF_LACKS_COMING:
+        return xf_fail(err, EBUSY,
+                       "%s of the memory of \"%s\" is not on this host yet, but still at %s, from "
+                       "where it is being moved: wait until it is here; `xl migrate-status` shows "
+                       "how far it is",
+                       much, domain, host[0] ? host : "its source");
+    case XF_LACKS_NOBODY:
+        return xf_fail(err, EBUSY,
+                       "Xen counts %s of the memory of \"%s\" as paged out, and no move that would "
+                       "bring it answers: it would be waited for without end, or be left out; see "
+                       "xl-migrate(1), \"While memory is missing\"",
+                       much, domain);
+    }
+    return 0;
 }

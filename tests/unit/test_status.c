@@ -552,19 +552,19 @@ static void test_lacks(void)
     uint64_t missing;
     char host[256];
 
-    CU_ASSERT_EQUAL(xf_lacks_pages("web1", &missing, host), 1);
+    CU_ASSERT_EQUAL(xf_lacks_pages("web1", &missing, host), XF_LACKS_COMING);
     CU_ASSERT_EQUAL(missing, 1200);
     CU_ASSERT_STRING_EQUAL(host, "host2");
-    CU_ASSERT_EQUAL(xf_lacks_pages("7", &missing, host), 1);
-    CU_ASSERT_EQUAL(xf_lacks_pages("web2", &missing, host), 0); /* it is not here */
-    CU_ASSERT_EQUAL(xf_lacks_pages("web3", &missing, host), 0);
+    CU_ASSERT_EQUAL(xf_lacks_pages("7", &missing, host), XF_LACKS_COMING);
+    CU_ASSERT_EQUAL(xf_lacks_pages("web2", &missing, host), XF_LACKS_NONE); /* it is not here */
+    CU_ASSERT_EQUAL(xf_lacks_pages("web3", &missing, host), XF_LACKS_NONE);
     a.missing = 0;
     xf_status_set(sa, &a);
-    CU_ASSERT_EQUAL(xf_lacks_pages("web1", &missing, host), 0);
+    CU_ASSERT_EQUAL(xf_lacks_pages("web1", &missing, host), XF_LACKS_NONE);
     a.missing = 1;
     a.phase = XF_PHASE_SWITCH; /* nor does this one run yet */
     xf_status_set(sa, &a);
-    CU_ASSERT_EQUAL(xf_lacks_pages("web1", &missing, host), 0);
+    CU_ASSERT_EQUAL(xf_lacks_pages("web1", &missing, host), XF_LACKS_NONE);
     xf_status_close(sa);
     xf_status_close(sb);
 }
