@@ -92,6 +92,7 @@ static void show_progress(struct xf_move *m)
         p.rate_bps = st->page_rate * XF_PAGE_SIZE;
     }
     m->shown = now;
+    xf_move_status_tell(m, &p);
     if (m->w->progress)
         m->w->progress(m->w->priv, &p);
 }
@@ -234,6 +235,8 @@ static void call_off(struct xf_move *m, struct xf_err *err)
 
 static void let_go(struct xf_move *m)
 {
+    xf_status_close(m->status);
+    m->status = NULL;
     xf_copy_end(&m->copy);
     xf_server_free(m->server);
     if (m->xen_open)

@@ -11,6 +11,7 @@
 #include "libxl-ext/check.h"
 #include "libxl-ext/libxl_ext.h"
 #include "libxl-ext/own_address.h"
+#include "libxl-ext/status.h"
 #include "libxl-ext/toollog.h"
 #include "libxl-ext/xen_source.h"
 #include "postcopy/rejoin.h"
@@ -48,6 +49,8 @@ struct xf_move {
     struct xf_server *server; /* PULL */
     struct xf_pulled pulled;  /* as heard last */
     bool told_cancel;         /* an interrupt in PULL was answered by a note */
+    struct xf_status_server *status; /* NULL: nobody can ask */
+    struct xf_status_pace pace;      /* of PULL */
     bool renamed; /* here, to NAME--migratedaway: both sides are one host */
 
     enum xf_phase phase;
@@ -59,6 +62,11 @@ void xf_move_phase(struct xf_move *m, enum xf_phase p);
 /* Look for a cancel and for a peer that is gone; show progress. priv is the xf_move. */
 int xf_move_tick(void *priv, struct xf_err *err);
 void xf_move_note(struct xf_move *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Let others ask how the move stands; the domain is locked. A failure is a note. */
+void xf_move_status_open(struct xf_move *m);
+/* Tell them, and hear what they want; fills what p says of PULL. */
+void xf_move_status_tell(struct xf_move *m, struct xf_progress *p);
 
 /* CHECK: the domain, the peer, the way to it. After 0 the control channel is open. -1 with
  * report->outcome = XF_REFUSED: nothing was touched. */

@@ -4,13 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <libxl_utils.h>
@@ -20,7 +20,6 @@
 #include "libxl-ext/xen_pager.h"
 #include "libxl-ext/static_state.h"
 
-#define RUN_DIR "/run/xenferry"
 #define BANNER_MS 60000 /* ssh may ask for a password */
 #define REPLY_MS 30000
 
@@ -46,16 +45,20 @@ static int find_domain(struct xf_move *m, struct xf_err *err)
 /* One move of a domain at a time, whoever asks. The lock goes with the process. */
 static int lock_domain(struct xf_move *m, struct xf_err *err)
 {
-    char path[64];
+    char path[PATH_MAX];
 
-    mkdir(RUN_DIR, 0700);
-    snprintf(path, sizeof(path), RUN_DIR "/%u.lock", m->domid);
+    if (xf_run_dir_make(err))
+        return -1;
+    if (snprintf(path, sizeof(path), "%s/%u.lock", xf_run_dir(), m->domid) >= (int)sizeof(path))
+        return xf_fail(err, ENAMETOOLONG, "the path %s is too long", xf_run_dir());
     m->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (m->lock_fd < 0)
         return xf_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
     if (flock(m->lock_fd, LOCK_EX | LOCK_NB))
-        return xf_fail(err, EBUSY, "domain \"%s\" is being migrated already; wait for its end",
+        return xf_fail(err, EBUSY, "domain \"%s\" is being migrated already; wait for its end "
+                                   "(`xl migrate-status` shows how far it is)",
                        m->name);
+    xf_move_status_open(m);
     return 0;
 }
 

@@ -26,6 +26,7 @@
 #include "libxl-ext/hold_vif.h"
 #include "libxl-ext/own_address.h"
 #include "libxl-ext/static_state.h"
+#include "libxl-ext/status.h"
 #include "libxl-ext/xen_pager.h"
 #include "libxl-ext/xen_sink.h"
 #include "postcopy/rejoin.h"
@@ -44,6 +45,7 @@
 #define BUFFER_MIB_TRUSTED 64u
 #define BUILD_MS 120000
 #define BUILD_SLICE_MS 50
+#define TELL_S 0.1 /* how often migrate-status hears something new */
 
 /* The one global of this process: a signal handler can reach nothing else. */
 static volatile sig_atomic_t stop_asked;
@@ -84,12 +86,80 @@ struct sink {
     uint16_t port, rdma_port;
     uint64_t rings[XF_SPECIALS_MAX];
     bool go;
+    enum xf_phase phase; /* for migrate-status, and all below */
+    struct xf_status_server *status; /* NULL: nobody can ask */
+    struct xf_status_pace pace;
+    double began, told;
 };
+
+/* --- what others may know (status.h) --- */
+
+/* The source's address, if the command that brought us here says it. */
+static void name_source(char *out, size_t size)
+{
+    const char *ssh = getenv("SSH_CONNECTION"); /* client port server port */
+    const char *socat = getenv("SOCAT_PEERADDR");
+    const char *name = ssh ? ssh : socat ? socat : "";
+
+    snprintf(out, size, "%.*s", (int)strcspn(name, " "), name);
+}
+
+static struct xf_status status_of(struct sink *s)
+{
+    struct xf_status status = {
+        .pid = getpid(),
+        .domid = s->xen.domid ? s->xen.domid : XF_NO_DOMID,
+        .phase = s->phase,
+        .pages_sent = XF_NO_COUNT,
+        .left_out = s->absent.at_go,
+        .rate_bps = -1,
+        .eta_s = -1,
+        .elapsed_s = xf_now() - s->began,
+        .no_switch = "only the source can switch a move to post-copy",
+    };
+    struct xf_pulled pulled;
+
+    snprintf(status.domain, sizeof(status.domain), "%s", s->hello.domain);
+    name_source(status.host, sizeof(status.host));
+    if (s->phase != XF_PHASE_PULL || !s->pager)
+        return status;
+    xf_pager_status(s->pager, &pulled);
+    status.faults = pulled.faults;
+    status.requested = pulled.requested;
+    status.fault_median_s = (double)pulled.median_ns / 1e9;
+    status.fault_p99_s = (double)pulled.p99_ns / 1e9;
+    xf_status_pace(&s->pace, pulled.missing, xf_now(), &status);
+    return status;
+}
+
+static void tell(struct sink *s, enum xf_phase phase)
+{
+    struct xf_status status;
+
+    if (!s->status || (phase == s->phase && xf_now() - s->told < TELL_S))
+        return;
+    s->phase = phase;
+    s->told = xf_now();
+    status = status_of(s);
+    xf_status_set(s->status, &status);
+}
+
+/* A move that nobody can ask goes on all the same. */
+static void begin_telling(struct sink *s)
+{
+    struct xf_status status;
+
+    s->began = xf_now();
+    status = status_of(s);
+    if (!s->hello.check_only)
+        xf_status_open(&s->status, (uint32_t)getpid(), &status, NULL);
+}
 
 static int tick(void *priv, struct xf_err *err)
 {
     struct sink *s = priv;
 
+    tell(s, s->phase);
     if (s->go)
         return 0;
     if (stop_asked || getppid() != s->guard)
@@ -126,10 +196,12 @@ static void list_addresses(const struct sink *s, struct xf_reply *r)
 }
 
 /* In PULL: the guest depends on us, so nobody is asked whether to go on. */
-static int no_tick(void *priv, struct xf_err *err)
+static int pull_tick(void *priv, struct xf_err *err)
 {
-    (void)priv;
+    struct sink *s = priv;
+
     (void)err;
+    tell(s, s->phase);
     return 0;
 }
 
@@ -196,6 +268,7 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
     if (xf_hello_receive(&s->pipe, &s->hello, HELLO_MS, err))
         goto out;
     snprintf(s->shared->domain, sizeof(s->shared->domain), "%s", s->hello.domain);
+    begin_telling(s);
     xf_boot_id(reply->boot_id);
     s->same_host = reply->boot_id[0] && !strcmp(reply->boot_id, s->hello.boot_id);
     reply->paging = xf_has_paging(s->xch);
@@ -240,7 +313,7 @@ static int listen_for_pull(struct sink *s, struct xf_err *err)
         .cfg = link_cfg(s, rdma),
         .addr = rdma ? NULL : listen_address(s),
         .port = rdma ? s->rdma_port : s->port,
-        .tick = no_tick,
+        .tick = pull_tick,
         .priv = s,
     };
     return r->ops->listen(&r->cfg, r->addr, r->port, &r->listener, &r->port, err);
@@ -431,6 +504,7 @@ static int phase_skeleton(struct sink *s, struct xf_err *err)
 
     if (!meta)
         return xf_fail(err, ENOMEM, "out of memory");
+    tell(s, XF_PHASE_SKELETON);
     do {
         rc = s->link.ops->recv(s->link.control, &m, meta, 100, err);
         if (rc >= 0 && tick(s, err))
@@ -484,6 +558,7 @@ static int prepare(void *priv, struct xf_err *err)
 {
     struct sink *s = priv;
 
+    tell(s, XF_PHASE_SWITCH);
     if (!s->xen.vm.absent || !s->absent.nr)
         return 0;
     if (xf_pager_new(&s->pager, &s->xen.vm, STALL_MS, err))
@@ -586,11 +661,14 @@ static int run_sink(struct sink *s, struct xf_err *err)
         watch.called = called;
         watch.relink = relink;
     }
+    tell(s, XF_PHASE_COPY);
     switch (xf_sink_serve(&s->xen.vm, &s->link, &watch, err)) {
     case XF_SINK_RUNS:
+        tell(s, s->xen.vm.absent && s->absent.at_go ? XF_PHASE_PULL : XF_PHASE_FINISH);
         phase_finish(s, &late);
         if (s->xen.vm.absent && s->absent.at_go && phase_pull(s, err))
             return -1;
+        tell(s, XF_PHASE_FINISH);
         if (s->xen.vm.absent && s->xen.vm.pager->disable(&s->xen.vm, &late) &&
             late.num == ESRCH)
             xf_clear(&late); /* the guest has ended: there is nothing to turn off */
@@ -612,6 +690,7 @@ static void free_sink(struct sink *s)
 
     xf_announce_end(&s->announce);
     xf_pager_free(s->pager);
+    s->pager = NULL;
     xf_absent_free(&s->absent);
     if (s->xen.pager)
         xf_xen_pager_close(s->xen.pager);
@@ -627,6 +706,7 @@ static void free_sink(struct sink *s)
     xf_gather_unlisten(&s->gather, NULL);
     if (s->rejoin.listener)
         s->rejoin.ops->unlisten(s->rejoin.listener);
+    xf_status_close(s->status);
     xf_hello_free(&s->hello);
     free(s->stream);
     if (s->xch)

@@ -10,6 +10,9 @@
  * The link may be lost and replaced within a round. What the round has sent until then counts
  * for nothing, since no sync has confirmed it: the round begins again with all of its pages
  * (xf_copy.owed) and those that the guest has written meanwhile.
+ *
+ * A round may also be cut short (xf_copy.switch_now). It is synced all the same; what it has
+ * not sent stays in xf_copy.owed, from where leave.c takes it for PULL.
  */
 #include "precopy/copy.h"
 
@@ -105,12 +108,17 @@ static double limit_wait(struct xf_copy *c, unsigned n)
     return due - now;
 }
 
-/* Let `seconds` pass, ticking. */
+static bool cut_short(const struct xf_copy *c)
+{
+    return c->switch_now && c->opts.mode == XF_MODE_HYBRID;
+}
+
+/* Let `seconds` pass, ticking, unless COPY is to end. */
 static int pass_time(struct xf_copy *c, double seconds, struct xf_err *err)
 {
     double until = xf_now() + seconds;
 
-    while (xf_now() < until) {
+    while (xf_now() < until && !cut_short(c)) {
         double left = until - xf_now();
         struct timespec t = {.tv_nsec = (long)((left < 0.05 ? left : 0.05) * 1e9)};
 
@@ -137,7 +145,8 @@ int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err)
     uint64_t base = sent_total(c);
     unsigned n;
 
-    while ((n = xf_order_next(&c->order, gfns, XF_BATCH_PAGES, !last)) > 0) {
+    while ((last || !cut_short(c)) &&
+           (n = xf_order_next(&c->order, gfns, XF_BATCH_PAGES, !last)) > 0) {
         int rc;
 
         if (!last && pass_time(c, limit_wait(c, n), err))
@@ -269,7 +278,8 @@ static int one_round(struct xf_copy *c, struct xf_err *err)
     st->round_began = began;
     if (xf_copy_send_order(c, false, err) || sync_round(c, base, err))
         return -1;
-    memset(c->owed, 0, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
+    /* Nothing, unless the round was cut short. */
+    memcpy(c->owed, c->order.todo, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
     c->again = false;
     learn_rate(c, xf_senders_count(c->senders).data - data, xf_now() - began);
     return 0;
@@ -295,10 +305,40 @@ static int change_link(struct xf_copy *c, struct xf_err *err)
     return xf_senders_go(c->senders, err);
 }
 
+/* A round that began at `began` is through: is that enough? Into status.reason. */
+static int decide(struct xf_copy *c, double began, struct xf_err *err)
+{
+    struct xf_copy_status *st = &c->status;
+    struct xf_round r;
+    bool settled;
+
+    if (cut_short(c)) {
+        st->reason = XF_SWITCH_ASKED;
+        st->predicted_s = -1; /* nobody has counted what is left */
+        return 0;
+    }
+    if (read_log(c, XF_LOG_PEEK, c->dirty, err))
+        return -1;
+    r = (struct xf_round){
+        .round = st->round,
+        .remaining = xf_bitmap_count(c->dirty, c->vm->nr_gfns),
+        .page_rate = st->page_rate,
+        .fixed_s = c->opts.fixed_s + c->log_read_s,
+    };
+    if (xf_presence_settled(&c->presence, c->opts.policy.max_downtime_s / 10, &settled, err))
+        return -1;
+    if (!settled)
+        r.fixed_s += c->presence.last_sweep_s;
+    st->dirty_pps = (double)r.remaining / (xf_now() - began);
+    st->predicted_s = xf_policy_predict(&r);
+    st->reason = xf_policy_decide(&c->opts.policy, &r);
+    return 0;
+}
+
 int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
 {
     struct xf_copy_status *st = &c->status;
-    bool settled, waited;
+    bool waited;
 
     if (c->opts.mode == XF_MODE_POSTCOPY) {
         st->reason = XF_SWITCH_AT_ONCE;
@@ -306,29 +346,13 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
     }
     for (;;) {
         double began = xf_now();
-        struct xf_round r;
 
         if (one_round(c, err)) {
             if (change_link(c, err))
                 return -1;
             continue;
         }
-        if (read_log(c, XF_LOG_PEEK, c->dirty, err))
-            return -1;
-        r = (struct xf_round){
-            .round = st->round,
-            .remaining = xf_bitmap_count(c->dirty, c->vm->nr_gfns),
-            .page_rate = st->page_rate,
-            .fixed_s = c->opts.fixed_s + c->log_read_s,
-        };
-        if (xf_presence_settled(&c->presence, c->opts.policy.max_downtime_s / 10, &settled, err))
-            return -1;
-        if (!settled)
-            r.fixed_s += c->presence.last_sweep_s;
-        st->dirty_pps = (double)r.remaining / (xf_now() - began);
-        st->predicted_s = xf_policy_predict(&r);
-        st->reason = xf_policy_decide(&c->opts.policy, &r);
-        if (c->tick(c->priv, err))
+        if (decide(c, began, err) || c->tick(c->priv, err))
             return -1;
         if (st->reason == XF_SWITCH_NOT_YET)
             continue;
@@ -337,7 +361,8 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
                 return -1;
             continue;
         }
-        if (!waited)
+        /* What the guest has written while we waited is for PULL, if that was asked for. */
+        if (!waited || st->reason == XF_SWITCH_ASKED)
             return 0;
     }
 }

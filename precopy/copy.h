@@ -49,6 +49,9 @@ struct xf_copy {
     /* Called some ten times a second while the engine waits: show progress, look for a
      * cancel or a word from the peer. -1 ends the phase with its error. */
     int (*tick)(void *priv, struct xf_err *err);
+    /* Hybrid: tick may set it in COPY, which then ends as soon as what is on its way has
+     * arrived; what the round has not sent comes after GO. Means nothing in other modes. */
+    bool switch_now;
     /*
      * COPY: the link is lost (`why`), the guest runs, and nobody is inside the link. Close it
      * and put new channels in its place, as many as before, on which COPY goes on; -1 ends

@@ -79,8 +79,12 @@ static int look(struct xf_copy *c, unsigned pass, struct xf_err *err)
     if (pass == 0 && c->opts.mode == XF_MODE_POSTCOPY) {
         for (size_t w = 0; w < xf_bitmap_words(c->vm->nr_gfns); w++)
             c->dirty[w] |= now[w];
-    } else if (pass == 0 && xf_presence_sweep(&c->presence, c->dirty, err)) {
-        return -1;
+    } else if (pass == 0) {
+        if (xf_presence_sweep(&c->presence, c->dirty, err))
+            return -1;
+        /* What a round that was cut short has not sent. */
+        for (size_t w = 0; w < xf_bitmap_words(c->vm->nr_gfns); w++)
+            c->dirty[w] |= c->owed[w];
     }
     for (unsigned i = 0; i < c->vm->nr_rings; i++)
         if (c->vm->rings[i] < c->vm->nr_gfns)

@@ -15,6 +15,8 @@ const char *xf_switch_reason_text(enum xf_switch_reason r)
         return "rounds no longer pay";
     case XF_SWITCH_AT_ONCE:
         return "post-copy without a copy before";
+    case XF_SWITCH_ASKED:
+        return "asked for by migrate-postcopy";
     }
     return "?";
 }

@@ -30,6 +30,7 @@ enum xf_switch_reason {
     XF_SWITCH_ROUNDS,     /* as many rounds as were allowed */
     XF_SWITCH_NOT_PAYING, /* the rounds no longer make the remainder smaller */
     XF_SWITCH_AT_ONCE,    /* post-copy: there was no COPY */
+    XF_SWITCH_ASKED,      /* somebody did not want to wait (xf_copy.switch_now) */
 };
 const char *xf_switch_reason_text(enum xf_switch_reason r);
 

@@ -37,5 +37,7 @@ void front_error(const char *cmd, const struct xf_err *err);
 int cmd_migrate(const struct front *f);
 int cmd_migrate_receive(const struct front *f);
 int cmd_migrate_recover(const struct front *f);
+int cmd_migrate_status(const struct front *f);
+int cmd_migrate_postcopy(const struct front *f);
 
 #endif

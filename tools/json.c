@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * `xl migrate --json`, by json-c.
+ * `xl migrate --json` and `xl migrate-status --json`, by json-c.
  */
 #include <math.h>
 #include <string.h>
@@ -198,5 +198,70 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
         add(o, "error", string(err->text));
         add(o, "advice", string(advice));
     }
+    end(out, o);
+}
+
+void json_background(FILE *out, const struct xf_report *r, int pid)
+{
+    struct json_object *o = begin("background");
+
+    add(o, "domain", string(r->domain));
+    add(o, "host", string(r->host));
+    add(o, "pid", json_object_new_int(pid));
+    add(o, "left_out", json_object_new_uint64(r->left_out));
+    add(o, "downtime_s", number(r->downtime_s));
+    add(o, "switch_reason", string(r->switch_reason));
+    end(out, o);
+}
+
+static struct json_object *count(uint64_t n)
+{
+    return n == XF_NO_COUNT ? NULL : json_object_new_uint64(n);
+}
+
+static struct json_object *domid(uint32_t id)
+{
+    return id == XF_NO_DOMID ? NULL : json_object_new_int64(id);
+}
+
+void json_status(FILE *out, const struct xf_status *s)
+{
+    struct json_object *o = begin("status");
+
+    add(o, "role", string(s->source ? "source" : "destination"));
+    add(o, "domain", string(s->domain));
+    add(o, "domid", domid(s->domid));
+    add(o, "host", s->host[0] ? string(s->host) : NULL);
+    add(o, "pid", json_object_new_int(s->pid));
+    add(o, "phase", string(xf_phase_name(s->phase)));
+    add(o, "round", json_object_new_int64(s->round));
+    add(o, "round_pages", count(s->round_pages));
+    add(o, "round_done", count(s->round_done));
+    add(o, "pages_sent", count(s->pages_sent));
+    add(o, "left_out", count(s->left_out));
+    add(o, "missing", count(s->missing));
+    add(o, "faults", count(s->faults));
+    add(o, "requested", count(s->requested));
+    add(o, "fault_median_s", number(s->fault_median_s));
+    add(o, "fault_p99_s", number(s->fault_p99_s));
+    add(o, "rate_bytes_per_s", number(s->rate_bps));
+    add(o, "eta_s", number(s->eta_s));
+    add(o, "elapsed_s", number(s->elapsed_s));
+    add(o, "age_s", number(s->age_s));
+    add(o, "postcopy_possible", json_object_new_boolean(!s->no_switch[0]));
+    end(out, o);
+}
+
+void json_ended(FILE *out, const struct xf_ended *e)
+{
+    struct json_object *o = begin("ended");
+
+    add(o, "domain", string(e->domain));
+    add(o, "pid", json_object_new_int(e->pid));
+    add(o, "host", string(e->host));
+    add(o, "outcome", string(outcome_word(e->outcome)));
+    add(o, "exit_status", json_object_new_int(e->outcome));
+    add(o, "when", json_object_new_int64(e->when));
+    add(o, "error", e->text[0] ? string(e->text) : NULL);
     end(out, o);
 }

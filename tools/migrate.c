@@ -8,12 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "libxl-ext/config.h"
 #include "libxl-ext/libxl_ext.h"
+#include "libxl-ext/status.h"
+#include "tools/background.h"
 #include "tools/format.h"
 #include "tools/front.h"
+#include "tools/incomplete.h"
 #include "tools/json.h"
 #include "tools/options.h"
 #include "tools/progress.h"
@@ -53,10 +57,21 @@ static void catch_signals(void)
 struct show {
     const struct migrate_args *args;
     struct progress_view view;
+    struct background *background; /* --no-wait; NULL: no */
+    const struct xf_report *report;
 };
+
+static bool unseen(const struct show *s)
+{
+    return s->background && s->background->detached;
+}
 
 static void say(struct show *s, const char *prefix, const char *sentence)
 {
+    if (unseen(s)) {
+        background_log(s->args->move.domain, sentence);
+        return;
+    }
     progress_clear(&s->view);
     fputs(prefix, stderr);
     print_wrapped(stderr, sentence, COLUMNS, (unsigned)strlen(prefix), 4);
@@ -77,11 +92,35 @@ static void on_finding(void *priv, const struct xf_finding *f)
     }
 }
 
+/* --no-wait: the guest runs there, and what is left needs nobody to look at it. */
+static void leave(struct show *s)
+{
+    const struct xf_report *r = s->report;
+    char text[900], a[FMT_LEN], b[FMT_LEN];
+
+    progress_clear(&s->view);
+    if (s->args->json) {
+        json_background(stdout, r, (int)getpid());
+    } else if (!s->args->quiet) {
+        snprintf(text, sizeof(text),
+                 "%s runs at %s after %s of downtime. %s of its memory follow in the background; "
+                 "`xl migrate-status %s` shows how far that is.",
+                 r->domain, r->host, fmt_duration(a, r->downtime_s),
+                 fmt_bytes(b, (double)r->left_out * 4096), r->domain);
+        print_wrapped(stdout, text, COLUMNS, 0, 2);
+    }
+    fflush(stdout);
+    fflush(stderr);
+    background_detach(s->background, s->args->move.domain);
+}
+
 static void on_progress(void *priv, const struct xf_progress *p)
 {
     struct show *s = priv;
 
-    if (s->args->quiet)
+    if (s->background && p->phase == XF_PHASE_PULL && !unseen(s))
+        leave(s);
+    if (s->args->quiet || unseen(s))
         return;
     if (s->args->json)
         json_progress(stdout, p);
@@ -93,12 +132,30 @@ static void on_note(void *priv, const char *sentence)
 {
     struct show *s = priv;
 
-    if (s->args->quiet)
+    if (s->args->quiet && !unseen(s))
         return;
-    if (s->args->json)
+    if (s->args->json && !unseen(s))
         json_note(stdout, sentence);
     else
         say(s, "xl migrate: ", sentence);
+}
+
+/* For who asks later: xl migrate-status. */
+static void leave_end(const struct xf_report *r, const struct xf_err *err, const char *advice)
+{
+    struct xf_ended e = {.pid = getpid(), .outcome = r->outcome, .when = time(NULL)};
+    struct xf_err why = {0};
+
+    snprintf(e.domain, sizeof(e.domain), "%s", r->domain);
+    snprintf(e.host, sizeof(e.host), "%s", r->host);
+    if (r->outcome != XF_MOVED)
+        snprintf(e.text, sizeof(e.text), "%s", err->text);
+    background_log(r->domain, r->outcome == XF_MOVED ? "moved: all of its memory is there"
+                                                     : err->text);
+    if (r->outcome != XF_MOVED)
+        background_log(r->domain, advice);
+    if (xf_ended_write(&e, &why))
+        background_log(r->domain, why.text);
 }
 
 static void show_end(struct show *s, const struct xf_report *r, const struct xf_err *err)
@@ -108,6 +165,10 @@ static void show_end(struct show *s, const struct xf_report *r, const struct xf_
 
     progress_clear(&s->view);
     report_advice(advice, sizeof(advice), r);
+    if (unseen(s)) {
+        leave_end(r, err, advice);
+        return;
+    }
     if (a->json) {
         if (r->outcome != XF_MOVED && !a->quiet)
             json_error(stdout, err);
@@ -125,15 +186,23 @@ static void show_end(struct show *s, const struct xf_report *r, const struct xf_
     fflush(stdout);
 }
 
-static int run_move(struct migrate_args *args, const struct xl_globals *g)
+/* One move, for background_run() as well. */
+struct call {
+    struct migrate_args *args;
+    bool in_place; /* progress is rewritten in one line */
+};
+
+static int run_move(void *priv, struct background *background)
 {
-    struct show show = {.args = args};
+    const struct call *call = priv;
+    struct migrate_args *args = call->args;
+    struct xf_report report = {.outcome = XF_REFUSED, .downtime_s = -1};
+    struct show show = {.args = args, .background = background, .report = &report};
     const struct xf_watch watch = {
         .priv = &show, .finding = on_finding, .progress = on_progress, .note = on_note};
-    struct xf_report report = {.outcome = XF_REFUSED, .downtime_s = -1};
     struct xf_err err = {0};
 
-    progress_init(&show.view, stderr, g->cr || isatty(STDERR_FILENO));
+    progress_init(&show.view, stderr, call->in_place);
     catch_signals();
     args->move.cancel = &cancelled;
     report.outcome = xf_move(&args->move, &watch, &report, &err);
@@ -167,6 +236,7 @@ static int become_stock(const struct front *f, const char *leave_out)
 int cmd_migrate(const struct front *f)
 {
     struct migrate_args args;
+    struct call call = {.args = &args};
     struct xf_config cfg;
     struct xf_err err = {0}, config_err = {0};
     char real_xl[PATH_MAX];
@@ -180,6 +250,8 @@ int cmd_migrate(const struct front *f)
         migrate_help(stdout);
         return 0;
     }
+    if (!rc && args.move.domain[0] && !f->globals.dry_run)
+        rc = incomplete_refuse(args.move.domain, &err);
     if (!rc && args.stock && (!broken || args.stock_word))
         return become_stock(f, args.stock_word);
     if (!rc && broken)
@@ -189,11 +261,15 @@ int cmd_migrate(const struct front *f)
         rc = real_xl_find(real_xl, &err);
         args.move.real_xl = real_xl;
     }
-    if (rc) {
-        if (args.json && !args.quiet)
-            json_error(stdout, &err);
-        front_error("migrate", &err);
-        return XF_REFUSED;
-    }
-    return run_move(&args, &f->globals);
+    call.in_place = f->globals.cr || isatty(STDERR_FILENO);
+    if (!rc && !args.no_wait)
+        return run_move(&call, NULL);
+    if (!rc)
+        rc = background_run(run_move, &call, &err);
+    if (rc >= 0)
+        return rc;
+    if (args.json && !args.quiet)
+        json_error(stdout, &err);
+    front_error("migrate", &err);
+    return XF_REFUSED;
 }

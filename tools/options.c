@@ -44,6 +44,7 @@ enum {
     O_HYBRID,
     O_PRECOPY,
     O_POSTCOPY_AFTER,
+    O_NO_WAIT,
     OPTIONS
 };
 
@@ -103,6 +104,9 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_PRECOPY] = {"precopy", 0, NULL, true, "All memory before the switch (default)."},
     [O_POSTCOPY_AFTER] = {"postcopy-after", 0, "N", true,
                           "--hybrid, with at most N rounds before the switch."},
+    [O_NO_WAIT] = {"no-wait", 0, NULL, true,
+                   "Return when the domain runs at HOST; memory that follows is\n"
+                   "sent in the background (see xl migrate-status)."},
 };
 
 /* getopt_long's return value for the table's row i where it has no letter. */
@@ -371,6 +375,7 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
     out->help = seen[O_HELP];
     out->json = seen[O_JSON];
     out->quiet = seen[O_QUIET];
+    out->no_wait = seen[O_NO_WAIT];
     out->move.check_only = seen[O_CHECK];
     out->move.leave_paused = seen[O_PAUSED];
     out->move.preserve_domid = seen[O_DOMID];
@@ -430,12 +435,14 @@ void migrate_help(FILE *out)
         }
     }
     fputs("\nExit status:\n\n"
-          "  0  The domain runs at HOST (with --check: nothing stands against it).\n"
+          "  0  The domain runs at HOST (with --check: nothing stands against it;\n"
+          "     with --no-wait: some of its memory may still be on its way).\n"
           "  1  Refused: nothing was touched.\n"
           "  3  It never stopped and runs on here.\n"
           "  4  It had stopped, was resumed and runs on here.\n"
           "  5  It is suspended here and may run at HOST; the message says what to do.\n"
           "  6  It is suspended here and could not be resumed.\n"
+          "  7  It runs at HOST and lacks memory that lies here: leave that alone.\n"
           "\nxl-migrate(1) says more.\n",
           out);
 }

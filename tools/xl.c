@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The front command: which `xl` serves this call. Our sub-commands run here, everything
- * else becomes the distribution's xl by exec, so that nothing of it can differ.
+ * else becomes the distribution's xl by exec, so that nothing of it can differ, unless it
+ * would read memory that is still elsewhere.
  */
 #include <string.h>
 
 #include "tools/front.h"
+#include "tools/incomplete.h"
 #include "tools/real_xl.h"
 
 static const struct {
@@ -15,16 +17,23 @@ static const struct {
     {"migrate", cmd_migrate},
     {"migrate-receive", cmd_migrate_receive},
     {"migrate-recover", cmd_migrate_recover},
+    {"migrate-status", cmd_migrate_status},
+    {"migrate-postcopy", cmd_migrate_postcopy},
 };
 
 int main(int argc, char **argv)
 {
+    struct xf_err err = {0};
     struct front f;
 
     if (front_parse(argc, argv, &f) == 0 && f.cmd) {
         for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
             if (!strcmp(f.argv[f.cmd], commands[i].name))
                 return commands[i].run(&f);
+        if (!f.globals.dry_run && incomplete_refuse(incomplete_victim(&f), &err)) {
+            front_error(f.argv[f.cmd], &err);
+            return 1;
+        }
     }
     return real_xl_become(argv);
 }

@@ -74,6 +74,8 @@ both "an unknown global option" -x list
 both "--help" --help
 both "help" help migrate
 both "dry run" -N create x
+both "reading a guest's memory" save g1 /file
+FAKE_SIGNALS=1 both "reading a guest's memory, signals" dump-core g1 /file
 both "end of options" -- list
 both "a sub-command like ours" migrate-receiver
 both "an abbreviation" migr

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libxl-ext/status.h"
 #include "postcopy/rejoin.h"
 #include "precopy/absent.h"
 #include "tests/procguest/sink.h"
@@ -44,6 +45,44 @@ static bool pulls(const struct pg_move *m)
     return m->opts.mode != XF_MODE_PRECOPY;
 }
 
+/* --- what is told to those who ask --- */
+
+struct telling {
+    struct xf_status_server *server; /* NULL: nothing is */
+    struct xf_status_pace pace;
+    struct xf_status now;
+};
+
+static void tell_begin(struct telling *t, const struct pg_move *m, bool source)
+{
+    struct xf_err err = {0};
+
+    t->now = (struct xf_status){.source = source,
+                                .pid = getpid(),
+                                .domid = source ? 1 : 2,
+                                .domain = PG_NAME,
+                                .phase = XF_PHASE_COPY,
+                                .rate_bps = -1,
+                                .eta_s = -1};
+    if (!source || m->opts.mode != XF_MODE_HYBRID)
+        snprintf(t->now.no_switch, sizeof(t->now.no_switch), "it cannot be switched");
+    if (m->opts.told && xf_status_open(&t->server, t->now.domid, &t->now, &err))
+        fprintf(stderr, "%s\n", err.text);
+}
+
+static void tell(struct telling *t, enum xf_phase phase, const struct xf_pulled *pulled)
+{
+    t->now.phase = phase;
+    if (phase != XF_PHASE_COPY && !t->now.no_switch[0])
+        snprintf(t->now.no_switch, sizeof(t->now.no_switch), "it has been switched");
+    if (pulled) {
+        t->now.faults = pulled->faults;
+        t->now.requested = pulled->requested;
+        xf_status_pace(&t->pace, pulled->missing, xf_now(), &t->now);
+    }
+    xf_status_set(t->server, &t->now);
+}
+
 /* --- the sink's engine --- */
 
 struct sinking {
@@ -53,11 +92,19 @@ struct sinking {
     struct xf_link link;
     struct xf_pager *pager;
     struct xf_rejoin rejoin;
+    struct telling telling;
 };
 
 static int sink_tick(void *priv, struct xf_err *err)
 {
-    return tick(((struct sinking *)priv)->m, err);
+    struct sinking *s = priv;
+    struct xf_pulled pulled;
+
+    if (s->m->sink.pulled) {
+        xf_pager_status(s->pager, &pulled);
+        tell(&s->telling, XF_PHASE_PULL, &pulled);
+    }
+    return tick(s->m, err);
 }
 
 /* Faults are taken from before GO on. */
@@ -131,6 +178,7 @@ static void sink_main(struct pg_move *m)
     struct sinking s = {.m = m, .link = {.ops = &xf_tcp_ops}};
 
     m->sink.end = XF_SINK_FAILED;
+    tell_begin(&s.telling, m, false);
     if (!pg_sink_open(&s.guest, m->dst, pulls(m), &m->sink.err)) {
         s.guest.garbage = m->opts.garbage;
         s.guest.vm.built = s.guest.vm.rings = m->rings;
@@ -146,6 +194,7 @@ static void sink_main(struct pg_move *m)
     xf_link_close(&s.link);
     xf_absent_free(&s.absent);
     pg_sink_close(&s.guest);
+    xf_status_close(s.telling.server);
     m->sink.done = true;
 }
 
@@ -158,11 +207,28 @@ struct sourcing {
     struct xf_link link;
     struct xf_server *server;
     struct xf_rejoin rejoin;
+    struct telling telling;
 };
 
 static int source_tick(void *priv, struct xf_err *err)
 {
-    return tick(((struct sourcing *)priv)->m, err);
+    struct sourcing *s = priv;
+    struct xf_server_status status;
+
+    s->telling.now.round = s->copy.status.round;
+    s->telling.now.round_pages = s->copy.status.round_pages;
+    s->telling.now.round_done = s->copy.status.round_done;
+    s->telling.now.left_out = s->m->source.left_out;
+    if (s->m->pulling) {
+        xf_server_status(s->server, &status);
+        if (status.pulled.missing == UINT64_MAX)
+            status.pulled.missing = s->m->source.left_out;
+        tell(&s->telling, XF_PHASE_PULL, &status.pulled);
+    } else {
+        tell(&s->telling, s->copy.times.began > 0 ? XF_PHASE_SWITCH : XF_PHASE_COPY, NULL);
+    }
+    s->copy.switch_now |= xf_status_asked(s->telling.server);
+    return tick(s->m, err);
 }
 
 static void source_lost(void *priv, const struct xf_err *why)
@@ -252,6 +318,7 @@ static void source_open(struct sourcing *s)
     struct pg_move *m = s->m;
 
     s->link.ops = &xf_tcp_ops;
+    tell_begin(&s->telling, m, true);
     s->copy = (struct xf_copy){
         .vm = &s->guest.vm,
         .link = &s->link,
@@ -279,6 +346,7 @@ static void source_close(struct sourcing *s)
     xf_server_free(s->server);
     pg_source_close(&s->guest);
     xf_link_close(&s->link);
+    xf_status_close(s->telling.server);
     s->m->source.done = true;
 }
 

@@ -25,7 +25,9 @@ struct pg_opts {
     int stall_ms;
     struct xf_policy policy;
     uint64_t bandwidth;
+    bool told; /* both engines answer migrate-status, for a domain PG_NAME */
 };
+#define PG_NAME "process-guest"
 
 /* How it ended, as each engine saw it. */
 struct pg_source_end {

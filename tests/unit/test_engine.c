@@ -67,6 +67,20 @@ static void test_idle(void)
     }
 }
 
+/* Nothing may come after GO here, so being in a hurry changes nothing. (What it changes in a
+ * hybrid move is in tests/procguest/test_status.c.) */
+static void test_hurry(void)
+{
+    OPEN(false, 2);
+    m.copy.switch_now = true;
+    move_run(&m);
+    arrived();
+    CU_ASSERT_EQUAL(m.copy.status.round, 3);
+    CU_ASSERT_EQUAL(m.copy.status.reason, XF_SWITCH_ROUNDS);
+    CU_ASSERT_PTR_NULL(m.copy.missing);
+    finish();
+}
+
 /* --- what the guest does meanwhile: hooks --- */
 
 /* Balloon out in round 1's wake, in round 2's, between suspend and the last look. */
@@ -418,6 +432,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"idle", test_idle},
+        {"told to hurry, pre-copy", test_hurry},
         {"balloon out", test_balloon_out},
         {"gone before map", test_gone_before_map},
         {"out and in", test_out_and_in},

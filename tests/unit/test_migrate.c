@@ -1,24 +1,62 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What `xl migrate` and its sisters print and return for every outcome of a move. The move
- * is played by an xf_move() of this file; each call runs in a child whose output is kept.
+ * is played by an xf_move() of this file, other moves by status servers of the test's own
+ * process; each call runs in a child whose output is kept.
  */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
 
+#include "libxl-ext/status.h"
 #include "tests/unit/suite.h"
 #include "tools/front.h"
+#include "tools/incomplete.h"
 #include "tools/options.h"
 
 /* How the played move goes; set before the fork. */
 static enum xf_outcome outcome;
 static bool wait_for_signal, nameless;
+static enum { SURVIVES, KILLED, TERMINATED } fate; /* before the switch */
+static int hold[2];                                /* the move is held in PULL while it is empty */
+
+/* What the process of a --no-wait move saw of itself in PULL. */
+static struct background_view {
+    bool there, own_session, no_output;
+} * view;
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+}
+
+static void play_pull(const struct xf_watch *w, struct xf_report *report)
+{
+    const struct xf_progress p = {.phase = XF_PHASE_PULL, .predicted_down_s = -1, .eta_s = -1};
+    char path[64] = "", c;
+
+    report->left_out = 25600;
+    report->downtime_s = 0.084;
+    w->progress(w->priv, &p);
+    w->note(w->priv, "a note in PULL");
+    w->progress(w->priv, &p);
+    view->own_session = getsid(0) == getpid();
+    view->no_output =
+        readlink("/proc/self/fd/1", path, sizeof(path) - 1) > 0 && !strcmp(path, "/dev/null");
+    memset(path, 0, sizeof(path));
+    view->no_output &=
+        readlink("/proc/self/fd/2", path, sizeof(path) - 1) > 0 && !strcmp(path, "/dev/null");
+    view->there = true;
+    while (read(hold[0], &c, 1) < 0 && errno == EINTR)
+        ;
+}
 
 enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
                         struct xf_report *report, struct xf_err *err)
@@ -46,6 +84,17 @@ enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
         w->progress(w->priv, &p);
     if (o->config_file)
         dprintf(STDERR_FILENO, "%s is read by %s\n", o->config_file, o->real_xl);
+    if (fate == KILLED)
+        raise(SIGKILL);
+    if (fate == TERMINATED) { /* whoever waits for us is told to stop */
+        kill(getppid(), SIGTERM);
+        for (unsigned i = 0; i < 2000 && !*o->cancel; i++)
+            nap();
+        report->outcome = *o->cancel ? XF_STAYED : XF_MOVED;
+    }
+    if (o->mode == XF_MODE_HYBRID && (outcome == XF_MOVED || outcome == XF_PULLING) &&
+        fate == SURVIVES && !wait_for_signal)
+        play_pull(w, report);
     if (wait_for_signal) {
         raise(SIGINT);
         raise(SIGTERM);
@@ -92,7 +141,12 @@ static int run(const char *words)
         dup2(fileno(e), STDERR_FILENO);
         if (front_parse(w.argc, w.argv, &f) || !f.cmd)
             _exit(99);
-        status = (strcmp(w.argv[f.cmd], "migrate") ? cmd_migrate_recover : cmd_migrate)(&f);
+        if (!strcmp(w.argv[f.cmd], "migrate-status"))
+            status = cmd_migrate_status(&f);
+        else if (!strcmp(w.argv[f.cmd], "migrate-postcopy"))
+            status = cmd_migrate_postcopy(&f);
+        else
+            status = (strcmp(w.argv[f.cmd], "migrate") ? cmd_migrate_recover : cmd_migrate)(&f);
         fflush(NULL);
         _exit(status);
     }
@@ -125,6 +179,7 @@ static void begin(enum xf_outcome o)
 {
     outcome = o;
     wait_for_signal = nameless = false;
+    fate = SURVIVES;
 }
 
 static void test_moved(void)
@@ -259,8 +314,252 @@ static void test_recover(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(out, "--resume"));
 }
 
+/* --- --no-wait --- */
+
+/* The end of the move that was left to itself. */
+static struct xf_ended the_end(void)
+{
+    struct xf_status_list all;
+    struct xf_ended e = {.when = -1};
+
+    for (unsigned i = 0; i < 2000 && e.when < 0; i++) {
+        CU_ASSERT_EQUAL(xf_statuses(&all, NULL), 0);
+        if (all.nr_ended)
+            e = all.ended[0];
+        else
+            nap();
+        xf_statuses_free(&all);
+    }
+    return e;
+}
+
+static void forget_ends(void)
+{
+    char command[200];
+
+    snprintf(command, sizeof(command), "rm -f '%s'/ended-*", xf_run_dir());
+    CU_ASSERT_EQUAL(system(command), 0);
+}
+
+static void test_no_wait(void)
+{
+    static const struct {
+        enum xf_outcome outcome;
+        const char *says;
+    } cases[] = {{XF_MOVED, "g1 runs at host2."}, {XF_PULLING, "the connection broke. g1 runs"}};
+    struct xf_ended e;
+
+    for (size_t i = 0; i < 2; i++) {
+        begin(cases[i].outcome);
+        memset(view, 0, sizeof(*view));
+        CU_ASSERT_EQUAL(run("migrate --hybrid --no-wait g1 host2"), 0);
+        CU_ASSERT_PTR_NOT_NULL(strstr(out, "g1 runs at host2 after 84 ms of downtime. 100 MiB"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(out, "`xl migrate-status"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(errs, "xl migrate: a note\n")); /* from before the switch */
+        CU_ASSERT_PTR_NULL(strstr(errs, "in PULL"));
+        for (unsigned k = 0; k < 2000 && !view->there; k++)
+            nap();
+        CU_ASSERT(view->there && view->own_session && view->no_output);
+        CU_ASSERT_EQUAL(write(hold[1], "x", 1), 1);
+        e = the_end();
+        CU_ASSERT_EQUAL(e.outcome, cases[i].outcome);
+        CU_ASSERT_STRING_EQUAL(e.domain, "g1");
+        CU_ASSERT_EQUAL(run("migrate-status g1"), 0);
+        for (char *p = out; (p = strstr(p, "\n  ")) != NULL;)
+            memmove(p, p + 2, strlen(p + 2) + 1), *p = ' '; /* lines were wrapped */
+        CU_ASSERT_PTR_NOT_NULL(strstr(out, "g1 to host2: ended"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(out, cases[i].says));
+        CU_ASSERT_EQUAL(run("migrate-status --json"), 0);
+        CU_ASSERT_EQUAL(objects("ended"), 1);
+        forget_ends();
+    }
+
+    begin(XF_MOVED);
+    CU_ASSERT_EQUAL(run("migrate --hybrid --no-wait --json --quiet g1 host2"), 0);
+    CU_ASSERT_EQUAL(objects("background"), 1);
+    CU_ASSERT_EQUAL(strcspn(out, "\n") + 1, strlen(out));
+    CU_ASSERT_EQUAL(write(hold[1], "x", 1), 1);
+    the_end();
+    forget_ends();
+}
+
+/* What ends before it could be left to itself ends as ever. */
+static void test_no_wait_for_little(void)
+{
+    begin(XF_MOVED);
+    CU_ASSERT_EQUAL(run("migrate --precopy --no-wait g1 host2"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "g1 moved to host2"));
+    begin(XF_STAYED);
+    CU_ASSERT_EQUAL(run("migrate --hybrid --no-wait g1 host2"), XF_STAYED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, "xl migrate: the connection broke\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, "g1 never stopped"));
+    begin(XF_MOVED);
+    fate = KILLED;
+    CU_ASSERT_EQUAL(run("migrate --hybrid --no-wait g1 host2"), -1);
+    fate = TERMINATED;
+    CU_ASSERT_EQUAL(run("migrate --hybrid --no-wait g1 host2"), XF_STAYED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, "cancelling..."));
+    begin(XF_MOVED);
+    CU_ASSERT_EQUAL(run("migrate-status"), 0);
+    CU_ASSERT_STRING_EQUAL(out, "No move is under way from or to this host.\n");
+}
+
+/* --- moves of others --- */
+
+static struct xf_status_server *play(bool source, uint32_t domid, const char *name,
+                                     enum xf_phase phase, const char *no_switch)
+{
+    struct xf_status s = {.source = source,
+                          .pid = getpid(),
+                          .domid = domid,
+                          .host = "host2",
+                          .phase = phase,
+                          .round = 2,
+                          .round_pages = 5000,
+                          .round_done = 400,
+                          .pages_sent = source ? 31000 : XF_NO_COUNT,
+                          .rate_bps = 34e6,
+                          .eta_s = 12,
+                          .elapsed_s = 21};
+    struct xf_status_server *server = NULL;
+
+    if (phase == XF_PHASE_PULL) {
+        s.left_out = 51200;
+        s.missing = 25600;
+        s.faults = 70;
+        s.requested = 30;
+        s.fault_median_s = 0.0004;
+        s.fault_p99_s = 0.002;
+    }
+    snprintf(s.domain, sizeof(s.domain), "%s", name);
+    snprintf(s.no_switch, sizeof(s.no_switch), "%s", no_switch);
+    CU_ASSERT_EQUAL_FATAL(xf_status_open(&server, domid, &s, NULL), 0);
+    return server;
+}
+
+static void test_status(void)
+{
+    struct xf_status_server *a = play(true, 5, "web1", XF_PHASE_COPY, ""),
+                            *b = play(false, 6, "web2", XF_PHASE_PULL, "no");
+
+    CU_ASSERT_EQUAL(run("migrate-status"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "web1 (domain 5) to host2: COPY, 2"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "round 2: 400 of 5000; 31000 sent\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "web2 (domain 6) from host2: PULL"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "25600 missing (100 MiB) of 51200 after the switch\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "70 served, 30 of them over the network"));
+    CU_ASSERT_STRING_EQUAL(errs, "");
+    CU_ASSERT_EQUAL(run("migrate-status 6"), 0);
+    CU_ASSERT_PTR_NULL(strstr(out, "web1"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "web2"));
+    CU_ASSERT_EQUAL(run("migrate-status --json web2"), 0);
+    CU_ASSERT_EQUAL(objects("status"), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "\"role\":\"destination\""));
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "\"missing\":25600,"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "\"pages_sent\":null,"));
+    CU_ASSERT_EQUAL(run("migrate-status web3"), 1);
+    CU_ASSERT_STRING_EQUAL(out, "");
+    CU_ASSERT_STRING_EQUAL(errs, "xl migrate-status: no move of a domain \"web3\" is under way "
+                                 "from or to this host\n");
+    CU_ASSERT_EQUAL(run("migrate-status web1 web2"), 1);
+    CU_ASSERT_EQUAL(run("migrate-status --nonsense"), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, "no option '--nonsense'"));
+    CU_ASSERT_EQUAL(run("migrate-status --help"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "--json"));
+    xf_status_close(a);
+    xf_status_close(b);
+    CU_ASSERT_EQUAL(run("migrate-status"), 0);
+    CU_ASSERT_STRING_EQUAL(out, "No move is under way from or to this host.\n");
+    CU_ASSERT_EQUAL(run("migrate-status --json"), 0);
+    CU_ASSERT_STRING_EQUAL(out, "");
+    CU_ASSERT_EQUAL(run("migrate-status web1"), 1);
+}
+
+static void test_postcopy(void)
+{
+    struct xf_status_server *a = play(true, 5, "web1", XF_PHASE_COPY, ""),
+                            *b = play(true, 6, "web2", XF_PHASE_COPY, "all of it goes before");
+
+    CU_ASSERT_EQUAL(run("migrate-postcopy web2"), 1);
+    CU_ASSERT_STRING_EQUAL(errs, "xl migrate-postcopy: all of it goes before\n");
+    CU_ASSERT_FALSE(xf_status_asked(b));
+    CU_ASSERT_FALSE(xf_status_asked(a));
+    CU_ASSERT_EQUAL(run("migrate-postcopy web1"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "web1 switches to post-copy"));
+    CU_ASSERT(xf_status_asked(a));
+    CU_ASSERT_EQUAL(run("migrate-postcopy web3"), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, "no move of a domain \"web3\""));
+    CU_ASSERT_EQUAL(run("migrate-postcopy"), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, "say which domain"));
+    CU_ASSERT_EQUAL(run("migrate-postcopy --json web1"), 1);
+    CU_ASSERT_EQUAL(run("migrate-postcopy --help"), 0);
+    xf_status_close(a);
+    xf_status_close(b);
+}
+
+/* Which word of a call that reads memory is the domain. */
+static void test_incomplete(void)
+{
+    static const struct {
+        const char *words, *victim; /* NULL: none */
+    } cases[] = {
+        {"save web1 /file", "web1"},
+        {"save -c -p web1 /file", "web1"},
+        {"save -cp web1", "web1"},
+        {"save", NULL},
+        {"dump-core web1 /core", "web1"},
+        {"remus -i 200 -s ssh -e web1 host", "web1"},
+        {"remus -bu web1 host", "web1"},
+        {"suspend web1", "web1"},
+        {"fork-vm -p --max-vcpus 2 web1", "web1"},
+        {"fork-vm", NULL},
+        {"list web1", NULL},
+        {"saved web1", NULL},
+        {"save -z web1 /file", "web1"},
+        {"save -- web1 /file", "web1"},
+        {"destroy web1", NULL},
+        {"restore /file", NULL},
+    };
+    struct xf_status_server *b = play(false, 6, "web2", XF_PHASE_PULL, "no");
+    struct xf_err err = {0};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct words w;
+        struct front f;
+        const char *victim;
+
+        split_words(&w, "xl", cases[i].words);
+        CU_ASSERT_EQUAL(front_parse(w.argc, w.argv, &f), 0);
+        victim = incomplete_victim(&f);
+        if (!cases[i].victim) {
+            CU_ASSERT_PTR_NULL(victim);
+        } else {
+            CU_ASSERT_PTR_NOT_NULL_FATAL(victim);
+            CU_ASSERT_STRING_EQUAL(victim, cases[i].victim);
+        }
+    }
+    CU_ASSERT_EQUAL(incomplete_refuse(NULL, &err), 0);
+    CU_ASSERT_EQUAL(incomplete_refuse("web1", &err), 0);
+    CU_ASSERT_EQUAL(incomplete_refuse("web2", &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "100 MiB of the memory of \"web2\" is not on this"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "still at host2"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "migrate-status"));
+
+    begin(XF_MOVED);
+    CU_ASSERT_EQUAL(run("migrate --tcp web2 host3"), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, "is not on this host yet"));
+    CU_ASSERT_EQUAL(run("migrate web2 host3"), 1); /* the real xl's, too */
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, "is not on this host yet"));
+    CU_ASSERT_EQUAL(run("migrate --tcp web1 host3"), 0);
+    CU_ASSERT_EQUAL(run("migrate --help"), 0);
+    xf_status_close(b);
+}
+
 int main(void)
 {
+    char dir[] = "/tmp/xf-migrate-XXXXXX";
+    int rc;
+
     CU_TestInfo tests[] = {
         {"moved", test_moved},
         {"check", test_check},
@@ -269,9 +568,19 @@ int main(void)
         {"usage", test_usage},
         {"-C", test_config_file},
         {"migrate-recover", test_recover},
+        {"--no-wait", test_no_wait},
+        {"--no-wait, and nothing to wait for", test_no_wait_for_little},
+        {"migrate-status", test_status},
+        {"migrate-postcopy", test_postcopy},
+        {"memory that is elsewhere", test_incomplete},
         CU_TEST_INFO_NULL,
     };
 
     setenv(XF_CONFIG_ENV, "/nonexistent/xenferry.xml", 1);
-    return run_suite("migrate", tests);
+    view = mmap(NULL, sizeof(*view), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (view == MAP_FAILED || pipe(hold) || !mkdtemp(dir) || setenv(XF_RUN_DIR_ENV, dir, 1))
+        return 2;
+    rc = run_suite("migrate", tests);
+    rmdir(dir);
+    return rc;
 }

@@ -129,6 +129,7 @@ static void test_defaults(void)
     CU_ASSERT_FALSE(args.move.check_only);
     CU_ASSERT_FALSE(args.json);
     CU_ASSERT_FALSE(args.quiet);
+    CU_ASSERT_FALSE(args.no_wait);
     /* What --help and the manual page promise. */
     CU_ASSERT_EQUAL(args.move.transport, XF_TRANSPORT_TCP);
     CU_ASSERT_EQUAL(args.move.encrypt, XF_ENCRYPT_USUAL);
@@ -144,7 +145,7 @@ static void test_values(void)
 {
     reset();
     ours("--max-downtime 50 --max-rounds 3 --bandwidth 100 --channels 16 --no-encrypt --check "
-         "--json --quiet --migration-address fd00::1 -C /a/b -s _ -D g1 host2");
+         "--json --quiet --no-wait --migration-address fd00::1 -C /a/b -s _ -D g1 host2");
     CU_ASSERT_EQUAL(args.move.max_downtime_ms, 50);
     CU_ASSERT_EQUAL(args.move.max_rounds, 3);
     CU_ASSERT_EQUAL(args.move.bandwidth, 100ull << 20);
@@ -153,6 +154,7 @@ static void test_values(void)
     CU_ASSERT_TRUE(args.move.check_only);
     CU_ASSERT_TRUE(args.json);
     CU_ASSERT_TRUE(args.quiet);
+    CU_ASSERT_TRUE(args.no_wait);
     CU_ASSERT_STRING_EQUAL(args.move.address, "fd00::1");
     CU_ASSERT_STRING_EQUAL(args.move.config_file, "/a/b");
     CU_ASSERT_STRING_EQUAL(args.move.ssh_command, "");

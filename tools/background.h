@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * --no-wait: a move in a process of its own, which goes on when the command has returned.
+ *
+ * That process is made before the move begins, not when the command returns: mappings of a
+ * guest's memory and Xen's handles do not survive a fork. Until it detaches, the command waits
+ * for it, passes its standard error on, and ends as it ends.
+ */
+#ifndef XF_BACKGROUND_H
+#define XF_BACKGROUND_H
+
+#include <stdbool.h>
+
+#include "transport/err.h"
+
+struct background {
+    int word;      /* where the waiting command listens */
+    bool detached; /* it has returned: nobody sees what is printed */
+};
+
+/*
+ * Run work() in a new process, with the standard input and output of this one. Returns an exit
+ * status: 0 as soon as it has detached, else its own; or -1 with an error when there is no new
+ * process. Ends this process by the signal that has killed the other one. Only before this
+ * process has threads.
+ */
+int background_run(int (*work)(void *priv, struct background *b), void *priv, struct xf_err *err);
+
+/* In work(): the command returns 0. From now on a session of its own, without a terminal; what
+ * is to be said goes to background_log(). Whatever was printed must be flushed before. */
+void background_detach(struct background *b, const char *name);
+
+/* A sentence about `what`, to syslog. */
+void background_log(const char *what, const char *sentence);
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * `xl migrate-status` and `xl migrate-postcopy`: what an operator asks a move that runs in
+ * another process. Both work on either host, the second only at the source.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "libxl-ext/status.h"
+#include "tools/format.h"
+#include "tools/front.h"
+#include "tools/json.h"
+#include "tools/report.h"
+
+#define COLUMNS 80
+#define INDENT 12
+/* A move that has said nothing for so long is busy with something that takes its time. */
+#define QUIET_S 5.0
+
+static const char status_help[] =
+    "Usage: xl migrate-status [--json] [DOMAIN]\n\n"
+    "Show the moves that are under way from this host and to it, or that of DOMAIN,\n"
+    "and how those begun with --no-wait ended during the last day.\n\n"
+    "  -h, --help  Print this help.\n"
+    "  --json      One JSON object per line.\n\n"
+    "Exit status: 0, also when there is nothing to show; 1 when there is none of\n"
+    "DOMAIN, and for errors.\n";
+
+static const char postcopy_help[] =
+    "Usage: xl migrate-postcopy DOMAIN\n\n"
+    "At the source, while a move begun with --hybrid is in COPY: let DOMAIN run at the\n"
+    "destination at once; the rest of its memory follows.\n\n"
+    "  -h, --help  Print this help.\n\n"
+    "Exit status: 0 when the move will do so; 1 when it cannot, with the reason.\n";
+
+/* --- words and options --- */
+
+struct words {
+    bool help, json;
+    const char *domain; /* NULL: none */
+};
+
+static int parse(const struct front *f, bool has_json, struct words *out, struct xf_err *err)
+{
+    const struct option longs[] = {{"help", no_argument, NULL, 'h'},
+                                   {has_json ? "json" : NULL, no_argument, NULL, 'j'},
+                                   {NULL, 0, NULL, 0}};
+    const char *cmd = f->argv[f->cmd];
+    int argc = f->argc - f->cmd, opt;
+    char **argv = f->argv + f->cmd;
+
+    *out = (struct words){0};
+    opterr = 0;
+    optind = 0;
+    while ((opt = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+        if (opt == 'h')
+            out->help = true;
+        else if (opt == 'j')
+            out->json = true;
+        else
+            return xf_fail(err, EINVAL, "there is no option '%.60s' (xl %s --help)",
+                           argv[optind - 1], cmd);
+    }
+    if (argc - optind > 1)
+        return xf_fail(err, EINVAL, "name one domain only (xl %s --help)", cmd);
+    if (optind < argc && !argv[optind][0])
+        return xf_fail(err, EINVAL, "the domain is an empty word: name it (xl %s --help)", cmd);
+    out->domain = optind < argc ? argv[optind] : NULL;
+    return 0;
+}
+
+/* --- migrate-status --- */
+
+static void row(const char *name, const char *text)
+{
+    printf("  %-9s ", name);
+    print_wrapped(stdout, text, COLUMNS, INDENT, INDENT);
+}
+
+static void show_pages(const struct xf_status *s)
+{
+    char text[300], a[FMT_LEN];
+    size_t n = 0;
+
+    if (s->phase == XF_PHASE_COPY && s->source)
+        n += (size_t)snprintf(text, sizeof(text), "round %u: %" PRIu64 " of %" PRIu64 "; ",
+                              s->round, s->round_done, s->round_pages);
+    if (s->phase >= XF_PHASE_PULL && s->left_out && s->missing != XF_NO_COUNT)
+        n += (size_t)snprintf(text + n, sizeof(text) - n,
+                              "%" PRIu64 " missing (%s) of %" PRIu64 " after the switch; ",
+                              s->missing, fmt_bytes(a, (double)s->missing * 4096), s->left_out);
+    if (s->pages_sent != XF_NO_COUNT)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%" PRIu64 " sent; ", s->pages_sent);
+    if (!n)
+        return;
+    text[n - 2] = 0;
+    row("pages", text);
+}
+
+static void show_faults(const struct xf_status *s)
+{
+    char text[200], a[FMT_LEN], b[FMT_LEN];
+
+    if (s->phase < XF_PHASE_PULL || !s->left_out || s->faults == XF_NO_COUNT)
+        return;
+    snprintf(text, sizeof(text), "%" PRIu64 " served, %" PRIu64 " of them over the network",
+             s->faults, s->requested);
+    if (s->faults)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "; median %s, 99%% within %s",
+                 fmt_duration(a, s->fault_median_s), fmt_duration(b, s->fault_p99_s));
+    row("faults", text);
+}
+
+static void show_speed(const struct xf_status *s)
+{
+    char text[200] = "", a[FMT_LEN];
+
+    if (s->rate_bps > 0)
+        snprintf(text, sizeof(text), "%s/s", fmt_bytes(a, s->rate_bps));
+    if (s->eta_s >= 0)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s %s", text[0] ? ", " : "",
+                 s->phase == XF_PHASE_COPY ? "this round ends in" : "all there in",
+                 fmt_duration(a, s->eta_s));
+    if (text[0])
+        row("rate", text);
+}
+
+static void show(const struct xf_status *s)
+{
+    char text[700], number[40] = "", a[FMT_LEN];
+
+    if (s->domid != XF_NO_DOMID)
+        snprintf(number, sizeof(number), " (domain %u)", s->domid);
+    snprintf(text, sizeof(text), "%s%s %s %s: %s, %s since it began.", s->domain, number,
+             s->source ? "to" : "from", s->host[0] ? s->host : "another host",
+             xf_phase_name(s->phase), fmt_duration(a, s->elapsed_s));
+    print_wrapped(stdout, text, COLUMNS, 0, 2);
+    show_pages(s);
+    show_faults(s);
+    show_speed(s);
+    if (s->age_s > QUIET_S) {
+        snprintf(text, sizeof(text), "this is how it was %s ago; process %d has had no time since",
+                 fmt_duration(a, s->age_s), (int)s->pid);
+        row("note", text);
+    }
+}
+
+static void show_end(const struct xf_ended *e)
+{
+    struct xf_report report = {.outcome = e->outcome};
+    char text[2600], advice[1600], a[FMT_LEN];
+    double ago = (double)(time(NULL) - e->when);
+
+    memcpy(report.domain, e->domain, sizeof(report.domain));
+    memcpy(report.host, e->host, sizeof(report.host));
+    report_advice(advice, sizeof(advice), &report);
+    snprintf(text, sizeof(text), "%s to %s: ended %s ago. %s%s%s", e->domain, e->host,
+             fmt_duration(a, ago > 0 ? ago : 0), e->text, e->text[0] ? ". " : "", advice);
+    print_wrapped(stdout, text, COLUMNS, 0, 2);
+}
+
+static unsigned show_all(const struct xf_status_list *all, const struct words *w)
+{
+    unsigned shown = 0;
+
+    for (unsigned i = 0; i < all->nr; i++) {
+        const struct xf_status *s = &all->list[i];
+
+        if (w->domain && !xf_status_is(s->domain, s->domid, w->domain))
+            continue;
+        shown++;
+        if (w->json)
+            json_status(stdout, s);
+        else
+            show(s);
+    }
+    for (unsigned i = 0; i < all->nr_ended; i++) {
+        const struct xf_ended *e = &all->ended[i];
+
+        if (w->domain && !xf_status_is(e->domain, XF_NO_DOMID, w->domain))
+            continue;
+        shown++;
+        if (w->json)
+            json_ended(stdout, e);
+        else
+            show_end(e);
+    }
+    return shown;
+}
+
+int cmd_migrate_status(const struct front *f)
+{
+    struct xf_status_list all = {0};
+    struct xf_err err = {0};
+    unsigned shown = 0;
+    struct words w;
+
+    if (!parse(f, true, &w, &err) && w.help) {
+        fputs(status_help, stdout);
+        return 0;
+    }
+    if (!err.num && !xf_statuses(&all, &err)) {
+        shown = show_all(&all, &w);
+        if (!shown && w.domain)
+            xf_fail(&err, ESRCH, "no move of a domain \"%s\" is under way from or to this host%s",
+                    w.domain, all.silent ? ", as far as the moves of this host answer" : "");
+        else if (!shown && !all.silent && !w.json)
+            printf("No move is under way from or to this host.\n");
+        if (all.silent)
+            fprintf(stderr,
+                    "xl migrate-status: %u process%s of a move did not answer; see %s for which\n",
+                    all.silent, all.silent == 1 ? "" : "es", xf_run_dir());
+    }
+    xf_statuses_free(&all);
+    if (!err.num)
+        return 0;
+    front_error("migrate-status", &err);
+    return 1;
+}
+
+/* --- migrate-postcopy --- */
+
+int cmd_migrate_postcopy(const struct front *f)
+{
+    struct xf_err err = {0};
+    struct words w;
+
+    if (!parse(f, false, &w, &err) && w.help) {
+        fputs(postcopy_help, stdout);
+        return 0;
+    }
+    if (!err.num && !w.domain)
+        xf_fail(&err, EINVAL,
+                "say which domain: xl migrate-postcopy DOMAIN "
+                "(xl migrate-postcopy --help)");
+    if (!err.num && !xf_ask_postcopy(w.domain, &err)) {
+        printf("%s switches to post-copy; `xl migrate-status %s` shows how far it is.\n", w.domain,
+               w.domain);
+        return 0;
+    }
+    front_error("migrate-postcopy", &err);
+    return 1;
+}
