@@ -3,14 +3,11 @@
 #include "libxl-ext/move.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <libxl_utils.h>
@@ -20,7 +17,6 @@
 #include "libxl-ext/xen_pager.h"
 #include "libxl-ext/static_state.h"
 
-#define RUN_DIR "/run/xenferry"
 #define BANNER_MS 60000 /* ssh may ask for a password */
 #define REPLY_MS 30000
 
@@ -40,22 +36,6 @@ static int find_domain(struct xf_move *m, struct xf_err *err)
     snprintf(m->name, sizeof(m->name), "%s", name);
     snprintf(m->report->domain, sizeof(m->report->domain), "%s", name);
     free(name);
-    return 0;
-}
-
-/* One move of a domain at a time, whoever asks. The lock goes with the process. */
-static int lock_domain(struct xf_move *m, struct xf_err *err)
-{
-    char path[64];
-
-    mkdir(RUN_DIR, 0700);
-    snprintf(path, sizeof(path), RUN_DIR "/%u.lock", m->domid);
-    m->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (m->lock_fd < 0)
-        return xf_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
-    if (flock(m->lock_fd, LOCK_EX | LOCK_NB))
-        return xf_fail(err, EBUSY, "domain \"%s\" is being migrated already; wait for its end",
-                       m->name);
     return 0;
 }
 
@@ -103,8 +83,8 @@ static int fill_hello(struct xf_move *m, struct xf_err *err)
                           err);
 }
 
-/* The command that starts the receiver, exactly as stock xl puts it together. */
-static char *make_rune(const struct xf_move_opts *o)
+/* Exactly as stock xl puts it together. */
+char *xf_move_rune(const struct xf_move_opts *o)
 {
     char *rune;
 
@@ -118,7 +98,7 @@ static char *make_rune(const struct xf_move_opts *o)
 
 static int start_peer(struct xf_move *m, struct xf_err *err)
 {
-    char *rune = make_rune(m->o);
+    char *rune = xf_move_rune(m->o);
     int rc;
 
     if (!rune)
@@ -173,7 +153,7 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     if (xf_own_addresses(m->o->address, &m->own, err))
         return -1;
     /* The peer is called first, for logging in takes its time; we look around meanwhile. */
-    if (find_domain(m, err) || lock_domain(m, err) || start_peer(m, err) ||
+    if (find_domain(m, err) || xf_record_lock(XF_RUN_DIR, m->domid, &m->lock_fd, err) || start_peer(m, err) ||
         look_at_domain(m, &found, err))
         return -1;
     refused_here = xf_first_refusal(&found) != NULL;

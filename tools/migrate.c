@@ -4,145 +4,41 @@
  * outcome into words and an exit status. The move itself is xf_move()'s.
  */
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "libxl-ext/config.h"
 #include "libxl-ext/libxl_ext.h"
-#include "tools/format.h"
 #include "tools/front.h"
 #include "tools/json.h"
 #include "tools/options.h"
-#include "tools/progress.h"
 #include "tools/real_xl.h"
 #include "tools/report.h"
-
-#define COLUMNS 80
-
-/* What the signal handler needs, which has no other way to reach it. */
-static volatile sig_atomic_t cancelled;
-
-static void on_signal(int sig)
-{
-    static const char text[] = "\nxl migrate: cancelling...\n";
-
-    (void)sig;
-    if (!cancelled && write(STDERR_FILENO, text, sizeof(text) - 1) < 0) {
-        /* Nobody reads it; the flag is what counts. */
-    }
-    cancelled = cancelled < 2 ? cancelled + 1 : 2;
-}
-
-static void catch_signals(void)
-{
-    /* SA_RESTART: libraries below us do not all expect EINTR; poll() returns it anyway. */
-    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-
-    sigemptyset(&sa.sa_mask);
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
-    sigaction(SIGHUP, &sa, NULL);
-    sa.sa_handler = SIG_IGN;
-    sigaction(SIGPIPE, &sa, NULL);
-}
-
-/* How one move is shown. */
-struct show {
-    const struct migrate_args *args;
-    struct progress_view view;
-};
-
-static void say(struct show *s, const char *prefix, const char *sentence)
-{
-    progress_clear(&s->view);
-    fputs(prefix, stderr);
-    print_wrapped(stderr, sentence, COLUMNS, (unsigned)strlen(prefix), 4);
-    fflush(stderr);
-}
-
-static void on_finding(void *priv, const struct xf_finding *f)
-{
-    struct show *s = priv;
-
-    if (s->args->json) {
-        if (!s->args->quiet)
-            json_finding(stdout, f);
-    } else if (f->severity == XF_REFUSAL) {
-        say(s, "xl migrate: refused: ", f->text);
-    } else if (!s->args->quiet) {
-        say(s, f->severity == XF_WARNING ? "xl migrate: warning: " : "xl migrate: ", f->text);
-    }
-}
-
-static void on_progress(void *priv, const struct xf_progress *p)
-{
-    struct show *s = priv;
-
-    if (s->args->quiet)
-        return;
-    if (s->args->json)
-        json_progress(stdout, p);
-    else
-        progress_show(&s->view, p);
-}
-
-static void on_note(void *priv, const char *sentence)
-{
-    struct show *s = priv;
-
-    if (s->args->quiet)
-        return;
-    if (s->args->json)
-        json_note(stdout, sentence);
-    else
-        say(s, "xl migrate: ", sentence);
-}
-
-static void show_end(struct show *s, const struct xf_report *r, const struct xf_err *err)
-{
-    const struct migrate_args *a = s->args;
-    char advice[1600];
-
-    progress_clear(&s->view);
-    report_advice(advice, sizeof(advice), r);
-    if (a->json) {
-        if (r->outcome != XF_MOVED && !a->quiet)
-            json_error(stdout, err);
-        json_report(stdout, r, err, advice);
-    }
-    if (r->outcome != XF_MOVED) {
-        say(s, "xl migrate: ", err->text);
-        say(s, "xl migrate: ", advice);
-    } else if (!a->json && !a->quiet) {
-        if (a->move.check_only)
-            printf("Nothing stands against moving %s to %s.\n", r->domain, r->host);
-        else
-            report_print(stdout, r);
-    }
-    fflush(stdout);
-}
+#include "tools/show.h"
 
 static int run_move(struct migrate_args *args, const struct xl_globals *g)
 {
-    struct show show = {.args = args};
-    const struct xf_watch watch = {
-        .priv = &show, .finding = on_finding, .progress = on_progress, .note = on_note};
+    struct show show;
+    const struct xf_watch watch = show_watch(&show);
     struct xf_report report = {.outcome = XF_REFUSED, .downtime_s = -1};
     struct xf_err err = {0};
 
-    progress_init(&show.view, stderr, g->cr || isatty(STDERR_FILENO));
-    catch_signals();
-    args->move.cancel = &cancelled;
+    show_init(&show, "migrate", args->json, args->quiet, g);
+    args->move.cancel = show_catch_signals();
     report.outcome = xf_move(&args->move, &watch, &report, &err);
     /* A move refused early may not have come as far as to name them. */
     if (!report.domain[0])
         snprintf(report.domain, sizeof(report.domain), "%s", args->move.domain);
     if (!report.host[0])
         snprintf(report.host, sizeof(report.host), "%s", args->move.host);
-    show_end(&show, &report, &err);
+    if (!show_end(&show, &report, &err))
+        return (int)report.outcome;
+    if (args->move.check_only)
+        printf("Nothing stands against moving %s to %s.\n", report.domain, report.host);
+    else
+        report_print(stdout, &report);
+    fflush(stdout);
     return (int)report.outcome;
 }
 
