@@ -68,9 +68,10 @@ void recover_help(FILE *out)
 {
     fputs("Usage: xl migrate-recover [--json] [--quiet] DOMAIN [HOST]\n"
           "       xl migrate-recover --resume [--force] DOMAIN\n\n"
-          "After a move of DOMAIN to HOST that did not end, because its `xl migrate` was killed,\n"
-          "was given up, or heard nothing any more (exit status 5 or 7): ask HOST where the\n"
-          "guest is, bring it the pages that it lacks, destroy what is suspended here.\n\n",
+          "After a move of DOMAIN to HOST that did not end, because its `xl migrate` was\n"
+          "killed, was given up, or heard nothing any more (exit status 5 or 7): ask HOST\n"
+          "where the guest is, bring it the pages that it lacks, destroy what is suspended\n"
+          "here.\n\n",
           out);
     options_help(out, recover_options, &recover_options[OPTIONS - 1]);
     fputs("\nExit status:\n\n"
