@@ -76,7 +76,7 @@ void recover_help(FILE *out)
     options_help(out, recover_options, &recover_options[OPTIONS - 1]);
     fputs("\nExit status:\n\n"
           "  0  The domain runs at HOST, complete (--resume: it runs here).\n"
-          "  1  There is nothing to finish, or the move's process lives (--resume: refused).\n"
+          "  1  Nothing to finish, or the move's process lives (--resume: refused).\n"
           "  5  HOST cannot be asked, or has no clear answer: all is as before.\n"
           "  6  The domain does not run at HOST: --resume lets it run here.\n"
           "  7  It runs at HOST and lacks pages that lie here: try again.\n"

@@ -56,6 +56,7 @@ static void fuzz_hello(const char *json, size_t len)
         MUST(!memcmp(h.key, twice.key, sizeof(h.key)) && h.need_kib == twice.need_kib);
         MUST(!memcmp(h.msrs, twice.msrs, h.msr_len));
         MUST(h.transport == twice.transport && h.seal == twice.seal);
+        MUST(h.find_only == twice.find_only && h.pull == twice.pull);
         MUST(!memcmp(&h.rdma, &twice.rdma, sizeof(h.rdma)));
         xf_hello_free(&twice);
     } else {

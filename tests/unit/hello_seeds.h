@@ -9,7 +9,7 @@
     "{\"version\":1,\"domain\":\"web1\",\"uuid\":\"7a4a1f3e-0000-4000-8000-000000000001\","        \
     "\"boot_id\":\"b1\",\"key\":\"" SEED_KEY "\",\"channels\":2,\"encrypt\":true,"                 \
     "\"transport\":\"auto\",\"seal\":false,\"rdma_buffer_mib\":0,\"rdma\":" SEED_RDMA ","          \
-    "\"leave_paused\":false,\"check_only\":false,\"need_kib\":262144,\"xen_major\":4,"             \
+    "\"leave_paused\":false,\"check_only\":false,\"pull\":true,\"find_only\":true,\"need_kib\":262144,\"xen_major\":4,"             \
     "\"xen_minor\":17,\"cpuid\":\"0102\",\"msrs\":\"\"}"
 #define SEED_REPLY                                                                                 \
     "{\"version\":1,\"boot_id\":\"b2\",\"port\":40000,\"paging\":true,"                            \
