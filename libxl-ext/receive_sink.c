@@ -623,7 +623,8 @@ static void free_sink(struct sink *s)
 int xf_sink_main(const struct xf_receive_opts *o, struct xf_builder_fds *fds, pid_t guard,
                  struct xf_sink_shared *shared)
 {
-    struct sigaction sa = {.sa_handler = ask_stop};
+    /* SA_RESTART: after GO a signal is nothing to us, nor shall it be to the libraries below. */
+    struct sigaction sa = {.sa_handler = ask_stop, .sa_flags = SA_RESTART};
     struct xf_err err = {0};
     struct sink *s = calloc(1, sizeof(*s));
     int rc;
