@@ -309,7 +309,7 @@ static enum xf_outcome phase_switch(struct xf_move *m, struct xf_err *err)
         return XF_MOVED;
     case XF_SWITCH_BACK:
         step_back(m);
-        xf_record_remove(XF_RUN_DIR, m->domid);
+        xf_record_remove(xf_run_dir(), m->domid);
         return m->copy.times.suspended > 0 ? XF_RESUMED : XF_STAYED;
     case XF_SWITCH_STUCK:
         xf_move_mark(m, XF_RECORD_READY, NULL);
@@ -383,7 +383,7 @@ void xf_move_finish(struct xf_move *m)
                         "destroyed (%s); `xl destroy %u`",
                      m->domid, xf_toollog_last(&m->log, why, sizeof(why)), m->domid);
     else
-        xf_record_remove(XF_RUN_DIR, m->domid);
+        xf_record_remove(xf_run_dir(), m->domid);
 }
 
 static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)

@@ -42,7 +42,7 @@ int xf_move_record(struct xf_move *m, struct xf_err *err)
     r->rdma_poll_us = m->o->rdma_poll_us;
     r->own = m->own;
     memcpy(r->key, m->hello.key, sizeof(r->key));
-    rc = xf_record_write(XF_RUN_DIR, r, &m->record_fd, err);
+    rc = xf_record_write(xf_run_dir(), r, &m->record_fd, err);
 out:
     if (r)
         explicit_bzero(r, sizeof(*r));

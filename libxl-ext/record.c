@@ -240,6 +240,13 @@ struct xf_link_cfg xf_record_link_cfg(const struct xf_record *r, int timeout_ms,
 
 /* --- the files --- */
 
+const char *xf_run_dir(void)
+{
+    const char *dir = getenv(XF_RUN_DIR_ENV);
+
+    return dir && dir[0] ? dir : XF_RUN_DIR;
+}
+
 /* Who could write here could make us send a guest's memory to anybody. */
 static int trusted(int fd, bool dir, const char *path, struct xf_err *err)
 {
@@ -354,7 +361,7 @@ int xf_record_mark(int fd, enum xf_record_state state, struct xf_err *err)
     while (n < 0 && errno == EINTR);
     return n == 1 ? 0
                   : xf_fail(err, n < 0 ? errno : EIO, "cannot note in %s how far the move has come: %s",
-                            XF_RUN_DIR, strerror(n < 0 ? errno : EIO));
+                            xf_run_dir(), strerror(n < 0 ? errno : EIO));
 }
 
 /* All of it, at most TEXT_MAX bytes. */

@@ -8,7 +8,7 @@
  * rename), and is believed only if all that is so when it is read. Its one changing part is a
  * digit, which a single write() of one byte replaces: that write is all the downtime it costs.
  *
- * Any thread; no state. `dir` is XF_RUN_DIR but in tests.
+ * Any thread; no state. `dir` is xf_run_dir() but in tests.
  */
 #ifndef XF_RECORD_H
 #define XF_RECORD_H
@@ -17,6 +17,7 @@
 #include "libxl-ext/own_address.h"
 
 #define XF_RUN_DIR "/run/xenferry"
+#define XF_RUN_DIR_ENV "XENFERRY_RUN_DIR" /* for tests: another one */
 #define XF_RUNE_MAX 4096u
 
 /* How far the move had come for certain. The numbers are what the file holds. */
@@ -47,6 +48,8 @@ struct xf_record {
     struct xf_own own;         /* addresses of this host to connect from */
     uint8_t key[XF_KEY_BYTES];
 };
+
+const char *xf_run_dir(void);
 
 /*
  * Take the lock of a domain's move in `dir` (made if it is not there). EBUSY: a process that

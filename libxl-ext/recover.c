@@ -9,6 +9,7 @@
  * receiver on that host, which looks for a domain of this uuid.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,9 +41,9 @@ enum whereabouts {
 
 static bool has_record(uint32_t domid)
 {
-    char path[64];
+    char path[PATH_MAX];
 
-    snprintf(path, sizeof(path), XF_RUN_DIR "/%u.move", domid);
+    snprintf(path, sizeof(path), "%s/%u.move", xf_run_dir(), domid);
     return access(path, F_OK) == 0;
 }
 
@@ -69,7 +70,7 @@ static int lock_move(uint32_t domid, int *fd, struct xf_err *err)
 {
     struct xf_err why = {0};
 
-    if (!xf_record_lock(XF_RUN_DIR, domid, fd, &why))
+    if (!xf_record_lock(xf_run_dir(), domid, fd, &why))
         return 0;
     if (why.num == EBUSY)
         return xf_fail(err, EBUSY, "the process that moves domain %u lives (`xl migrate`, or another "
@@ -193,7 +194,7 @@ static int load(struct recovery *v, const struct xf_recover_opts *o, struct xf_e
         return -1;
     if (!has_record(m->domid))
         return xf_fail(err, ENOENT, "no move of \"%s\" from here waits to be finished", o->domain);
-    if (xf_record_read(XF_RUN_DIR, m->domid, r, &m->record_fd, err))
+    if (xf_record_read(xf_run_dir(), m->domid, r, &m->record_fd, err))
         return -1;
     rc = fits(m->ctx, m->domid, r, &suspended, err);
     if (rc < 0)
@@ -201,7 +202,7 @@ static int load(struct recovery *v, const struct xf_recover_opts *o, struct xf_e
     if (rc == XF_AGAIN)
         return xf_fail(err, ESTALE, "no move of \"%s\" from here waits to be finished; what one of "
                                     "another domain left in %s/%u.move is of no use any more",
-                       o->domain, XF_RUN_DIR, m->domid);
+                       o->domain, xf_run_dir(), m->domid);
     if (!suspended)
         return xf_fail(err, EINVAL, "domain %u is not suspended: it was resumed since it was to "
                                     "move, and there is nothing to finish",
@@ -248,10 +249,12 @@ static int find_sink(struct recovery *v, bool *over, struct xf_err *err)
     if (xf_server_new(&m->server, &m->xen.vm, NULL, &opts, err))
         return -1;
     xf_move_rejoin(m, &r);
-    if (!xf_rejoin_take_over(&r, m->server, &m->link, LINK_MS, REFUSED_MS, err))
-        return 0;
-    *over = !xf_link_is_loss(err) && err->num != EPROTO && err->num != EBADMSG;
-    return -1;
+    if (xf_rejoin_take_over(&r, m->server, &m->link, LINK_MS, REFUSED_MS, err)) {
+        *over = !xf_link_is_loss(err) && err->num != EPROTO && err->num != EBADMSG;
+        return -1;
+    }
+    *over = false;
+    return 0;
 }
 
 /* The sink has taken GO and is there: bring what it lacks. */
@@ -433,7 +436,7 @@ static int check_record(libxl_ctx *ctx, uint32_t domid, struct xf_err *err)
 
     if (!r)
         return xf_fail(err, ENOMEM, "out of memory");
-    rc = xf_record_read(XF_RUN_DIR, domid, r, &fd, err);
+    rc = xf_record_read(xf_run_dir(), domid, r, &fd, err);
     if (rc)
         xf_wrap(err, "whether it runs elsewhere cannot be known (--force does without)");
     else
@@ -463,7 +466,7 @@ int xf_resume_here(const char *domain, bool force, struct xf_err *err)
     if (!rc)
         rc = xf_xen_resume(ctx, &log, domid, err);
     if (!rc) {
-        xf_record_remove(XF_RUN_DIR, domid);
+        xf_record_remove(xf_run_dir(), domid);
         rc = take_name_back(ctx, domid, err);
     }
     if (lock >= 0)
