@@ -32,8 +32,8 @@ struct xf_move {
     char name[128];
     char *config_json;     /* what the destination will build from */
     libxl_domain_config config;
-    int lock_fd;           /* the lock of the domain's move (record.h), -1: not held */
-    int record_fd;         /* what a successor of this process would need, -1: not written */
+    int lock_fd;   /* the lock of the domain's move (record.h), -1: not held */
+    int record_fd; /* what a successor of this process would need, -1: not written */
 
     struct xf_pipe pipe;
     struct xf_hello hello;

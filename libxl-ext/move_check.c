@@ -153,8 +153,8 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     if (xf_own_addresses(m->o->address, &m->own, err))
         return -1;
     /* The peer is called first, for logging in takes its time; we look around meanwhile. */
-    if (find_domain(m, err) || xf_record_lock(xf_run_dir(), m->domid, &m->lock_fd, err) || start_peer(m, err) ||
-        look_at_domain(m, &found, err))
+    if (find_domain(m, err) || xf_record_lock(xf_run_dir(), m->domid, &m->lock_fd, err) ||
+        start_peer(m, err) || look_at_domain(m, &found, err))
         return -1;
     refused_here = xf_first_refusal(&found) != NULL;
     /* With --check the peer is asked all the same: every finding counts. */

@@ -19,8 +19,9 @@ int xf_move_record(struct xf_move *m, struct xf_err *err)
         goto out;
     }
     if (strlen(rune) >= sizeof(r->rune)) {
-        xf_fail(err, E2BIG, "the command that reaches the destination is longer than %zu bytes; "
-                            "put it into a script",
+        xf_fail(err, E2BIG,
+                "the command that reaches the destination is longer than %zu bytes; "
+                "put it into a script",
                 sizeof(r->rune) - 1);
         goto out;
     }

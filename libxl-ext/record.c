@@ -258,10 +258,11 @@ static int trusted(int fd, bool dir, const char *path, struct xf_err *err)
         return xf_fail(err, EPERM, "%s is not a %s of ours; remove it", path,
                        dir ? "directory" : "file");
     if (st.st_uid != geteuid() || st.st_mode & (dir ? 022 : 077))
-        return xf_fail(err, EPERM, "%s may have been written by others (owner %u, mode %o); see who "
-                                   "did, and remove it or run `chmod %s %s`",
-                       path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777u, dir ? "700" : "600",
-                       path);
+        return xf_fail(err, EPERM,
+                       "%s may have been written by others (owner %u, mode %o); see who "
+                       "did, and remove it or run `chmod %s %s`",
+                       path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777u,
+                       dir ? "700" : "600", path);
     return 0;
 }
 
@@ -334,8 +335,9 @@ int xf_record_write(const char *dir, const struct xf_record *r, int *fd, struct 
     *fd = openat(at, fresh, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (*fd < 0 || fchmod(*fd, 0600) || write_all(*fd, text, strlen(text)) ||
         renameat(at, fresh, at, name)) {
-        xf_fail(err, errno, "cannot write %s/%s, without which nobody could finish this move if its "
-                            "process died: %s",
+        xf_fail(err, errno,
+                "cannot write %s/%s, without which nobody could finish this move if its "
+                "process died: %s",
                 dir, name, strerror(errno));
         if (*fd >= 0)
             close(*fd);
@@ -360,8 +362,9 @@ int xf_record_mark(int fd, enum xf_record_state state, struct xf_err *err)
         n = pwrite(fd, &digit, 1, sizeof(HEAD) - 1);
     while (n < 0 && errno == EINTR);
     return n == 1 ? 0
-                  : xf_fail(err, n < 0 ? errno : EIO, "cannot note in %s how far the move has come: %s",
-                            xf_run_dir(), strerror(n < 0 ? errno : EIO));
+                  : xf_fail(err, n < 0 ? errno : EIO,
+                            "cannot note in %s how far the move has come: %s", xf_run_dir(),
+                            strerror(n < 0 ? errno : EIO));
 }
 
 /* All of it, at most TEXT_MAX bytes. */

@@ -31,21 +31,21 @@ enum xf_record_state {
 
 struct xf_record {
     enum xf_record_state state;
-    uint32_t domid;            /* of the domain here, suspended */
-    char uuid[40];             /* its uuid, as in the hello */
-    char boot_id[XF_BOOT_ID];  /* of this host: the file is of no use after a reboot */
-    char name[128];            /* the domain's there */
-    char host[256];            /* as the operator gave it */
-    char rune[XF_RUNE_MAX];    /* the command that starts a receiver there */
-    char there[XF_BOOT_ID];    /* boot id of the destination */
-    char peer[XF_ADDR_LEN];    /* where the sink listens, numeric */
+    uint32_t domid;           /* of the domain here, suspended */
+    char uuid[40];            /* its uuid, as in the hello */
+    char boot_id[XF_BOOT_ID]; /* of this host: the file is of no use after a reboot */
+    char name[128];           /* the domain's there */
+    char host[256];           /* as the operator gave it */
+    char rune[XF_RUNE_MAX];   /* the command that starts a receiver there */
+    char there[XF_BOOT_ID];   /* boot id of the destination */
+    char peer[XF_ADDR_LEN];   /* where the sink listens, numeric */
     uint16_t port;
-    bool rdma;                 /* the transport in use */
-    bool encrypt;              /* over it */
-    bool pull;                 /* pages may come after GO: there is an urgent channel */
+    bool rdma;    /* the transport in use */
+    bool encrypt; /* over it */
+    bool pull;    /* pages may come after GO: there is an urgent channel */
     unsigned channels;
     unsigned rdma_buffer_mib, rdma_poll_us;
-    struct xf_own own;         /* addresses of this host to connect from */
+    struct xf_own own; /* addresses of this host to connect from */
     uint8_t key[XF_KEY_BYTES];
 };
 

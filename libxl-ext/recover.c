@@ -73,8 +73,9 @@ static int lock_move(uint32_t domid, int *fd, struct xf_err *err)
     if (!xf_record_lock(xf_run_dir(), domid, fd, &why))
         return 0;
     if (why.num == EBUSY)
-        return xf_fail(err, EBUSY, "the process that moves domain %u lives (`xl migrate`, or another "
-                                   "`xl migrate-recover`): let it go on, or end it first",
+        return xf_fail(err, EBUSY,
+                       "the process that moves domain %u lives (`xl migrate`, or another "
+                       "`xl migrate-recover`): let it go on, or end it first",
                        domid);
     return xf_fail(err, why.num, "%s", why.text);
 }
@@ -92,8 +93,8 @@ static int fits(libxl_ctx *ctx, uint32_t domid, const struct xf_record *r, bool 
         return xf_fail(err, ESRCH, "domain %u is gone", domid);
     }
     snprintf(uuid, sizeof(uuid), LIBXL_UUID_FMT, LIBXL_UUID_BYTES(info.uuid));
-    *suspended = info.shutdown && !info.dying &&
-                 info.shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND;
+    *suspended =
+        info.shutdown && !info.dying && info.shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND;
     libxl_dominfo_dispose(&info);
     xf_boot_id(now);
     return strcmp(uuid, r->uuid) || strcmp(now, r->boot_id) ? XF_AGAIN : 0;
@@ -189,8 +190,7 @@ static int load(struct recovery *v, const struct xf_recover_opts *o, struct xf_e
     char *name;
     int rc;
 
-    if (find_domain(m->ctx, o->domain, &m->domid, err) ||
-        lock_move(m->domid, &m->lock_fd, err))
+    if (find_domain(m->ctx, o->domain, &m->domid, err) || lock_move(m->domid, &m->lock_fd, err))
         return -1;
     if (!has_record(m->domid))
         return xf_fail(err, ENOENT, "no move of \"%s\" from here waits to be finished", o->domain);
@@ -200,12 +200,14 @@ static int load(struct recovery *v, const struct xf_recover_opts *o, struct xf_e
     if (rc < 0)
         return -1;
     if (rc == XF_AGAIN)
-        return xf_fail(err, ESTALE, "no move of \"%s\" from here waits to be finished; what one of "
-                                    "another domain left in %s/%u.move is of no use any more",
+        return xf_fail(err, ESTALE,
+                       "no move of \"%s\" from here waits to be finished; what one of "
+                       "another domain left in %s/%u.move is of no use any more",
                        o->domain, xf_run_dir(), m->domid);
     if (!suspended)
-        return xf_fail(err, EINVAL, "domain %u is not suspended: it was resumed since it was to "
-                                    "move, and there is nothing to finish",
+        return xf_fail(err, EINVAL,
+                       "domain %u is not suspended: it was resumed since it was to "
+                       "move, and there is nothing to finish",
                        m->domid);
     if (o->host && strcmp(o->host, r->host))
         return xf_fail(err, EINVAL, "\"%s\" went to \"%.200s\": name that host, or none", o->domain,
@@ -293,23 +295,27 @@ static enum xf_outcome by_asking(struct recovery *v, const struct xf_err *no_lin
                 no_link->num ? no_link->text : "the move was to leave none out");
         return XF_PULLING;
     case WHERE_INCOMING:
-        xf_fail(err, EAGAIN, "the destination still has a copy that was not let run, and may be about "
-                             "to destroy it; call again in a minute");
+        xf_fail(err, EAGAIN,
+                "the destination still has a copy that was not let run, and may be about "
+                "to destroy it; call again in a minute");
         return XF_UNKNOWN;
     case WHERE_NOWHERE:
         if (r->state == XF_RECORD_GO) {
-            xf_fail(err, ECANCELED, "the destination does not have the guest: it never let it run, or "
-                                    "the guest has ended there since");
+            xf_fail(err, ECANCELED,
+                    "the destination does not have the guest: it never let it run, or "
+                    "the guest has ended there since");
             return XF_SUSPENDED;
         }
-        xf_fail(err, ESRCH, "the guest ran at the destination and is not there any more; what lies "
-                            "here is as old as the switch");
+        xf_fail(err, ESRCH,
+                "the guest ran at the destination and is not there any more; what lies "
+                "here is as old as the switch");
         return XF_UNKNOWN;
     case WHERE_SILENT:
         break;
     }
-    xf_fail(err, why.num ? why.num : EHOSTUNREACH, "the destination cannot be asked (%.200s%s%.150s)",
-            why.text, no_link->num ? "; " : "", no_link->num ? no_link->text : "");
+    xf_fail(err, why.num ? why.num : EHOSTUNREACH,
+            "the destination cannot be asked (%.200s%s%.150s)", why.text, no_link->num ? "; " : "",
+            no_link->num ? no_link->text : "");
     return as_before(v);
 }
 
@@ -405,20 +411,23 @@ static int may_resume(libxl_ctx *ctx, const struct xf_record *r, struct xf_err *
     if (r->state == XF_RECORD_READY)
         return 0;
     if (r->state != XF_RECORD_GO)
-        return xf_fail(err, EEXIST, "it runs at \"%.100s\"%s: `xl migrate-recover` without --resume "
-                                    "finishes the move; " IF_OFF,
+        return xf_fail(err, EEXIST,
+                       "it runs at \"%.100s\"%s: `xl migrate-recover` without --resume "
+                       "finishes the move; " IF_OFF,
                        r->host, r->state == XF_RECORD_PULLING ? ", without all of its pages" : "");
     switch (ask(ctx, r, NULL, &why)) {
     case WHERE_NOWHERE:
         return 0;
     case WHERE_LACKING:
     case WHERE_WHOLE:
-        return xf_fail(err, EEXIST, "it runs at \"%.100s\": `xl migrate-recover` without --resume "
-                                    "finishes the move",
+        return xf_fail(err, EEXIST,
+                       "it runs at \"%.100s\": `xl migrate-recover` without --resume "
+                       "finishes the move",
                        r->host);
     case WHERE_INCOMING:
-        return xf_fail(err, EAGAIN, "\"%.100s\" still has a copy that was not let run, and may be about "
-                                    "to destroy it; call again in a minute",
+        return xf_fail(err, EAGAIN,
+                       "\"%.100s\" still has a copy that was not let run, and may be about "
+                       "to destroy it; call again in a minute",
                        r->host);
     case WHERE_SILENT:
         break;

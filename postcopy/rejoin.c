@@ -57,8 +57,8 @@ static int connect_again(struct xf_rejoin *r, struct xf_server *s, struct xf_lin
     }
 }
 
-int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
-                        int wait_ms, int refused_ms, struct xf_err *err)
+int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link, int wait_ms,
+                        int refused_ms, struct xf_err *err)
 {
     int64_t until = xf_now_ms() + wait_ms, refused = 0;
 

@@ -36,8 +36,8 @@ enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struc
  * the source it had is gone, so this tries for wait_ms; only for refused_ms while nobody even
  * listens there. -1: no link (closed), and the error is that of the last attempt, or tick's.
  */
-int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
-                        int wait_ms, int refused_ms, struct xf_err *err);
+int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link, int wait_ms,
+                        int refused_ms, struct xf_err *err);
 
 /*
  * Sink. link: the one of GO, on which the pager was started. When all pages are here and the

@@ -98,14 +98,16 @@ void report_recovered(FILE *out, const struct xf_report *r)
     char text[700], a[FMT_LEN], b[FMT_LEN], n[FMT_LEN];
 
     if (!r->left_out)
-        snprintf(text, sizeof(text), "%s runs at %s with all its pages; its old domain here is gone.",
-                 r->domain, r->host);
-    else
         snprintf(text, sizeof(text),
-                 "%s runs at %s with all its pages: %s were brought in %s (%s on the wire); its old "
-                 "domain here is gone.",
-                 r->domain, r->host, fmt_count(n, (double)r->left_out), fmt_duration(a, r->total_s),
-                 fmt_bytes(b, (double)r->wire_bytes));
+                 "%s runs at %s with all its pages; its old domain here is gone.", r->domain,
+                 r->host);
+    else
+        snprintf(
+            text, sizeof(text),
+            "%s runs at %s with all its pages: %s were brought in %s (%s on the wire); its old "
+            "domain here is gone.",
+            r->domain, r->host, fmt_count(n, (double)r->left_out), fmt_duration(a, r->total_s),
+            fmt_bytes(b, (double)r->wire_bytes));
     print_wrapped(out, text, COLUMNS, 0, 2);
 }
 
@@ -128,13 +130,14 @@ void report_advice(char *buf, size_t n, const struct xf_report *r)
                  h);
         break;
     case XF_UNKNOWN:
-        snprintf(buf, n,
-                 "%s is suspended here and may run at %s, which had been told to start it. It must "
-                 "not run on both: `xl migrate-recover %s` here asks there and finishes the move, or "
-                 "says that it may be resumed here. If that does not help, look there with `xl list`. "
-                 "If it runs there, with all its pages, `xl destroy %s` here. If it is not there, `xl "
-                 "migrate-recover --resume %s` here.",
-                 d, h, d, d, d);
+        snprintf(
+            buf, n,
+            "%s is suspended here and may run at %s, which had been told to start it. It must "
+            "not run on both: `xl migrate-recover %s` here asks there and finishes the move, or "
+            "says that it may be resumed here. If that does not help, look there with `xl list`. "
+            "If it runs there, with all its pages, `xl destroy %s` here. If it is not there, `xl "
+            "migrate-recover --resume %s` here.",
+            d, h, d, d, d);
         break;
     case XF_SUSPENDED:
         snprintf(buf, n,

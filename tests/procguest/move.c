@@ -343,10 +343,8 @@ static void source_main(struct pg_move *m)
 static void take_over_main(struct pg_move *m)
 {
     const struct xf_server_opts opts = server_opts(m);
-    struct sourcing s = {.m = m,
-                         .record = -1,
-                         .guest = {.uffd = -1, .pagemap = -1},
-                         .link = {.ops = &xf_tcp_ops}};
+    struct sourcing s = {
+        .m = m, .record = -1, .guest = {.uffd = -1, .pagemap = -1}, .link = {.ops = &xf_tcp_ops}};
     struct xf_err *err = &m->source.err;
     struct xf_record r;
 

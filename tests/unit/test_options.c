@@ -433,10 +433,17 @@ static int recover(const char *words, struct recover_args *out)
 
 static void test_recover(void)
 {
-    static const char *const bad[] = {
-        "",         "_",          "a b c",           "--resume",        "--resume a b",
-        "--force a", "--nonsense a", "-x a",           "--resume --json a", "--resume --quiet a",
-        "--json=1 a"};
+    static const char *const bad[] = {"",
+                                      "_",
+                                      "a b c",
+                                      "--resume",
+                                      "--resume a b",
+                                      "--force a",
+                                      "--nonsense a",
+                                      "-x a",
+                                      "--resume --json a",
+                                      "--resume --quiet a",
+                                      "--json=1 a"};
     struct recover_args r;
 
     CU_ASSERT_EQUAL(recover("web1", &r), 0);

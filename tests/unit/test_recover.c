@@ -425,8 +425,7 @@ static void with_sink(enum xf_record_state state, uint16_t end)
     r.pull = true;
     r.encrypt = true;
     cfg = xf_record_link_cfg(&r, 5000, 5000);
-    CU_ASSERT_EQUAL_FATAL(
-        xf_tcp_ops.listen(&cfg, "127.0.0.1", 0, &listener, &r.port, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(xf_tcp_ops.listen(&cfg, "127.0.0.1", 0, &listener, &r.port, NULL), 0);
     leave(state);
     pthread_create(&thread, NULL, sink_main, &end);
     CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_MOVED);
