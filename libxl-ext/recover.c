@@ -80,6 +80,24 @@ static int lock_move(uint32_t domid, int *fd, struct xf_err *err)
     return xf_fail(err, why.num, "%s", why.text);
 }
 
+/* How much of a name is the domain's own, if it is one of a domain that has moved away; else 0. */
+static size_t own_part(const char *away)
+{
+    const char *suffix = strstr(XF_AWAY, "--");
+    size_t len = away ? strlen(away) : 0, tail = strlen(suffix);
+
+    return len > tail && !strcmp(away + len - tail, suffix) ? len - tail : 0;
+}
+
+static bool stepped_aside(libxl_ctx *ctx, uint32_t domid)
+{
+    char *name = libxl_domid_to_name(ctx, domid);
+    bool is = own_part(name) > 0;
+
+    free(name);
+    return is;
+}
+
 /* Is the record about this domain, in this state? XF_AGAIN: no, about one before it. */
 static int fits(libxl_ctx *ctx, uint32_t domid, const struct xf_record *r, bool *suspended,
                 struct xf_err *err)
@@ -97,7 +115,11 @@ static int fits(libxl_ctx *ctx, uint32_t domid, const struct xf_record *r, bool 
         info.shutdown && !info.dying && info.shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND;
     libxl_dominfo_dispose(&info);
     xf_boot_id(now);
-    return strcmp(uuid, r->uuid) || strcmp(now, r->boot_id) ? XF_AGAIN : 0;
+    if (strcmp(uuid, r->uuid) || strcmp(now, r->boot_id))
+        return XF_AGAIN;
+    /* Ours are renamed within one host only; stock xl renames always. So a stock migration has
+     * stopped this domain, after a move of ours that left its record and let it run. */
+    return strcmp(r->there, now) && stepped_aside(ctx, domid) ? XF_AGAIN : 0;
 }
 
 /* --- asking --- */
@@ -383,13 +405,12 @@ enum xf_outcome xf_recover(const struct xf_recover_opts *o, const struct xf_watc
 /* A domain that stepped aside for a move within one host gets its own name again. */
 static int take_name_back(libxl_ctx *ctx, uint32_t domid, struct xf_err *err)
 {
-    const char *suffix = strstr(XF_AWAY, "--");
     char *away = libxl_domid_to_name(ctx, domid);
-    size_t len = away ? strlen(away) : 0, tail = strlen(suffix);
+    size_t len = own_part(away);
     int rc = 0;
 
-    if (len > tail && !strcmp(away + len - tail, suffix)) {
-        char *name = strndup(away, len - tail);
+    if (len) {
+        char *name = strndup(away, len);
 
         if (!name || libxl_domain_rename(ctx, domid, away, name))
             rc = xf_fail(err, EIO, "the domain runs, but could not be renamed from \"%s\"", away);

@@ -311,6 +311,10 @@ static void test_nothing_to_do(void)
     CU_ASSERT_EQUAL(err.num, ESTALE);
     xf_boot_id(r.boot_id);
     leave(XF_RECORD_WHOLE);
+    xen.name = "web1--migratedaway"; /* stopped by a stock migration since */
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_REFUSED);
+    CU_ASSERT_EQUAL(err.num, ESTALE);
+    xen.name = "web1";
     CU_ASSERT_EQUAL(recover_at("7", "host2"), XF_MOVED); /* else none of these says anything */
     CU_ASSERT_STRING_EQUAL(report.domain, "web1");
     CU_ASSERT_STRING_EQUAL(report.host, "host2");
