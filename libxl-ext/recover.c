@@ -208,7 +208,7 @@ static int load(struct recovery *v, const struct xf_recover_opts *o, struct xf_e
 {
     struct xf_move *m = &v->m;
     struct xf_record *r = &v->record;
-    bool suspended;
+    bool suspended = false;
     char *name;
     int rc;
 
@@ -461,7 +461,7 @@ static int may_resume(libxl_ctx *ctx, const struct xf_record *r, struct xf_err *
 static int check_record(libxl_ctx *ctx, uint32_t domid, struct xf_err *err)
 {
     struct xf_record *r = calloc(1, sizeof(*r));
-    bool suspended;
+    bool suspended = false;
     int fd = -1, rc;
 
     if (!r)
