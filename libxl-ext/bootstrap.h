@@ -38,6 +38,7 @@ struct xf_hello {
     bool leave_paused;
     bool check_only;
     bool pull; /* pages may come after GO, if the receiver has paging */
+    bool find_only;    /* no move: the reply says whether the domain is there, and that is all */
     uint64_t need_kib; /* memory that the domain takes from the host, overhead included */
     uint32_t xen_major, xen_minor;
     void *cpuid;       /* xen_cpuid_leaf_t[] */

@@ -38,6 +38,17 @@ int xf_check_peer(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log,
                   struct xf_err *err);
 
 /*
+ * Is a domain of this uuid on this host? One finding says so, by its code:
+ *   found     it is, and all its pages are there
+ *   lacking   it is, and pages are absent
+ *   incoming  only a copy that nobody has let run: a move under way, or being cleaned up
+ *   nowhere   it is not
+ * same_host: the domain that has moved away lies here, suspended, and does not count.
+ */
+int xf_check_find(libxl_ctx *ctx, const char *uuid, bool same_host, struct xf_findings *f,
+                  struct xf_err *err);
+
+/*
  * Is every CPU feature of the guest's policy in the host's largest? Both are arrays of
  * xen_cpuid_leaf_t. Returns 1 when one is missing, with its leaf and the missing bits in
  * `what`. Pure.

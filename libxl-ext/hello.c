@@ -85,6 +85,8 @@ char *xf_hello_format(const struct xf_hello *h)
     json_object_object_add(o, "leave_paused", json_object_new_boolean(h->leave_paused));
     json_object_object_add(o, "check_only", json_object_new_boolean(h->check_only));
     json_object_object_add(o, "pull", json_object_new_boolean(h->pull));
+    if (h->find_only)
+        json_object_object_add(o, "find_only", json_object_new_boolean(true));
     json_object_object_add(o, "need_kib", json_object_new_int64((int64_t)h->need_kib));
     json_object_object_add(o, "xen_major", json_object_new_int64(h->xen_major));
     json_object_object_add(o, "xen_minor", json_object_new_int64(h->xen_minor));
@@ -356,6 +358,8 @@ static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
         get_bool(o, "leave_paused", &h->leave_paused, err) ||
         get_bool(o, "check_only", &h->check_only, err) ||
         (json_object_object_get_ex(o, "pull", NULL) && get_bool(o, "pull", &h->pull, err)) ||
+        (json_object_object_get_ex(o, "find_only", NULL) &&
+         get_bool(o, "find_only", &h->find_only, err)) ||
         get_number(o, "need_kib", 0, INT64_MAX, &need, err) ||
         get_number(o, "xen_major", 0, 1000, &major, err) ||
         get_number(o, "xen_minor", 0, 1000, &minor, err) ||

@@ -177,12 +177,35 @@ struct xf_receive_opts {
  */
 int xf_receive(const struct xf_receive_opts *o, struct xf_err *err);
 
+struct xf_recover_opts {
+    const char *domain; /* name or number, of the domain that lies suspended here */
+    const char *host;   /* NULL: wherever it went; else it must be the one it went to */
+    const volatile sig_atomic_t *cancel; /* as in xf_move_opts */
+};
+
+/*
+ * Finish a move whose process died, or gave up, after GO may have been sent (`xl
+ * migrate-recover`): bring the pages that the destination lacks, destroy the suspended domain.
+ * Nothing is destroyed that the destination does not have whole. Outcomes and `err` as of
+ * xf_move(); what they mean here:
+ *
+ *   XF_MOVED      finished
+ *   XF_REFUSED    there is nothing to finish here, or a living process is at it
+ *   XF_UNKNOWN    the destination could not be asked, or had no clear answer: as before
+ *   XF_SUSPENDED  the guest does not run there: xf_resume_here() may be called
+ *   XF_PULLING    the guest runs there, and pages are still missing: call again
+ */
+enum xf_outcome xf_recover(const struct xf_recover_opts *o, const struct xf_watch *w,
+                           struct xf_report *report, struct xf_err *err);
+
 /*
  * Let a domain that a failed move left suspended run here again (`xl migrate-recover
- * --resume`), under its own name. For XF_UNKNOWN and XF_SUSPENDED only, and only when it
- * does not run at the destination: the caller has made sure of that.
+ * --resume`), under its own name. Refused if the move's record says that it may run at the
+ * destination, unless the destination says that it does not; and while the move's process
+ * lives. `force`: whatever the record says; for a destination that is off or cannot be asked.
+ * Without a record (of a stock move, or of an earlier boot) the caller has made sure.
  */
-int xf_resume_here(const char *domain, struct xf_err *err);
+int xf_resume_here(const char *domain, bool force, struct xf_err *err);
 
 /*
  * The first bytes of every move of ours on the bootstrap pipe (followed by more; see

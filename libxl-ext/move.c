@@ -24,8 +24,6 @@
 /* How long the receiver may take to end by itself after the pipe was closed. */
 #define CHILD_MS 10000
 #define CHILD_FAILED_MS 2000
-/* The name of a domain that has moved away, as stock xl has it (tools/xl/xl_migrate.c). */
-#define AWAY "%s--migratedaway"
 
 const char *xf_phase_name(enum xf_phase p)
 {
@@ -163,7 +161,7 @@ static int step_aside(void *priv, struct xf_err *err)
 
     if (!m->hello.boot_id[0] || strcmp(m->hello.boot_id, m->reply.boot_id))
         return 0;
-    snprintf(away, sizeof(away), AWAY, m->name);
+    snprintf(away, sizeof(away), XF_AWAY, m->name);
     if (libxl_domain_rename(m->ctx, m->domid, m->name, away))
         return xf_fail(err, EIO, "cannot rename the domain to \"%s\"", away);
     m->renamed = true;
@@ -177,7 +175,7 @@ static void step_back(struct xf_move *m)
 
     if (!m->renamed)
         return;
-    snprintf(away, sizeof(away), AWAY, m->name);
+    snprintf(away, sizeof(away), XF_AWAY, m->name);
     if (!libxl_domain_rename(m->ctx, m->domid, away, m->name))
         snprintf(m->report->domain, sizeof(m->report->domain), "%s", m->name);
     m->renamed = false;
@@ -233,7 +231,7 @@ static void call_off(struct xf_move *m, struct xf_err *err)
         xf_pipe_close(&m->pipe, ABORTED_MS);
 }
 
-static void let_go(struct xf_move *m)
+void xf_move_let_go(struct xf_move *m)
 {
     xf_status_close(m->status);
     m->status = NULL;
@@ -247,6 +245,8 @@ static void let_go(struct xf_move *m)
     xf_hello_free(&m->hello);
     free(m->config_json);
     libxl_domain_config_dispose(&m->config);
+    if (m->record_fd >= 0)
+        close(m->record_fd);
     if (m->lock_fd >= 0)
         close(m->lock_fd);
     if (m->xch)
@@ -257,7 +257,7 @@ static void let_go(struct xf_move *m)
 
 /* --- the phases --- */
 
-static int attach(struct xf_move *m, struct xf_err *err)
+int xf_move_attach(struct xf_move *m, struct xf_err *err)
 {
     xf_toollog_init(&m->log);
     if (libxl_ctx_alloc(&m->ctx, LIBXL_VERSION, 0, &m->log.vtable))
@@ -295,23 +295,27 @@ static int before_go(void *priv, struct xf_err *err)
     m->report->left_out = c->nr_missing;
     if (step_aside(priv, err))
         return -1;
-    if (!c->nr_missing)
-        return 0;
-    if (xf_server_new(&m->server, c->vm, c->missing, &opts, err))
+    if (c->nr_missing && (xf_server_new(&m->server, c->vm, c->missing, &opts, err) ||
+                          xf_server_start(m->server, &m->link, err)))
         return -1;
-    return xf_server_start(m->server, &m->link, err);
+    return xf_move_mark(m, XF_RECORD_GO, err);
 }
 
 static enum xf_outcome phase_switch(struct xf_move *m, struct xf_err *err)
 {
+    if (xf_move_record(m, err))
+        return XF_STAYED;
     switch (xf_switch(&m->copy, before_go, err)) {
     case XF_SWITCHED:
+        xf_move_mark(m, m->server ? XF_RECORD_PULLING : XF_RECORD_WHOLE, NULL);
         snprintf(m->report->domain, sizeof(m->report->domain), "%s", m->name);
         return XF_MOVED;
     case XF_SWITCH_BACK:
         step_back(m);
+        xf_record_remove(xf_run_dir(), m->domid);
         return m->copy.times.suspended > 0 ? XF_RESUMED : XF_STAYED;
     case XF_SWITCH_STUCK:
+        xf_move_mark(m, XF_RECORD_READY, NULL);
         return XF_SUSPENDED;
     case XF_SWITCH_UNKNOWN:
         break;
@@ -348,7 +352,7 @@ static void link_changed(void *priv, const struct xf_err *why)
 }
 
 /* Until the destination has every page. */
-static enum xf_outcome phase_pull(struct xf_move *m, struct xf_err *err)
+enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err)
 {
     struct xf_rejoin r = {
         .tick = pull_tick,
@@ -371,22 +375,25 @@ static enum xf_outcome phase_pull(struct xf_move *m, struct xf_err *err)
     return XF_MOVED;
 }
 
-static void phase_finish(struct xf_move *m)
+void xf_move_finish(struct xf_move *m)
 {
     char why[300];
 
     xf_copy_end(&m->copy); /* before the domain goes: it owns mappings of it */
+    xf_move_mark(m, XF_RECORD_WHOLE, NULL);
     if (libxl_domain_destroy(m->ctx, m->domid, NULL))
         xf_move_note(m, "the guest runs at the destination, but its old domain %u could not be "
                         "destroyed (%s); `xl destroy %u`",
                      m->domid, xf_toollog_last(&m->log, why, sizeof(why)), m->domid);
+    else
+        xf_record_remove(xf_run_dir(), m->domid);
 }
 
 static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
 {
     enum xf_outcome end;
 
-    if (attach(m, err) || xf_move_check(m, err))
+    if (xf_move_attach(m, err) || xf_move_check(m, err))
         return XF_REFUSED;
     if (m->o->check_only)
         return XF_MOVED;
@@ -408,18 +415,37 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
         fill_report(m);
     if (end == XF_MOVED && m->server) {
         xf_move_phase(m, XF_PHASE_PULL);
-        end = phase_pull(m, err);
+        end = xf_move_pull(m, err);
     }
     xf_move_phase(m, XF_PHASE_FINISH);
     if (end == XF_MOVED)
-        phase_finish(m);
+        xf_move_finish(m);
     return end;
+}
+
+void xf_move_init(struct xf_move *m, const struct xf_move_opts *o, const struct xf_watch *w,
+                  struct xf_report *report)
+{
+    static const struct xf_watch nobody;
+
+    m->o = o;
+    m->w = w ? w : &nobody;
+    m->report = report;
+    memset(report, 0, sizeof(*report));
+    report->downtime_s = -1;
+    snprintf(report->domain, sizeof(report->domain), "%s", o->domain);
+    snprintf(report->host, sizeof(report->host), "%s", o->host);
+    report->channels = o->channels;
+    m->lock_fd = m->record_fd = -1;
+    m->pipe = (struct xf_pipe){.in = -1, .out = -1};
+    libxl_domain_config_init(&m->config);
+    m->copy.status.predicted_s = -1;
+    m->began = m->phase_began = xf_now();
 }
 
 enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
                         struct xf_report *report, struct xf_err *err)
 {
-    static const struct xf_watch nobody;
     struct xf_move *m = calloc(1, sizeof(*m));
     struct xf_report unwanted = {0};
 
@@ -427,65 +453,12 @@ enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
         xf_fail(err, ENOMEM, "out of memory");
         return XF_REFUSED;
     }
-    m->o = o;
-    m->w = w ? w : &nobody;
-    m->report = report ? report : &unwanted;
-    memset(m->report, 0, sizeof(*m->report));
-    m->report->downtime_s = -1;
-    m->lock_fd = -1;
-    m->pipe = (struct xf_pipe){.in = -1, .out = -1};
-    libxl_domain_config_init(&m->config);
-    m->copy.status.predicted_s = -1;
-    m->began = m->phase_began = xf_now();
-    snprintf(m->report->domain, sizeof(m->report->domain), "%s", o->domain);
-    snprintf(m->report->host, sizeof(m->report->host), "%s", o->host);
-    m->report->channels = o->channels;
-
+    xf_move_init(m, o, w, report ? report : &unwanted);
     m->report->outcome = run_move(m, err);
-    let_go(m);
+    xf_move_let_go(m);
     xf_move_phase(m, m->phase);
     m->report->total_s = xf_now() - m->began;
     enum xf_outcome outcome = m->report->outcome;
     free(m);
     return outcome;
-}
-
-/* A domain that stepped aside for a move within one host gets its own name again. */
-static int take_name_back(libxl_ctx *ctx, uint32_t domid, struct xf_err *err)
-{
-    const char *suffix = strstr(AWAY, "--");
-    char *away = libxl_domid_to_name(ctx, domid);
-    size_t len = away ? strlen(away) : 0, tail = strlen(suffix);
-    int rc = 0;
-
-    if (len > tail && !strcmp(away + len - tail, suffix)) {
-        char *name = strndup(away, len - tail);
-
-        if (!name || libxl_domain_rename(ctx, domid, away, name))
-            rc = xf_fail(err, EIO, "the domain runs, but could not be renamed from \"%s\"", away);
-        free(name);
-    }
-    free(away);
-    return rc;
-}
-
-int xf_resume_here(const char *domain, struct xf_err *err)
-{
-    struct xf_toollog log;
-    libxl_ctx *ctx = NULL;
-    uint32_t domid;
-    int rc;
-
-    xf_toollog_init(&log);
-    if (libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable))
-        return xf_fail(err, EIO, "cannot talk to Xen; is this a dom0, and are you root?");
-    if (libxl_domain_qualifier_to_domid(ctx, domain, &domid))
-        rc = xf_fail(err, ESRCH, "there is no domain \"%s\" here; `xl list` shows those there are",
-                     domain);
-    else
-        rc = xf_xen_resume(ctx, &log, domid, err);
-    if (!rc)
-        rc = take_name_back(ctx, domid, err);
-    libxl_ctx_free(ctx);
-    return rc;
 }

@@ -11,6 +11,7 @@
 #include "libxl-ext/check.h"
 #include "libxl-ext/libxl_ext.h"
 #include "libxl-ext/own_address.h"
+#include "libxl-ext/record.h"
 #include "libxl-ext/status.h"
 #include "libxl-ext/toollog.h"
 #include "libxl-ext/xen_source.h"
@@ -32,7 +33,8 @@ struct xf_move {
     char name[128];
     char *config_json;     /* what the destination will build from */
     libxl_domain_config config;
-    int lock_fd;           /* /run/xenferry/DOMID.lock, -1: not held */
+    int lock_fd;   /* the lock of the domain's move (record.h), -1: not held */
+    int record_fd; /* what a successor of this process would need, -1: not written */
 
     struct xf_pipe pipe;
     struct xf_hello hello;
@@ -82,6 +84,29 @@ int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err);
 bool xf_move_uses_rdma(const struct xf_move *m);
 /* PULL: how the present link would be made again. */
 void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r);
+
+/* The name of a domain that has moved away, as stock xl has it (tools/xl/xl_migrate.c). */
+#define XF_AWAY "%s--migratedaway"
+
+/* The parts of a move that migrate-recover (recover.c) needs, too: an empty move (of a zeroed
+ * struct) and its report (w may be NULL); handles of Xen; PULL on m->server, whose link is
+ * there; the end of the domain here; freeing all. */
+void xf_move_init(struct xf_move *m, const struct xf_move_opts *o, const struct xf_watch *w,
+                  struct xf_report *report);
+int xf_move_attach(struct xf_move *m, struct xf_err *err);
+enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err);
+void xf_move_finish(struct xf_move *m);
+void xf_move_let_go(struct xf_move *m);
+
+/* The command that starts the receiver; malloc()ed, NULL: no memory. */
+char *xf_move_rune(const struct xf_move_opts *o);
+/* Before the suspend: leave what a successor would need if this process died (record.h). */
+int xf_move_record(struct xf_move *m, struct xf_err *err);
+/* And the other way round: fill what PULL and FINISH use of a move, and the report as far as
+ * the record knows it. m->report is set. m->hello holds the key afterwards. */
+void xf_move_from_record(struct xf_move *m, const struct xf_record *r);
+/* The move has come to a state. A failure matters only before GO. */
+int xf_move_mark(struct xf_move *m, enum xf_record_state state, struct xf_err *err);
 
 /* SKELETON: the domain stands at the destination, paused, and waits for pages. */
 int xf_move_skeleton(struct xf_move *m, struct xf_err *err);

@@ -3,13 +3,10 @@
 #include "libxl-ext/move.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -39,26 +36,6 @@ static int find_domain(struct xf_move *m, struct xf_err *err)
     snprintf(m->name, sizeof(m->name), "%s", name);
     snprintf(m->report->domain, sizeof(m->report->domain), "%s", name);
     free(name);
-    return 0;
-}
-
-/* One move of a domain at a time, whoever asks. The lock goes with the process. */
-static int lock_domain(struct xf_move *m, struct xf_err *err)
-{
-    char path[PATH_MAX];
-
-    if (xf_run_dir_make(err))
-        return -1;
-    if (snprintf(path, sizeof(path), "%s/%u.lock", xf_run_dir(), m->domid) >= (int)sizeof(path))
-        return xf_fail(err, ENAMETOOLONG, "the path %s is too long", xf_run_dir());
-    m->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (m->lock_fd < 0)
-        return xf_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
-    if (flock(m->lock_fd, LOCK_EX | LOCK_NB))
-        return xf_fail(err, EBUSY, "domain \"%s\" is being migrated already; wait for its end "
-                                   "(`xl migrate-status` shows how far it is)",
-                       m->name);
-    xf_move_status_open(m);
     return 0;
 }
 
@@ -106,8 +83,8 @@ static int fill_hello(struct xf_move *m, struct xf_err *err)
                           err);
 }
 
-/* The command that starts the receiver, exactly as stock xl puts it together. */
-static char *make_rune(const struct xf_move_opts *o)
+/* Exactly as stock xl puts it together. */
+char *xf_move_rune(const struct xf_move_opts *o)
 {
     char *rune;
 
@@ -121,7 +98,7 @@ static char *make_rune(const struct xf_move_opts *o)
 
 static int start_peer(struct xf_move *m, struct xf_err *err)
 {
-    char *rune = make_rune(m->o);
+    char *rune = xf_move_rune(m->o);
     int rc;
 
     if (!rune)
@@ -176,8 +153,10 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     if (xf_own_addresses(m->o->address, &m->own, err))
         return -1;
     /* The peer is called first, for logging in takes its time; we look around meanwhile. */
-    if (find_domain(m, err) || lock_domain(m, err) || start_peer(m, err) ||
-        look_at_domain(m, &found, err))
+    if (find_domain(m, err) || xf_record_lock(xf_run_dir(), m->domid, &m->lock_fd, err))
+        return -1;
+    xf_move_status_open(m);
+    if (start_peer(m, err) || look_at_domain(m, &found, err))
         return -1;
     refused_here = xf_first_refusal(&found) != NULL;
     /* With --check the peer is asked all the same: every finding counts. */

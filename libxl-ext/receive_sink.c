@@ -267,10 +267,21 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
         return xf_fail(err, ENOMEM, "out of memory");
     if (xf_hello_receive(&s->pipe, &s->hello, HELLO_MS, err))
         goto out;
-    snprintf(s->shared->domain, sizeof(s->shared->domain), "%s", s->hello.domain);
-    begin_telling(s);
+    if (!s->hello.find_only) { /* else it is no domain of this receiver's: nobody cleans it up */
+        snprintf(s->shared->domain, sizeof(s->shared->domain), "%s", s->hello.domain);
+        begin_telling(s);
+    }
     xf_boot_id(reply->boot_id);
     s->same_host = reply->boot_id[0] && !strcmp(reply->boot_id, s->hello.boot_id);
+    if (s->hello.find_only) {
+        *refused = true; /* no move, and nothing else to wait for */
+        if (xf_check_find(s->ctx, s->hello.uuid, s->same_host, &found, err))
+            goto out;
+        memcpy(reply->findings, found.list, sizeof(found.list));
+        reply->nr_findings = found.n;
+        rc = xf_reply_send(&s->pipe, reply, err);
+        goto out;
+    }
     reply->paging = xf_has_paging(s->xch);
     if (xf_check_peer(s->ctx, s->xch, &s->log, &s->hello, s->same_host, &found, err))
         goto out;
@@ -718,7 +729,8 @@ static void free_sink(struct sink *s)
 int xf_sink_main(const struct xf_receive_opts *o, struct xf_builder_fds *fds, pid_t guard,
                  struct xf_sink_shared *shared)
 {
-    struct sigaction sa = {.sa_handler = ask_stop};
+    /* SA_RESTART: after GO a signal is nothing to us, nor shall it be to the libraries below. */
+    struct sigaction sa = {.sa_handler = ask_stop, .sa_flags = SA_RESTART};
     struct xf_err err = {0};
     struct sink *s = calloc(1, sizeof(*s));
     int rc;

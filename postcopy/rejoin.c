@@ -2,10 +2,19 @@
 /* PULL over as many links as it takes: see rejoin.h. */
 #include "postcopy/rejoin.h"
 
+#include <errno.h>
+
 #include "transport/clock.h"
 
-/* Between two attempts to connect: a peer that refuses does so at once. */
+/* Between two attempts to connect, or to listen: who refuses does so at once. */
 #define AGAIN_MS 100
+
+static void pause_a_while(void)
+{
+    const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000l};
+
+    nanosleep(&pause, NULL);
+}
 
 static void tell(struct xf_rejoin *r, const struct xf_err *why)
 {
@@ -15,31 +24,61 @@ static void tell(struct xf_rejoin *r, const struct xf_err *why)
 
 /* --- source --- */
 
-/* 0: attached. -1: tick ended it, or this side cannot go on. */
+/* One attempt. 0: attached. XF_AGAIN: the link could not be had, why says the reason. -1: tick
+ * ended it, or this side cannot go on. */
+static int connect_once(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
+                        struct xf_err *why)
+{
+    int rc = XF_AGAIN;
+
+    if (r->tick(r->priv, why))
+        return -1;
+    if (!xf_link_connect(link, &r->cfg, &r->peer, true, why))
+        rc = xf_server_attach(s, link, r->tick, r->priv, why);
+    if (rc)
+        xf_link_close(link);
+    return rc;
+}
+
 static int connect_again(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
                          struct xf_err *err)
 {
-    const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000l};
+    for (;;) {
+        struct xf_err why = {0};
+        int rc = connect_once(r, s, link, &why);
+
+        if (!rc)
+            tell(r, NULL);
+        if (rc < 0 && err)
+            *err = why;
+        if (rc != XF_AGAIN)
+            return rc;
+        pause_a_while();
+    }
+}
+
+int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link, int wait_ms,
+                        int refused_ms, struct xf_err *err)
+{
+    int64_t until = xf_now_ms() + wait_ms, refused = 0;
 
     for (;;) {
         struct xf_err why = {0};
-        int rc = XF_AGAIN;
+        int rc = connect_once(r, s, link, &why);
+        int64_t now = xf_now_ms();
 
-        if (r->tick(r->priv, err))
-            return -1;
-        if (!xf_link_connect(link, &r->cfg, &r->peer, true, &why))
-            rc = xf_server_attach(s, link, r->tick, r->priv, &why);
-        if (!rc) {
-            tell(r, NULL);
-            return 0;
+        /* A sink between two links stops listening for a moment: one refusal says nothing. */
+        if (why.num != ECONNREFUSED)
+            refused = 0;
+        else if (!refused)
+            refused = now;
+        if (rc == XF_AGAIN && now < until && (!refused || now - refused < refused_ms)) {
+            pause_a_while();
+            continue;
         }
-        if (rc < 0) {
-            if (err)
-                *err = why;
-            return -1;
-        }
-        xf_link_close(link);
-        nanosleep(&pause, NULL);
+        if (rc && err)
+            *err = why;
+        return rc ? -1 : 0;
     }
 }
 
@@ -119,13 +158,18 @@ static enum xf_pull_end accept_again(struct xf_rejoin *r, struct xf_pager *p, st
         struct xf_err why = {0};
         int rc = XF_AGAIN;
 
-        if (!r->listener && listen_again(r, err))
-            return XF_PULL_FAILED;
-        if (!xf_link_accept(link, &r->cfg, r->listener, true, -1, wait_tick, &w, &why))
+        /* Who has taken the port meanwhile may leave it again; the guest has nobody but us. */
+        if (!r->listener && listen_again(r, &why)) {
+            xf_clear(&why);
+            if (!wait_tick(&w, &why)) {
+                pause_a_while();
+                continue;
+            }
+        } else if (!xf_link_accept(link, &r->cfg, r->listener, true, -1, wait_tick, &w, &why)) {
             rc = xf_pager_attach(p, link, wait_tick, &w, &why);
-        if (!rc && listen_again(r, err))
-            return XF_PULL_FAILED;
+        }
         if (!rc) {
+            listen_again(r, NULL); /* at once, for the port; if not now, then when it is needed */
             tell(r, NULL);
             return XF_PULL_LOST;
         }
@@ -135,8 +179,8 @@ static enum xf_pull_end accept_again(struct xf_rejoin *r, struct xf_pager *p, st
                 *err = why;
             return w.end;
         }
-        if (listen_again(r, err))
-            return XF_PULL_FAILED;
+        pause_a_while(); /* whatever failed may fail again at once */
+        listen_again(r, NULL);
     }
 }
 

@@ -31,6 +31,15 @@ enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struc
                                  struct xf_err *err);
 
 /*
+ * Source, but another process than that of GO: make the first link of a server made without
+ * `missing`, for xf_rejoin_serve() to go on with. A sink may need some time to find out that
+ * the source it had is gone, so this tries for wait_ms; only for refused_ms while nobody even
+ * listens there. -1: no link (closed), and the error is that of the last attempt, or tick's.
+ */
+int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link, int wait_ms,
+                        int refused_ms, struct xf_err *err);
+
+/*
  * Sink. link: the one of GO, on which the pager was started. When all pages are here and the
  * source does not come back within done_ms to hear of it: XF_PULL_DONE as well. Never
  * XF_PULL_LOST. The link is closed at the end, the listener as well.

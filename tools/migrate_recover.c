@@ -1,56 +1,55 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * `xl migrate-recover`: what a person does after a move that could not end by itself.
+ * `xl migrate-recover`: what a person, or a cluster's software, does after a move that could
+ * not end by itself. The work is xf_recover()'s and xf_resume_here()'s.
  */
-#include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "libxl-ext/libxl_ext.h"
 #include "tools/front.h"
+#include "tools/json.h"
+#include "tools/options.h"
+#include "tools/report.h"
+#include "tools/show.h"
 
-static const char help[] =
-    "Usage: xl migrate-recover --resume DOMAIN\n\n"
-    "After a move that ended with status 5 or 6: let DOMAIN, suspended here, run here again.\n\n"
-    "  -h, --help  Print this help.\n"
-    "  --resume    Resume it here. Only when it does not run at the destination: two\n"
-    "              running copies would destroy the guest's disks. Look there first,\n"
-    "              with `xl list`.\n";
+static int finish_move(const struct recover_args *args, const struct xl_globals *g)
+{
+    struct show show;
+    const struct xf_watch watch = show_watch(&show);
+    struct xf_recover_opts o = {.domain = args->domain, .host = args->host};
+    struct xf_report report = {.outcome = XF_REFUSED, .downtime_s = -1};
+    struct xf_err err = {0};
+
+    show_init(&show, "migrate-recover", args->json, args->quiet, g->cr || isatty(STDERR_FILENO));
+    o.cancel = show_catch_signals();
+    report.outcome = xf_recover(&o, &watch, &report, &err);
+    if (show_end(&show, &report, &err)) {
+        report_recovered(stdout, &report);
+        fflush(stdout);
+    }
+    return (int)report.outcome;
+}
 
 int cmd_migrate_recover(const struct front *f)
 {
-    static const struct option longs[] = {
-        {"help", no_argument, NULL, 'h'}, {"resume", no_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
-    int argc = f->argc - f->cmd, opt;
-    char **argv = f->argv + f->cmd;
+    struct recover_args args;
     struct xf_err err = {0};
-    bool resume = false;
 
-    opterr = 0;
-    optind = 0;
-    while ((opt = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-        switch (opt) {
-        case 'h':
-            fputs(help, stdout);
+    if (!recover_parse(f->argc - f->cmd, f->argv + f->cmd, &args, &err)) {
+        if (args.help) {
+            recover_help(stdout);
             return 0;
-        case 'r':
-            resume = true;
-            break;
-        default:
-            xf_fail(&err, EINVAL, "there is no option '%.60s' (xl migrate-recover --help)",
-                    argv[optind - 1]);
-            front_error("migrate-recover", &err);
-            return 1;
+        }
+        if (!args.resume)
+            return finish_move(&args, &f->globals);
+        if (!xf_resume_here(args.domain, args.force, &err)) {
+            printf("%s runs here again.\n", args.domain);
+            return 0;
         }
     }
-    if (!resume || argc - optind != 1)
-        xf_fail(&err, EINVAL,
-                "say what to do and with which domain: xl migrate-recover --resume DOMAIN "
-                "(xl migrate-recover --help)");
-    else if (!xf_resume_here(argv[optind], &err))
-        printf("%s runs here again.\n", argv[optind]);
-    if (!err.num)
-        return 0;
+    if (args.json && !args.quiet)
+        json_error(stdout, &err);
     front_error("migrate-recover", &err);
-    return 1;
+    return XF_REFUSED;
 }

@@ -399,41 +399,49 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
     return rc;
 }
 
+static void help_row(FILE *out, const struct migrate_option *o)
+{
+    char left[48];
+    int n = 0;
+
+    if (o->letter)
+        n += snprintf(left, sizeof(left), "-%c%s", o->letter, o->name ? ", " : "");
+    if (o->name)
+        n += snprintf(left + n, sizeof(left) - (size_t)n, "--%s", o->name);
+    if (o->arg)
+        snprintf(left + n, sizeof(left) - (size_t)n, " %s", o->arg);
+    /* A long name has a line of its own. */
+    if (strlen(left) > 15)
+        fprintf(out, "  %s\n  %-15s ", left, "");
+    else
+        fprintf(out, "  %-15s ", left);
+    for (const char *line = o->help; *line;) {
+        int len = (int)strcspn(line, "\n");
+        fprintf(out, "%.*s\n", len, line);
+        line += len;
+        if (*line++ != '\n')
+            break;
+        fprintf(out, "  %-15s ", "");
+    }
+}
+
+void options_help(FILE *out, const struct migrate_option *first, const struct migrate_option *last)
+{
+    for (; first <= last; first++)
+        help_row(out, first);
+}
+
 void migrate_help(FILE *out)
 {
     fputs("Usage: xl [-vtT] migrate [options] DOMAIN HOST\n\n"
           "Move a running domain to another host.\n\n"
           "Options of stock xl:\n\n",
           out);
-    for (int i = 0; i < OPTIONS; i++) {
-        const struct migrate_option *o = &migrate_options[i];
-        char left[48];
-        int n = 0;
-
-        if (i == O_TCP)
-            fputs("\nOptions of Xenferry (any of them makes the move ours; so does\n"
-                  "a transport in <migrate> of " XF_CONFIG_PATH "):\n\n",
-                  out);
-        if (o->letter)
-            n += snprintf(left, sizeof(left), "-%c%s", o->letter, o->name ? ", " : "");
-        if (o->name)
-            n += snprintf(left + n, sizeof(left) - (size_t)n, "--%s", o->name);
-        if (o->arg)
-            snprintf(left + n, sizeof(left) - (size_t)n, " %s", o->arg);
-        /* A long name has a line of its own. */
-        if (strlen(left) > 15)
-            fprintf(out, "  %s\n  %-15s ", left, "");
-        else
-            fprintf(out, "  %-15s ", left);
-        for (const char *line = o->help; *line;) {
-            int len = (int)strcspn(line, "\n");
-            fprintf(out, "%.*s\n", len, line);
-            line += len;
-            if (*line++ != '\n')
-                break;
-            fprintf(out, "  %-15s ", "");
-        }
-    }
+    options_help(out, migrate_options, &migrate_options[O_TCP - 1]);
+    fputs("\nOptions of Xenferry (any of them makes the move ours; so does\n"
+          "a transport in <migrate> of " XF_CONFIG_PATH "):\n\n",
+          out);
+    options_help(out, &migrate_options[O_TCP], &migrate_options[OPTIONS - 1]);
     fputs("\nExit status:\n\n"
           "  0  The domain runs at HOST (with --check: nothing stands against it;\n"
           "     with --no-wait: some of its memory may still be on its way).\n"
@@ -442,7 +450,7 @@ void migrate_help(FILE *out)
           "  4  It had stopped, was resumed and runs on here.\n"
           "  5  It is suspended here and may run at HOST; the message says what to do.\n"
           "  6  It is suspended here and could not be resumed.\n"
-          "  7  It runs at HOST and lacks memory that lies here: leave that alone.\n"
+          "  7  It runs at HOST and lacks pages that lie here: xl migrate-recover.\n"
           "\nxl-migrate(1) says more.\n",
           out);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The command lines of `xl migrate` and `xl migrate-receive`: one table of options, from
- * which parsing, --help and the test of the manual page follow. Nothing here prints an
- * error or exits.
+ * The command lines of `xl migrate`, `xl migrate-receive` and `xl migrate-recover`: tables of
+ * options, from which parsing, --help and the test of the manual page follow. Nothing here
+ * prints an error or exits.
  */
 #ifndef XF_OPTIONS_H
 #define XF_OPTIONS_H
@@ -55,5 +55,22 @@ struct receive_args {
     char xl_args[16]; /* the rest, for the real xl: "-e", "-F -d", ... */
 };
 void receive_parse(int argc, char *const argv[], struct receive_args *out);
+
+/* What `xl migrate-recover ...` asks for (recover_options.c). */
+struct recover_args {
+    bool help;
+    bool resume, force;
+    bool json, quiet;
+    const char *domain, *host; /* in argv; host: NULL if it was not given */
+};
+extern const struct migrate_option recover_options[];
+
+/* argv[0] is "migrate-recover". argv may be put into another order. On failure `out` holds what
+ * was read. */
+int recover_parse(int argc, char **argv, struct recover_args *out, struct xf_err *err);
+void recover_help(FILE *out);
+
+/* The lines of --help for rows first..last of a table. */
+void options_help(FILE *out, const struct migrate_option *first, const struct migrate_option *last);
 
 #endif

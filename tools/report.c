@@ -93,6 +93,24 @@ void report_print(FILE *out, const struct xf_report *r)
     print_times(out, r);
 }
 
+void report_recovered(FILE *out, const struct xf_report *r)
+{
+    char text[700], a[FMT_LEN], b[FMT_LEN], n[FMT_LEN];
+
+    if (!r->left_out)
+        snprintf(text, sizeof(text),
+                 "%s runs at %s with all its pages; its old domain here is gone.", r->domain,
+                 r->host);
+    else
+        snprintf(
+            text, sizeof(text),
+            "%s runs at %s with all its pages: %s were brought in %s (%s on the wire); its old "
+            "domain here is gone.",
+            r->domain, r->host, fmt_count(n, (double)r->left_out), fmt_duration(a, r->total_s),
+            fmt_bytes(b, (double)r->wire_bytes));
+    print_wrapped(out, text, COLUMNS, 0, 2);
+}
+
 void report_advice(char *buf, size_t n, const struct xf_report *r)
 {
     const char *d = r->domain, *h = r->host;
@@ -102,7 +120,7 @@ void report_advice(char *buf, size_t n, const struct xf_report *r)
         snprintf(buf, n, "%s runs at %s.", d, h);
         break;
     case XF_REFUSED:
-        snprintf(buf, n, "%s was not touched: it is here as before.", d);
+        snprintf(buf, n, "%s was not touched: it is as before.", d);
         break;
     case XF_STAYED:
         snprintf(buf, n, "%s never stopped: it runs on here.", d);
@@ -112,11 +130,14 @@ void report_advice(char *buf, size_t n, const struct xf_report *r)
                  h);
         break;
     case XF_UNKNOWN:
-        snprintf(buf, n,
-                 "%s is suspended here and may run at %s, which had been told to start it. It must "
-                 "not run on both: look there with `xl list`. If it runs there, `xl destroy %s` "
-                 "here. If it is not there, `xl migrate-recover --resume %s` here.",
-                 d, h, d, d);
+        snprintf(
+            buf, n,
+            "%s is suspended here and may run at %s, which had been told to start it. It must "
+            "not run on both: `xl migrate-recover %s` here asks there and finishes the move, or "
+            "says that it may be resumed here. If that does not help, look there with `xl list`. "
+            "If it runs there, with all its pages, `xl destroy %s` here. If it is not there, `xl "
+            "migrate-recover --resume %s` here.",
+            d, h, d, d, d);
         break;
     case XF_SUSPENDED:
         snprintf(buf, n,
@@ -127,8 +148,9 @@ void report_advice(char *buf, size_t n, const struct xf_report *r)
     case XF_PULLING:
         snprintf(buf, n,
                  "%s runs at %s and lacks pages that only lie here. Its old domain stays here, "
-                 "suspended: it must not be resumed or destroyed while the other runs.",
-                 d, h);
+                 "suspended: it must not be resumed or destroyed while the other runs. `xl "
+                 "migrate-recover %s` here brings them.",
+                 d, h, d);
         break;
     }
 }

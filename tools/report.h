@@ -13,6 +13,9 @@
 /* A move that succeeded, in at most 80 columns. */
 void report_print(FILE *out, const struct xf_report *r);
 
+/* A move that `xl migrate-recover` finished. */
+void report_recovered(FILE *out, const struct xf_report *r);
+
 /* Where a failed move left the guest and what to do: one to three sentences. */
 void report_advice(char *buf, size_t n, const struct xf_report *r);
 

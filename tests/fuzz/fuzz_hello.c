@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libFuzzer target for the JSON of the bootstrap. The first byte chooses hello (even) or
- * reply (odd), the rest is the peer's text. Beyond "no crash": what is taken keeps to its
+ * libFuzzer target for the JSON of the bootstrap, and of the record that a move leaves. The
+ * first byte chooses: bit 2 the record, else bit 0 the reply, else the hello; the rest is the
+ * text. Beyond "no crash": what is taken keeps to its
  * limits, and what the formatter writes from it is taken again and means the same.
  *
  * tests/unit/test_replay_hello.c includes this file to run damaged
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "libxl-ext/hello.h"
+#include "libxl-ext/record.h"
 #include "tests/fuzz/must.h"
 
 static void fuzz_text(const char *s, size_t size)
@@ -56,6 +58,7 @@ static void fuzz_hello(const char *json, size_t len)
         MUST(!memcmp(h.key, twice.key, sizeof(h.key)) && h.need_kib == twice.need_kib);
         MUST(!memcmp(h.msrs, twice.msrs, h.msr_len));
         MUST(h.transport == twice.transport && h.seal == twice.seal);
+        MUST(h.find_only == twice.find_only && h.pull == twice.pull);
         MUST(!memcmp(&h.rdma, &twice.rdma, sizeof(h.rdma)));
         xf_hello_free(&twice);
     } else {
@@ -93,6 +96,31 @@ static void fuzz_reply(const char *json, size_t len)
     free(again);
 }
 
+static void fuzz_record(const char *json, size_t len)
+{
+    static struct xf_record r, twice;
+    struct xf_err err = {0};
+    char *again;
+
+    if (xf_record_parse(json, len, &r, &err)) {
+        MUST(err.num && err.text[0] && !strchr(err.text, '\n'));
+        MUST(!r.domid && !r.key[0] && !r.key[31]);
+        return;
+    }
+    fuzz_text(r.name, sizeof(r.name));
+    fuzz_text(r.peer, sizeof(r.peer));
+    MUST(memchr(r.host, 0, sizeof(r.host)) && memchr(r.rune, 0, sizeof(r.rune)));
+    MUST(r.state < XF_RECORD_STATES && r.domid && r.port && r.uuid[0] && r.name[0] && r.peer[0]);
+    MUST(r.channels >= 1 && r.channels <= XF_CHANNELS_MAX && r.own.n <= XF_OWN_MAX);
+    for (unsigned i = 0; i < r.own.n; i++)
+        fuzz_text(r.own.list[i], sizeof(r.own.list[i]));
+    again = xf_record_format(&r);
+    MUST(again);
+    MUST(!xf_record_parse(again, strlen(again), &twice, &err));
+    MUST(!memcmp(&r, &twice, sizeof(r)));
+    free(again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -104,7 +132,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(exact);
     memcpy(exact, data + 1, size - 1);
     exact[size - 1] = 0; /* as frame_receive() leaves it */
-    if (data[0] & 1)
+    if (data[0] & 4)
+        fuzz_record(exact, size - 1);
+    else if (data[0] & 1)
         fuzz_reply(exact, size - 1);
     else
         fuzz_hello(exact, size - 1);

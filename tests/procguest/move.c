@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libxl-ext/record.h"
 #include "libxl-ext/status.h"
 #include "postcopy/rejoin.h"
 #include "precopy/absent.h"
@@ -20,6 +21,8 @@
 #include "tests/procguest/source.h"
 
 #define SOON_MS 10000
+#define REFUSED_MS 1000
+#define PG_DOMID 7u
 #define RING_VERSION 0x5c5c5c5cu /* what the sink's rings hold */
 
 static struct xf_link_cfg link_cfg(const struct pg_move *m)
@@ -122,7 +125,12 @@ static int prepare(void *priv, struct xf_err *err)
 
 static void committed(void *priv)
 {
-    ((struct sinking *)priv)->m->committed = true;
+    struct pg_move *m = ((struct sinking *)priv)->m;
+
+    m->committed = true;
+    m->go_held = m->die == PG_DIES_AFTER_GO;
+    while (m->go_held)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
 static void sink_lost(void *priv, const struct xf_err *why)
@@ -208,6 +216,7 @@ struct sourcing {
     struct xf_server *server;
     struct xf_rejoin rejoin;
     struct telling telling;
+    int record; /* descriptor, -1: none */
 };
 
 static int source_tick(void *priv, struct xf_err *err)
@@ -265,6 +274,26 @@ static struct xf_server_opts server_opts(const struct pg_move *m)
     return (struct xf_server_opts){.silence_ms = m->opts.stall_ms, .linear = m->opts.linear};
 }
 
+/* As libxl-ext/move_record.c has it. */
+static int leave_record(struct sourcing *s, struct xf_err *err)
+{
+    struct pg_move *m = s->m;
+    const struct xf_link_cfg *cfg = &s->rejoin.cfg;
+    struct xf_record r = {
+        .domid = PG_DOMID,
+        .uuid = "2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a11",
+        .name = "procguest",
+        .peer = "127.0.0.1",
+        .port = s->rejoin.peer.port,
+        .encrypt = cfg->encrypt,
+        .pull = pulls(m),
+        .channels = cfg->channels,
+    };
+
+    memcpy(r.key, cfg->key, sizeof(r.key));
+    return xf_record_write(m->dir, &r, &s->record, err);
+}
+
 /* The first request may follow GO at once. */
 static int before_go(void *priv, struct xf_err *err)
 {
@@ -272,11 +301,15 @@ static int before_go(void *priv, struct xf_err *err)
     const struct xf_server_opts opts = server_opts(s->m);
 
     s->m->source.left_out = s->copy.nr_missing;
-    if (!s->copy.nr_missing)
-        return 0;
-    if (xf_server_new(&s->server, &s->guest.vm, s->copy.missing, &opts, err))
+    if (s->copy.nr_missing &&
+        (xf_server_new(&s->server, &s->guest.vm, s->copy.missing, &opts, err) ||
+         xf_server_start(s->server, &s->link, err)))
         return -1;
-    return xf_server_start(s->server, &s->link, err);
+    if (xf_record_mark(s->record, XF_RECORD_GO, err))
+        return -1;
+    if (s->m->die == PG_DIES_BEFORE_GO)
+        raise(SIGKILL);
+    return 0;
 }
 
 static void serve_rest(struct sourcing *s)
@@ -305,8 +338,12 @@ static void move(struct sourcing *s, struct xf_err *err)
     if (xf_copy_rounds(c, err))
         return;
     s->m->source.copy_s = xf_now() - began;
+    if (leave_record(s, err))
+        return;
     s->m->source.end = xf_switch(c, before_go, err);
     fill_end(s);
+    if (s->m->source.end == XF_SWITCHED)
+        xf_record_mark(s->record, s->server ? XF_RECORD_PULLING : XF_RECORD_WHOLE, NULL);
     if (s->m->source.end != XF_SWITCHED || !s->server)
         return;
     xf_copy_end(c); /* its threads hold the bulk channels */
@@ -317,6 +354,7 @@ static void source_open(struct sourcing *s)
 {
     struct pg_move *m = s->m;
 
+    s->record = -1;
     s->link.ops = &xf_tcp_ops;
     tell_begin(&s->telling, m, true);
     s->copy = (struct xf_copy){
@@ -347,6 +385,8 @@ static void source_close(struct sourcing *s)
     pg_source_close(&s->guest);
     xf_link_close(&s->link);
     xf_status_close(s->telling.server);
+    if (s->record >= 0)
+        close(s->record);
     s->m->source.done = true;
 }
 
@@ -366,17 +406,32 @@ static void source_main(struct pg_move *m)
     source_close(&s);
 }
 
-/* The source's engine died in PULL; all that is left of it is the suspended guest. */
+/* The source's engine died after GO was noted; all that is left of it is the suspended guest
+ * and the record. As libxl-ext/recover.c has it. */
 static void take_over_main(struct pg_move *m)
 {
     const struct xf_server_opts opts = server_opts(m);
-    struct sourcing s = {.m = m};
+    struct sourcing s = {
+        .m = m, .record = -1, .guest = {.uffd = -1, .pagemap = -1}, .link = {.ops = &xf_tcp_ops}};
     struct xf_err *err = &m->source.err;
+    struct xf_record r;
 
-    source_open(&s);
-    if (!pg_source_open(&s.guest, m->src, m->rings, 2, err) &&
-        !xf_server_new(&s.server, &s.guest.vm, NULL, &opts, err))
-        serve_rest(&s);
+    m->source.pull = XF_PULL_LOST;
+    if (!xf_record_read(m->dir, PG_DOMID, &r, &s.record, err)) {
+        m->found = r.state;
+        s.rejoin = (struct xf_rejoin){.ops = s.link.ops,
+                                      .cfg = xf_record_link_cfg(&r, SOON_MS, m->opts.stall_ms),
+                                      .peer = {.host = r.peer, .port = r.port},
+                                      .tick = source_tick,
+                                      .link_changed = source_lost,
+                                      .priv = &s};
+        if (!pg_source_open(&s.guest, m->src, m->rings, 2, err) &&
+            !xf_server_new(&s.server, &s.guest.vm, NULL, &opts, err) &&
+            !xf_rejoin_take_over(&s.rejoin, s.server, &s.link, 2 * SOON_MS, REFUSED_MS, err)) {
+            xf_record_mark(s.record, XF_RECORD_PULLING, NULL);
+            serve_rest(&s);
+        }
+    }
     source_close(&s);
 }
 
@@ -409,6 +464,9 @@ struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus)
     }
     for (unsigned i = 0; i < nr_vcpus; i++)
         m->src->vcpus[i].count = nr_gfns - 2; /* the rings are not for the guest's work */
+    snprintf(m->dir, sizeof(m->dir), "/tmp/xf-procguest-XXXXXX");
+    if (!mkdtemp(m->dir))
+        exit(2);
     return m;
 }
 
@@ -462,7 +520,8 @@ void pg_move_kill_sink(struct pg_move *m)
 
 void pg_move_take_over(struct pg_move *m)
 {
-    m->pulling = false;
+    m->pulling = m->source.done = false;
+    xf_clear(&m->source.err);
     m->source_pid = start(take_over_main, m);
 }
 
@@ -520,5 +579,7 @@ void pg_move_free(struct pg_move *m)
     pg_free(m->src);
     pg_free(m->dst);
     pg_truth_free(m->truth);
+    xf_record_remove(m->dir, PG_DOMID);
+    rmdir(m->dir);
     munmap(m, sizeof(*m));
 }

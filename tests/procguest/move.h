@@ -54,6 +54,13 @@ struct pg_sink_end {
     struct xf_err err;
 };
 
+/* Where the source's engine dies by its own hand, and the sink waits for that. */
+enum pg_die {
+    PG_LIVES,
+    PG_DIES_BEFORE_GO, /* GO is noted in the record, and not sent */
+    PG_DIES_AFTER_GO,  /* GO is there, its answer is not sent yet */
+};
+
 /* In shared memory, as everything of a process guest. */
 struct pg_move {
     struct pg_opts opts;
@@ -65,6 +72,10 @@ struct pg_move {
     _Atomic bool pulling;     /* the source is in PULL */
     _Atomic uint32_t lost[2]; /* links lost in PULL, as source and sink saw it */
     _Atomic bool give_up;     /* the ticks of both engines fail */
+    enum pg_die die;          /* set before the start */
+    _Atomic bool go_held;     /* PG_DIES_AFTER_GO: the sink has GO and waits */
+    char dir[64];             /* of the source's record (libxl-ext/record.h) */
+    uint32_t found;           /* the state in which a source that took over found it */
     struct pg_relay *relay;   /* with opts.relayed */
     pid_t source_pid, sink_pid;
     struct pg_source_end source;
@@ -78,7 +89,8 @@ struct pg_move {
 struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus);
 /* Start the guests' processes, the source's vCPUs running, and both engines. */
 void pg_move_start(struct pg_move *m);
-/* End an engine at once; start another source that goes on with PULL. */
+/* End an engine at once; start another source that goes on with PULL, from what the record
+ * says. It fails with the error of the last attempt when nobody listens. */
 void pg_move_kill_source(struct pg_move *m);
 void pg_move_kill_sink(struct pg_move *m);
 void pg_move_take_over(struct pg_move *m);

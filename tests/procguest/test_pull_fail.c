@@ -3,10 +3,15 @@
  * What fails in PULL, one thing at a time: the guest runs at the sink, and each row of the
  * contract (docs/design.md) holds, every byte compared afterwards.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "libxl-ext/record.h"
 #include "tests/procguest/move.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
@@ -139,6 +144,105 @@ static void test_take_over(void)
     pg_move_free(m);
 }
 
+/* It dies when GO is there and before its answer is: the record says GO, and the sink, when it
+ * is asked, that the guest runs. */
+static void test_die_after_go(void)
+{
+    for (unsigned stall = 0; stall < 2; stall++) {
+        open_move();
+        m->opts.encrypt = stall;
+        m->die = PG_DIES_AFTER_GO;
+        pg_move_start(m);
+        CU_ASSERT(EVENTUALLY(m->go_held));
+        pg_move_kill_source(m);
+        if (stall) /* the successor is there first, and has to wait for the sink */
+            pg_move_take_over(m);
+        m->go_held = false;
+        if (!stall) {
+            CU_ASSERT(EVENTUALLY(m->sink.pulled));
+            pg_move_take_over(m);
+        }
+        arrived();
+        CU_ASSERT_EQUAL(m->found, XF_RECORD_GO);
+        pg_move_free(m);
+    }
+}
+
+/* It dies when GO is noted and before it is sent: nobody listens there any more, the guest has
+ * not run there, and goes on here. */
+static void test_die_before_go(void)
+{
+    open_move();
+    m->opts.relayed = false; /* a relay listens always */
+    m->die = PG_DIES_BEFORE_GO;
+    pg_move_start(m);
+    CU_ASSERT(EVENTUALLY(m->sink.done));
+    pg_move_kill_source(m);
+    CU_ASSERT(!m->committed && pg_stopped(m->src));
+    pg_move_take_over(m);
+    CU_ASSERT(EVENTUALLY(m->source.done));
+    CU_ASSERT_EQUAL(m->found, XF_RECORD_GO);
+    CU_ASSERT_EQUAL(m->source.pull, XF_PULL_LOST);
+    CU_ASSERT_EQUAL(m->source.err.num, ECONNREFUSED);
+    CU_ASSERT(!m->dst->gate);
+    pg_run(m->src);
+    CU_ASSERT_EQUAL(pg_move_check(m, m->src), 0);
+    pg_move_free(m);
+}
+
+/* A connection to the sink that says this, and hangs. */
+static int stranger(const char *text)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)m->port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CU_ASSERT_EQUAL(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    CU_ASSERT_EQUAL(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    return fd;
+}
+
+static int dial(const struct xf_link_cfg *cfg, unsigned index, struct xf_chan **c)
+{
+    return xf_tcp_ops.connect(cfg, "127.0.0.1", (uint16_t)m->port, NULL, index, c, NULL);
+}
+
+/* While no source is there, others come: without the key they get nowhere; and one with it that
+ * goes away in the middle is waited for no longer than the handshake may take. */
+static void test_strangers(void)
+{
+    struct xf_link_cfg cfg;
+    struct xf_chan *c = NULL;
+    struct xf_record r;
+    int fds[3], fd;
+
+    open_move();
+    m->opts.encrypt = true;
+    pg_move_start(m);
+    CU_ASSERT(EVENTUALLY(m->pulling && m->relay->bytes > (uint64_t)GFNS * XF_PAGE_SIZE / 4));
+    pg_move_kill_source(m);
+    CU_ASSERT(EVENTUALLY(m->lost[1]));
+    fds[0] = stranger("GET / HTTP/1.1\r\n\r\n");
+    fds[1] = stranger("");
+    fds[2] = stranger("\x16\x03\x01\x02\x00\x01");
+    CU_ASSERT_EQUAL_FATAL(xf_record_read(m->dir, 7, &r, &fd, NULL), 0);
+    close(fd);
+    CU_ASSERT_EQUAL(r.state, XF_RECORD_PULLING);
+    cfg = xf_record_link_cfg(&r, 3000, 3000);
+    cfg.key[31] ^= 1;
+    CU_ASSERT_EQUAL(dial(&cfg, 0, &c), -1);
+    CU_ASSERT_PTR_NULL(c);
+    cfg.key[31] ^= 1;
+    CU_ASSERT_EQUAL(dial(&cfg, 0, &c), 0);
+    xf_tcp_ops.close(c);
+    CU_ASSERT(!m->sink.done && pg_alive(m->dst));
+    pg_move_take_over(m);
+    arrived();
+    for (unsigned i = 0; i < 3; i++)
+        close(fds[i]);
+    pg_move_free(m);
+}
+
 /* The guest is destroyed: both sides end at once, and neither has an error to report. */
 static void test_guest_destroyed(void)
 {
@@ -188,6 +292,9 @@ int main(void)
         {"the guest runs on while it is cut", test_runs_on},
         {"the line stalls", test_stall},
         {"the source's engine is killed, another takes over", test_take_over},
+        {"it dies between GO and the answer", test_die_after_go},
+        {"it dies right before GO", test_die_before_go},
+        {"strangers call", test_strangers},
         {"the guest is destroyed", test_guest_destroyed},
         {"the operator gives up", test_give_up},
         CU_TEST_INFO_NULL,

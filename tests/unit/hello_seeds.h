@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A good hello and a good reply, for tests and the fuzzer to begin with. */
+/* A good hello, a good reply and a good record, for tests and the fuzzer to begin with. */
 #ifndef XF_HELLO_SEEDS_H
 #define XF_HELLO_SEEDS_H
 
@@ -9,12 +9,19 @@
     "{\"version\":1,\"domain\":\"web1\",\"uuid\":\"7a4a1f3e-0000-4000-8000-000000000001\","        \
     "\"boot_id\":\"b1\",\"key\":\"" SEED_KEY "\",\"channels\":2,\"encrypt\":true,"                 \
     "\"transport\":\"auto\",\"seal\":false,\"rdma_buffer_mib\":0,\"rdma\":" SEED_RDMA ","          \
-    "\"leave_paused\":false,\"check_only\":false,\"need_kib\":262144,\"xen_major\":4,"             \
+    "\"leave_paused\":false,\"check_only\":false,\"pull\":true,\"find_only\":true,\"need_kib\":"   \
+    "262144,\"xen_major\":4,"                                                                      \
     "\"xen_minor\":17,\"cpuid\":\"0102\",\"msrs\":\"\"}"
 #define SEED_REPLY                                                                                 \
     "{\"version\":1,\"boot_id\":\"b2\",\"port\":40000,\"paging\":true,"                            \
     "\"rdma_port\":40001,\"rdma\":" SEED_RDMA ","                                                  \
     "\"addresses\":[\"192.0.2.7\",\"2001:db8::1\",\"fe80::1%eth0\"],"                              \
     "\"findings\":[{\"severity\":1,\"code\":\"memory\",\"text\":\"tight\"}]}"
+#define SEED_RECORD                                                                                \
+    "{\"state\":1,\"version\":1,\"domid\":7,\"uuid\":\"u\",\"boot_id\":\"b1\",\"name\":\"web1\","  \
+    "\"host\":\"host2\",\"rune\":\"exec ssh host2 xl migrate-receive\",\"there\":\"b2\","          \
+    "\"peer\":\"192.0.2.7\",\"port\":40000,\"rdma\":false,\"encrypt\":true,\"pull\":true,"         \
+    "\"channels\":2,\"rdma_buffer_mib\":0,\"rdma_poll_us\":20,\"own\":[\"192.0.2.1\"],"            \
+    "\"key\":\"" SEED_KEY "\"}"
 
 #endif

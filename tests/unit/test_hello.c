@@ -104,6 +104,7 @@ static void test_hello_round_trip(void)
                          .channels = 16,
                          .encrypt = true,
                          .check_only = true,
+                         .find_only = true,
                          .transport = XF_TRANSPORT_AUTO,
                          .seal = true,
                          .rdma_buffer_mib = 1024,
@@ -131,6 +132,7 @@ static void test_hello_round_trip(void)
     CU_ASSERT_STRING_EQUAL(hello.boot_id, "b");
     CU_ASSERT_EQUAL(memcmp(hello.key, h.key, sizeof(h.key)), 0);
     CU_ASSERT(hello.channels == 16 && hello.encrypt && !hello.leave_paused && hello.check_only);
+    CU_ASSERT(hello.find_only && !hello.pull);
     CU_ASSERT_EQUAL(hello.need_kib, 1ull << 40);
     CU_ASSERT(hello.transport == XF_TRANSPORT_AUTO && hello.seal && hello.rdma_buffer_mib == 1024);
     CU_ASSERT_EQUAL(memcmp(&hello.rdma, &h.rdma, sizeof(h.rdma)), 0);
@@ -201,6 +203,11 @@ static void test_fields(void)
             refused(true, hello_fields[i], wrong[w]);
         for (unsigned i = 0; i < sizeof(reply_fields) / sizeof(reply_fields[0]); i++)
             refused(false, reply_fields[i], wrong[w]);
+    }
+    /* Those that may be missing are still of their type. */
+    for (unsigned w = 0; w < sizeof(wrong) / sizeof(wrong[0]); w++) {
+        CU_ASSERT_EQUAL(with(true, "pull", wrong[w]), w ? -1 : 0);
+        CU_ASSERT_EQUAL(with(true, "find_only", wrong[w]), w ? -1 : 0);
     }
     /* numbers as texts and the other way round */
     refused(true, "channels", "\"2\"");

@@ -109,9 +109,31 @@ enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
     return report->outcome;
 }
 
-int xf_resume_here(const char *domain, struct xf_err *err)
+int xf_resume_here(const char *domain, bool force, struct xf_err *err)
 {
-    return strcmp(domain, "g1") ? xf_fail(err, ENOENT, "there is no domain %s here", domain) : 0;
+    if (!strcmp(domain, "away") && !force)
+        return xf_fail(err, EEXIST, "it runs at host2");
+    return strcmp(domain, "g2") ? 0 : xf_fail(err, ENOENT, "there is no domain %s here", domain);
+}
+
+enum xf_outcome xf_recover(const struct xf_recover_opts *o, const struct xf_watch *w,
+                           struct xf_report *report, struct xf_err *err)
+{
+    memset(report, 0, sizeof(*report));
+    report->downtime_s = report->predicted_down_s = -1;
+    snprintf(report->domain, sizeof(report->domain), "%s", o->domain);
+    snprintf(report->host, sizeof(report->host), "%s", o->host ? o->host : "recorded");
+    report->outcome = outcome;
+    w->note(w->priv, "a note");
+    if (wait_for_signal) {
+        raise(SIGINT);
+        report->outcome = *o->cancel == 1 ? XF_PULLING : XF_MOVED;
+    }
+    if (report->outcome != XF_MOVED)
+        xf_fail(err, ECONNREFUSED, "nobody listens");
+    else
+        report->left_out = nameless ? 0 : 4321;
+    return report->outcome;
 }
 
 static char out[65536], errs[65536];
@@ -234,6 +256,7 @@ static void test_failures(void)
         {XF_RESUMED, "resumed", "g1 was resumed"},
         {XF_UNKNOWN, "unknown", "`xl migrate-recover --resume g1`"},
         {XF_SUSPENDED, "suspended", "`xl migrate-recover --resume g1`"},
+        {XF_PULLING, "pulling", "`xl migrate-recover g1`"},
     };
     char word[40];
 
@@ -300,12 +323,62 @@ static void test_config_file(void)
 
 static void test_recover(void)
 {
+    static const struct {
+        enum xf_outcome outcome;
+        const char *word, *says;
+    } cases[] = {
+        {XF_REFUSED, "refused", "g1 was not touched"},
+        {XF_UNKNOWN, "unknown", "`xl migrate-recover g1`"},
+        {XF_SUSPENDED, "suspended", "`xl migrate-recover --resume g1`"},
+        {XF_PULLING, "pulling", "`xl migrate-recover g1`"},
+    };
+    char word[40];
+
+    begin(XF_MOVED);
+    CU_ASSERT_EQUAL(run("migrate-recover g1"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "g1 runs at recorded with all its pages: 4.3"));
+    CU_ASSERT_STRING_EQUAL(errs, "xl migrate-recover: a note\n");
+    nameless = true;
+    CU_ASSERT_EQUAL(run("migrate-recover g1 host2"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "g1 runs at host2 with all its pages; its old domain"));
+    CU_ASSERT_EQUAL(run("migrate-recover --quiet g1"), 0);
+    CU_ASSERT_STRING_EQUAL(out, "");
+    CU_ASSERT_STRING_EQUAL(errs, "");
+    CU_ASSERT_EQUAL(run("migrate-recover --json g1"), 0);
+    CU_ASSERT_EQUAL(objects("note"), 1);
+    CU_ASSERT_EQUAL(objects("report"), 1);
+    CU_ASSERT_STRING_EQUAL(errs, "");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        begin(cases[i].outcome);
+        CU_ASSERT_EQUAL(run("migrate-recover g1 host2"), (int)cases[i].outcome);
+        CU_ASSERT_STRING_EQUAL(out, "");
+        CU_ASSERT_PTR_NOT_NULL(strstr(errs, "xl migrate-recover: nobody listens\n"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(errs, cases[i].says));
+        CU_ASSERT_EQUAL(run("migrate-recover --json --quiet g1"), (int)cases[i].outcome);
+        CU_ASSERT_EQUAL(objects("report"), 1);
+        CU_ASSERT_EQUAL(objects("error"), 0);
+        snprintf(word, sizeof(word), "\"outcome\":\"%s\"", cases[i].word);
+        CU_ASSERT_PTR_NOT_NULL(strstr(out, word));
+    }
+    begin(XF_MOVED);
+    wait_for_signal = true;
+    CU_ASSERT_EQUAL(run("migrate-recover g1"), XF_PULLING);
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, "cancelling..."));
+}
+
+static void test_resume(void)
+{
     CU_ASSERT_EQUAL(run("migrate-recover --resume g1"), 0);
     CU_ASSERT_STRING_EQUAL(out, "g1 runs here again.\n");
     CU_ASSERT_EQUAL(run("migrate-recover --resume g2"), 1);
     CU_ASSERT_STRING_EQUAL(errs, "xl migrate-recover: there is no domain g2 here\n");
-    CU_ASSERT_EQUAL(run("migrate-recover g1"), 1);
-    CU_ASSERT_PTR_NOT_NULL(strstr(errs, "say what to do"));
+    CU_ASSERT_EQUAL(run("migrate-recover --resume away"), 1);
+    CU_ASSERT_STRING_EQUAL(errs, "xl migrate-recover: it runs at host2\n");
+    CU_ASSERT_EQUAL(run("migrate-recover --resume --force away"), 0);
+    CU_ASSERT_EQUAL(run("migrate-recover"), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, "say with which domain"));
+    CU_ASSERT_EQUAL(run("migrate-recover --json"), 1);
+    CU_ASSERT_EQUAL(objects("error"), 1);
     CU_ASSERT_EQUAL(run("migrate-recover --resume"), 1);
     CU_ASSERT_EQUAL(run("migrate-recover --resume g1 g2"), 1);
     CU_ASSERT_EQUAL(run("migrate-recover --nonsense g1"), 1);
@@ -568,6 +641,7 @@ int main(void)
         {"usage", test_usage},
         {"-C", test_config_file},
         {"migrate-recover", test_recover},
+        {"migrate-recover --resume", test_resume},
         {"--no-wait", test_no_wait},
         {"--no-wait, and nothing to wait for", test_no_wait_for_little},
         {"migrate-status", test_status},

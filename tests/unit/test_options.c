@@ -373,6 +373,7 @@ static void test_help_and_manual_agree(void)
 {
     FILE *f = fopen("docs/xl-migrate.1", "r"), *tmp = tmpfile();
     unsigned rows = 0, items = 0;
+    FILE *tmp2 = tmpfile();
     char *text;
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(f);
@@ -385,7 +386,9 @@ static void test_help_and_manual_agree(void)
             printf("\n  docs/xl-migrate.1 lacks %s\n", o->name ? o->name : o->help);
         CU_ASSERT_TRUE(there);
     }
-    /* ... and none besides those of the table. */
+    for (const struct migrate_option *o = recover_options; o->name; o++, rows++)
+        CU_ASSERT_TRUE(documented(text, o));
+    /* ... and none besides those of the tables. */
     for (const char *p = text; (p = strstr(p, "\n.It Fl ")); p++)
         items++;
     CU_ASSERT_EQUAL(items, rows);
@@ -402,6 +405,66 @@ static void test_help_and_manual_agree(void)
     }
     for (char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n')
         CU_ASSERT_TRUE(strcspn(p, "\n") <= 80);
+
+    recover_help(tmp2);
+    rewind(tmp2);
+    text = slurp(tmp2);
+    fclose(tmp2);
+    for (const struct migrate_option *o = recover_options; o->name; o++) {
+        char item[64];
+        snprintf(item, sizeof(item), "--%s", o->name);
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, item));
+    }
+    for (char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n')
+        CU_ASSERT_TRUE(strcspn(p, "\n") <= 80);
+}
+
+static int recover(const char *words, struct recover_args *out)
+{
+    static struct words w;
+    int rc;
+
+    xf_clear(&err);
+    split_words(&w, "migrate-recover", words);
+    rc = recover_parse(w.argc, w.argv, out, &err);
+    CU_ASSERT_EQUAL(rc != 0, err.num != 0);
+    if (rc)
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "--help"));
+    return rc;
+}
+
+static void test_recover(void)
+{
+    static const char *const bad[] = {"",
+                                      "_",
+                                      "a b c",
+                                      "--resume",
+                                      "--resume a b",
+                                      "--force a",
+                                      "--nonsense a",
+                                      "-x a",
+                                      "--resume --json a",
+                                      "--resume --quiet a",
+                                      "--json=1 a"};
+    struct recover_args r;
+
+    CU_ASSERT_EQUAL(recover("web1", &r), 0);
+    CU_ASSERT(!r.help && !r.resume && !r.force && !r.json && !r.quiet && !r.host);
+    CU_ASSERT_STRING_EQUAL(r.domain, "web1");
+    CU_ASSERT_EQUAL(recover("--json web1 host2 --quiet", &r), 0);
+    CU_ASSERT(r.json && r.quiet && !r.resume);
+    CU_ASSERT_STRING_EQUAL(r.domain, "web1");
+    CU_ASSERT_STRING_EQUAL(r.host, "host2");
+    CU_ASSERT_EQUAL(recover("web1 --resume", &r), 0);
+    CU_ASSERT(r.resume && !r.force);
+    CU_ASSERT_EQUAL(recover("--resume --force web1", &r), 0);
+    CU_ASSERT(r.resume && r.force);
+    CU_ASSERT_EQUAL(recover("-h --nonsense", &r), 0);
+    CU_ASSERT(r.help);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CU_ASSERT_EQUAL(recover(bad[i], &r), -1);
+    CU_ASSERT_EQUAL(recover("--json a b c", &r), -1);
+    CU_ASSERT_TRUE(r.json);
 }
 
 static void receive(const char *words, struct receive_args *out)
@@ -472,6 +535,7 @@ int main(void)
         {"words for the far side", test_far_words},
         {"argv is left alone", test_argv_is_left_alone},
         {"table, help and manual agree", test_help_and_manual_agree},
+        {"migrate-recover", test_recover},
         {"migrate-receive", test_receive},
         {"options before the sub-command", test_globals},
         CU_TEST_INFO_NULL,

@@ -301,8 +301,9 @@ static void test_advice(void)
         {XF_STAYED, {"never stopped", "runs on here"}},
         {XF_RESUMED, {"was resumed", "runs on here"}},
         {XF_UNKNOWN,
-         {"suspended here", "`xl list`", "`xl destroy web1`",
+         {"`xl migrate-recover web1`", "`xl list`", "`xl destroy web1`",
           "`xl migrate-recover --resume web1`"}},
+        {XF_PULLING, {"runs at host2", "must not be resumed", "`xl migrate-recover web1`"}},
         {XF_SUSPENDED, {"suspended here", "`xl migrate-recover --resume web1`"}},
     };
     struct xf_report r = moved();

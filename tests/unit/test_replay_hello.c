@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The hello's fuzz target without a fuzzer: the seeds whole, cut off, with every bit
- * flipped and with random damage.
+ * The fuzz target of hello, reply and record without a fuzzer: the seeds whole, cut off, with every
+ * bit flipped and with random damage.
  */
 #include "tests/fuzz/fuzz_hello.c"
 
 #include "tests/unit/hello_seeds.h"
 #include "tests/unit/replay.h"
 
-static const char *const seeds[] = {"0" SEED_HELLO, "1" SEED_REPLY};
+static const char *const seeds[] = {"0" SEED_HELLO, "1" SEED_REPLY, "4" SEED_RECORD};
+#define SEEDS 3
 
 static void test_seeds(void)
 {
-    for (unsigned n = 0; n < 2; n++) {
+    for (unsigned n = 0; n < SEEDS; n++) {
         size_t len = strlen(seeds[n]);
         uint8_t *b = malloc(len);
 
@@ -35,7 +36,7 @@ static void test_damage(void)
     uint32_t x = 99;
 
     for (int round = 0; round < 20000; round++) {
-        const char *seed = seeds[round & 1];
+        const char *seed = seeds[round % SEEDS];
         size_t len = strlen(seed);
 
         memcpy(b, seed, len);
@@ -57,7 +58,7 @@ static void test_damage(void)
 
 static size_t seed(int n, uint8_t out[REPLAY_MAX])
 {
-    if (n >= 2)
+    if (n >= SEEDS)
         return 0;
     memcpy(out, seeds[n], strlen(seeds[n]));
     return strlen(seeds[n]);

@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * migrate-recover without Xen: which record it believes, whom it asks, and above all when it
+ * destroys or resumes a domain. Xen's libraries are played by this file, the destination by a
+ * shell command that gives a prepared answer, or by a thread that listens as a sink does.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libxl.h>
+#include <libxl_utils.h>
+
+#include "libxl-ext/hello.h"
+#include "libxl-ext/record.h"
+#include "libxl-ext/status.h"
+#include "libxl-ext/xen_source.h"
+#include "precopy/bitmap.h"
+#include "tests/unit/suite.h"
+#include "transport/link.h"
+
+#define DOMID 7u
+#define COPY_DOMID 9u /* within one host: the copy that runs */
+#define UUID "2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a11"
+#define OTHER_UUID "2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a12"
+
+static char top[] = "/tmp/xf-recover-XXXXXX", answer[64];
+
+/* --- Xen, played --- */
+
+static struct {
+    const char *name, *uuid;
+    bool running;
+    bool copy; /* there is a domain COPY_DOMID called web1, with the same uuid */
+    uint64_t copy_paged;
+    unsigned destroyed, resumed, renamed;
+} xen;
+
+int libxl_ctx_alloc(libxl_ctx **ctx, int version, unsigned flags, xentoollog_logger *log)
+{
+    (void)version;
+    (void)flags;
+    (void)log;
+    *ctx = (libxl_ctx *)&xen;
+    return 0;
+}
+
+int libxl_ctx_free(libxl_ctx *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+xc_interface *xc_interface_open(xentoollog_logger *log, xentoollog_logger *dom, unsigned flags)
+{
+    (void)log;
+    (void)dom;
+    (void)flags;
+    return (xc_interface *)&xen;
+}
+
+int xc_interface_close(xc_interface *xch)
+{
+    (void)xch;
+    return 0;
+}
+
+int libxl_name_to_domid(libxl_ctx *ctx, const char *name, uint32_t *domid)
+{
+    (void)ctx;
+    if (xen.copy && !strcmp(name, "web1"))
+        *domid = COPY_DOMID;
+    else if (!strcmp(name, xen.name))
+        *domid = DOMID;
+    else
+        return ERROR_INVAL;
+    return 0;
+}
+
+int libxl_domain_qualifier_to_domid(libxl_ctx *ctx, const char *name, uint32_t *domid)
+{
+    if (!strcmp(name, "7"))
+        *domid = DOMID;
+    else
+        return libxl_name_to_domid(ctx, name, domid);
+    return 0;
+}
+
+char *libxl_domid_to_name(libxl_ctx *ctx, uint32_t domid)
+{
+    (void)ctx;
+    return strdup(domid == COPY_DOMID ? "web1" : xen.name);
+}
+
+static void fill_info(libxl_dominfo *info, uint32_t domid)
+{
+    bool suspended = domid == DOMID && !xen.running;
+
+    memset(info, 0, sizeof(*info));
+    libxl_uuid_from_string(&info->uuid, domid == DOMID ? xen.uuid : UUID);
+    info->domid = domid;
+    info->shutdown = suspended;
+    info->shutdown_reason = suspended ? LIBXL_SHUTDOWN_REASON_SUSPEND : 0;
+    info->paged_memkb = domid == COPY_DOMID ? xen.copy_paged : 0;
+}
+
+int libxl_domain_info(libxl_ctx *ctx, libxl_dominfo *info, uint32_t domid)
+{
+    (void)ctx;
+    fill_info(info, domid);
+    return 0;
+}
+
+libxl_dominfo *libxl_list_domain(libxl_ctx *ctx, int *n)
+{
+    libxl_dominfo *list = calloc(2, sizeof(*list));
+
+    (void)ctx;
+    *n = 1 + xen.copy;
+    fill_info(&list[0], DOMID);
+    fill_info(&list[1], COPY_DOMID);
+    return list;
+}
+
+int libxl_domain_destroy(libxl_ctx *ctx, uint32_t domid, const libxl_asyncop_how *how)
+{
+    (void)ctx;
+    (void)how;
+    CU_ASSERT_EQUAL(domid, DOMID);
+    xen.destroyed++;
+    return 0;
+}
+
+int libxl_domain_resume(libxl_ctx *ctx, uint32_t domid, int cancel, const libxl_asyncop_how *how)
+{
+    (void)ctx;
+    (void)how;
+    CU_ASSERT(domid == DOMID && cancel == 1);
+    xen.resumed++;
+    return 0;
+}
+
+int libxl_domain_rename(libxl_ctx *ctx, uint32_t domid, const char *old, const char *new)
+{
+    (void)ctx;
+    CU_ASSERT(domid == DOMID && !strcmp(old, xen.name) && !strcmp(new, "web1"));
+    xen.renamed++;
+    return 0;
+}
+
+static int no_view(struct xf_source_vm *vm, struct xf_view **out, struct xf_err *err)
+{
+    (void)vm;
+    *out = (struct xf_view *)&xen;
+    (void)err;
+    return 0;
+}
+
+static void no_close(struct xf_view *v)
+{
+    (void)v;
+}
+
+int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollog *log,
+                       uint32_t domid, struct xf_err *err)
+{
+    static const struct xf_source_ops ops = {.view_open = no_view, .view_close = no_close};
+
+    (void)log;
+    (void)err;
+    *x = (struct xf_xen_source){.vm = {.ops = &ops, .nr_gfns = 64}, .domid = domid, .ctx = ctx};
+    return 0;
+}
+
+void xf_xen_source_close(struct xf_xen_source *x)
+{
+    (void)x;
+}
+
+/* --- the record, the destination --- */
+
+static struct xf_record r;
+static struct xf_err err;
+static struct xf_report report;
+static char notes[2000];
+
+static void leave(enum xf_record_state state)
+{
+    int fd;
+
+    r.state = state;
+    CU_ASSERT_EQUAL_FATAL(xf_record_write(xf_run_dir(), &r, &fd, NULL), 0);
+    close(fd);
+}
+
+static bool left(void)
+{
+    char path[100];
+
+    snprintf(path, sizeof(path), "%s/7.move", xf_run_dir());
+    return access(path, F_OK) == 0;
+}
+
+/* What a receiver there would answer: findings by their codes, parted by blanks. NULL: there
+ * is none. */
+static void answers(const char *codes)
+{
+    struct xf_reply *reply = calloc(1, sizeof(*reply));
+    char list[100], *word, *text, *at = NULL;
+    uint32_t len;
+    int fd = open(answer, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    snprintf(r.rune, sizeof(r.rune), codes ? "cat %s; exec cat >/dev/null" : "exit 1", answer);
+    snprintf(list, sizeof(list), "%s", codes ? codes : "");
+    for (word = strtok_r(list, " ", &at); word; word = strtok_r(NULL, " ", &at)) {
+        struct xf_finding *f = &reply->findings[reply->nr_findings++];
+
+        snprintf(f->code, sizeof(f->code), "%s", word);
+        snprintf(f->text, sizeof(f->text), "as prepared");
+    }
+    strcpy(reply->boot_id, "boot-there");
+    text = xf_reply_format(reply);
+    len = (uint32_t)strlen(text);
+    CU_ASSERT(write(fd, XF_XL_BANNER, strlen(XF_XL_BANNER)) > 0 && write(fd, &len, 4) == 4 &&
+              write(fd, text, len) == (ssize_t)len);
+    close(fd);
+    free(text);
+    free(reply);
+}
+
+static void begin(void)
+{
+    memset(&xen, 0, sizeof(xen));
+    xen.name = "web1";
+    xen.uuid = UUID;
+    xf_record_remove(xf_run_dir(), DOMID);
+    memset(&r, 0, sizeof(r));
+    r.domid = DOMID;
+    strcpy(r.uuid, UUID);
+    xf_boot_id(r.boot_id);
+    strcpy(r.name, "web1");
+    strcpy(r.host, "host2");
+    strcpy(r.there, "boot-there");
+    strcpy(r.peer, "127.0.0.1");
+    r.port = 1; /* nobody listens */
+    r.channels = 2;
+    memset(r.key, 0x42, sizeof(r.key));
+    answers(NULL);
+}
+
+static void on_note(void *priv, const char *sentence)
+{
+    (void)priv;
+    snprintf(notes + strlen(notes), sizeof(notes) - strlen(notes), "%s\n", sentence);
+}
+
+static enum xf_outcome recover_at(const char *domain, const char *host)
+{
+    static const struct xf_watch watch = {.note = on_note};
+    const struct xf_recover_opts o = {.domain = domain, .host = host};
+    enum xf_outcome end;
+
+    notes[0] = 0;
+    xf_clear(&err);
+    end = xf_recover(&o, &watch, &report, &err);
+    CU_ASSERT_EQUAL(end, report.outcome);
+    CU_ASSERT_EQUAL(end == XF_MOVED, err.num == 0);
+    /* Always: what is destroyed has moved, and what has moved leaves no record. */
+    CU_ASSERT_EQUAL(xen.destroyed, end == XF_MOVED);
+    CU_ASSERT(end != XF_MOVED || !left());
+    CU_ASSERT_EQUAL(xen.resumed, 0);
+    return end;
+}
+
+/* --- which record is believed --- */
+
+static void test_nothing_to_do(void)
+{
+    int fd;
+
+    begin();
+    CU_ASSERT_EQUAL(recover_at("web2", NULL), XF_REFUSED);
+    CU_ASSERT_EQUAL(err.num, ESRCH);
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_REFUSED);
+    CU_ASSERT_EQUAL(err.num, ENOENT);
+
+    answers("found");
+    leave(XF_RECORD_WHOLE);
+    xen.uuid = OTHER_UUID; /* that of a domain which had this number before */
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_REFUSED);
+    CU_ASSERT_EQUAL(err.num, ESTALE);
+    xen.uuid = UUID;
+    xen.running = true; /* resumed by hand */
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_REFUSED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "not suspended"));
+    xen.running = false;
+    CU_ASSERT_EQUAL(recover_at("web1", "host3"), XF_REFUSED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "\"host2\""));
+    CU_ASSERT_EQUAL(xf_record_lock(xf_run_dir(), DOMID, &fd, &err), 0);
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_REFUSED);
+    CU_ASSERT_EQUAL(err.num, EBUSY);
+    close(fd);
+    strcpy(r.boot_id, "of an earlier boot");
+    leave(XF_RECORD_WHOLE);
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_REFUSED);
+    CU_ASSERT_EQUAL(err.num, ESTALE);
+    xf_boot_id(r.boot_id);
+    leave(XF_RECORD_WHOLE);
+    xen.name = "web1--migratedaway"; /* stopped by a stock migration since */
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_REFUSED);
+    CU_ASSERT_EQUAL(err.num, ESTALE);
+    xen.name = "web1";
+    CU_ASSERT_EQUAL(recover_at("7", "host2"), XF_MOVED); /* else none of these says anything */
+    CU_ASSERT_STRING_EQUAL(report.domain, "web1");
+    CU_ASSERT_STRING_EQUAL(report.host, "host2");
+}
+
+/* --- asking --- */
+
+static void test_asked(void)
+{
+    static const struct {
+        enum xf_record_state state;
+        const char *answer;
+        enum xf_outcome end;
+    } list[] = {
+        {XF_RECORD_READY, "found", XF_SUSPENDED}, /* nobody is asked */
+        {XF_RECORD_GO, "found", XF_MOVED},
+        {XF_RECORD_GO, "lacking", XF_PULLING},
+        {XF_RECORD_GO, "incoming", XF_UNKNOWN},
+        {XF_RECORD_GO, "nowhere", XF_SUSPENDED},
+        {XF_RECORD_GO, "incoming found", XF_MOVED},
+        {XF_RECORD_GO, "memory", XF_UNKNOWN}, /* of a receiver that does not know the question */
+        {XF_RECORD_GO, "", XF_UNKNOWN},
+        {XF_RECORD_GO, NULL, XF_UNKNOWN},
+        {XF_RECORD_PULLING, "found", XF_MOVED},
+        {XF_RECORD_PULLING, "lacking", XF_PULLING},
+        {XF_RECORD_PULLING, "nowhere", XF_UNKNOWN},
+        {XF_RECORD_PULLING, NULL, XF_PULLING},
+        {XF_RECORD_WHOLE, "found", XF_MOVED},
+        {XF_RECORD_WHOLE, "lacking", XF_PULLING},
+        {XF_RECORD_WHOLE, "nowhere", XF_UNKNOWN},
+        {XF_RECORD_WHOLE, NULL, XF_UNKNOWN},
+    };
+
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        enum xf_outcome end;
+
+        begin();
+        answers(list[i].answer);
+        leave(list[i].state);
+        end = recover_at("web1", NULL);
+        CU_ASSERT_EQUAL(end, list[i].end);
+        if (end != list[i].end)
+            printf("\n  state %d, \"%s\": %d, %s\n", list[i].state, list[i].answer, end, err.text);
+    }
+    /* A host that was started anew, or took over the name. */
+    begin();
+    answers("found");
+    strcpy(r.there, "another boot");
+    leave(XF_RECORD_WHOLE);
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_UNKNOWN);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "started anew"));
+}
+
+/* Within one host: the copy has the name, and this host is asked itself. */
+static void test_one_host(void)
+{
+    begin();
+    xf_boot_id(r.there);
+    xen.name = "web1--migratedaway";
+    leave(XF_RECORD_GO);
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_SUSPENDED); /* what lies here does not count */
+    CU_ASSERT_STRING_EQUAL(report.domain, "web1--migratedaway");
+    xen.copy = true;
+    xen.copy_paged = 4;
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_PULLING);
+    xen.copy_paged = 0;
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_MOVED);
+    CU_ASSERT_STRING_EQUAL(report.domain, "web1");
+}
+
+/* --- a sink that listens --- */
+
+static struct xf_listener *listener;
+static uint16_t last_word;
+
+static int no_tick(void *priv, struct xf_err *e)
+{
+    (void)priv;
+    (void)e;
+    return 0;
+}
+
+static void *sink_main(void *arg)
+{
+    struct xf_link link = {.ops = &xf_tcp_ops};
+    struct xf_link_cfg cfg = xf_record_link_cfg(&r, 5000, 5000);
+    struct xf_extents none = {.flags = XF_EXTENTS_LAST};
+    struct xf_pulled all = {0};
+    static uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+    uint16_t end = *(uint16_t *)arg;
+
+    last_word = 0;
+    if (xf_link_accept(&link, &cfg, listener, true, 5000, no_tick, NULL, NULL))
+        return NULL;
+    if (!link.ops->recv(link.control, &m, meta, 5000, NULL) && m.type == XF_MSG_ATTACH &&
+        !xf_link_say(&link, XF_MSG_MISSING, meta, xf_extents_encode(&none, meta), NULL) &&
+        !xf_link_say(&link, end, meta, end == XF_MSG_PULLED ? xf_pulled_encode(&all, meta) : 0,
+                     NULL))
+        while (!link.ops->recv(link.control, &m, meta, 5000, NULL) && last_word != XF_MSG_BYE)
+            last_word = m.type;
+    xf_link_close(&link);
+    return NULL;
+}
+
+static void with_sink(enum xf_record_state state, uint16_t end)
+{
+    struct xf_link_cfg cfg;
+    pthread_t thread;
+
+    begin();
+    r.pull = true;
+    r.encrypt = true;
+    cfg = xf_record_link_cfg(&r, 5000, 5000);
+    CU_ASSERT_EQUAL_FATAL(xf_tcp_ops.listen(&cfg, "127.0.0.1", 0, &listener, &r.port, NULL), 0);
+    leave(state);
+    pthread_create(&thread, NULL, sink_main, &end);
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_MOVED);
+    pthread_join(thread, NULL);
+    xf_tcp_ops.unlisten(listener);
+    CU_ASSERT_PTR_NOT_NULL(strstr(notes, "the guest runs at the destination"));
+    CU_ASSERT_STRING_EQUAL(report.transport, "tcp");
+    CU_ASSERT(report.encrypted && report.channels == 2 && report.phase_s[XF_PHASE_PULL] > 0);
+}
+
+static void test_sink(void)
+{
+    with_sink(XF_RECORD_GO, XF_MSG_PULLED);
+    CU_ASSERT_EQUAL(last_word, XF_MSG_BYE);
+    with_sink(XF_RECORD_PULLING, XF_MSG_PULLED);
+    with_sink(XF_RECORD_PULLING, XF_MSG_ENDED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(notes, "has ended at the destination"));
+    /* None there: then the host is asked, and the reason is told. */
+    begin();
+    r.pull = true;
+    answers("lacking");
+    leave(XF_RECORD_PULLING);
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_PULLING);
+    CU_ASSERT_EQUAL(err.num, ECONNREFUSED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "nobody there takes them (channel 0 to 127.0.0.1"));
+    CU_ASSERT_TRUE(left());
+}
+
+static void test_interrupted(void)
+{
+    static volatile sig_atomic_t cancel = 1;
+    const struct xf_recover_opts o = {.domain = "web1", .cancel = &cancel};
+
+    begin();
+    r.pull = true;
+    answers("nowhere");
+    leave(XF_RECORD_PULLING);
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_recover(&o, NULL, NULL, &err), XF_PULLING);
+    CU_ASSERT_EQUAL(err.num, ECANCELED);
+    CU_ASSERT(left() && !xen.destroyed);
+}
+
+/* --- taking back --- */
+
+static int resume(bool force)
+{
+    unsigned before = xen.resumed;
+    int rc;
+
+    xf_clear(&err);
+    rc = xf_resume_here("web1", force, &err);
+    CU_ASSERT_EQUAL(rc != 0, err.num != 0);
+    CU_ASSERT_EQUAL(xen.resumed - before, rc == 0);
+    CU_ASSERT(rc || !left());
+    CU_ASSERT_EQUAL(xen.destroyed, 0);
+    return rc;
+}
+
+static void test_resume(void)
+{
+    static const struct {
+        enum xf_record_state state;
+        const char *answer;
+        int rc;
+    } list[] = {
+        {XF_RECORD_READY, NULL, 0},         {XF_RECORD_GO, "nowhere", 0},
+        {XF_RECORD_GO, "found", -1},        {XF_RECORD_GO, "lacking", -1},
+        {XF_RECORD_GO, "incoming", -1},     {XF_RECORD_GO, "nowhere lacking", -1},
+        {XF_RECORD_GO, NULL, -1},           {XF_RECORD_GO, "memory", -1},
+        {XF_RECORD_PULLING, "nowhere", -1}, {XF_RECORD_WHOLE, "nowhere", -1},
+    };
+    char path[100];
+    int fd;
+
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        begin();
+        answers(list[i].answer);
+        leave(list[i].state);
+        CU_ASSERT_EQUAL(resume(false), list[i].rc);
+        if (!list[i].rc)
+            continue;
+        CU_ASSERT_TRUE(left());
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "\"host2\""));
+        CU_ASSERT_EQUAL(resume(true), 0);
+    }
+    /* No record of this domain: on the operator's word. */
+    begin();
+    CU_ASSERT_EQUAL(resume(false), 0);
+    leave(XF_RECORD_WHOLE);
+    xen.uuid = OTHER_UUID;
+    CU_ASSERT_EQUAL(resume(false), 0);
+    xen.uuid = UUID;
+    xen.running = true;
+    CU_ASSERT_EQUAL(resume(true), -1);
+    xen.running = false;
+    /* A record that says nothing says no. */
+    leave(XF_RECORD_READY);
+    snprintf(path, sizeof(path), "%s/7.move", xf_run_dir());
+    CU_ASSERT_EQUAL(truncate(path, 40), 0);
+    CU_ASSERT_EQUAL(resume(false), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "--force"));
+    /* Not while the move lives, whatever is said. */
+    CU_ASSERT_EQUAL(xf_record_lock(xf_run_dir(), DOMID, &fd, &err), 0);
+    CU_ASSERT_EQUAL(resume(true), -1);
+    CU_ASSERT_EQUAL(err.num, EBUSY);
+    close(fd);
+    CU_ASSERT_EQUAL(resume(true), 0);
+    /* It had stepped aside. */
+    xen.name = "web1--migratedaway";
+    CU_ASSERT_EQUAL(xen.renamed, 0);
+    CU_ASSERT_EQUAL(resume(false), 0);
+    CU_ASSERT_EQUAL(xen.renamed, 1);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"nothing to finish", test_nothing_to_do},
+        {"the destination is asked", test_asked},
+        {"within one host", test_one_host},
+        {"a sink listens", test_sink},
+        {"interrupted", test_interrupted},
+        {"--resume", test_resume},
+        CU_TEST_INFO_NULL,
+    };
+    char dir[64], command[100];
+    int rc;
+
+    if (!mkdtemp(top))
+        return 2;
+    signal(SIGPIPE, SIG_IGN);
+    alarm(150);
+    snprintf(dir, sizeof(dir), "%s/run", top);
+    snprintf(answer, sizeof(answer), "%s/answer", top);
+    setenv(XF_RUN_DIR_ENV, dir, 1);
+    rc = run_suite("recover", tests);
+    snprintf(command, sizeof(command), "rm -r %s", top);
+    return system(command) ? 2 : rc;
+}

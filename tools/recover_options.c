@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The command line of `xl migrate-recover`.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+
+#include "tools/options.h"
+
+enum { R_HELP, R_RESUME, R_FORCE, R_JSON, R_QUIET, OPTIONS };
+
+const struct migrate_option recover_options[OPTIONS + 1] = {
+    [R_HELP] = {"help", 'h', NULL, true, "Print this help."},
+    [R_RESUME] = {"resume", 0, NULL, true,
+                  "Do not finish the move: let DOMAIN run here again. Only if it\n"
+                  "does not run at the destination, which is asked if need be."},
+    [R_FORCE] = {"force", 0, NULL, true,
+                 "With --resume: ask nobody. Only if the destination is off and\n"
+                 "will not run it again: two running copies would destroy the\n"
+                 "guest's disks, and what it did there is lost."},
+    [R_JSON] = {"json", 0, NULL, true, "Report on standard output, one JSON object per line."},
+    [R_QUIET] = {"quiet", 0, NULL, true, "Print errors only (with --json: only the final report)."},
+};
+
+static const char pointer[] = "(xl migrate-recover --help)";
+
+int recover_parse(int argc, char **argv, struct recover_args *out, struct xf_err *err)
+{
+    struct option longs[OPTIONS + 1] = {0};
+    bool seen[OPTIONS] = {false};
+    int opt, row = 0;
+
+    memset(out, 0, sizeof(*out));
+    for (int i = 0; i < OPTIONS; i++)
+        longs[i] = (struct option){recover_options[i].name, no_argument, NULL, i};
+    opterr = 0;
+    optind = 0;
+    /* After an error on: --json says how to report it. */
+    while ((opt = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+        row = opt == 'h' ? R_HELP : opt;
+        if (opt == '?')
+            xf_fail(err, EINVAL, "there is no option '%.60s' %s", argv[optind - 1], pointer);
+        else
+            seen[row] = true;
+    }
+    out->help = seen[R_HELP];
+    out->resume = seen[R_RESUME];
+    out->force = seen[R_FORCE];
+    out->json = seen[R_JSON];
+    out->quiet = seen[R_QUIET];
+    out->domain = optind < argc ? argv[optind] : "";
+    out->host = optind + 1 < argc ? argv[optind + 1] : NULL;
+    if (out->help)
+        xf_clear(err); /* nothing else matters */
+    else if (!out->domain[0] || argc - optind > (out->resume ? 1 : 2))
+        xf_fail(err, EINVAL, "say with which domain%s, and nothing more %s",
+                out->resume ? "" : ", and to which host it went if you like", pointer);
+    else if (out->force && !out->resume)
+        xf_fail(err, EINVAL, "--force belongs to --resume %s", pointer);
+    else if (out->resume && (out->json || out->quiet))
+        xf_fail(err, EINVAL, "--json and --quiet are for finishing a move, not for --resume %s",
+                pointer);
+    return err->num ? -1 : 0;
+}
+
+void recover_help(FILE *out)
+{
+    fputs("Usage: xl migrate-recover [--json] [--quiet] DOMAIN [HOST]\n"
+          "       xl migrate-recover --resume [--force] DOMAIN\n\n"
+          "After a move of DOMAIN to HOST that did not end, because its `xl migrate` was\n"
+          "killed, was given up, or heard nothing any more (exit status 5 or 7): ask HOST\n"
+          "where the guest is, bring it the pages that it lacks, destroy what is suspended\n"
+          "here.\n\n",
+          out);
+    options_help(out, recover_options, &recover_options[OPTIONS - 1]);
+    fputs("\nExit status:\n\n"
+          "  0  The domain runs at HOST, complete (--resume: it runs here).\n"
+          "  1  Nothing to finish, or the move's process lives (--resume: refused).\n"
+          "  5  HOST cannot be asked, or has no clear answer: all is as before.\n"
+          "  6  The domain does not run at HOST: --resume lets it run here.\n"
+          "  7  It runs at HOST and lacks pages that lie here: try again.\n"
+          "\nxl-migrate(1) says more.\n",
+          out);
+}
