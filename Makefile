@@ -37,7 +37,7 @@ HARDEN = -fstack-protector-strong -fstack-clash-protection -fcf-protection
 # The sanitizers and _FORTIFY_SOURCE get into each other's way.
 MODE   = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2)
 
-PKGS = gnutls libxml-2.0 json-c libxxhash libibverbs librdmacm
+PKGS = gnutls libxml-2.0 json-c libxxhash liblz4 libzstd libibverbs librdmacm
 # Asked once, when first used.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)

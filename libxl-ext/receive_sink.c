@@ -28,6 +28,7 @@
 #include "libxl-ext/xen_sink.h"
 #include "postcopy/rejoin.h"
 #include "precopy/absent.h"
+#include "precopy/pack.h"
 #include "precopy/sink.h"
 #include "transport/clock.h"
 #include "transport/gather.h"
@@ -195,6 +196,7 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
     xf_boot_id(reply->boot_id);
     s->same_host = reply->boot_id[0] && !strcmp(reply->boot_id, s->hello.boot_id);
     reply->paging = xf_has_paging(s->xch);
+    reply->codecs = xf_pack_codecs();
     if (xf_check_peer(s->ctx, s->xch, &s->log, &s->hello, s->same_host, &found, err))
         goto out;
     memcpy(reply->findings, found.list, sizeof(found.list));

@@ -60,12 +60,30 @@ static uint64_t page_seed(uint64_t gfn, uint32_t version)
     return (gfn + 1) * 0x9e3779b97f4a7c15ull ^ (uint64_t)version * 0xc2b2ae3d27d4eb4full;
 }
 
+/* One of 256 words of seven letters, and a last letter that is any of 16. */
+static uint64_t text_word(uint64_t *seed)
+{
+    uint64_t letters, x = *seed;
+
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    *seed = x;
+    letters = ((x & 0xff) + 1) * 0x9e3779b97f4a7c15ull >> 8 | (x & 0xf00) << 48;
+    return (letters & 0x0f0f0f0f0f0f0f0full) + 0x6161616161616161ull;
+}
+
 void pg_write_page(uint64_t *page, uint64_t gfn, uint32_t version)
 {
     uint64_t word = page_seed(gfn, version);
 
     if (!version) {
         memset(page, 0, PAGE);
+        return;
+    }
+    if (version & PG_TEXT) {
+        for (unsigned i = 0; i < PG_WORDS; i++)
+            page[i] = text_word(&word);
         return;
     }
     for (unsigned i = 0; i < PG_WORDS; i++, word += 0x165667b19e3779f9ull)
@@ -77,6 +95,11 @@ bool pg_same_page(const uint64_t *page, uint64_t gfn, uint32_t version)
     uint64_t word = version ? page_seed(gfn, version) : 0, differ = 0;
     uint64_t step = version ? 0x165667b19e3779f9ull : 0;
 
+    if (version & PG_TEXT) {
+        for (unsigned i = 0; i < PG_WORDS; i++)
+            differ |= page[i] ^ text_word(&word);
+        return !differ;
+    }
     for (unsigned i = 0; i < PG_WORDS; i++, word += step)
         differ |= page[i] ^ word;
     return !differ;
@@ -157,8 +180,9 @@ static void step(struct pg_guest *g, struct pg_vcpu *v, unsigned id)
     }
     if (v->reads)
         return;
-    pg_write_page(page, gfn, version + 1);
-    g->truth->version[gfn] = version + 1;
+    version = (version + 1) | g->truth->text;
+    pg_write_page(page, gfn, version);
+    g->truth->version[gfn] = version;
 }
 
 static void beat(struct pg_beat *b)
@@ -238,6 +262,7 @@ struct pg_truth *pg_truth_new(uint64_t nr_gfns, unsigned nr_vcpus)
 
     t->nr_gfns = nr_gfns;
     t->nr_vcpus = nr_vcpus;
+    t->zero_every = 7;
     t->version = shared(nr_gfns * sizeof(*t->version));
     return t;
 }
@@ -281,7 +306,7 @@ void pg_free(struct pg_guest *g)
 void pg_fill(struct pg_guest *g, uint64_t first, uint64_t count)
 {
     for (uint64_t gfn = first; gfn < first + count; gfn++) {
-        uint32_t version = gfn % 7 ? 1 : 0;
+        uint32_t version = gfn % g->truth->zero_every ? g->truth->text | 1 : 0;
 
         g->has[gfn] = 1;
         g->pages++;

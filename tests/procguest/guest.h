@@ -33,6 +33,10 @@ enum pg_work {
     PG_BALLOON, /* gives a random page back, or takes one, and writes it */
 };
 
+/* What pages hold. A version with the bit PG_TEXT is words out of a few hundred, which
+ * compress as text does; any other one does not compress at all. */
+#define PG_TEXT 0x80000000u
+
 /* All that a vCPU is. vCPU n of N owns the gfns g with g % N == n within [first, first + count):
  * "its pages" are those. */
 struct pg_vcpu {
@@ -52,6 +56,8 @@ struct pg_beat {
 struct pg_truth {
     uint64_t nr_gfns;
     unsigned nr_vcpus;
+    uint32_t text;             /* PG_TEXT: pages are filled with it; 0: they are not */
+    uint32_t zero_every;       /* every so many-th page is filled with zeros */
     _Atomic uint32_t *version; /* of each page; 0: all zero bytes */
 };
 
@@ -83,7 +89,7 @@ void pg_truth_free(struct pg_truth *t);
 struct pg_guest *pg_new(struct pg_truth *t);
 void pg_free(struct pg_guest *g); /* ends its process */
 
-/* Give it pages [first, first + count), six of seven with content. Before pg_start(). */
+/* Give it pages [first, first + count), as the truth says with content. Before pg_start(). */
 void pg_fill(struct pg_guest *g, uint64_t first, uint64_t count);
 /* Start its process; the vCPUs stand still. */
 void pg_start(struct pg_guest *g, bool absent_ok);

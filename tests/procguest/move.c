@@ -15,6 +15,7 @@
 
 #include "postcopy/rejoin.h"
 #include "precopy/absent.h"
+#include "precopy/pack.h"
 #include "tests/procguest/sink.h"
 #include "tests/procguest/source.h"
 
@@ -255,6 +256,7 @@ static void source_open(struct sourcing *s)
     s->copy = (struct xf_copy){
         .vm = &s->guest.vm,
         .link = &s->link,
+        .compress = m->opts.compress,
         .opts = {.mode = m->opts.mode, .policy = m->opts.policy, .bandwidth = m->opts.bandwidth},
         .tick = source_tick,
         .priv = s,
@@ -318,11 +320,11 @@ struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus)
 {
     struct pg_move *m =
         mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    uint64_t hole = nr_gfns / 2, hole_end = hole + nr_gfns / 16;
 
     if (m == MAP_FAILED)
         exit(2);
     m->opts = (struct pg_opts){.channels = 2,
+                               .compress = {.can = xf_pack_codecs()},
                                .garbage = true,
                                .stall_ms = SOON_MS,
                                .done_ms = 500,
@@ -330,8 +332,6 @@ struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus)
     m->truth = pg_truth_new(nr_gfns, nr_vcpus);
     m->src = pg_new(m->truth);
     m->dst = pg_new(m->truth);
-    pg_fill(m->src, 0, hole);
-    pg_fill(m->src, hole_end, nr_gfns - hole_end);
     for (unsigned i = 0; i < 2; i++) {
         m->rings[i] = nr_gfns - 2 + i;
         m->dst->has[m->rings[i]] = 1;
@@ -360,8 +360,18 @@ static pid_t start(void (*main)(struct pg_move *), struct pg_move *m)
     return pid;
 }
 
+void pg_move_fill(struct pg_move *m)
+{
+    uint64_t n = m->truth->nr_gfns, hole = n / 2, hole_end = hole + n / 16;
+
+    pg_fill(m->src, 0, hole);
+    pg_fill(m->src, hole_end, n - hole_end);
+}
+
 void pg_move_start(struct pg_move *m)
 {
+    if (!m->src->pages)
+        pg_move_fill(m);
     pg_start(m->src, false);
     pg_start(m->dst, true);
     if (m->opts.relayed) {

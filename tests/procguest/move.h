@@ -21,6 +21,7 @@ struct pg_opts {
     uint64_t relay_rate; /* as pg_relay.rate */
     unsigned channels;
     bool encrypt;
+    struct xf_compress_opts compress; /* auto, as the destination can all, unless changed */
     bool garbage; /* fresh memory at the sink is full of it */
     int stall_ms;
     struct xf_policy policy;
@@ -74,6 +75,8 @@ struct pg_move {
  * end, running nothing; its copy-to-be has nothing but its rings.
  */
 struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus);
+/* Fill the source's memory; pg_move_start() does it if nobody has. */
+void pg_move_fill(struct pg_move *m);
 /* Start the guests' processes, the source's vCPUs running, and both engines. */
 void pg_move_start(struct pg_move *m);
 /* End an engine at once; start another source that goes on with PULL. */
