@@ -55,53 +55,20 @@ static void *shared(size_t len)
 /* --- pages --- */
 
 /* The word that all others of a page are counted up from. Never 0 for a version above 0. */
-static uint64_t page_seed(uint64_t gfn, uint32_t version)
-{
-    return (gfn + 1) * 0x9e3779b97f4a7c15ull ^ (uint64_t)version * 0xc2b2ae3d27d4eb4full;
-}
-
-/* One of 256 words of seven letters, and a last letter that is any of 16. */
-static uint64_t text_word(uint64_t *seed)
-{
-    uint64_t letters, x = *seed;
-
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    *seed = x;
-    letters = ((x & 0xff) + 1) * 0x9e3779b97f4a7c15ull >> 8 | (x & 0xf00) << 48;
-    return (letters & 0x0f0f0f0f0f0f0f0full) + 0x6161616161616161ull;
-}
-
 void pg_write_page(uint64_t *page, uint64_t gfn, uint32_t version)
 {
-    uint64_t word = page_seed(gfn, version);
+    uint64_t at = pg_page_seed(gfn, version);
 
-    if (!version) {
-        memset(page, 0, PAGE);
-        return;
-    }
-    if (version & PG_TEXT) {
-        for (unsigned i = 0; i < PG_WORDS; i++)
-            page[i] = text_word(&word);
-        return;
-    }
-    for (unsigned i = 0; i < PG_WORDS; i++, word += 0x165667b19e3779f9ull)
-        page[i] = word;
+    for (unsigned i = 0; i < PG_WORDS; i++)
+        page[i] = pg_next_word(&at, version);
 }
 
 bool pg_same_page(const uint64_t *page, uint64_t gfn, uint32_t version)
 {
-    uint64_t word = version ? page_seed(gfn, version) : 0, differ = 0;
-    uint64_t step = version ? 0x165667b19e3779f9ull : 0;
+    uint64_t at = pg_page_seed(gfn, version), differ = 0;
 
-    if (version & PG_TEXT) {
-        for (unsigned i = 0; i < PG_WORDS; i++)
-            differ |= page[i] ^ text_word(&word);
-        return !differ;
-    }
-    for (unsigned i = 0; i < PG_WORDS; i++, word += step)
-        differ |= page[i] ^ word;
+    for (unsigned i = 0; i < PG_WORDS; i++)
+        differ |= page[i] ^ pg_next_word(&at, version);
     return !differ;
 }
 
@@ -114,10 +81,7 @@ static uint64_t *page_of(const struct pg_guest *g, uint64_t gfn)
 
 static uint64_t random_of(struct pg_vcpu *v)
 {
-    v->random ^= v->random << 13;
-    v->random ^= v->random >> 7;
-    v->random ^= v->random << 17;
-    return v->random;
+    return pg_next_random(&v->random);
 }
 
 /* Which of its n pages is next. */

@@ -20,9 +20,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "tests/procguest/content.h"
+
 #define PG_VCPUS 4u /* at most */
 #define PG_WORD 8u
-#define PG_WORDS 512u /* words in a page */
 
 enum pg_work {
     PG_REST,    /* does nothing */
@@ -32,10 +33,6 @@ enum pg_work {
     PG_HOT,     /* any of the first arg of them, nine times of ten; else any */
     PG_BALLOON, /* gives a random page back, or takes one, and writes it */
 };
-
-/* What pages hold. A version with the bit PG_TEXT is words out of a few hundred, which
- * compress as text does; any other one does not compress at all. */
-#define PG_TEXT 0x80000000u
 
 /* All that a vCPU is. vCPU n of N owns the gfns g with g % N == n within [first, first + count):
  * "its pages" are those. */
