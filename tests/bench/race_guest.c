@@ -7,8 +7,8 @@
  *       [--channels N] [--encrypt] [--compress HOW] [--resident] [--max-downtime MS]
  *       [--netns-a PATH --netns-b PATH --addr ADDR] [--samples FILE] [--check]
  *
- * --zero N: every N-th page is zeros. --rate N: the guest's one vCPU rewrites so many random
- * pages a second, 0 none. --samples: "nanoseconds pages-written" of the guest, once a
+ * --zero N: every N-th page is zeros, 0: none. --rate N: the guest's one vCPU rewrites so many
+ * random pages a second, 0 none. --samples: "nanoseconds pages-written" of the guest, once a
  * millisecond. --check: compare all memory at the end.
  */
 #include <getopt.h>
@@ -76,6 +76,7 @@ static void parse(struct race *r, int argc, char **argv)
         die("--size MIB comes first");
     m = r->m = pg_move_new((uint64_t)number(argv[2]) << 8, 1);
     m->opts.garbage = false;
+    m->opts.whole = true;
     m->opts.compress.asked = XF_COMPRESS_OFF;
     m->opts.policy.max_rounds = 10;
     while ((opt = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -90,7 +91,7 @@ static void parse(struct race *r, int argc, char **argv)
             m->truth->text = PG_TEXT;
             break;
         case 'z':
-            m->truth->zero_every = number(optarg) ? number(optarg) : 1;
+            m->truth->zero_every = number(optarg) ? number(optarg) : UINT32_MAX;
             break;
         case 'r':
             m->src->vcpus[0].rate = number(optarg);

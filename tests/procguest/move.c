@@ -408,7 +408,8 @@ static pid_t start(void (*main)(struct pg_move *), struct pg_move *m)
 
 void pg_move_fill(struct pg_move *m)
 {
-    uint64_t n = m->truth->nr_gfns, hole = n / 2, hole_end = hole + n / 16;
+    uint64_t n = m->truth->nr_gfns, hole = n / 2;
+    uint64_t hole_end = hole + (m->opts.whole ? 0 : n / 16);
 
     pg_fill(m->src, 0, hole);
     pg_fill(m->src, hole_end, n - hole_end);
@@ -419,7 +420,8 @@ void pg_move_start(struct pg_move *m)
     if (!m->src->pages)
         pg_move_fill(m);
     pg_start(m->src, false);
-    if (m->opts.resident && fallocate(m->dst->memfd, 0, 0, (off_t)(m->truth->nr_gfns * XF_PAGE_SIZE)))
+    if (m->opts.resident &&
+        fallocate(m->dst->memfd, 0, 0, (off_t)(m->truth->nr_gfns * XF_PAGE_SIZE)))
         exit(2);
     pg_start(m->dst, true);
     if (m->opts.relayed) {

@@ -23,10 +23,11 @@ struct pg_opts {
     bool encrypt;
     struct xf_compress_opts compress; /* auto, as the destination can all, unless changed */
     bool garbage; /* fresh memory at the sink is full of it */
-    bool resident;               /* the sink's memory is there before the move */
-    uint64_t wait_ns;            /* the guest runs for so long before COPY, below 1 s */
-    const char *netns[2];        /* of source and sink: path of a network namespace, or NULL */
-    const char *addr;            /* where the sink listens */
+    bool whole;   /* without the hole */
+    bool resident;        /* the sink's memory is there before the move */
+    uint64_t wait_ns;     /* the guest runs for so long before COPY, below 1 s */
+    const char *netns[2]; /* of source and sink: path of a network namespace, or NULL */
+    const char *addr;     /* where the sink listens */
     int stall_ms;
     struct xf_policy policy;
     uint64_t bandwidth;
@@ -47,8 +48,8 @@ struct pg_source_end {
     struct xf_sent sent;
     double copy_s; /* first round until COPY ended */
     uint64_t wire_bytes;
-    double total_s; /* until the destination had everything */
-    double cpu_s;   /* of the engine's process, user and system */
+    double total_s;   /* until the destination had everything */
+    double cpu_s;     /* of the engine's process, user and system */
     uint64_t own_kib; /* memory of its own at the end, the guest's not counted */
 };
 struct pg_sink_end {

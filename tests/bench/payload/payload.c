@@ -6,7 +6,7 @@
  * time. The first byte comes when all is filled. In between it halts, so an idle guest costs
  * nothing.
  *
- * Command line: zero=N (every N-th page is zeros) text (else random contents) rate=N (pages per
+ * Command line: zero=N (every N-th page is zeros; 0: none) text (else random contents) rate=N (pages per
  * second, up to 200000; 0: idle).
  */
 #include <stdint.h>
@@ -122,7 +122,7 @@ _Noreturn void payload(const struct multiboot_info *info)
     uint64_t random = 88172645463325252u;
 
     if (!zero)
-        zero = 1;
+        zero = UINT32_MAX;
     for (uint32_t gfn = FIRST_GFN; gfn < end; gfn++)
         write_page(gfn, gfn % zero ? text | 1 : 0);
     start_clock();
