@@ -162,7 +162,7 @@ bench-rdma: deps
 	@tests/lab/bench-rdma.sh
 bench: deps
 	@$(MAKE) -j$(JOBS) $(B)/tests/bench/race_guest $(B)/tests/bench/race_limits $(PAYLOAD)
-	@python3 tests/bench/race.py
+	@python3 -B tests/bench/race.py
 lab-soak: deps
 	@$(MAKE) -j$(JOBS) all
 	@tests/lab/soak.sh

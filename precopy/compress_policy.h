@@ -28,13 +28,13 @@ struct xf_compress_opts {
 
 /* What sending one batch took. */
 struct xf_compress_batch {
-    enum xf_codec codec;
-    uint64_t bytes;    /* its data pages */
-    uint64_t wire;     /* its payload */
-    double pack_s;     /* compressing */
-    double send_s;     /* within the transport */
-    double send_cpu_s; /* of that, computing and not waiting */
-    double total_s;    /* all of it, mapping and zero test included */
+    enum xf_codec codec; /* as chosen, even if it gained nothing */
+    uint64_t bytes;      /* its data pages */
+    uint64_t wire;       /* its payload */
+    double pack_s;       /* compressing */
+    double send_s;       /* within the transport */
+    double send_cpu_s;   /* of that, computing and not waiting */
+    double total_s;      /* all of it, mapping and zero test included */
 };
 
 struct xf_compress_policy {

@@ -72,6 +72,7 @@ struct scratch {
     struct xf_compress_policy policy;
     struct xf_packer *packer;     /* NULL: nothing is ever compressed */
     struct xf_compress_batch was; /* how the last batch went */
+    enum xf_codec sent_as;        /* not was.codec if that was tried and gained nothing */
     struct xf_pack pack;
     uint8_t meta[XF_META_MAX];
 };
@@ -148,10 +149,10 @@ static int pack(struct scratch *x, struct xf_msg *m, int niov)
         xf_pack_sample(x->packer, x->iov, niov, &bytes, &packed);
         xf_compress_sampled(&x->policy, bytes, packed, xf_now() - began);
     }
-    codec = xf_compress_choose(&x->policy);
+    codec = x->was.codec = xf_compress_choose(&x->policy);
     if (codec &&
         xf_pack(x->packer, codec, x->iov, niov, x->job.last, data_pages, &x->pack, &out, &len)) {
-        x->was.codec = codec;
+        x->sent_as = codec;
         m->type = XF_MSG_PACKED;
         m->meta_len = (uint32_t)xf_packed_encode(&x->pack, &x->batch, x->meta);
         m->payload_len = len;
@@ -172,6 +173,7 @@ static int transmit(struct worker *w, struct scratch *x, int niov, struct xf_err
     m.meta_len = (uint32_t)xf_batch_encode(&x->batch, x->meta);
     m.payload_len = x->batch.data_pages * XF_PAGE_SIZE;
     x->was = (struct xf_compress_batch){.bytes = m.payload_len};
+    x->sent_as = XF_CODEC_NONE;
     if (!x->packer || x->batch.data_pages < XF_COMPRESS_PAGES) {
         rc = w->s->link->ops->send(w->chan, &m, x->meta, x->iov, niov, err);
         x->was.wire = m.payload_len;
@@ -307,9 +309,9 @@ static void *worker_main(void *arg)
         if (job) {
             s->sending--;
             s->sent.data += x->batch.data_pages;
-            s->sent.by[x->was.codec] += x->batch.data_pages;
+            s->sent.by[x->sent_as] += x->batch.data_pages;
             s->sent.pack_s += x->was.pack_s;
-            if (x->was.codec)
+            if (x->sent_as)
                 s->sent.packed += x->was.wire;
             for (unsigned i = 0; i < x->batch.nr_runs; i++) {
                 if (x->batch.runs[i].kind == XF_RUN_ZERO)

@@ -21,7 +21,7 @@
 #include "tests/procguest/move.h"
 
 #define SAMPLE_NS 1000000
-#define AFTER_NS 300000000u /* the guest is watched so long after the move has ended */
+#define AFTER_NS 1000000000u /* the guest is watched so long after the move has ended */
 /* A guest is moved when it has been running for so long. */
 #define BEFORE_NS 300000000u
 

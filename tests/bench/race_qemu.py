@@ -255,7 +255,7 @@ def move(where, netns, addr, case, accel, payload):
         wait_for(sink, lambda: sink.beats.seen, 30)
         wait_for(sink, lambda: sink.ask("query-migrate").get("status") == "completed", 60)
         cpu = source.cpu_s() + sink.cpu_s() - cpu
-        time.sleep(0.3)
+        time.sleep(1)
         there = sink.ask("query-migrate")
         ram = info["ram"]
         last = source.beats.seen[-1][0]

@@ -58,6 +58,27 @@ static void test_compress(void)
     }
 }
 
+/* Pages that are absent by then are put in, not mapped, compressed or not. */
+static void test_compress_hybrid(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct pg_move *m = pg_move_new(GFNS, 2);
+
+        m->truth->text = PG_TEXT;
+        m->opts.mode = XF_MODE_HYBRID;
+        m->opts.policy.max_downtime_s = 0.001;
+        m->opts.compress.asked = i ? XF_COMPRESS_ZSTD : XF_COMPRESS_LZ4;
+        for (unsigned v = 0; v < 2; v++)
+            m->src->vcpus[v] =
+                (struct pg_vcpu){.work = PG_RANDOM, .count = GFNS - 2, .random = 5 + v};
+        moved(m);
+        CU_ASSERT(m->source.pulled && m->source.pull == XF_PULL_DONE);
+        CU_ASSERT(m->sink.pulled && m->sink.pull == XF_PULL_DONE);
+        CU_ASSERT(m->source.sent.packed > 0);
+        pg_move_free(m);
+    }
+}
+
 /* Nobody asked: where the link is slow it is compressed, as far as the destination can. */
 static void test_compress_slow(void)
 {
@@ -79,6 +100,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"compressed or not, whatever it holds", test_compress},
+        {"compressed, and the rest after GO", test_compress_hybrid},
         {"compressed by itself over a slow link", test_compress_slow},
         CU_TEST_INFO_NULL,
     };

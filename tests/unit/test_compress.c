@@ -208,6 +208,19 @@ static void test_changes(void)
     CU_ASSERT_EQUAL(w.by[XF_CODEC_NONE], 16);
 }
 
+/* Samples that promise what the rest does not keep: it is found out. */
+static void test_misleading(void)
+{
+    struct world w = text_like(58 * MB);
+
+    w.part[XF_CODEC_LZ4] = w.part[XF_CODEC_ZSTD] = 1;
+    begin(&w, XF_COMPRESS_AUTO, BOTH);
+    CU_ASSERT(send_mib(&w, 4096) < 1.05 * plain_s(w, 4096));
+    CU_ASSERT_EQUAL(w.p.now, XF_CODEC_NONE);
+    CU_ASSERT(w.by[XF_CODEC_LZ4] + w.by[XF_CODEC_ZSTD] > 0);
+    CU_ASSERT(w.by[XF_CODEC_LZ4] + w.by[XF_CODEC_ZSTD] < 64);
+}
+
 /* A probe of what might be faster costs little where it is not. */
 static void test_probes(void)
 {
@@ -448,6 +461,7 @@ int main(void)
         {"nothing to gain", test_incompressible},
         {"a sink that decompresses slowly", test_slow_sink},
         {"link and contents change", test_changes},
+        {"misleading samples", test_misleading},
         {"probes", test_probes},
         {"what was asked for, what the peer can", test_asked},
         {"there and back", test_round_trip},
