@@ -37,7 +37,7 @@ HARDEN = -fstack-protector-strong -fstack-clash-protection -fcf-protection
 # The sanitizers and _FORTIFY_SOURCE get into each other's way.
 MODE   = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2)
 
-PKGS = gnutls libxml-2.0 json-c libxxhash libibverbs librdmacm
+PKGS = gnutls libxml-2.0 json-c libxxhash liblz4 libzstd libibverbs librdmacm
 # Asked once, when first used.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
@@ -71,7 +71,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests deps check check-run demo lab-check lab-soak bench-rdma lint format fuzz fuzz-build install \
+.PHONY: all tests deps check check-run demo lab-check lab-soak bench bench-rdma lint format fuzz fuzz-build install \
         clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
@@ -108,6 +108,17 @@ $(B)/xl: $(call objs,$(MAIN_SRC)) $(FRONT) $(LIB)
 # Test programs may use everything but xl's main; what they define themselves wins (muldefs).
 $(B)/tests/%: $(OBJ)/tests/%.o $(HELPERS) $(FRONT) $(LIB)
 	$(call link,-lcunit -Wl$(comma)-z$(comma)muldefs)
+
+# The guest that QEMU moves in the race: 32 bits, no C library.
+PAYLOAD = build/tests/bench/payload.elf
+$(PAYLOAD): tests/bench/payload/start.S tests/bench/payload/payload.c tests/bench/payload/payload.ld \
+            tests/procguest/content.h
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) -m32 -I. -std=gnu11 -O2 $(WARN) -ffreestanding -nostdlib -static -fno-pie -no-pie \
+	    -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+	    -mgeneral-regs-only -Wl,--build-id=none -Wl,--no-warn-rwx-segments \
+	    -Wl,-T,tests/bench/payload/payload.ld -o $@ $(filter %.S %.c,$^)
 
 # ---- fuzzing: everything again by clang, with coverage; one program per tests/fuzz/fuzz_*.c ----
 FUZZ_MAKE = $(MAKE) CC=$(CLANG) SAN=fuzzer-no-link,address,undefined B=build/fuzz
@@ -149,6 +160,9 @@ lab-check: deps
 bench-rdma: deps
 	@$(MAKE) -j$(JOBS) all $(B)/tests/bench/link_bench
 	@tests/lab/bench-rdma.sh
+bench: deps
+	@$(MAKE) -j$(JOBS) $(B)/tests/bench/race_guest $(B)/tests/bench/race_limits $(PAYLOAD)
+	@python3 -B tests/bench/race.py
 lab-soak: deps
 	@$(MAKE) -j$(JOBS) all
 	@tests/lab/soak.sh
@@ -168,7 +182,7 @@ lint:
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
 
 format:
-	@clang-format -i $(ALL_SRC) $(HEADERS)
+	@clang-format -i $(ALL_SRC) $(HEADERS) tests/bench/payload/payload.c
 
 # ---- installing ----
 install: all
@@ -190,6 +204,7 @@ help:
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
 	@echo 'make lab-check      every test of the lab (an hour)'
+	@echo 'make bench          a race against QEMU in this machine: build/bench/native.json (as root)'
 	@echo 'make bench-rdma     RDMA in the lab against perftest and TCP: build/bench/rdma.json'
 	@echo 'make lab-soak       MOVES=20 there and back in the lab, every byte verified'
 	@echo 'make lint format    cppcheck, clang-tidy, shellcheck, mandoc; clang-format'

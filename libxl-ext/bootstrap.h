@@ -57,6 +57,7 @@ struct xf_reply {
     char addresses[XF_ADDRESSES_MAX][XF_ADDR_LEN];
     unsigned nr_findings;
     struct xf_finding findings[XF_FINDINGS_MAX];
+    unsigned codecs; /* what it can decompress: XF_CODEC_BIT()s */
     bool paging; /* the hypervisor there has memory paging: post-copy would be possible */
 };
 

@@ -169,6 +169,12 @@ static void take_migrate(xmlNodePtr node, struct xf_config *out)
     else if (get_word(node, "transport", "auto", NULL))
         out->transport = XF_TRANSPORT_AUTO;
     out->ours = out->transport != XF_TRANSPORT_TCP || get_word(node, "transport", "tcp", NULL);
+    if (get_word(node, "compress", "off", NULL))
+        out->compress = XF_COMPRESS_OFF;
+    else if (get_word(node, "compress", "lz4", NULL))
+        out->compress = XF_COMPRESS_LZ4;
+    else if (get_word(node, "compress", "zstd", NULL))
+        out->compress = XF_COMPRESS_ZSTD;
     out->max_downtime_ms = get_number(node, "max-downtime");
     out->max_rounds = get_number(node, "max-rounds");
     out->channels = get_number(node, "channels");

@@ -16,8 +16,11 @@
 
 #include <json-c/json.h>
 
+#include "precopy/pack.h"
+
 #define VERSION 1
 #define BLOB_MAX 65536u
+#define CODECS_MAX 16u
 
 static const char *const transports[] = {
     [XF_TRANSPORT_TCP] = "tcp", [XF_TRANSPORT_RDMA] = "rdma", [XF_TRANSPORT_AUTO] = "auto"};
@@ -55,6 +58,16 @@ static json_object *rdma_side(const struct xf_rdma_side *r)
     json_object_object_add(o, "why", json_object_new_string(r->why));
     json_object_object_add(o, "addresses", address_list(r->addresses, r->nr_addresses));
     return o;
+}
+
+static json_object *codec_list(unsigned codecs)
+{
+    json_object *a = json_object_new_array();
+
+    for (int c = XF_CODEC_LZ4; c < XF_CODECS; c++)
+        if (codecs & XF_CODEC_BIT(c))
+            json_object_array_add(a, json_object_new_string(xf_codec_name((enum xf_codec)c)));
+    return a;
 }
 
 static char *to_text(json_object *o)
@@ -109,6 +122,7 @@ char *xf_reply_format(const struct xf_reply *r)
     json_object_object_add(o, "boot_id", json_object_new_string(r->boot_id));
     json_object_object_add(o, "port", json_object_new_int(r->port));
     json_object_object_add(o, "paging", json_object_new_boolean(r->paging));
+    json_object_object_add(o, "compress", codec_list(r->codecs));
     json_object_object_add(o, "rdma_port", json_object_new_int(r->rdma_port));
     json_object_object_add(o, "rdma", rdma_side(&r->rdma));
     json_object_object_add(o, "addresses", address_list(r->addresses, r->nr_addresses));
@@ -436,6 +450,31 @@ static int read_finding(json_object *o, struct xf_finding *f, struct xf_err *err
     return 0;
 }
 
+/* A peer that is older says nothing of it; what a later one may add is not for us. */
+static int get_codecs(json_object *o, unsigned *out, struct xf_err *err)
+{
+    json_object *list;
+
+    *out = 0;
+    if (!json_object_object_get_ex(o, "compress", NULL))
+        return 0;
+    list = field(o, "compress", json_type_array, err);
+    if (!list)
+        return -1;
+    if (json_object_array_length(list) > CODECS_MAX)
+        return xf_fail(err, EPROTO, "the peer knows too many ways to compress");
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        json_object *v = json_object_array_get_idx(list, i);
+
+        if (!json_object_is_type(v, json_type_string))
+            return xf_fail(err, EPROTO, "the peer's \"compress\" has something that is no word");
+        for (int c = XF_CODEC_LZ4; c < XF_CODECS; c++)
+            if (!strcmp(json_object_get_string(v), xf_codec_name((enum xf_codec)c)))
+                *out |= XF_CODEC_BIT(c);
+    }
+    return 0;
+}
+
 static int read_reply(json_object *o, struct xf_reply *r, struct xf_err *err)
 {
     json_object *findings = field(o, "findings", json_type_array, err);
@@ -443,7 +482,8 @@ static int read_reply(json_object *o, struct xf_reply *r, struct xf_err *err)
 
     if (!findings || get_text(o, "boot_id", r->boot_id, sizeof(r->boot_id), err) ||
         get_bool(o, "paging", &r->paging, err) || get_number(o, "port", 0, 65535, &port, err) ||
-        get_number(o, "rdma_port", 0, 65535, &rdma_port, err) || get_rdma(o, &r->rdma, err) ||
+        get_codecs(o, &r->codecs, err) || get_number(o, "rdma_port", 0, 65535, &rdma_port, err) ||
+        get_rdma(o, &r->rdma, err) ||
         get_addresses(o, r->addresses, XF_ADDRESSES_MAX, &r->nr_addresses, err))
         return -1;
     r->port = (uint16_t)port;

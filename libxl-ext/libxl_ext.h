@@ -103,6 +103,10 @@ struct xf_report {
     uint64_t pages_sent, pages_zero, pages_skipped; /* skipped: dirty again before their turn */
     uint64_t last_pages;      /* sent in SWITCH */
     uint64_t wire_bytes;
+    /* Until GO, the rest of pages_sent went as it was. */
+    uint64_t lz4_pages, zstd_pages;
+    uint64_t packed_bytes;    /* what these pages became */
+    double pack_s;            /* sum over the sending threads: compressing, and trying it */
     /* PULL; all 0 when there was none */
     uint64_t left_out;  /* pages missing at GO */
     uint64_t faults;    /* absent pages that were touched before they came */
@@ -137,6 +141,7 @@ struct xf_move_opts {
     unsigned rdma_poll_us;    /* RDMA: busy polling before a thread sleeps */
     enum xf_mode mode;        /* hybrid falls back to pre-copy where paging is impossible */
     unsigned postcopy_after;  /* hybrid: rounds before the switch at most; 0: max_rounds */
+    enum xf_compress compress;
     unsigned channels;        /* bulk channels, 1..16 */
     unsigned max_downtime_ms; /* target for the policy */
     unsigned max_rounds;

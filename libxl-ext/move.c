@@ -133,6 +133,10 @@ static void fill_report(struct xf_move *m)
     r->rounds = m->copy.status.round;
     r->pages_sent = sent.data;
     r->pages_zero = sent.zero;
+    r->lz4_pages = sent.by[XF_CODEC_LZ4];
+    r->zstd_pages = sent.by[XF_CODEC_ZSTD];
+    r->packed_bytes = sent.packed;
+    r->pack_s = sent.pack_s;
     r->pages_skipped = m->copy.order.skipped;
     r->last_pages = t->pages;
     r->wire_bytes = wire.tx_bytes + wire.rx_bytes;

@@ -16,6 +16,7 @@
 #include "libxl-ext/hello.h"
 #include "libxl-ext/xen_pager.h"
 #include "libxl-ext/static_state.h"
+#include "precopy/pack.h"
 
 #define BANNER_MS 60000 /* ssh may ask for a password */
 #define REPLY_MS 30000
@@ -131,6 +132,20 @@ static int ask_peer(struct xf_move *m, struct xf_err *err)
     return 0;
 }
 
+/* Asked for in so many words, and not possible: no reason to refuse, but one to say so. */
+static void check_compress(const struct xf_move *m, struct xf_findings *found)
+{
+    enum xf_codec c = m->o->compress == XF_COMPRESS_LZ4    ? XF_CODEC_LZ4
+                      : m->o->compress == XF_COMPRESS_ZSTD ? XF_CODEC_ZSTD
+                                                           : XF_CODEC_NONE;
+
+    if (c && !(m->reply.codecs & XF_CODEC_BIT(c)))
+        xf_find(found, XF_WARNING, "compress",
+                "the destination's Xenferry cannot decompress %s, so memory goes uncompressed; "
+                "install this version there",
+                xf_codec_name(c));
+}
+
 /* Tell the watcher everything found; the first refusal becomes the error. */
 static int report_findings(struct xf_move *m, const struct xf_findings *found,
                            struct xf_err *err)
@@ -170,6 +185,7 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
         found.list[found.n++] = m->reply.findings[i];
     if (!xf_first_refusal(&found) && xf_move_connect(m, &found, err))
         return -1;
+    check_compress(m, &found);
     m->pull = m->hello.pull && m->reply.paging;
     if (m->reply.paging)
         xf_find(&found, XF_INFO, "paging", "the destination's Xen has memory paging");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "libxl-ext/static_state.h"
+#include "precopy/pack.h"
 
 #define BUILD_MS 150000
 #define PINGS 5
@@ -105,6 +106,8 @@ static int begin_copy(struct xf_move *m, struct xf_err *err)
 
     c->vm = &m->xen.vm;
     c->link = &m->link;
+    c->compress = (struct xf_compress_opts){.asked = m->o->compress,
+                                            .can = m->reply.codecs & xf_pack_codecs()};
     c->tick = xf_move_tick;
     c->priv = m;
     if (xf_move_uses_rdma(m) && m->o->transport == XF_TRANSPORT_AUTO)

@@ -31,6 +31,7 @@
 #include "libxl-ext/xen_sink.h"
 #include "postcopy/rejoin.h"
 #include "precopy/absent.h"
+#include "precopy/pack.h"
 #include "precopy/sink.h"
 #include "transport/clock.h"
 #include "transport/gather.h"
@@ -283,6 +284,7 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
         goto out;
     }
     reply->paging = xf_has_paging(s->xch);
+    reply->codecs = xf_pack_codecs();
     if (xf_check_peer(s->ctx, s->xch, &s->log, &s->hello, s->same_host, &found, err))
         goto out;
     memcpy(reply->findings, found.list, sizeof(found.list));

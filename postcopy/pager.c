@@ -659,3 +659,13 @@ void xf_pager_status(struct xf_pager *p, struct xf_pulled *out)
     };
     pthread_mutex_unlock(&p->lock);
 }
+
+uint64_t xf_pager_mean_ns(struct xf_pager *p)
+{
+    uint64_t mean;
+
+    pthread_mutex_lock(&p->lock);
+    mean = xf_times_mean(&p->times);
+    pthread_mutex_unlock(&p->lock);
+    return mean;
+}

@@ -44,6 +44,9 @@ enum xf_pull_end xf_pager_check(struct xf_pager *p, struct xf_err *err);
 /* How far it is. Any thread. */
 void xf_pager_status(struct xf_pager *p, struct xf_pulled *out);
 
+/* Mean time from a fault until the page was there, ns; 0: there was none. Any thread. */
+uint64_t xf_pager_mean_ns(struct xf_pager *p);
+
 /* Stop; the link's channels are dead then. No page may be missing, or the guest must be gone
  * or stopped for good. NULL allowed. */
 void xf_pager_free(struct xf_pager *p);

@@ -25,6 +25,7 @@ static uint64_t top_of(unsigned bucket)
 void xf_times_add(struct xf_times *t, uint64_t ns)
 {
     t->n++;
+    t->sum += ns;
     t->bucket[bucket_of(ns)]++;
     if (ns > t->max)
         t->max = ns;
@@ -42,4 +43,9 @@ uint64_t xf_times_part(const struct xf_times *t, double part)
             return top_of(i) < t->max ? top_of(i) : t->max;
     }
     return 0;
+}
+
+uint64_t xf_times_mean(const struct xf_times *t)
+{
+    return t->n ? t->sum / t->n : 0;
 }

@@ -11,12 +11,14 @@
 #define XF_TIMES_BUCKETS (64u * 8u)
 
 struct xf_times {
-    uint64_t n, max;
+    uint64_t n, max, sum;
     uint32_t bucket[XF_TIMES_BUCKETS];
 };
 
 void xf_times_add(struct xf_times *t, uint64_t ns);
 /* The time that `part` (0..1) of all were not above; 0 when there are none. */
 uint64_t xf_times_part(const struct xf_times *t, double part);
+/* The mean of all, exact; 0 when there are none. */
+uint64_t xf_times_mean(const struct xf_times *t);
 
 #endif

@@ -49,7 +49,7 @@ int xf_copy_begin(struct xf_copy *c, struct xf_err *err)
     if (c->vm->ops->log_start(c->vm, err))
         return -1;
     c->log_on = true;
-    return xf_senders_start(&c->senders, c->vm, c->link, err);
+    return xf_senders_start(&c->senders, c->vm, c->link, &c->compress, err);
 }
 
 void xf_copy_end(struct xf_copy *c)

@@ -46,6 +46,7 @@ struct xf_copy {
     struct xf_source_vm *vm;
     struct xf_link *link;
     struct xf_copy_opts opts;
+    struct xf_compress_opts compress; /* before xf_copy_begin(); all 0: nothing is compressed */
     /* Called some ten times a second while the engine waits: show progress, look for a
      * cancel or a word from the peer. -1 ends the phase with its error. */
     int (*tick)(void *priv, struct xf_err *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Bulk receiving threads, one per channel: populate what is missing, map, receive straight
- * into the mapping, unmap. Contract in sink.h.
+ * into the mapping (or decompress there), unmap. Contract in sink.h.
  *
  * Which gfns have memory is one bitmap for all threads. A gfn is on one channel only
  * between two syncs (the source syncs every channel between rounds), so no two threads
@@ -18,6 +18,7 @@
 #include <xxhash.h>
 
 #include "precopy/absent.h"
+#include "precopy/pack.h"
 #include "precopy/zero.h"
 
 struct receiver {
@@ -51,6 +52,8 @@ struct scratch {
     const uint8_t *late_page[XF_BATCH_PAGES];
     unsigned nr_late;
     uint8_t *bounce; /* XF_PAYLOAD_MAX bytes; NULL: no page can be absent */
+    struct xf_unpacker *unpacker; /* NULL until the first batch that needs it */
+    struct xf_pack pack;          /* of the batch; nr_blocks 0: it is not compressed */
     struct xf_map map;
     uint8_t meta[XF_META_MAX];
 };
@@ -95,19 +98,38 @@ static int sort_gfns(struct xf_receivers *r, struct scratch *x, struct xf_err *e
     return 0;
 }
 
+/* The batch's data pages, in their order, to `to`. Blocks are received one by one, so that
+ * one is decompressed while the network brings the next. */
+static int receive_pages(struct receiver *w, struct scratch *x, uint8_t *to, struct xf_err *err)
+{
+    const struct xf_transport_ops *t = w->r->link->ops;
+    struct iovec iov = {.iov_base = to, .iov_len = (size_t)x->batch.data_pages * XF_PAGE_SIZE};
+
+    if (!x->pack.nr_blocks)
+        return t->recv_payload(w->chan, &iov, 1, err) ? xf_link_failed(w->r->link, err) : 0;
+    for (uint32_t i = 0; i < x->pack.nr_blocks; i++) {
+        uint32_t raw = xf_pack_raw(x->batch.data_pages, i), len = x->pack.len[i];
+
+        iov.iov_base = len == raw ? to : xf_unpack_buffer(x->unpacker);
+        iov.iov_len = len;
+        if (t->recv_payload(w->chan, &iov, 1, err))
+            return xf_link_failed(w->r->link, err);
+        if (len != raw && xf_unpack(x->unpacker, x->pack.codec, iov.iov_base, len, to, raw, err))
+            return -1;
+        to += raw;
+    }
+    return 0;
+}
+
 static int put_data(struct receiver *w, struct xf_view *view, struct scratch *x, struct xf_err *err)
 {
     const struct xf_sink_ops *ops = w->r->vm->ops;
     size_t len = (size_t)x->nr_data * XF_PAGE_SIZE;
-    struct iovec iov = {.iov_len = len};
     int rc;
 
     if (ops->map(view, x->data, x->nr_data, &x->map, err))
         return -1;
-    iov.iov_base = x->map.base;
-    rc = w->r->link->ops->recv_payload(w->chan, &iov, 1, err);
-    if (rc)
-        xf_link_failed(w->r->link, err);
+    rc = receive_pages(w, x, x->map.base, err);
     if (!rc && x->batch.sum && XXH3_64bits(x->map.base, len) != x->batch.sum)
         rc = xf_fail(err, EBADMSG, "pages arrived with another checksum than they were sent with");
     ops->unmap(view, &x->map);
@@ -120,10 +142,9 @@ static int put_mixed(struct receiver *w, struct xf_view *view, struct scratch *x
 {
     const struct xf_sink_ops *ops = w->r->vm->ops;
     size_t len = (size_t)x->batch.data_pages * XF_PAGE_SIZE;
-    struct iovec iov = {.iov_base = x->bounce, .iov_len = len};
 
-    if (len && w->r->link->ops->recv_payload(w->chan, &iov, 1, err))
-        return xf_link_failed(w->r->link, err);
+    if (len && receive_pages(w, x, x->bounce, err))
+        return -1;
     if (x->batch.sum && XXH3_64bits(x->bounce, len) != x->batch.sum)
         return xf_fail(err, EBADMSG, "pages arrived with another checksum than they were sent with");
     if (x->nr_data) {
@@ -181,7 +202,12 @@ static int take_batch(struct receiver *w, struct xf_view *view, const struct xf_
     struct xf_absent *absent = w->r->vm->absent;
     int rc;
 
-    if (xf_batch_decode(&x->batch, m, x->meta, w->r->vm->nr_gfns, err))
+    x->pack.nr_blocks = 0;
+    if (m->type == XF_MSG_BATCH
+            ? xf_batch_decode(&x->batch, m, x->meta, w->r->vm->nr_gfns, err)
+            : xf_packed_decode(&x->pack, &x->batch, m, x->meta, w->r->vm->nr_gfns, err))
+        return -1;
+    if (x->pack.nr_blocks && !x->unpacker && xf_unpacker_new(&x->unpacker, err))
         return -1;
     if (!absent)
         return place(w, view, x, err);
@@ -243,7 +269,7 @@ static void *receiver_main(void *arg)
             xf_link_failed(r->link, &err);
             break;
         }
-        if (m.type == XF_MSG_BATCH) {
+        if (m.type == XF_MSG_BATCH || m.type == XF_MSG_PACKED) {
             if (take_batch(w, view, &m, x, &err))
                 break;
         } else if (m.type == XF_MSG_SYNC) {
@@ -261,8 +287,10 @@ out:
     pthread_mutex_unlock(&r->lock);
     if (view)
         r->vm->ops->view_close(view);
-    if (x)
+    if (x) {
+        xf_unpacker_free(x->unpacker);
         free(x->bounce);
+    }
     free(x);
     return NULL;
 }

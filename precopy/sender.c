@@ -4,7 +4,8 @@
  *
  * Costs per batch of 1024 pages: one hypercall for the types, one mapping (mmap + one
  * ioctl + munmap), one pass over the bytes to find zero pages, and the sends themselves,
- * which copy from the mapping into the kernel (or through the cipher) and nowhere else.
+ * which copy from the mapping into the kernel (or through the cipher) and nowhere else. A
+ * batch that is compressed is copied once more, and sent from the compressor's buffer.
  * Mappings are not kept from batch to batch: a gfn may name another page by then (the
  * guest balloons), and a stale mapping would send the old one without any error.
  */
@@ -18,6 +19,7 @@
 #include <xxhash.h>
 
 #include "precopy/batch.h"
+#include "precopy/pack.h"
 #include "precopy/zero.h"
 #include "transport/clock.h"
 
@@ -41,6 +43,7 @@ struct worker {
 struct xf_senders {
     struct xf_source_vm *vm;
     struct xf_link *link;
+    struct xf_compress_opts compress; /* constant */
     pthread_mutex_t lock;
     pthread_cond_t work;  /* to the workers: a job, a sync, or stop */
     pthread_cond_t space; /* to the caller: room, a confirmed sync, or a failure */
@@ -66,6 +69,11 @@ struct scratch {
     struct xf_batch batch;
     struct iovec iov[XF_BATCH_PAGES];
     uint8_t *copy; /* XF_PAYLOAD_MAX bytes: pages of the last set, see seal() */
+    struct xf_compress_policy policy;
+    struct xf_packer *packer;     /* NULL: nothing is ever compressed */
+    struct xf_compress_batch was; /* how the last batch went */
+    enum xf_codec sent_as;        /* not was.codec if that was tried and gained nothing */
+    struct xf_pack pack;
     uint8_t meta[XF_META_MAX];
 };
 
@@ -117,13 +125,77 @@ static int describe(struct scratch *x)
     return x->job.last && niov ? seal(x, niov) : niov;
 }
 
+/* Seconds of processor time that this thread has used. */
+static double cpu_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Compress the batch if that is worth it: then m and the iovec are of what became of it, and
+ * the meta part is written. Returns the new length of the iovec. */
+static int pack(struct scratch *x, struct xf_msg *m, int niov)
+{
+    uint32_t data_pages = x->batch.data_pages, len;
+    double began = xf_now();
+    enum xf_codec codec;
+    uint8_t *out;
+
+    if (xf_compress_wants_sample(&x->policy)) {
+        uint64_t bytes, packed;
+
+        xf_pack_sample(x->packer, x->iov, niov, &bytes, &packed);
+        xf_compress_sampled(&x->policy, bytes, packed, xf_now() - began);
+    }
+    codec = x->was.codec = xf_compress_choose(&x->policy);
+    if (codec &&
+        xf_pack(x->packer, codec, x->iov, niov, x->job.last, data_pages, &x->pack, &out, &len)) {
+        x->sent_as = codec;
+        m->type = XF_MSG_PACKED;
+        m->meta_len = (uint32_t)xf_packed_encode(&x->pack, &x->batch, x->meta);
+        m->payload_len = len;
+        x->iov[0] = (struct iovec){.iov_base = out, .iov_len = len};
+        niov = 1;
+    }
+    x->was.pack_s = xf_now() - began;
+    return niov;
+}
+
+/* The described batch to the transport. */
+static int transmit(struct worker *w, struct scratch *x, int niov, struct xf_err *err)
+{
+    struct xf_msg m = {.type = XF_MSG_BATCH};
+    double began, cpu;
+    int rc;
+
+    m.meta_len = (uint32_t)xf_batch_encode(&x->batch, x->meta);
+    m.payload_len = x->batch.data_pages * XF_PAGE_SIZE;
+    x->was = (struct xf_compress_batch){.bytes = m.payload_len};
+    x->sent_as = XF_CODEC_NONE;
+    if (!x->packer || x->batch.data_pages < XF_COMPRESS_PAGES) {
+        rc = w->s->link->ops->send(w->chan, &m, x->meta, x->iov, niov, err);
+        x->was.wire = m.payload_len;
+        return rc ? xf_link_failed(w->s->link, err) : 0;
+    }
+    niov = pack(x, &m, niov);
+    began = xf_now();
+    cpu = cpu_now();
+    rc = w->s->link->ops->send(w->chan, &m, x->meta, x->iov, niov, err);
+    x->was.send_s = xf_now() - began;
+    x->was.send_cpu_s = cpu_now() - cpu;
+    x->was.wire = m.payload_len;
+    return rc ? xf_link_failed(w->s->link, err) : 0;
+}
+
 static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x,
                       struct xf_err *err)
 {
     const struct xf_source_ops *ops = w->s->vm->ops;
-    struct xf_msg m = {.type = XF_MSG_BATCH};
+    double began = xf_now();
     unsigned present = 0;
-    int niov, rc;
+    int rc;
 
     if (ops->classify(view, x->job.gfns, x->job.n, x->ram, err))
         return -1;
@@ -133,14 +205,12 @@ static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x,
     x->map.base = NULL;
     if (present && ops->map(view, x->present, present, &x->map, err))
         return -1;
-    niov = describe(x);
-    m.meta_len = (uint32_t)xf_batch_encode(&x->batch, x->meta);
-    m.payload_len = x->batch.data_pages * XF_PAGE_SIZE;
-    rc = w->s->link->ops->send(w->chan, &m, x->meta, x->iov, niov, err);
-    if (rc)
-        xf_link_failed(w->s->link, err);
+    rc = transmit(w, x, describe(x), err);
     if (present)
         ops->unmap(view, &x->map);
+    x->was.total_s = xf_now() - began;
+    if (!rc && x->packer)
+        xf_compress_sent(&x->policy, &x->was, began + x->was.total_s);
     return rc;
 }
 
@@ -206,6 +276,9 @@ static void *worker_main(void *arg)
         goto out;
     }
     memset(x->copy, 0, XF_PAYLOAD_MAX); /* first touch now, not in downtime */
+    xf_compress_init(&x->policy, &s->compress);
+    if (xf_compress_possible(&x->policy) && xf_packer_new(&x->packer, &err))
+        goto out;
     if (s->vm->ops->view_open(s->vm, &view, &err))
         goto out;
     for (;;) {
@@ -236,6 +309,10 @@ static void *worker_main(void *arg)
         if (job) {
             s->sending--;
             s->sent.data += x->batch.data_pages;
+            s->sent.by[x->sent_as] += x->batch.data_pages;
+            s->sent.pack_s += x->was.pack_s;
+            if (x->sent_as)
+                s->sent.packed += x->was.wire;
             for (unsigned i = 0; i < x->batch.nr_runs; i++) {
                 if (x->batch.runs[i].kind == XF_RUN_ZERO)
                     s->sent.zero += x->batch.runs[i].count;
@@ -253,14 +330,16 @@ out:
         fail_all(s, &err);
     if (view)
         s->vm->ops->view_close(view);
-    if (x)
+    if (x) {
+        xf_packer_free(x->packer);
         free(x->copy);
+    }
     free(x);
     return NULL;
 }
 
 int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf_link *link,
-                     struct xf_err *err)
+                     const struct xf_compress_opts *compress, struct xf_err *err)
 {
     struct xf_senders *s = calloc(1, sizeof(*s));
     pthread_condattr_t attr;
@@ -269,6 +348,7 @@ int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf
         return xf_fail(err, ENOMEM, "out of memory");
     s->vm = vm;
     s->link = link;
+    s->compress = *compress;
     s->cap = QUEUE_PER_THREAD * link->nr_bulk;
     s->jobs = calloc(s->cap, sizeof(*s->jobs));
     pthread_mutex_init(&s->lock, NULL);

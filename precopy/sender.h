@@ -2,13 +2,14 @@
 /*
  * The bulk side of COPY and SWITCH at the source: one thread per bulk channel takes
  * batches of gfns from a short queue, maps them, finds zero pages, and sends the rest
- * straight from the mapping.
+ * straight from the mapping, or compressed where that is faster.
  *
  * One thread (the one that runs the move) calls everything here.
  */
 #ifndef XF_SENDER_H
 #define XF_SENDER_H
 
+#include "precopy/compress_policy.h"
 #include "precopy/vm.h"
 #include "transport/link.h"
 
@@ -18,11 +19,14 @@ struct xf_sent {
     uint64_t data;   /* pages sent with their bytes */
     uint64_t zero;   /* pages sent as a mark */
     uint64_t absent; /* gfns without a page */
+    uint64_t by[XF_CODECS]; /* of data: how they were compressed */
+    uint64_t packed;        /* bytes that compressed pages became */
+    double pack_s;          /* seconds of threads spent on compressing and on trying it */
 };
 
 /* Start the threads. vm and link must outlive them. */
 int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf_link *link,
-                     struct xf_err *err);
+                     const struct xf_compress_opts *compress, struct xf_err *err);
 
 /*
  * Hand over n ascending gfns (copied). `last`: these are SWITCH's pages, whose payload

@@ -151,7 +151,7 @@ const char *outcome_word(enum xf_outcome o)
 void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err, const char *advice)
 {
     struct json_object *o = begin("report"), *phases = json_object_new_object(),
-                       *parts = json_object_new_object();
+                       *parts = json_object_new_object(), *packed = json_object_new_object();
 
     add(o, "outcome", string(outcome_word(r->outcome)));
     add(o, "exit_status", json_object_new_int(r->outcome));
@@ -183,6 +183,12 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(o, "wire_bytes", json_object_new_uint64(r->wire_bytes));
     add(o, "work_requests", json_object_new_uint64(r->work_requests));
     add(o, "completions", json_object_new_uint64(r->completions));
+    add(packed, "lz4_pages", json_object_new_uint64(r->lz4_pages));
+    add(packed, "zstd_pages", json_object_new_uint64(r->zstd_pages));
+    add(packed, "bytes", json_object_new_uint64((r->lz4_pages + r->zstd_pages) * 4096));
+    add(packed, "packed_bytes", json_object_new_uint64(r->packed_bytes));
+    add(packed, "cpu_s", number(r->pack_s));
+    add(o, "compression", packed);
     if (r->left_out) {
         struct json_object *pull = json_object_new_object();
 

@@ -31,6 +31,7 @@ enum {
     O_ROUNDS,
     O_BANDWIDTH,
     O_CHANNELS,
+    O_COMPRESS,
     O_ENCRYPT,
     O_NO_ENCRYPT,
     O_ADDRESS,
@@ -76,6 +77,9 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
                      "Send at most MIB MiB of guest memory per second while the\n"
                      "guest runs here; 0: no limit (default)."},
     [O_CHANNELS] = {"channels", 0, "N", true, "Bulk connections, 1 to 16 (default 2)."},
+    [O_COMPRESS] = {"compress", 0, "HOW", true,
+                    "auto: compress memory where that is faster (default).\n"
+                    "off: never. lz4, zstd: always."},
     [O_ENCRYPT] = {"encrypt", 0, NULL, true,
                    "Encrypt guest memory on the way. TCP does it by default,\n"
                    "RDMA does not."},
@@ -175,6 +179,23 @@ static int take_transport(const char *value, enum xf_transport *out, struct xf_e
                    pointer);
 }
 
+static int take_compress(const char *value, enum xf_compress *out, struct xf_err *err)
+{
+    static const char *const words[] = {[XF_COMPRESS_AUTO] = "auto",
+                                        [XF_COMPRESS_OFF] = "off",
+                                        [XF_COMPRESS_LZ4] = "lz4",
+                                        [XF_COMPRESS_ZSTD] = "zstd"};
+
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(value, words[i]))
+            continue;
+        *out = (enum xf_compress)i;
+        return 0;
+    }
+    return xf_fail(err, EINVAL, "--compress takes auto, off, lz4 or zstd, not '%.40s' %s", value,
+                   pointer);
+}
+
 /* Everything but the options that only set a mark is here; i is the row. */
 static int take_value(int i, const char *value, struct migrate_args *out, struct xf_err *err)
 {
@@ -209,6 +230,8 @@ static int take_value(int i, const char *value, struct migrate_args *out, struct
                        name, value, pointer);
     case O_TRANSPORT:
         return take_transport(value, &out->move.transport, err);
+    case O_COMPRESS:
+        return take_compress(value, &out->move.compress, err);
     case O_RDMA_BUFFER:
         return parse_number(name, value, 1, XF_RDMA_BUFFER_MIB_MAX, &out->move.rdma_buffer_mib,
                             err);
@@ -278,6 +301,7 @@ static void apply_config(const struct xf_config *cfg, struct xf_move_opts *o)
     if (cfg->encrypt >= 0)
         o->encrypt = cfg->encrypt ? XF_ENCRYPT_YES : XF_ENCRYPT_NO;
     o->transport = cfg->transport;
+    o->compress = cfg->compress;
     o->rdma_buffer_mib = cfg->rdma_buffer_mib;
     if (cfg->rdma_poll_us >= 0)
         o->rdma_poll_us = (unsigned)cfg->rdma_poll_us;

@@ -41,6 +41,27 @@ static void print_times(FILE *out, const struct xf_report *r)
     row(out, "switch", text);
 }
 
+/* Which part of the pages was compressed, what came of it and what it cost. */
+static void print_compression(FILE *out, const struct xf_report *r)
+{
+    uint64_t pages = r->lz4_pages + r->zstd_pages;
+    double bytes = (double)pages * 4096;
+    char text[300], a[FMT_LEN], b[FMT_LEN], c[FMT_LEN];
+
+    if (!pages) {
+        if (r->pack_s > 0)
+            row(out, "compress", "no page: it would not have been faster");
+        return;
+    }
+    snprintf(text, sizeof(text),
+             "%" PRIu64 " pages by LZ4, %" PRIu64 " by zstd: %s became %s (%.0f%%), in %s of the "
+             "sending threads",
+             r->lz4_pages, r->zstd_pages, fmt_bytes(a, bytes),
+             fmt_bytes(b, (double)r->packed_bytes), 100 * (double)r->packed_bytes / bytes,
+             fmt_duration(c, r->pack_s));
+    row(out, "compress", text);
+}
+
 void report_print(FILE *out, const struct xf_report *r)
 {
     char text[700], a[FMT_LEN], b[FMT_LEN];
@@ -79,6 +100,7 @@ void report_print(FILE *out, const struct xf_report *r)
              r->pages_sent, r->pages_zero, r->pages_skipped, r->guest_pages,
              fmt_bytes(a, (double)r->wire_bytes));
     row(out, "pages", text);
+    print_compression(out, r);
     snprintf(text, sizeof(text), "%u%s%s", r->rounds,
              r->switch_reason[0] ? "; then the switch: " : "", r->switch_reason);
     row(out, "rounds", text);

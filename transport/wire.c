@@ -23,6 +23,7 @@
 #define EXTENTS_FIXED 8u
 #define EXTENT_BYTES 16u
 #define REQUEST_FIXED 8u
+#define PACK_FIXED 8u
 
 _Static_assert(EXTENTS_FIXED + XF_EXTENTS_MAX * EXTENT_BYTES <= XF_META_MAX, "too many extents");
 
@@ -105,8 +106,9 @@ size_t xf_batch_encode(const struct xf_batch *b, void *meta)
     return BATCH_FIXED + (size_t)b->nr_runs * RUN_BYTES;
 }
 
-int xf_batch_decode(struct xf_batch *b, const struct xf_msg *m, const void *meta,
-                    uint64_t gfn_limit, struct xf_err *err)
+/* meta holds m->meta_len bytes, and nothing but a batch. The payload is the caller's to judge. */
+static int decode_batch(struct xf_batch *b, const struct xf_msg *m, const void *meta,
+                        uint64_t gfn_limit, struct xf_err *err)
 {
     const uint8_t *p = meta;
     uint32_t i;
@@ -129,12 +131,90 @@ int xf_batch_decode(struct xf_batch *b, const struct xf_msg *m, const void *meta
         b->runs[i].count = get_le32(p + 8);
         b->runs[i].kind = get_le32(p + 12);
     }
-    if (check_runs(b, gfn_limit < XF_GFN_MAX ? gfn_limit : XF_GFN_MAX, err))
+    return check_runs(b, gfn_limit < XF_GFN_MAX ? gfn_limit : XF_GFN_MAX, err);
+}
+
+int xf_batch_decode(struct xf_batch *b, const struct xf_msg *m, const void *meta,
+                    uint64_t gfn_limit, struct xf_err *err)
+{
+    if (decode_batch(b, m, meta, gfn_limit, err))
         return -1;
     if (m->payload_len != b->data_pages * XF_PAGE_SIZE)
         return xf_fail(err, EPROTO, "a batch of %u data pages has a payload of %u bytes",
                        b->data_pages, m->payload_len);
     return 0;
+}
+
+/* XF_MSG_PACKED */
+
+/* The blocks as the batch's data pages and the payload make them. The batch was checked. */
+static int check_pack(const struct xf_pack *k, uint32_t data_pages, uint32_t payload_len,
+                      struct xf_err *err)
+{
+    uint32_t sum = 0;
+
+    if (k->codec == XF_CODEC_NONE || k->codec >= XF_CODECS)
+        return xf_fail(err, EPROTO, "a batch is compressed by unknown method %u", k->codec);
+    if (!data_pages || k->nr_blocks != xf_pack_blocks(data_pages))
+        return xf_fail(err, EPROTO, "a batch of %u data pages is compressed in %u blocks",
+                       data_pages, k->nr_blocks);
+    for (uint32_t i = 0; i < k->nr_blocks; i++) {
+        uint32_t raw = xf_pack_raw(data_pages, i);
+
+        if (k->len[i] < 1 || k->len[i] > raw)
+            return xf_fail(err, EPROTO,
+                           "block %u of a compressed batch has %u bytes, 1 to %u are possible", i,
+                           k->len[i], raw);
+        sum += k->len[i];
+    }
+    if (sum != payload_len)
+        return xf_fail(err, EPROTO,
+                       "a compressed batch has a payload of %u bytes where its blocks make %u",
+                       payload_len, sum);
+    return 0;
+}
+
+size_t xf_packed_encode(const struct xf_pack *k, const struct xf_batch *b, void *meta)
+{
+    uint32_t sum = 0;
+    uint8_t *p = meta;
+    size_t len;
+
+    for (uint32_t i = 0; i < k->nr_blocks && i < XF_PACK_BLOCKS; i++)
+        sum += k->len[i];
+    if (b->data_pages > XF_BATCH_PAGES || check_pack(k, b->data_pages, sum, NULL))
+        return 0;
+    p = put_le32(p, k->codec);
+    p = put_le32(p, k->nr_blocks);
+    for (uint32_t i = 0; i < k->nr_blocks; i++)
+        p = put_le32(p, k->len[i]);
+    len = xf_batch_encode(b, p);
+    return len ? (size_t)(p - (uint8_t *)meta) + len : 0;
+}
+
+int xf_packed_decode(struct xf_pack *k, struct xf_batch *b, const struct xf_msg *m,
+                     const void *meta, uint64_t gfn_limit, struct xf_err *err)
+{
+    struct xf_msg inner = *m;
+    const uint8_t *p = meta;
+    uint32_t head;
+
+    if (min_meta(m, "a compressed batch", PACK_FIXED, err))
+        return -1;
+    k->codec = get_le32(p);
+    k->nr_blocks = get_le32(p + 4);
+    if (k->nr_blocks < 1 || k->nr_blocks > XF_PACK_BLOCKS)
+        return xf_fail(err, EPROTO, "a compressed batch has %u blocks, 1 to %u are allowed",
+                       k->nr_blocks, XF_PACK_BLOCKS);
+    head = PACK_FIXED + k->nr_blocks * 4;
+    if (min_meta(m, "a compressed batch", head, err))
+        return -1;
+    for (uint32_t i = 0; i < k->nr_blocks; i++)
+        k->len[i] = get_le32(p + PACK_FIXED + i * 4);
+    inner.meta_len -= head;
+    if (decode_batch(b, &inner, p + head, gfn_limit, err))
+        return -1;
+    return check_pack(k, b->data_pages, m->payload_len, err);
 }
 
 /* XF_MSG_SYNC, XF_MSG_SYNC_ACK */

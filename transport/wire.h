@@ -26,6 +26,7 @@ enum xf_msg_type {
     XF_MSG_SYNC = 2,     /* bulk, source -> sink: all before this must be in memory, then ack */
     XF_MSG_SYNC_ACK = 3, /* bulk, sink -> source */
     XF_MSG_ERROR = 4,    /* control, sink -> source: the move has failed; errno and sentence */
+    XF_MSG_PACKED = 5,   /* bulk, source -> sink, before GO: a batch whose payload is compressed */
     XF_MSG_SKELETON = 16,/* control, source -> sink: build the domain (meta: xf_skeleton, payload: JSON config + static state) */
     XF_MSG_BUILT = 17,   /* control, sink -> source: the domain is there, its memory can be filled */
     XF_MSG_TARGET = 18,  /* control, source -> sink: the guest's memory target changed */
@@ -70,7 +71,7 @@ struct xf_batch {
     uint32_t nr_runs;    /* 1..XF_BATCH_PAGES */
     uint32_t nr_pages;   /* sum of counts, <= XF_BATCH_PAGES */
     uint32_t data_pages; /* sum of counts of XF_RUN_DATA; payload = data_pages * 4096 */
-    uint64_t sum;        /* XXH3-64 of the payload; 0 = not given (the guest was running) */
+    uint64_t sum;        /* XXH3-64 of the data pages; 0 = not given (the guest was running) */
     struct xf_run runs[XF_BATCH_PAGES];
 };
 
@@ -78,6 +79,39 @@ size_t xf_batch_encode(const struct xf_batch *b, void *meta);
 /* gfn_limit: no run may reach beyond it. m gives meta_len and payload_len to be checked against. */
 int xf_batch_decode(struct xf_batch *b, const struct xf_msg *m, const void *meta,
                     uint64_t gfn_limit, struct xf_err *err);
+
+/* How the payload of a batch is compressed. The numbers are those of the wire. */
+enum xf_codec { XF_CODEC_NONE, XF_CODEC_LZ4, XF_CODEC_ZSTD, XF_CODECS };
+#define XF_CODEC_BIT(codec) (1u << (codec))
+
+/*
+ * XF_MSG_PACKED meta, beside its batch. The batch's data pages, in their order, are cut into
+ * blocks of XF_PACK_PAGES pages, of which the last may have fewer; each is compressed by
+ * itself. A block whose length is that of its pages is these pages, as they are.
+ */
+#define XF_PACK_PAGES 64u
+#define XF_PACK_BLOCKS (XF_BATCH_PAGES / XF_PACK_PAGES)
+#define XF_PACK_BYTES (XF_PACK_PAGES * XF_PAGE_SIZE)
+struct xf_pack {
+    uint32_t codec;     /* enum xf_codec, not XF_CODEC_NONE */
+    uint32_t nr_blocks; /* xf_pack_blocks() of the batch's data pages, at least 1 */
+    uint32_t len[XF_PACK_BLOCKS]; /* 1..xf_pack_raw(); payload = their sum */
+};
+/* Blocks of so many data pages, and the bytes of block i before it is compressed. */
+static inline uint32_t xf_pack_blocks(uint32_t data_pages)
+{
+    return (data_pages + XF_PACK_PAGES - 1) / XF_PACK_PAGES;
+}
+static inline uint32_t xf_pack_raw(uint32_t data_pages, uint32_t i)
+{
+    uint32_t left = data_pages - i * XF_PACK_PAGES;
+
+    return (left < XF_PACK_PAGES ? left : XF_PACK_PAGES) * XF_PAGE_SIZE;
+}
+size_t xf_packed_encode(const struct xf_pack *k, const struct xf_batch *b, void *meta);
+/* gfn_limit and m as in xf_batch_decode(). */
+int xf_packed_decode(struct xf_pack *k, struct xf_batch *b, const struct xf_msg *m,
+                     const void *meta, uint64_t gfn_limit, struct xf_err *err);
 
 #define XF_SYNC_LAST 1u /* SYNC flag: no page comes after this one */
 

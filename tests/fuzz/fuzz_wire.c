@@ -25,6 +25,7 @@
 
 static struct {
     struct xf_batch batch;
+    struct xf_pack pack;
     struct xf_skeleton skeleton;
     struct xf_state state;
     struct xf_extents extents;
@@ -77,6 +78,12 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
             fuzz_refused(&err);
         else
             fuzz_same(m, meta, xf_batch_encode(&fuzz.batch, fuzz.again));
+        break;
+    case XF_MSG_PACKED:
+        if (xf_packed_decode(&fuzz.pack, &fuzz.batch, m, meta, limit, &err))
+            fuzz_refused(&err);
+        else
+            fuzz_same(m, meta, xf_packed_encode(&fuzz.pack, &fuzz.batch, fuzz.again));
         break;
     case XF_MSG_SYNC:
     case XF_MSG_SYNC_ACK:

@@ -12,7 +12,7 @@
 #include "transport/wire.h"
 
 #define XF_SEED_MAX (XF_FRAME_BYTES + 4096u)
-#define XF_SEEDS 12
+#define XF_SEEDS 13
 
 static inline size_t seed_frame(uint8_t *out, uint16_t type, size_t meta_len, uint32_t payload)
 {
@@ -48,6 +48,13 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
         .data_pages = 6,
         .sum = 0x1122334455667788ull,
         .runs = {{16, 5, XF_RUN_DATA}, {21, 6, XF_RUN_ZERO}, {0xffff, 1, XF_RUN_DATA}}};
+    static const struct xf_batch two_blocks = {
+        .round = 1,
+        .nr_runs = 2,
+        .nr_pages = 75,
+        .data_pages = 70,
+        .runs = {{3, 70, XF_RUN_DATA}, {100, 5, XF_RUN_ZERO}}};
+    static const struct xf_pack pack = {XF_CODEC_LZ4, 2, {70000, 6 * XF_PAGE_SIZE}};
     static const struct xf_batch absent = {
         .nr_runs = 1, .nr_pages = 1, .runs = {{0, 1, XF_RUN_ABSENT}}};
     static const struct xf_sync sync = {7, 0, 1ull << 33};
@@ -88,6 +95,9 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
         return seed_frame(out, XF_MSG_ABSENT, xf_extents_encode(&set, meta), 0);
     case 10:
         return seed_frame(out, XF_MSG_REQUEST, xf_request_encode(&request, meta), 0);
+    case 12:
+        return seed_frame(out, XF_MSG_PACKED, xf_packed_encode(&pack, &two_blocks, meta),
+                          70000 + 6 * XF_PAGE_SIZE);
     case 11:
         return seed_frame(out, XF_MSG_PULLED, xf_pulled_encode(&pulled, meta), 0);
     }

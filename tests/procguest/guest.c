@@ -55,30 +55,20 @@ static void *shared(size_t len)
 /* --- pages --- */
 
 /* The word that all others of a page are counted up from. Never 0 for a version above 0. */
-static uint64_t page_seed(uint64_t gfn, uint32_t version)
-{
-    return (gfn + 1) * 0x9e3779b97f4a7c15ull ^ (uint64_t)version * 0xc2b2ae3d27d4eb4full;
-}
-
 void pg_write_page(uint64_t *page, uint64_t gfn, uint32_t version)
 {
-    uint64_t word = page_seed(gfn, version);
+    uint64_t at = pg_page_seed(gfn, version);
 
-    if (!version) {
-        memset(page, 0, PAGE);
-        return;
-    }
-    for (unsigned i = 0; i < PG_WORDS; i++, word += 0x165667b19e3779f9ull)
-        page[i] = word;
+    for (unsigned i = 0; i < PG_WORDS; i++)
+        page[i] = pg_next_word(&at, version);
 }
 
 bool pg_same_page(const uint64_t *page, uint64_t gfn, uint32_t version)
 {
-    uint64_t word = version ? page_seed(gfn, version) : 0, differ = 0;
-    uint64_t step = version ? 0x165667b19e3779f9ull : 0;
+    uint64_t at = pg_page_seed(gfn, version), differ = 0;
 
-    for (unsigned i = 0; i < PG_WORDS; i++, word += step)
-        differ |= page[i] ^ word;
+    for (unsigned i = 0; i < PG_WORDS; i++)
+        differ |= page[i] ^ pg_next_word(&at, version);
     return !differ;
 }
 
@@ -91,10 +81,7 @@ static uint64_t *page_of(const struct pg_guest *g, uint64_t gfn)
 
 static uint64_t random_of(struct pg_vcpu *v)
 {
-    v->random ^= v->random << 13;
-    v->random ^= v->random >> 7;
-    v->random ^= v->random << 17;
-    return v->random;
+    return pg_next_random(&v->random);
 }
 
 /* Which of its n pages is next. */
@@ -157,8 +144,9 @@ static void step(struct pg_guest *g, struct pg_vcpu *v, unsigned id)
     }
     if (v->reads)
         return;
-    pg_write_page(page, gfn, version + 1);
-    g->truth->version[gfn] = version + 1;
+    version = (version + 1) | g->truth->text;
+    pg_write_page(page, gfn, version);
+    g->truth->version[gfn] = version;
 }
 
 static void beat(struct pg_beat *b)
@@ -238,6 +226,7 @@ struct pg_truth *pg_truth_new(uint64_t nr_gfns, unsigned nr_vcpus)
 
     t->nr_gfns = nr_gfns;
     t->nr_vcpus = nr_vcpus;
+    t->zero_every = 7;
     t->version = shared(nr_gfns * sizeof(*t->version));
     return t;
 }
@@ -281,7 +270,7 @@ void pg_free(struct pg_guest *g)
 void pg_fill(struct pg_guest *g, uint64_t first, uint64_t count)
 {
     for (uint64_t gfn = first; gfn < first + count; gfn++) {
-        uint32_t version = gfn % 7 ? 1 : 0;
+        uint32_t version = gfn % g->truth->zero_every ? g->truth->text | 1 : 0;
 
         g->has[gfn] = 1;
         g->pages++;

@@ -20,9 +20,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "tests/procguest/content.h"
+
 #define PG_VCPUS 4u /* at most */
 #define PG_WORD 8u
-#define PG_WORDS 512u /* words in a page */
 
 enum pg_work {
     PG_REST,    /* does nothing */
@@ -52,6 +53,8 @@ struct pg_beat {
 struct pg_truth {
     uint64_t nr_gfns;
     unsigned nr_vcpus;
+    uint32_t text;             /* PG_TEXT: pages are filled with it; 0: they are not */
+    uint32_t zero_every;       /* every so many-th page is filled with zeros */
     _Atomic uint32_t *version; /* of each page; 0: all zero bytes */
 };
 
@@ -83,7 +86,7 @@ void pg_truth_free(struct pg_truth *t);
 struct pg_guest *pg_new(struct pg_truth *t);
 void pg_free(struct pg_guest *g); /* ends its process */
 
-/* Give it pages [first, first + count), six of seven with content. Before pg_start(). */
+/* Give it pages [first, first + count), as the truth says with content. Before pg_start(). */
 void pg_fill(struct pg_guest *g, uint64_t first, uint64_t count);
 /* Start its process; the vCPUs stand still. */
 void pg_start(struct pg_guest *g, bool absent_ok);

@@ -3,12 +3,15 @@
 #include "tests/procguest/move.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +20,7 @@
 #include "libxl-ext/status.h"
 #include "postcopy/rejoin.h"
 #include "precopy/absent.h"
+#include "precopy/pack.h"
 #include "tests/procguest/sink.h"
 #include "tests/procguest/source.h"
 
@@ -41,6 +45,38 @@ static int tick(void *priv, struct xf_err *err)
     struct pg_move *m = priv;
 
     return m->give_up ? xf_fail(err, ECANCELED, "told to give up") : 0;
+}
+
+/* The engine's process has to be in its network before it makes a socket. */
+static void enter(const char *netns)
+{
+    int fd = netns ? open(netns, O_RDONLY | O_CLOEXEC) : -1;
+
+    if (netns && (fd < 0 || setns(fd, CLONE_NEWNET))) {
+        fprintf(stderr, "cannot enter %s: %s\n", netns, strerror(errno));
+        exit(2);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+/* What this process has used. */
+static void account(double *cpu_s, uint64_t *own_kib)
+{
+    unsigned long long kib = 0;
+    struct rusage u;
+    char line[128];
+    FILE *f = fopen("/proc/self/status", "re");
+
+    getrusage(RUSAGE_SELF, &u);
+    *cpu_s = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+             (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+    while (f && fgets(line, sizeof(line), f))
+        if (sscanf(line, "RssAnon: %llu kB", &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
+    *own_kib = kib;
 }
 
 static bool pulls(const struct pg_move *m)
@@ -145,6 +181,7 @@ static void take_rest(struct sinking *s)
     end->pulled = true;
     end->pull = xf_rejoin_take(&s->rejoin, s->pager, &s->link, s->m->opts.done_ms, &end->err);
     xf_pager_status(s->pager, &end->status);
+    end->mean_ns = xf_pager_mean_ns(s->pager);
     if (end->pull == XF_PULL_DONE)
         s->guest.vm.pager->disable(&s->guest.vm, &end->err);
 }
@@ -159,7 +196,7 @@ static int serve(struct sinking *s, struct xf_err *err)
 
     *r = (struct xf_rejoin){.ops = s->link.ops,
                             .cfg = link_cfg(m),
-                            .addr = "127.0.0.1",
+                            .addr = m->opts.addr,
                             .tick = sink_tick,
                             .link_changed = sink_lost,
                             .priv = s};
@@ -185,6 +222,7 @@ static void sink_main(struct pg_move *m)
 {
     struct sinking s = {.m = m, .link = {.ops = &xf_tcp_ops}};
 
+    enter(m->opts.netns[1]);
     m->sink.end = XF_SINK_FAILED;
     tell_begin(&s.telling, m, false);
     if (!pg_sink_open(&s.guest, m->dst, pulls(m), &m->sink.err)) {
@@ -196,6 +234,7 @@ static void sink_main(struct pg_move *m)
         if (!pulls(m) || !xf_absent_init(&s.absent, &s.guest.vm, &m->sink.err))
             serve(&s, &m->sink.err);
     }
+    account(&m->sink.cpu_s, &m->sink.own_kib);
     xf_pager_free(s.pager);
     if (s.rejoin.listener)
         s.rejoin.ops->unlisten(s.rejoin.listener);
@@ -330,7 +369,7 @@ static void serve_rest(struct sourcing *s)
 static void move(struct sourcing *s, struct xf_err *err)
 {
     struct xf_copy *c = &s->copy;
-    double began;
+    double start = xf_now(), began;
 
     if (xf_copy_begin(c, err))
         return;
@@ -341,13 +380,18 @@ static void move(struct sourcing *s, struct xf_err *err)
     if (leave_record(s, err))
         return;
     s->m->source.end = xf_switch(c, before_go, err);
+    s->m->source.total_s = xf_now() - start;
     fill_end(s);
+    account(&s->m->source.cpu_s, &s->m->source.own_kib);
     if (s->m->source.end == XF_SWITCHED)
         xf_record_mark(s->record, s->server ? XF_RECORD_PULLING : XF_RECORD_WHOLE, NULL);
     if (s->m->source.end != XF_SWITCHED || !s->server)
         return;
     xf_copy_end(c); /* its threads hold the bulk channels */
     serve_rest(s);
+    s->m->source.total_s = xf_now() - start;
+    s->m->source.wire_bytes = xf_link_bytes(&s->link);
+    account(&s->m->source.cpu_s, &s->m->source.own_kib);
 }
 
 static void source_open(struct sourcing *s)
@@ -360,6 +404,7 @@ static void source_open(struct sourcing *s)
     s->copy = (struct xf_copy){
         .vm = &s->guest.vm,
         .link = &s->link,
+        .compress = m->opts.compress,
         .opts = {.mode = m->opts.mode, .policy = m->opts.policy, .bandwidth = m->opts.bandwidth},
         .tick = source_tick,
         .priv = s,
@@ -371,7 +416,7 @@ static void source_open(struct sourcing *s)
     s->rejoin = (struct xf_rejoin){
         .ops = s->link.ops,
         .cfg = link_cfg(m),
-        .peer = {.host = "127.0.0.1", .port = (uint16_t)(m->relay ? m->relay->port : m->port)},
+        .peer = {.host = m->opts.addr, .port = (uint16_t)(m->relay ? m->relay->port : m->port)},
         .tick = source_tick,
         .link_changed = source_lost,
         .priv = s,
@@ -395,8 +440,10 @@ static void source_main(struct pg_move *m)
     struct sourcing s = {.m = m};
     struct xf_err *err = &m->source.err;
 
+    enter(m->opts.netns[0]);
     source_open(&s);
     m->source.end = XF_SWITCH_BACK;
+    nanosleep(&(struct timespec){.tv_nsec = (long)m->opts.wait_ns}, NULL);
     if (!pg_source_open(&s.guest, m->src, m->rings, 2, err) &&
         !xf_link_connect(&s.link, &s.rejoin.cfg, &s.rejoin.peer, pulls(m), err)) {
         move(&s, err);
@@ -441,11 +488,12 @@ struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus)
 {
     struct pg_move *m =
         mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    uint64_t hole = nr_gfns / 2, hole_end = hole + nr_gfns / 16;
 
     if (m == MAP_FAILED)
         exit(2);
     m->opts = (struct pg_opts){.channels = 2,
+                               .addr = "127.0.0.1",
+                               .compress = {.can = xf_pack_codecs()},
                                .garbage = true,
                                .stall_ms = SOON_MS,
                                .done_ms = 500,
@@ -453,8 +501,6 @@ struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus)
     m->truth = pg_truth_new(nr_gfns, nr_vcpus);
     m->src = pg_new(m->truth);
     m->dst = pg_new(m->truth);
-    pg_fill(m->src, 0, hole);
-    pg_fill(m->src, hole_end, nr_gfns - hole_end);
     for (unsigned i = 0; i < 2; i++) {
         m->rings[i] = nr_gfns - 2 + i;
         m->dst->has[m->rings[i]] = 1;
@@ -486,9 +532,23 @@ static pid_t start(void (*main)(struct pg_move *), struct pg_move *m)
     return pid;
 }
 
+void pg_move_fill(struct pg_move *m)
+{
+    uint64_t n = m->truth->nr_gfns, hole = n / 2;
+    uint64_t hole_end = hole + (m->opts.whole ? 0 : n / 16);
+
+    pg_fill(m->src, 0, hole);
+    pg_fill(m->src, hole_end, n - hole_end);
+}
+
 void pg_move_start(struct pg_move *m)
 {
+    if (!m->src->pages)
+        pg_move_fill(m);
     pg_start(m->src, false);
+    if (m->opts.resident &&
+        fallocate(m->dst->memfd, 0, 0, (off_t)(m->truth->nr_gfns * XF_PAGE_SIZE)))
+        exit(2);
     pg_start(m->dst, true);
     if (m->opts.relayed) {
         m->relay = pg_relay_start();

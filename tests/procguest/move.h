@@ -21,7 +21,13 @@ struct pg_opts {
     uint64_t relay_rate; /* as pg_relay.rate */
     unsigned channels;
     bool encrypt;
+    struct xf_compress_opts compress; /* auto, as the destination can all, unless changed */
     bool garbage; /* fresh memory at the sink is full of it */
+    bool whole;   /* without the hole */
+    bool resident;        /* the sink's memory is there before the move */
+    uint64_t wait_ns;     /* the guest runs for so long before COPY, below 1 s */
+    const char *netns[2]; /* of source and sink: path of a network namespace, or NULL */
+    const char *addr;     /* where the sink listens */
     int stall_ms;
     struct xf_policy policy;
     uint64_t bandwidth;
@@ -44,6 +50,9 @@ struct pg_source_end {
     struct xf_sent sent;
     double copy_s; /* first round until COPY ended */
     uint64_t wire_bytes;
+    double total_s;   /* until the destination had everything */
+    double cpu_s;     /* of the engine's process, user and system */
+    uint64_t own_kib; /* memory of its own at the end, the guest's not counted */
 };
 struct pg_sink_end {
     bool done;
@@ -51,6 +60,9 @@ struct pg_sink_end {
     bool pulled;
     enum xf_pull_end pull;
     struct xf_pulled status; /* as it ended */
+    uint64_t mean_ns;        /* from a fault until its page was there */
+    double cpu_s;
+    uint64_t own_kib;
     struct xf_err err;
 };
 
@@ -87,6 +99,8 @@ struct pg_move {
  * end, running nothing; its copy-to-be has nothing but its rings.
  */
 struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus);
+/* Fill the source's memory; pg_move_start() does it if nobody has. */
+void pg_move_fill(struct pg_move *m);
 /* Start the guests' processes, the source's vCPUs running, and both engines. */
 void pg_move_start(struct pg_move *m);
 /* End an engine at once; start another source that goes on with PULL, from what the record

@@ -84,6 +84,7 @@ static void test_check(void)
 {
     struct pg_move *m = pg_move_new(1024, 1);
 
+    pg_move_fill(m);
     CU_ASSERT_EQUAL(pg_check(m->src, NULL, NULL, 0), 0);
     m->src->mem[17 * XF_PAGE_SIZE + 4095] ^= 1;
     m->truth->version[23]++;

@@ -106,6 +106,16 @@ static void test_transports(void)
     CU_ASSERT(c.rdma_buffer_mib == 64 && c.rdma_poll_us == 0 && !c.ours);
     CU_ASSERT_EQUAL(parse("<xenferry><rdma buffer='1024' poll='10000'/></xenferry>"), 0);
     CU_ASSERT(c.rdma_buffer_mib == 1024 && c.rdma_poll_us == 10000);
+    CU_ASSERT_EQUAL(c.compress, XF_COMPRESS_AUTO);
+    CU_ASSERT_EQUAL(parse("<xenferry><migrate compress='off'/></xenferry>"), 0);
+    CU_ASSERT_EQUAL(c.compress, XF_COMPRESS_OFF);
+    CU_ASSERT(!c.ours);
+    CU_ASSERT_EQUAL(parse("<xenferry><migrate compress='lz4'/></xenferry>"), 0);
+    CU_ASSERT_EQUAL(c.compress, XF_COMPRESS_LZ4);
+    CU_ASSERT_EQUAL(parse("<xenferry><migrate compress='zstd'/></xenferry>"), 0);
+    CU_ASSERT_EQUAL(c.compress, XF_COMPRESS_ZSTD);
+    CU_ASSERT_EQUAL(parse("<xenferry><migrate compress='auto'/></xenferry>"), 0);
+    CU_ASSERT_EQUAL(c.compress, XF_COMPRESS_AUTO);
     CU_ASSERT_EQUAL(parse("<xenferry><rdma/></xenferry>"), 0);
     CU_ASSERT(c.rdma_buffer_mib == 0 && c.rdma_poll_us == -1);
     CU_ASSERT_EQUAL(parse("<xenferry><source address='mlx5_0'/></xenferry>"), 0);
@@ -144,6 +154,7 @@ static void test_schema(void)
     fails_with(IN("<migrate mode='postcopy'/>"), "x.xml:2: ", "mode=\"postcopy\"");
     fails_with(IN("<migrate encrypt='maybe'/>"), "x.xml:2: ", "encrypt=\"maybe\"");
     fails_with(IN("<migrate encrypt=''/>"), "x.xml:2: ", "encrypt=\"\"");
+    fails_with(IN("<migrate compress='gzip'/>"), "x.xml:2: ", "compress=\"gzip\"");
     fails_with(IN("<migrate channels='0'/>"), "x.xml:2: ", "channels=\"0\"");
     fails_with(IN("<migrate channels='17'/>"), "x.xml:2: ", "channels=\"17\"");
     fails_with(IN("<migrate channels='-1'/>"), "x.xml:2: ", "channels=\"-1\"");

@@ -9,7 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <lz4.h>
 #include <xxhash.h>
+#include <zstd.h>
 
 #include "tests/unit/fake_move.h"
 #include "tests/unit/suite.h"
@@ -38,6 +40,20 @@ static void say_batch(unsigned chan, uint64_t gfn, uint32_t count, uint32_t kind
     msg.meta_len = (uint32_t)xf_batch_encode(&b, meta);
     msg.payload_len = b.data_pages * XF_PAGE_SIZE;
     m.source.ops->send(m.source.bulk[chan], &msg, meta, &iov, b.data_pages ? 1 : 0, NULL);
+}
+
+/* Two pages as one compressed block of len bytes. */
+static void say_packed(unsigned chan, uint64_t gfn, uint32_t codec, const void *block, uint32_t len,
+                       uint64_t sum)
+{
+    struct xf_batch b = {.round = 1, .nr_runs = 1, .nr_pages = 2, .data_pages = 2, .sum = sum};
+    struct xf_pack k = {.codec = codec, .nr_blocks = 1, .len = {len}};
+    struct xf_msg msg = {.type = XF_MSG_PACKED, .payload_len = len};
+    struct iovec iov = {(void *)block, len};
+
+    b.runs[0] = (struct xf_run){.gfn = gfn, .count = 2, .kind = XF_RUN_DATA};
+    msg.meta_len = (uint32_t)xf_packed_encode(&k, &b, meta);
+    m.source.ops->send(m.source.bulk[chan], &msg, meta, &iov, 1, NULL);
 }
 
 static void say_sync(unsigned chan, uint32_t seq, uint32_t flags)
@@ -203,6 +219,50 @@ static void test_checksum(void)
     refused(EBADMSG, "checksum");
 }
 
+/* Pages compressed by the libraries themselves; `page` is what they are. */
+static void test_packed(void)
+{
+    uint64_t sum;
+    uint8_t lz4[1000], zstd[1000], more[3 * XF_PAGE_SIZE];
+    uint32_t lz4_len, zstd_len;
+    struct xf_sync sync;
+
+    begin();
+    sum = XXH3_64bits(page, sizeof(page));
+    lz4_len = (uint32_t)LZ4_compress_default((char *)page, (char *)lz4, sizeof(page), sizeof(lz4));
+    zstd_len = (uint32_t)ZSTD_compress(zstd, sizeof(zstd), page, sizeof(page), 3);
+    CU_ASSERT_FATAL(lz4_len > 0 && !ZSTD_isError(zstd_len));
+    say_packed(0, 5, XF_CODEC_LZ4, lz4, lz4_len, sum);
+    say_packed(0, 7, XF_CODEC_ZSTD, zstd, zstd_len, sum);
+    say_packed(0, 9, XF_CODEC_ZSTD, page, sizeof(page), sum); /* as they are */
+    say_packed(0, 11, XF_CODEC_LZ4, lz4, lz4_len, 0);
+    say_sync(0, 1, 0);
+    CU_ASSERT(hear_sync(0, &sync));
+    CU_ASSERT_EQUAL(sync.pages, 8);
+    for (unsigned gfn = 5; gfn < 13; gfn += 2)
+        CU_ASSERT(!memcmp(m.f->at_sink.mem + gfn * XF_PAGE_SIZE, page, sizeof(page)));
+    say_packed(0, 5, XF_CODEC_LZ4, lz4, lz4_len, sum + 1);
+    refused(EBADMSG, "checksum");
+
+    begin(); /* one for the other */
+    say_packed(0, 5, XF_CODEC_ZSTD, lz4, lz4_len, 0);
+    refused(EBADMSG, "decompressed");
+    begin();
+    say_packed(0, 5, XF_CODEC_LZ4, lz4, lz4_len - 1, 0);
+    refused(EBADMSG, "decompressed");
+    begin();
+    say_packed(0, 5, XF_CODEC_ZSTD, zstd, zstd_len - 1, 0);
+    refused(EBADMSG, "decompressed");
+    begin(); /* of more pages than there are */
+    memset(more, 0x22, sizeof(more));
+    zstd_len = (uint32_t)ZSTD_compress(zstd, sizeof(zstd), more, sizeof(more), 3);
+    say_packed(0, 5, XF_CODEC_ZSTD, zstd, zstd_len, 0);
+    refused(EBADMSG, "decompressed");
+    begin();
+    say_packed(1, FAKE_RING - 1, XF_CODEC_LZ4, lz4, lz4_len, 0);
+    refused(EPROTO, "not its to send");
+}
+
 static void test_state(void)
 {
     begin();
@@ -282,10 +342,15 @@ static void test_leaves(void)
 int main(void)
 {
     CU_TestInfo tests[] = {
-        {"GO too early", test_early_go}, {"honest", test_honest},
-        {"gfns", test_forbidden_gfns},   {"checksum", test_checksum},
-        {"state twice", test_state},     {"misplaced messages", test_misplaced},
-        {"leaves", test_leaves},         CU_TEST_INFO_NULL,
+        {"GO too early", test_early_go},
+        {"honest", test_honest},
+        {"gfns", test_forbidden_gfns},
+        {"checksum", test_checksum},
+        {"compressed pages", test_packed},
+        {"state twice", test_state},
+        {"misplaced messages", test_misplaced},
+        {"leaves", test_leaves},
+        CU_TEST_INFO_NULL,
     };
 
     alarm(120);

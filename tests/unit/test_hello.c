@@ -13,6 +13,7 @@
 #include "libxl-ext/hello.h"
 #include "tests/unit/hello_seeds.h"
 #include "tests/unit/suite.h"
+#include "transport/wire.h"
 
 static struct xf_hello hello;
 static struct xf_reply reply;
@@ -152,6 +153,7 @@ static void test_reply_round_trip(void)
                          .rdma_port = 1,
                          .rdma = {.state = XF_RDMA_READY, .nr_addresses = XF_RDMA_ADDRS_MAX},
                          .paging = true,
+                         .codecs = XF_CODEC_BIT(XF_CODEC_LZ4) | XF_CODEC_BIT(XF_CODEC_ZSTD),
                          .nr_addresses = 16,
                          .nr_findings = XF_FINDINGS_MAX};
     char *json;
@@ -354,6 +356,28 @@ static void test_rdma(void)
     refused(false, "rdma_port", "-1");
 }
 
+/* A peer may know no way to compress, or ways that we do not; not nonsense. */
+static void test_compress(void)
+{
+    taken(false, "later", "null");
+    CU_ASSERT_EQUAL(reply.codecs, 0);
+    taken(false, "compress", "[]");
+    CU_ASSERT_EQUAL(reply.codecs, 0);
+    taken(false, "compress", "[\"zstd\"]");
+    CU_ASSERT_EQUAL(reply.codecs, XF_CODEC_BIT(XF_CODEC_ZSTD));
+    taken(false, "compress", "[\"lzma\",\"lz4\",\"lz4\",\"\"]");
+    CU_ASSERT_EQUAL(reply.codecs, XF_CODEC_BIT(XF_CODEC_LZ4));
+    refused(false, "compress", "\"lz4\"");
+    refused(false, "compress", "true");
+    refused(false, "compress", "null");
+    refused(false, "compress", "[1]");
+    refused(false, "compress", "[null]");
+    refused(false, "compress", "[[\"lz4\"]]");
+    refused(
+        false, "compress",
+        "[\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\"]");
+}
+
 /* What the channels are made from, over either transport. */
 static void test_link_cfg(void)
 {
@@ -422,6 +446,7 @@ int main(void)
         {"blobs", test_blobs},
         {"addresses", test_addresses},
         {"RDMA", test_rdma},
+        {"compression", test_compress},
         {"connections", test_link_cfg},
         {"not JSON", test_not_json},
         CU_TEST_INFO_NULL,

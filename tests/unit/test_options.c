@@ -133,6 +133,7 @@ static void test_defaults(void)
     /* What --help and the manual page promise. */
     CU_ASSERT_EQUAL(args.move.transport, XF_TRANSPORT_TCP);
     CU_ASSERT_EQUAL(args.move.encrypt, XF_ENCRYPT_USUAL);
+    CU_ASSERT_EQUAL(args.move.compress, XF_COMPRESS_AUTO);
     CU_ASSERT_EQUAL(args.move.rdma_buffer_mib, 0);
     CU_ASSERT_EQUAL(args.move.rdma_poll_us, 20);
     CU_ASSERT_EQUAL(args.move.channels, 2);
@@ -165,6 +166,14 @@ static void test_values(void)
     CU_ASSERT_STRING_EQUAL(args.move.host, "host2");
     ours("--bandwidth 1048576 g1 host2");
     CU_ASSERT_EQUAL(args.move.bandwidth, 1ull << 40);
+    ours("--compress zstd g1 host2");
+    CU_ASSERT_EQUAL(args.move.compress, XF_COMPRESS_ZSTD);
+    ours("--compress=lz4 g1 host2");
+    CU_ASSERT_EQUAL(args.move.compress, XF_COMPRESS_LZ4);
+    ours("--compress off g1 host2");
+    CU_ASSERT_EQUAL(args.move.compress, XF_COMPRESS_OFF);
+    fails_with("--compress 9 g1 host2", "--compress takes auto, off, lz4 or zstd, not '9'");
+    fails_with("g1 host2 --compress", "--compress needs a value: HOW");
 }
 
 static void test_config_and_precedence(void)
@@ -175,6 +184,7 @@ static void test_config_and_precedence(void)
                                 .channels = 5,
                                 .bandwidth_mib = 6,
                                 .encrypt = 0,
+                                .compress = XF_COMPRESS_OFF,
                                 .transport = XF_TRANSPORT_AUTO,
                                 .rdma_buffer_mib = 32,
                                 .rdma_poll_us = 0,
@@ -188,7 +198,9 @@ static void test_config_and_precedence(void)
     CU_ASSERT_STRING_EQUAL(args.move.address, "10.1.1.1");
     CU_ASSERT_EQUAL(args.move.transport, XF_TRANSPORT_TCP);
     CU_ASSERT(args.move.rdma_buffer_mib == 32 && args.move.rdma_poll_us == 0);
-    ours("--json g1 host2");
+    CU_ASSERT_EQUAL(args.move.compress, XF_COMPRESS_OFF);
+    ours("--json --compress auto g1 host2");
+    CU_ASSERT_EQUAL(args.move.compress, XF_COMPRESS_AUTO);
     CU_ASSERT_EQUAL(args.move.transport, XF_TRANSPORT_AUTO);
     ours("--rdma --rdma-buffer 7 --rdma-poll 100 --encrypt g1 host2");
     CU_ASSERT_EQUAL(args.move.transport, XF_TRANSPORT_RDMA);

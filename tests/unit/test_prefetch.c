@@ -266,10 +266,10 @@ static void test_times(void)
 {
     static struct xf_times t;
 
-    CU_ASSERT(xf_times_part(&t, 0.5) == 0);
+    CU_ASSERT(xf_times_part(&t, 0.5) == 0 && xf_times_mean(&t) == 0);
     for (uint64_t ns = 1; ns <= 100000; ns++)
         xf_times_add(&t, ns);
-    CU_ASSERT(t.n == 100000 && t.max == 100000);
+    CU_ASSERT(t.n == 100000 && t.max == 100000 && xf_times_mean(&t) == 50000);
     CU_ASSERT(xf_times_part(&t, 0.5) >= 50000 && xf_times_part(&t, 0.5) <= 56250);
     CU_ASSERT(xf_times_part(&t, 0.99) >= 99000 && xf_times_part(&t, 0.99) <= 100000);
     CU_ASSERT(xf_times_part(&t, 1) == 100000 && xf_times_part(&t, 0) == 1);

@@ -247,6 +247,7 @@ static void test_report(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "84 ms, predicted 90 ms"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "what is left fits into 300 ms"));
     CU_ASSERT_PTR_NULL(strstr(text, "pull"));
+    CU_ASSERT_PTR_NULL(strstr(text, "compress"));
     for (char *c = text; *c; c += strcspn(c, "\n"), c += *c == '\n')
         CU_ASSERT_TRUE(strcspn(c, "\n") <= 80);
     /* Everything at its longest still fits, in more lines. */
@@ -262,6 +263,27 @@ static void test_report(void)
     contents(f);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "not encrypted"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "pull"));
+}
+
+static void test_report_compress(void)
+{
+    struct xf_report r = moved();
+    FILE *f = tmpfile();
+
+    r.pack_s = 0.001;
+    report_print(f, &r);
+    contents(f);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "compress  no page"));
+    r.lz4_pages = 262144; /* 1 GiB, and another by zstd, became 512 MiB */
+    r.zstd_pages = 262144;
+    r.packed_bytes = 512u << 20;
+    r.pack_s = 4.2;
+    f = tmpfile();
+    report_print(f, &r);
+    contents(f);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "compress  262144 pages by LZ4, 262144 by zstd: 2.0 GiB"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "(25%)"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "4.2 s"));
 }
 
 static void test_report_rdma(void)
@@ -454,6 +476,7 @@ int main(void)
         {"quantities", test_quantities},
         {"wrapping", test_wrapping},
         {"report", test_report},
+        {"report of compression", test_report_compress},
         {"report, RDMA", test_report_rdma},
         {"advice", test_advice},
         {"JSON: progress", test_json_progress},

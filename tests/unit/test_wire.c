@@ -194,6 +194,115 @@ static void test_batch_limits(void)
     REFUSED(xf_batch_decode(&batch2, &m, meta, UINT64_MAX, &err), "beyond");
 }
 
+/* 70 data pages: two blocks, the second of 6 pages. */
+static struct xf_pack make_pack(void)
+{
+    memset(&batch, 0, sizeof(batch));
+    batch.nr_runs = 2;
+    batch.nr_pages = 80;
+    batch.data_pages = 70;
+    batch.runs[0] = (struct xf_run){5, 10, XF_RUN_ZERO};
+    batch.runs[1] = (struct xf_run){20, 70, XF_RUN_DATA};
+    return (struct xf_pack){XF_CODEC_ZSTD, 2, {1, 6 * XF_PAGE_SIZE}};
+}
+
+static void test_packed(void)
+{
+    struct xf_pack k = make_pack(), k2 = {0};
+    size_t len = xf_packed_encode(&k, &batch, meta), all;
+    uint32_t payload = 1 + 6 * XF_PAGE_SIZE;
+    struct xf_msg m = msg(len, payload);
+
+    CU_ASSERT(len == 8 + 2 * 4 + 24 + 2 * 16);
+    memset(&batch2, 0, sizeof(batch2));
+    TAKEN(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err));
+    CU_ASSERT(!memcmp(&k, &k2, sizeof(k)));
+    CU_ASSERT(!memcmp(&batch, &batch2, sizeof(batch)));
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 89, &err), "beyond");
+    for (all = 0; all < len; all++) {
+        m = msg(all, payload);
+        REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "");
+    }
+    m = msg(len + 1, payload);
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "counts");
+    m = msg(len, payload + 1);
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "payload");
+    m = msg(len, payload);
+    put32(0, 0);
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "method");
+    put32(0, XF_CODECS);
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "method");
+    put32(0, XF_CODEC_LZ4);
+    TAKEN(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err));
+    put32(4, 0);
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "blocks");
+    put32(4, XF_PACK_BLOCKS + 1);
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "blocks");
+    put32(4, UINT32_MAX);
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "blocks");
+    put32(4, 2);
+    put32(8, 0); /* a block of nothing; of more than its pages; of so much that the sum wraps */
+    m = msg(len, 6 * XF_PAGE_SIZE);
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "block 0");
+    put32(8, XF_PACK_BYTES + 1);
+    m = msg(len, XF_PACK_BYTES + 1 + 6 * XF_PAGE_SIZE);
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "block 0");
+    put32(8, UINT32_MAX);
+    m = msg(len, 6 * XF_PAGE_SIZE - 1);
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "block 0");
+    put32(8, 1);
+    put32(12, 6 * XF_PAGE_SIZE + 1);
+    m = msg(len, payload + 1);
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "block 1");
+}
+
+/* Data pages and blocks have to fit together, on both sides. */
+static void test_packed_counts(void)
+{
+    struct xf_pack k = make_pack(), k2;
+    struct xf_msg m;
+    size_t len;
+
+    k.nr_blocks = 3;
+    k.len[2] = 1;
+    CU_ASSERT(xf_packed_encode(&k, &batch, meta) == 0);
+    k.nr_blocks = 2;
+    k.codec = XF_CODEC_NONE;
+    CU_ASSERT(xf_packed_encode(&k, &batch, meta) == 0);
+    k.codec = XF_CODEC_LZ4;
+    k.len[1] = 0;
+    CU_ASSERT(xf_packed_encode(&k, &batch, meta) == 0);
+    k.len[1] = 1;
+    len = xf_packed_encode(&k, &batch, meta);
+    put32(16 + 12, 64); /* data_pages, without its run */
+    m = msg(len, 2);
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "says");
+    /* No data page at all. */
+    batch.nr_pages = 10;
+    batch.nr_runs = 1;
+    batch.data_pages = 0;
+    k.nr_blocks = 0;
+    CU_ASSERT(xf_packed_encode(&k, &batch, meta) == 0);
+    put32(0, XF_CODEC_LZ4);
+    put32(4, 1);
+    put32(8, 1);
+    len = 12 + xf_batch_encode(&batch, meta + 12);
+    m = msg(len, 1);
+    REFUSED(xf_packed_decode(&k2, &batch2, &m, meta, 90, &err), "0 data pages");
+    /* The most there can be. */
+    memset(&batch, 0, sizeof(batch));
+    batch.nr_runs = XF_BATCH_PAGES;
+    batch.nr_pages = batch.data_pages = XF_BATCH_PAGES;
+    for (uint32_t i = 0; i < XF_BATCH_PAGES; i++)
+        batch.runs[i] = (struct xf_run){2 * i, 1, XF_RUN_DATA};
+    k.nr_blocks = XF_PACK_BLOCKS;
+    for (uint32_t i = 0; i < XF_PACK_BLOCKS; i++)
+        k.len[i] = XF_PACK_BYTES;
+    m = msg(xf_packed_encode(&k, &batch, meta), XF_PAYLOAD_MAX);
+    CU_ASSERT(m.meta_len > 0 && m.meta_len <= XF_META_MAX);
+    TAKEN(xf_packed_decode(&k2, &batch2, &m, meta, XF_GFN_MAX, &err));
+}
+
 static void test_batch_order(void)
 {
     struct xf_msg m;
@@ -448,6 +557,8 @@ int main(void)
                  {"hello", test_hello},
                  {"batch: round trip", test_batch},
                  {"batch: limits", test_batch_limits},
+                 {"compressed batches", test_packed},
+                 {"compressed batches, counts", test_packed_counts},
                  {"batch: order of runs", test_batch_order},
                  {"sync", test_sync},
                  {"text", test_text},

@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""make bench: the engine with a process guest against Debian's QEMU, in one run, as root.
+
+Same size, contents and write pattern, the same pair of veth between two network namespaces,
+shaped by tc. Writes build/bench/native.json: every case with the median of its runs, what the
+machine can do at most, and `targets`, which it also prints as a table. Figures of one machine
+move a lot from run to run: only the ratios within a run mean something.
+
+  BENCH_SIZES="512 2048"         MiB of guest memory
+  BENCH_LINKS="veth 10g 1g 1g1ms"
+  BENCH_ONLY=REGEX               cases whose name matches, e.g. '^ours/.*postcopy'
+  BENCH_RUNS=3                   of which the median counts
+  BENCH_GROWTH="512 2048 8192"   MiB; how total time and memory grow
+  BENCH_ACCEL=kvm|tcg            how QEMU runs its guest (default: KVM if that works here)
+  BENCH_LIST=1                   print the names of the cases and stop
+"""
+
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import race_net
+import race_qemu
+import race_targets
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = f"{TOP}/build/tests/bench"
+OUT = f"{TOP}/build/bench"
+
+
+def words(name, otherwise):
+    return os.environ.get(name, otherwise).split()
+
+
+def case(who, mode, link, size, contents="random", rate=0, resident=False, tls=False,
+         compress="off", downtime_ms=20):
+    c = {"who": who, "mode": mode, "link": link, "size": size, "contents": contents, "rate": rate,
+         "resident": resident, "tls": tls, "compress": compress, "downtime_ms": downtime_ms,
+         "text": contents == "text", "zero": 2 if contents == "half" else 0}
+    c["name"] = "/".join([who, mode, link, str(size), contents, str(rate),
+                          "resident" if resident else "fresh"] + ["tls"] * tls +
+                         [f"compress-{compress}"] * (compress != "off"))
+    return c
+
+
+def both(ours, qemu, *args, **more):
+    return [case("ours", m, *args, **more) for m in ours] + \
+           [case("qemu", m, *args, **more) for m in qemu]
+
+
+def all_cases(sizes, links, growth):
+    """What the targets need, and no more: the full product would take a day."""
+    pre = ["precopy", "multifd2", "multifd4"]
+    post = ["postcopy", "preempt"]
+    out = []
+    for link in links:
+        for size in sizes:
+            for resident in (False, True) if link == "veth" else (False,):
+                out += both(["precopy"], pre, link, size, resident=resident)
+        small = sizes[0]
+        out += both(["precopy"], pre, link, small, contents="half")
+        out += both(["precopy", "hybrid"], ["precopy", "hybrid"], link, small, rate=2000)
+        out += both(["postcopy"], post, link, small, rate=2000)
+        out += both(["precopy"], pre, link, small, tls=True)
+        if link in ("1g", "1g1ms"):
+            out += both(["hybrid"], ["hybrid"], link, small, rate=60000)
+        for contents in ("random", "text", "half"):
+            out.append(case("ours", "precopy", link, small, contents=contents))
+            out.append(case("ours", "precopy", link, small, contents=contents, compress="auto"))
+    if "veth" in links:
+        out += [case("ours", "precopy", "veth", size) for size in growth]
+    return list({c["name"]: c for c in out}.values())
+
+
+def run_ours(where, c):
+    samples = f"{where}/samples"
+    args = [f"{BUILD}/race_guest", "--size", str(c["size"]), "--mode", c["mode"], "--zero",
+            str(c["zero"]), "--rate", str(c["rate"]), "--max-downtime", str(c["downtime_ms"]),
+            "--compress", c["compress"], "--netns-a", race_net.path(0), "--netns-b",
+            race_net.path(1), "--addr", race_net.ADDRESSES[1], "--samples", samples]
+    for option in ("text", "resident"):
+        if c[option]:
+            args.append(f"--{option}")
+    if c["tls"]:
+        args.append("--encrypt")
+    done = subprocess.run(args, stdout=subprocess.PIPE, timeout=race_qemu.MOVE_S, check=False)
+    try:
+        figures = json.loads(done.stdout)
+    except ValueError:
+        return {"ok": False, "error": f"race_guest ended with {done.returncode}"}
+    with open(samples, encoding="ascii") as f:
+        figures["samples"] = [tuple(map(int, line.split())) for line in f]
+    return figures
+
+
+def run_qemu(where, c, accel):
+    addresses = race_net.ADDRESSES[1]
+    try:
+        return race_qemu.move(where, race_net.NETNS, addresses, c, accel, f"{BUILD}/payload.elf")
+    except (race_qemu.Failed, OSError) as e:
+        return {"ok": False, "error": str(e)}
+
+
+def limits(mib, memory):
+    args = [f"{BUILD}/race_limits", "--mib", str(mib), "--netns-a", race_net.path(0), "--netns-b",
+            race_net.path(1), "--addr", race_net.ADDRESSES[1]]
+    if not memory:
+        args.append("--no-memory")
+    done = subprocess.run(args, stdout=subprocess.PIPE, timeout=600, check=True)
+    return json.loads(done.stdout)
+
+
+def median(runs):
+    """Of each figure, over the runs that went well."""
+    good = [r for r in runs if r.get("ok")]
+    out = {"ok": bool(good), "runs": len(runs), "good": len(good),
+           "errors": sorted({r["error"] for r in runs if r.get("error")})}
+    for key in good[0] if good else ():
+        values = [r[key] for r in good if isinstance(r.get(key), (int, float))]
+        if key not in ("ok", "switched_ns") and len(values) == len(good):
+            out[key] = statistics.median(values)
+    return out
+
+
+def finish(c, r):
+    """Figures that are derived from what was seen of the guest."""
+    if r.get("ok") and c["rate"] and r.get("samples"):
+        back = race_targets.back_s(r["samples"], r["switched_ns"], c["rate"])
+        if back is not None:
+            r["back_s"] = back
+    r.pop("samples", None)
+    return r
+
+
+def write(result):
+    os.makedirs(OUT, exist_ok=True)
+    with open(f"{OUT}/native.json.new", "w", encoding="utf-8") as f:
+        json.dump(result, f, indent=1)
+        f.write("\n")
+    os.replace(f"{OUT}/native.json.new", f"{OUT}/native.json")
+
+
+def race(where, cases, links, runs, result):
+    accel = os.environ.get("BENCH_ACCEL") or \
+        race_qemu.usable_accel(where, f"{BUILD}/payload.elf", race_net.NETNS[0])
+    result["accel"] = accel
+    race_qemu.tls_key(where)
+    for link in links:
+        mine = [c for c in cases if c["link"] == link]
+        if not mine:
+            continue
+        race_net.shape(link)
+        result["limits"][link] = median([dict(limits(256 if link == "veth" else 64,
+                                                     link == "veth"), ok=True)
+                                         for _ in range(runs)])
+        # In turns, so that a slow minute of the machine meets all of them.
+        seen = {c["name"]: [] for c in mine}
+        for turn in range(runs):
+            for c in mine:
+                r = run_ours(where, c) if c["who"] == "ours" else run_qemu(where, c, accel)
+                seen[c["name"]].append(finish(c, r))
+                print(f"{turn + 1}/{runs} {c['name']:58} " +
+                      (f"{r['total_s']:8.3f} s" if r.get("ok") else f"FAILED {r.get('error')}"),
+                      flush=True)
+                result["cases"][c["name"]] = dict(median(seen[c["name"]]), case=c)
+        write(result)
+
+
+def main():
+    sizes = [int(s) for s in words("BENCH_SIZES", "512 2048")]
+    links = words("BENCH_LINKS", "veth 10g 1g 1g1ms")
+    growth = [int(s) for s in words("BENCH_GROWTH", "512 2048 8192")]
+    only = re.compile(os.environ.get("BENCH_ONLY", ""))
+    runs = int(os.environ.get("BENCH_RUNS", "3"))
+    unknown = [w for w in links if w not in race_net.LINKS]
+    if unknown or not sizes or runs < 1:
+        sys.exit(f"race: BENCH_LINKS may have {' '.join(race_net.LINKS)}; BENCH_SIZES is not "
+                 "empty; BENCH_RUNS is 1 or more")
+    cases = [c for c in all_cases(sizes, links, growth) if only.search(c["name"])]
+    if os.environ.get("BENCH_LIST"):
+        print("\n".join(c["name"] for c in cases))
+        return
+    if os.geteuid() != 0:
+        sys.exit("race: network namespaces need root")
+    result = {"limits": {}, "cases": {}, "targets": []}
+    where = tempfile.mkdtemp(prefix="race-")
+    try:
+        race_net.set_up()
+        race(where, cases, links, runs, result)
+        result["targets"] = race_targets.rows(result, sizes, links, growth)
+        write(result)
+    finally:
+        race_net.take_down()
+        shutil.rmtree(where, ignore_errors=True)
+    race_targets.table(result["targets"])
+    print(f"\nQEMU's guest ran by {result['accel']}. All figures: build/bench/native.json")
+
+
+if __name__ == "__main__":
+    main()
