@@ -213,8 +213,12 @@ static int serve(struct sinking *s, struct xf_err *err)
     m->sink.end = xf_sink_serve(&s->guest.vm, &s->link, &watch, err);
     if (m->sink.end != XF_SINK_RUNS)
         return xf_link_say(&s->link, XF_MSG_ABORTED, NULL, 0, NULL);
-    if (s->guest.vm.absent && s->absent.at_go)
+    if (!s->guest.vm.absent)
+        return 0;
+    if (s->absent.at_go)
         take_rest(s);
+    else
+        s->guest.vm.pager->disable(&s->guest.vm, &m->sink.err);
     return 0;
 }
 

@@ -58,6 +58,25 @@ static int enable(struct xf_sink_vm *vm, struct xf_err *err)
     return 0;
 }
 
+static int read_events(struct pg_sink *s, struct xf_err *err);
+
+/*
+ * Nothing is registered any more, so nobody begins to give memory back by an event. Who had
+ * begun waits until his event is read, and may not even have queued it yet; the kernel
+ * refuses to put pages in (EAGAIN) for as long as there is one.
+ */
+static int read_last_events(struct pg_sink *s, struct xf_err *err)
+{
+    int rc;
+
+    pthread_mutex_lock(&s->lock);
+    do
+        rc = read_events(s, err);
+    while (!rc && !uffd_put(s->uffd, s->g->mem, NULL, PAGE) && errno == EAGAIN);
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
 static int disable(struct xf_sink_vm *vm, struct xf_err *err)
 {
     struct pg_sink *s = of(vm);
@@ -65,6 +84,8 @@ static int disable(struct xf_sink_vm *vm, struct xf_err *err)
 
     if (uffd_unregister(s->uffd, s->g->mem, len))
         return errno == ESRCH || is_gone(s) ? gone(err) : xf_fail(err, errno, "unregister");
+    if (read_last_events(s, err))
+        return -1;
     /* The kernel (6.18) wakes who waits before it takes the registration away: one who faults
      * again in between would sleep for ever. */
     return uffd_wake(s->uffd, s->g->mem, len) && is_gone(s) ? gone(err) : 0;
