@@ -161,7 +161,7 @@ exit 0
 EOS
 "$XL" migrate-receive < <(head -c 10000000 /dev/zero; echo "status $?" >"$work/source") >"$work/out" 2>/dev/null
 same "input closed: exit status" 0 $?
-for ((i = 0; i < 50; i++)); do [ ! -e "$work/source" ] || break; sleep 0.1; done
+for ((i = 0; i < 100; i++)); do [ ! -s "$work/source" ] || break; sleep 0.1; done
 same "input closed: source" "status 141" "$(cat "$work/source")"
 
 # What only the real xl understands, and what is no stream, is its own from the start.
