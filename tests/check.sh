@@ -71,7 +71,11 @@ run_lab() {
 }
 
 for dir in build "$SAN_DIR"; do
-    label=; [ "$dir" = build ] || label=' (sanitized)'
+    label=
+    if [ "$dir" != build ]; then
+        label=' (sanitized)'
+        export SEEDS=50 # of random failures, which take minutes under the sanitizers; 200 above
+    fi
     for t in $TESTS; do
         run "$t$label" "$dir/$t"
     done
