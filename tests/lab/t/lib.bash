@@ -76,9 +76,10 @@ finish() {
     exit
 }
 
-# A command that nobody expected to fail did: the case is lost, the tally is not.
+# A command that nobody expected to fail did: the case is lost, or what the next ones need.
 # shellcheck disable=SC2154 # rc is set in the trap itself
-trap 'rc=$?; [ -z "$current" ] || bad "line $LINENO: status $rc"; finish' ERR
+trap 'rc=$?; [ -n "$current" ] || case_begin "${0##*/}, between cases"
+    bad "line $LINENO: status $rc"; finish' ERR
 
 # --- the guest ---
 

@@ -91,7 +91,7 @@ kernel_is_calm b
 case_end
 lab guest stop granted
 
-guest_start a wide --mem 128 --fill 40 --rate 400 --vcpus 4 --ip 121 --disk vdb
+guest_start a wide --mem 160 --fill 24 --rate 400 --vcpus 4 --ip 121 --disk vdb
 at=a
 for n in $(seq "${WIDE:-2}"); do
     case_begin "post-copy with four vCPUs, $n"
