@@ -77,8 +77,8 @@ struct xf_status_server;
 int xf_status_open(struct xf_status_server **out, uint32_t id, const struct xf_status *first,
                    struct xf_err *err);
 /* What clients are told from now on; elapsed_s is counted on, age_s found out. Any thread,
- * takes microseconds. server may be NULL. */
-void xf_status_set(struct xf_status_server *server, const struct xf_status *s);
+ * takes microseconds. s may be NULL. */
+void xf_status_set(struct xf_status_server *s, const struct xf_status *now);
 /* Has a client asked to switch to post-copy, at a time when no_switch was empty? NULL: no. */
 bool xf_status_asked(struct xf_status_server *server);
 /* Stop listening. NULL allowed. */

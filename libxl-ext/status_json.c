@@ -22,7 +22,7 @@ static void add_text(json_object *o, const char *name, const char *text)
     char clean[XF_ERR_TEXT];
     size_t n = 0;
 
-    for (; text[n] && n < sizeof(clean); n++)
+    for (; n < sizeof(clean) && text[n]; n++)
         clean[n] = (unsigned char)text[n] < 0x20 || text[n] == 0x7f ? '?' : text[n];
     json_object_object_add(o, name, json_object_new_string_len(clean, (int)n));
 }
