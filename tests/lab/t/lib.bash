@@ -138,11 +138,11 @@ beat() { # SECONDS
 
 # --- moves ---
 
-# move FROM [options]: our xl, to the other host; its JSON lines in $work/json.
+# move FROM [options]: our xl, to the other host; its JSON lines in $work/json. MOVE_LIMIT: seconds.
 move() {
     local from=$1
     shift
-    timeout 240 "$here/../lab" ssh "$from" \
+    timeout "${MOVE_LIMIT:-240}" "$here/../lab" ssh "$from" \
         "xl migrate --$transport --json $* $guest ${address[${other[$from]}]}" \
         >"$work/json" 2>"$work/stderr" </dev/null
 }

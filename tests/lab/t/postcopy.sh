@@ -5,6 +5,8 @@
 # shellcheck source=tests/lab/t/lib.bash
 . "$(dirname "$0")/lib.bash"
 
+MOVE_LIMIT=900 # a page costs some 6 ms under emulation, 12 with four vCPUs beside it
+
 # Pages were missing at GO, and all came.
 pulled() {
     [ "$(report '.pull.left_out > 0')" = true ] || bad "no page was missing at GO"
