@@ -170,7 +170,7 @@ move_in_background() {
     rm -f "$work/status"
     (
         rc=0
-        timeout 240 "$here/../lab" ssh "$from" "echo \$\$ >/tmp/move.pid
+        timeout "${MOVE_LIMIT:-240}" "$here/../lab" ssh "$from" "echo \$\$ >/tmp/move.pid
             exec env $env xl migrate --$transport --json $* $guest ${address[${other[$from]}]}" \
             >"$work/json" 2>"$work/stderr" </dev/null || rc=$?
         echo $rc >"$work/status"
