@@ -292,14 +292,13 @@ static int phase_copy(struct xf_move *m, struct xf_err *err)
 /* Everything is in place there; with pages left out, the first request may follow GO at once. */
 static int before_go(void *priv, struct xf_err *err)
 {
-    const struct xf_server_opts opts = {.silence_ms = XF_MOVE_STALL_MS};
     struct xf_move *m = priv;
     struct xf_copy *c = &m->copy;
 
     m->report->left_out = c->nr_missing;
     if (step_aside(priv, err))
         return -1;
-    if (c->nr_missing && (xf_server_new(&m->server, c->vm, c->missing, &opts, err) ||
+    if (c->nr_missing && (xf_server_new(&m->server, c->vm, c->missing, &m->server_opts, err) ||
                           xf_server_start(m->server, &m->link, err)))
         return -1;
     return xf_move_mark(m, XF_RECORD_GO, err);
@@ -397,7 +396,8 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
 {
     enum xf_outcome end;
 
-    if (xf_move_attach(m, err) || xf_move_check(m, err))
+    m->server_opts.silence_ms = XF_MOVE_STALL_MS;
+    if (xf_server_opts_env(&m->server_opts, err) || xf_move_attach(m, err) || xf_move_check(m, err))
         return XF_REFUSED;
     if (m->o->check_only)
         return XF_MOVED;

@@ -48,6 +48,7 @@ struct xf_move {
     bool xen_open;
     struct xf_copy copy;
     bool pull;    /* pages may come after GO: asked for, and possible there */
+    struct xf_server_opts server_opts;
     struct xf_server *server; /* PULL */
     struct xf_pulled pulled;  /* as heard last */
     bool told_cancel;         /* an interrupt in PULL was answered by a note */

@@ -33,7 +33,9 @@ struct pusher {
 struct xf_server {
     struct xf_source_vm *vm;
     struct xf_link *link; /* NULL: none */
-    int silence_ms;
+    int silence_ms, quiet_ms;
+    double push_from; /* when pushing may begin, 0 before PULL; the caller's thread's */
+    bool pushing;     /* it has begun, over this link; likewise */
     pthread_mutex_t lock;
     pthread_cond_t push; /* to the pushers: go, more, or stop */
     /* All below under lock. */
@@ -289,6 +291,7 @@ int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigne
         return xf_fail(err, ENOMEM, "out of memory for the set of missing pages");
     }
     s->silence_ms = opts ? opts->silence_ms : 0;
+    s->quiet_ms = opts ? opts->quiet_ms : 0;
     s->order.linear = opts && opts->linear;
     if (missing) {
         memcpy(s->owed, missing, len);
@@ -304,7 +307,7 @@ int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *er
     int rc;
 
     s->link = link;
-    s->go = s->stop = s->own_fault = false;
+    s->go = s->stop = s->own_fault = s->pushing = false;
     xf_clear(&s->err);
     rc = pthread_create(&s->answerer, NULL, answer_main, s);
     if (rc)
@@ -390,6 +393,20 @@ int xf_server_attach(struct xf_server *s, struct xf_link *link,
     return rc ? rc : xf_server_start(s, link, err);
 }
 
+/* Pushing begins once its time has come. */
+static void let_push(struct xf_server *s)
+{
+    if (s->push_from == 0)
+        s->push_from = xf_now() + s->quiet_ms / 1000.0;
+    if (s->pushing || xf_now() < s->push_from)
+        return;
+    s->pushing = true;
+    pthread_mutex_lock(&s->lock);
+    s->go = true;
+    pthread_cond_broadcast(&s->push);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static int start_pushing(struct xf_server *s, struct xf_err *err)
 {
     for (unsigned i = 0; i < s->link->nr_bulk; i++) {
@@ -402,10 +419,7 @@ static int start_pushing(struct xf_server *s, struct xf_err *err)
             return xf_fail(err, rc, "cannot start a pushing thread: %s", strerror(rc));
         p->started = true;
     }
-    pthread_mutex_lock(&s->lock);
-    s->go = true;
-    pthread_cond_broadcast(&s->push);
-    pthread_mutex_unlock(&s->lock);
+    let_push(s);
     return 0;
 }
 
@@ -470,6 +484,7 @@ static int listen_to_sink(struct xf_server *s, enum xf_pull_end *end,
     for (;;) {
         double now = xf_now();
 
+        let_push(s);
         if (now - pinged > PING_S) { /* so that a sink that waits knows us alive */
             if (xf_link_say(s->link, XF_MSG_PING, NULL, 0, err))
                 return -1;

@@ -22,7 +22,15 @@ struct xf_server;
 struct xf_server_opts {
     int silence_ms; /* a sink that says nothing for so long is lost; 0: never */
     bool linear;    /* push without regard to the faults: for comparison */
+    int quiet_ms;   /* for so long after RUNNING nothing is pushed, only answered: for tests */
 };
+
+/* The test switch XENFERRY_PULL, words with commas between them, into opts, which is changed
+ * only where a word says so:
+ *   linear          no adaptive pre-paging
+ *   no-push=N       nothing is pushed for N seconds after RUNNING (1 to 3600; no-push: 30)
+ * -1 with EINVAL: it holds another word. Reads the environment and nothing else; any thread. */
+int xf_server_opts_env(struct xf_server_opts *opts, struct xf_err *err);
 
 /* How far it is; may be read by any thread at any time. */
 struct xf_server_status {

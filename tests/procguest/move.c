@@ -314,7 +314,8 @@ static void call_off(struct xf_copy *c)
 
 static struct xf_server_opts server_opts(const struct pg_move *m)
 {
-    return (struct xf_server_opts){.silence_ms = m->opts.stall_ms, .linear = m->opts.linear};
+    return (struct xf_server_opts){
+        .silence_ms = m->opts.stall_ms, .linear = m->opts.linear, .quiet_ms = m->opts.quiet_ms};
 }
 
 /* As libxl-ext/move_record.c has it. */

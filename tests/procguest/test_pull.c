@@ -102,6 +102,18 @@ static void test_postcopy(void)
     }
 }
 
+/* Nothing is pushed at first: only what the guest asks for comes, and then all the rest. */
+static void test_quiet(void)
+{
+    open_move(XF_MODE_POSTCOPY);
+    m->opts.quiet_ms = 400;
+    work(0, PG_RANDOM, 0, 500);
+    move_it("quiet at first");
+    CU_ASSERT(m->source.pulled && m->source.pull_s >= 0.4);
+    CU_ASSERT(m->sink.status.requested > 0 && m->source.pushed > 0);
+    pg_move_free(m);
+}
+
 /* A guest that writes all it has, all the time: COPY does not pay. */
 static void test_hybrid(void)
 {
@@ -148,6 +160,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"an idle guest, post-copy", test_idle},
         {"busy guests, post-copy", test_postcopy},
+        {"nothing is pushed at first", test_quiet},
         {"a guest that COPY cannot follow, hybrid", test_hybrid},
         {"a guest that COPY can follow, hybrid", test_hybrid_converges},
         {"a ballooning guest", test_balloon},

@@ -3,10 +3,13 @@
  * The pure parts of PULL: the order of pushes (prefetch.h), how much may be on its way
  * (window.h), and times (times.h).
  */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "postcopy/prefetch.h"
+#include "postcopy/server.h"
 #include "postcopy/times.h"
 #include "postcopy/window.h"
 #include "tests/unit/suite.h"
@@ -195,6 +198,55 @@ static void test_share(void)
     CU_ASSERT(far <= 0.3);
 }
 
+/* --- the test switch XENFERRY_PULL --- */
+
+static void test_switch(void)
+{
+    static const struct {
+        const char *words;
+        bool linear;
+        int quiet_ms;
+    } good[] = {{"", false, 7},
+                {"linear", true, 7},
+                {"no-push", false, 30000},
+                {"no-push=1", false, 1000},
+                {"no-push=3600", false, 3600000},
+                {"linear,no-push=5", true, 5000},
+                {"no-push=5,linear,", true, 5000}};
+    static const char *const bad[] = {"linea",
+                                      "linearly",
+                                      "no-push=",
+                                      "no-push=0",
+                                      "no-push=3601",
+                                      "no-push=-1",
+                                      "no-push= 1",
+                                      "no-push=5s",
+                                      "no-pushing",
+                                      ",linear",
+                                      "no-push=99999999999999999999",
+                                      "linear;no-push"};
+    struct xf_server_opts o;
+    struct xf_err err = {0};
+
+    unsetenv("XENFERRY_PULL");
+    o = (struct xf_server_opts){.silence_ms = 9, .quiet_ms = 7};
+    CU_ASSERT(xf_server_opts_env(&o, &err) == 0 && o.silence_ms == 9 && o.quiet_ms == 7);
+    for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        setenv("XENFERRY_PULL", good[i].words, 1);
+        o = (struct xf_server_opts){.silence_ms = 9, .quiet_ms = 7};
+        CU_ASSERT_EQUAL(xf_server_opts_env(&o, &err), 0);
+        CU_ASSERT(o.silence_ms == 9 && o.linear == good[i].linear);
+        CU_ASSERT_EQUAL(o.quiet_ms, good[i].quiet_ms);
+    }
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        setenv("XENFERRY_PULL", bad[i], 1);
+        xf_clear(&err);
+        CU_ASSERT(xf_server_opts_env(&o, &err) < 0 && err.num == EINVAL);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "unset it"));
+    }
+    unsetenv("XENFERRY_PULL");
+}
+
 /* --- window --- */
 
 /* A path of so many bytes per second and seconds one way: what the window makes of it. */
@@ -289,6 +341,7 @@ int main(void)
         {"more faults than bubbles", test_many},
         {"strides", test_stride},
         {"what is asked for", test_share},
+        {"XENFERRY_PULL", test_switch},
         {"window: full line, short queue", test_window},
         {"window: edges", test_window_edges},
         {"times", test_times},
