@@ -26,6 +26,7 @@ static void *beat(void *unused)
             max_gap_ns = now - last;
         last = now;
         console_line("HB %lu %llu", atomic_fetch_add(&seq, 1) + 1, (unsigned long long)now);
+        work_sample(now);
         due += BEAT_NS;
         if (due < now)
             due = now + BEAT_NS;

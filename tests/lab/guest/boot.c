@@ -27,6 +27,16 @@ void boot_mounts(void)
     mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
 }
 
+// `xl sysrq` may do all it can (b: reboot, c: crash): Debian's kernel leaves some out.
+void boot_sysrq(void)
+{
+    int fd = open("/proc/sys/kernel/sysrq", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "1", 1) != 1)
+        error_note("cannot allow sysrq: %m");
+    if (fd >= 0)
+        close(fd);
+}
+
 void boot_modules(void)
 {
     char name[64], path[96];

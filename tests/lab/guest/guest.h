@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The lab's guest: process 1 of a small PVH domain that makes load, and knows
 // at any time what every byte of its memory and disk must be. One thread per
-// source file: mem.c, disk.c, late.c, beat.c, server.c; main.c starts them.
+// source file: mem.c, disk.c, late.c, beat.c, server.c; main.c starts them. work.c
+// remembers what mem.c did.
 #ifndef XF_GUEST_H
 #define XF_GUEST_H
 
@@ -14,6 +15,7 @@
 
 // --- boot.c: kernel command line, modules, network, devices ---
 void boot_mounts(void);
+void boot_sysrq(void);
 void boot_modules(void);
 void boot_network(const char *ip);
 bool boot_wait_path(const char *path, int seconds);
@@ -39,10 +41,12 @@ uint64_t now_ns(void);
 void pattern_seed(uint64_t seed);
 
 // --- mem.c ---
-void mem_start(long fill_mib, long zero_pct, long rate, const char *pattern, long hot_pct);
+void mem_start(long fill_mib, long zero_pct, long rate, const char *pattern, long hot_pct,
+               long reads_pct);
 void mem_pause(bool paused);
 void mem_rate(long rate);
 bool mem_pattern(const char *name);
+void mem_reads(long pct);
 // Both verify functions append to out and return the number of bad pages.
 unsigned long mem_verify(char *out, size_t size, unsigned long *pages);
 void mem_damage(void);
@@ -59,6 +63,14 @@ void late_start(const char *path, long mib, long offset_mib);
 unsigned long late_verify(char *out, size_t size, unsigned long *pages);
 void late_send(int client);
 void late_status(char *out, size_t size);
+
+// --- work.c ---
+void work_start(void);
+// For one thread each: that of mem.c, and the heartbeat's.
+void work_touch(unsigned long page);
+void work_sample(uint64_t now);
+void work_send(int client);
+void work_touched(uint64_t from_ns, uint64_t to_ns, char *out, size_t size);
 
 // --- beat.c ---
 void beat_start(void);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // Process 1 of the lab's guest. Words it takes from the kernel command line:
 //   xf.ip=A.B.C.D  xf.fill=MiB  xf.zero=PCT  xf.rate=PAGES/s
-//   xf.pattern=seq|random|hot  xf.hot=PCT
+//   xf.pattern=seq|random|hot|stride  xf.hot=PCT  xf.reads=PCT
 //   xf.disk=/dev/xvda  xf.diskmib=MiB  xf.diskrate=BLOCKS/s
 //   xf.late=MiB (also on the disk, behind xf.diskmib)  xf.persistent=0|1 (its grants)
 #include "guest.h"
@@ -18,11 +18,14 @@ int main(void)
 
     boot_mounts();
     console_open();
+    boot_sysrq();
     boot_modules();
     boot_network(boot_word("xf.ip", ""));
     pattern_seed(now_ns());
+    work_start();
     mem_start(boot_number("xf.fill", 32), boot_number("xf.zero", 25), boot_number("xf.rate", 0),
-              boot_word("xf.pattern", "random"), boot_number("xf.hot", 10));
+              boot_word("xf.pattern", "random"), boot_number("xf.hot", 10),
+              boot_number("xf.reads", 0));
     disk_start(boot_word("xf.disk", ""), boot_number("xf.diskmib", 16),
                boot_number("xf.diskrate", 20));
     late_start(boot_word("xf.disk", ""), boot_number("xf.late", 0), boot_number("xf.diskmib", 16));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Memory load: N MiB of known contents, rewritten at a set rate. The table of
-// generations says what each page must hold, so a page that is lost, stale or
-// went back in time does not match.
+// Memory load: N MiB of known contents, touched at a set rate: rewritten, or read and
+// checked. The table of generations says what each page must hold, so a page that is lost,
+// stale or went back in time does not match.
 #include "guest.h"
 
 #include <pthread.h>
@@ -12,12 +12,13 @@
 #include <sys/sysinfo.h>
 #include <time.h>
 
-enum pattern { SEQ, RANDOM, HOT };
-static const char *const names[] = {"seq", "random", "hot"};
+enum pattern { SEQ, RANDOM, HOT, STRIDE };
+static const char *const names[] = {"seq", "random", "hot", "stride"};
 
 #define WHAT_MEM 1
 #define TICK_NS 20000000u
 #define RESERVE_MIB 6 // tables, stacks, sockets
+#define STEP 16u      // pages from one touch to the next of STRIDE
 
 static uint8_t *mem;
 static uint32_t *gens; // 0: never written by the rewriter
@@ -29,8 +30,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static atomic_bool paused;
 static atomic_long rate;
 static atomic_int pattern;
-static atomic_ulong writes;
+static atomic_ulong writes, reads;
 static long hot_pct;
+static atomic_long reads_pct; // of all touches
 
 static void rewrite(unsigned long i)
 {
@@ -39,6 +41,25 @@ static void rewrite(unsigned long i)
     gens[i]++;
     pattern_fill(mem + i * PAGE, WHAT_MEM, i, gens[i]);
     writes++;
+    work_touch(i);
+}
+
+static void look_at(unsigned long i)
+{
+    const uint8_t *p = mem + i * PAGE;
+    int at = is_zero[i] ? zero_check(p) : pattern_check(p, WHAT_MEM, i, gens[i]);
+    if (at >= 0)
+        error_note("mem: page %lu wrong at byte %d, generation %u", i, at, gens[i]);
+    reads++;
+    work_touch(i);
+}
+
+static void touch(unsigned long i, uint64_t *rnd)
+{
+    if (reads_pct && (long)(random_next(rnd) % 100) < reads_pct)
+        look_at(i);
+    else
+        rewrite(i);
 }
 
 static unsigned long pick(uint64_t *rnd, unsigned long *next)
@@ -51,6 +72,10 @@ static unsigned long pick(uint64_t *rnd, unsigned long *next)
         if (random_next(rnd) % 10)
             return random_next(rnd) % (hot < npages ? hot : npages);
         break;
+    case STRIDE: { // all pages in the end, a sixteenth of them each time over
+        unsigned long lap = npages / STEP, n = (*next)++;
+        return n % lap * STEP + n / lap % STEP;
+    }
     case RANDOM:
         break;
     }
@@ -77,7 +102,7 @@ static void *rewriter(void *unused)
         credit += (double)rate * TICK_NS / 1e9;
         pthread_mutex_lock(&lock);
         for (; credit >= 1; credit -= 1)
-            rewrite(pick(&rnd, &next));
+            touch(pick(&rnd, &next), &rnd);
         pthread_mutex_unlock(&lock);
     }
     return NULL;
@@ -89,7 +114,8 @@ static void *table(size_t size)
     return p == MAP_FAILED ? NULL : p;
 }
 
-void mem_start(long fill_mib, long zero_pct, long start_rate, const char *name, long hot)
+void mem_start(long fill_mib, long zero_pct, long start_rate, const char *name, long hot,
+               long start_reads)
 {
     if (fill_mib <= 0)
         return;
@@ -119,6 +145,7 @@ void mem_start(long fill_mib, long zero_pct, long start_rate, const char *name, 
     }
     hot_pct = hot;
     mem_rate(start_rate);
+    mem_reads(start_reads);
     if (!mem_pattern(name))
         error_note("unknown pattern %s", name);
     pthread_t t;
@@ -136,9 +163,14 @@ void mem_rate(long r)
     rate = r < 0 ? 0 : r;
 }
 
+void mem_reads(long pct)
+{
+    reads_pct = pct < 0 ? 0 : pct;
+}
+
 bool mem_pattern(const char *name)
 {
-    for (int i = SEQ; i <= HOT; i++)
+    for (int i = SEQ; i <= STRIDE; i++)
         if (!strcmp(name, names[i])) {
             pattern = i;
             return true;
@@ -186,8 +218,8 @@ void mem_damage(void)
 void mem_status(char *out, size_t size)
 {
     snprintf(out, size,
-             "\"pages\": %lu, \"zero_pages\": %lu, \"page_writes\": %lu, \"rate\": %ld, "
-             "\"pattern\": \"%s\", \"paused\": %s",
-             npages, nzero, atomic_load(&writes), atomic_load(&rate), names[atomic_load(&pattern)],
-             paused ? "true" : "false");
+             "\"pages\": %lu, \"zero_pages\": %lu, \"page_writes\": %lu, \"page_reads\": %lu, "
+             "\"rate\": %ld, \"pattern\": \"%s\", \"reads\": %ld, \"paused\": %s",
+             npages, nzero, atomic_load(&writes), atomic_load(&reads), atomic_load(&rate),
+             names[atomic_load(&pattern)], atomic_load(&reads_pct), paused ? "true" : "false");
 }

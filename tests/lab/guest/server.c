@@ -52,8 +52,8 @@ static void answer_verify(char *out, size_t size)
 
 static void answer(char *line, char *out, size_t size)
 {
-    char word[32] = "", arg[32] = "";
-    sscanf(line, "%31s %31s", word, arg);
+    char word[32] = "", arg[32] = "", more[32] = "";
+    sscanf(line, "%31s %31s %31s", word, arg, more);
     snprintf(out, size, "OK");
     if (!strcmp(word, "status"))
         answer_status(out, size);
@@ -67,6 +67,10 @@ static void answer(char *line, char *out, size_t size)
         mem_rate(strtol(arg, NULL, 10));
     else if (!strcmp(word, "pattern") && mem_pattern(arg))
         ;
+    else if (!strcmp(word, "reads") && *arg)
+        mem_reads(strtol(arg, NULL, 10));
+    else if (!strcmp(word, "touched") && *more)
+        work_touched(strtoull(arg, NULL, 10), strtoull(more, NULL, 10), out, size);
     else if (!strcmp(word, "damage") && !strcmp(arg, "mem"))
         mem_damage();
     else if (!strcmp(word, "damage") && !strcmp(arg, "disk"))
@@ -75,8 +79,8 @@ static void answer(char *line, char *out, size_t size)
         reboot(RB_POWER_OFF);
     else
         snprintf(out, size,
-                 "ERR commands: status verify pause resume rate N pattern seq|random|hot "
-                 "damage mem|disk send poweroff");
+                 "ERR commands: status verify pause resume rate N pattern seq|random|hot|stride "
+                 "reads PCT work touched FROM_NS TO_NS damage mem|disk send poweroff");
 }
 
 static void *serve(void *arg)
@@ -93,6 +97,8 @@ static void *serve(void *arg)
     line[used] = 0;
     if (!strncmp(line, "send", 4)) {
         late_send(c);
+    } else if (!strncmp(line, "work", 4)) {
+        work_send(c);
     } else if (used) {
         answer(line, out, sizeof(out) - 1);
         strcat(out, "\n");
