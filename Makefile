@@ -71,7 +71,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests deps check check-run demo lab-check lab-soak bench bench-rdma lint format fuzz fuzz-build install \
+.PHONY: all tests deps check check-run demo lab-check lab-soak bench bench-rdma bench-postcopy lint format fuzz fuzz-build install \
         clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
@@ -160,6 +160,9 @@ lab-check: deps
 bench-rdma: deps
 	@$(MAKE) -j$(JOBS) all $(B)/tests/bench/link_bench
 	@tests/lab/bench-rdma.sh
+bench-postcopy: deps
+	@$(MAKE) -j$(JOBS) all
+	@tests/lab/bench-postcopy.sh
 bench: deps
 	@$(MAKE) -j$(JOBS) $(B)/tests/bench/race_guest $(B)/tests/bench/race_limits $(PAYLOAD)
 	@python3 -B tests/bench/race.py
@@ -206,6 +209,7 @@ help:
 	@echo 'make lab-check      every test of the lab (an hour)'
 	@echo 'make bench          a race against QEMU in this machine: build/bench/native.json (as root)'
 	@echo 'make bench-rdma     RDMA in the lab against perftest and TCP: build/bench/rdma.json'
+	@echo 'make bench-postcopy  post-copy in the lab against stock and pre-copy: build/bench/postcopy.json, .svg'
 	@echo 'make lab-soak       MOVES=20 there and back in the lab, every byte verified'
 	@echo 'make lint format    cppcheck, clang-tidy, shellcheck, mandoc; clang-format'
 	@echo 'make clean'
