@@ -615,11 +615,14 @@ static void let_network(struct sink *s, struct xf_err *err)
         xf_announce_begin(&s->announce, s->xen.domid);
 }
 
-/* The guest runs and depends on us: nothing but its own end, or the last page, ends this. */
-static int phase_pull(struct sink *s, struct xf_err *err)
+/* The guest runs and depends on us: nothing but its own end, or the last page, ends this.
+ * *ended: it was the first. xl's monitor destroys a domain that was shut down to be booted again,
+ * and builds the new one; we only have to let go of the old. */
+static int phase_pull(struct sink *s, bool *ended, struct xf_err *err)
 {
     enum xf_pull_end end = xf_rejoin_take(&s->rejoin, s->pager, &s->link, DONE_MS, err);
 
+    *ended = end == XF_PULL_ENDED;
     if (end == XF_PULL_FAILED) {
         /* Better still than a guest whose vCPUs get stuck one after the other. */
         xc_domain_pause(s->xch, s->xen.domid);
@@ -648,7 +651,7 @@ static int run_sink(struct sink *s, struct xf_err *err)
         .committed = committed,
     };
     struct xf_err late = {0};
-    bool refused = false;
+    bool refused = false, ended = false;
 
     xf_toollog_init(&s->log);
     if (libxl_ctx_alloc(&s->ctx, LIBXL_VERSION, 0, &s->log.vtable))
@@ -679,9 +682,14 @@ static int run_sink(struct sink *s, struct xf_err *err)
     case XF_SINK_RUNS:
         tell(s, s->xen.vm.absent && s->absent.at_go ? XF_PHASE_PULL : XF_PHASE_FINISH);
         phase_finish(s, &late);
-        if (s->xen.vm.absent && s->absent.at_go && phase_pull(s, err))
+        if (s->xen.vm.absent && s->absent.at_go && phase_pull(s, &ended, err))
             return -1;
         tell(s, XF_PHASE_FINISH);
+        /* No paging to turn off, no network to let go on, and no name that it should have. */
+        if (ended) {
+            xf_clear(err);
+            return 0;
+        }
         if (s->xen.vm.absent && s->xen.vm.pager->disable(&s->xen.vm, &late) &&
             late.num == ESRCH)
             xf_clear(&late); /* the guest has ended: there is nothing to turn off */

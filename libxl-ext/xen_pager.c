@@ -39,7 +39,7 @@ const char *xf_paging_refusal(int num)
     switch (num) {
     case ENOSYS:
         return "Xen was built without memory paging: build it with CONFIG_UNSUPPORTED=y and "
-               "CONFIG_MEM_PAGING=y";
+               "CONFIG_MEM_PAGING=y, and boot it with a PV dom0 (no dom0=pvh on its command line)";
     case EOPNOTSUPP:
         return "memory paging needs a PV dom0 (no dom0=pvh on Xen's command line) and a guest "
                "that was built with a ring page for it";
@@ -54,7 +54,16 @@ const char *xf_paging_refusal(int num)
     case EBUSY:
         return "another program pages this guest's memory already (xenpaging?): stop it";
     case EPERM:
-        return "Xen's security policy forbids memory paging of this guest";
+        return "Xen's security policy forbids memory paging of this guest: allow dom0 mem_paging "
+               "of it there, or move without post-copy";
+    case EINVAL:
+    case ENOENT:
+        return "Xen does not accept the guest's ring page, or the guest has no vCPUs yet: try "
+               "again, and without post-copy if that is the answer again";
+    case ENOMEM:
+        return "Xen has no memory left for memory paging of this guest: free some there";
+    case ESRCH:
+        return "the guest is gone";
     default:
         return strerror(num);
     }
@@ -360,16 +369,20 @@ static void let_go(struct xf_xen_pager *p, uint64_t gfn)
 /* 0: it is in, by us or before us, or the guest gave it back. */
 static int load(struct xf_view *v, uint64_t gfn, const uint8_t *page, struct xf_err *err)
 {
+    int num;
+
     if (!xc_mem_paging_load(v->xch, v->domid, gfn, (void *)page) || errno == ENOENT)
         return 0;
-    if (errno == ENOMEM)
+    num = errno;
+    /* Asked first: Xen gives a dying domain no page, and calls that ENOMEM as well. */
+    if (num == ESRCH || is_gone(v->xch, v->domid))
+        return domain_gone(err);
+    if (num == ENOMEM)
         return xf_fail(err, ENOMEM,
                        "out of memory for gfn 0x%llx of the running guest; free some memory there",
                        (unsigned long long)gfn);
-    if (errno == ESRCH || is_gone(v->xch, v->domid))
-        return domain_gone(err);
-    return xf_fail(err, errno, "cannot load gfn 0x%llx of domain %u: %s", (unsigned long long)gfn,
-                   v->domid, strerror(errno));
+    return xf_fail(err, num, "cannot load gfn 0x%llx of domain %u: %s", (unsigned long long)gfn,
+                   v->domid, strerror(num));
 }
 
 static int put(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pages, unsigned n,

@@ -110,6 +110,18 @@ intact() { # HOST
     [ "$(status_field errors)" = 0 ] || bad "the guest saw: $(status_field first_error)"
 }
 
+# No vCPU of its is paused for good, and Xen pages nothing of it any more.
+paging_is_off() { # HOST
+    local state
+    state=$(on "$1" "xl list $guest" | awk 'NR == 2 { print $5 }')
+    case $state in
+    *p*) bad "the guest is paused: $state" ;;
+    esac
+    on "$1" "xl dmesg -c >/dev/null; xl debug-keys q; xl dmesg" >"$work/q" 2>&1
+    # xen/common/keyhandler.c, dump_domains(): "paged_pages=N" of every domain
+    ! grep -E 'paged_pages=[1-9]' "$work/q" || bad "pages are still paged out"
+}
+
 # ONLY=REGEX: of a test with many cases, those that match.
 wanted() { [[ $1 =~ ${ONLY:-.} ]]; }
 
@@ -200,10 +212,10 @@ copying() { # pages are on their way
 }
 move_over() { [ -e "$work/status" ]; }
 
-# The background move must end with one of these statuses.
+# The background move must end with one of these statuses. END_LIMIT: seconds to wait for it.
 move_ends() { # STATUS...
     local s got
-    until_true 120 move_over || {
+    until_true "${END_LIMIT:-120}" move_over || {
         bad "the move does not end"
         return 0
     }
@@ -224,6 +236,11 @@ kill_receiver() { on "${other[$at]}" "pkill -KILL -o -f '[x]l migrate-receive'";
 kill_sink() { on "${other[$at]}" "pkill -KILL -P \$(pgrep -o -f '[x]l migrate-receive') -f '[m]igrate-receive'"; }
 interrupt() { on "$at" "kill -INT \$(cat /tmp/move.pid)"; }
 cut_link() { lab net cut; }
+# Of a guest that cannot be reached otherwise: b reboots it, c crashes it.
+# (It has its name there shortly after it runs.)
+sysrq() { until_true 30 on "$1" "xl sysrq $guest $2 2>/dev/null" || bad "xl sysrq does not reach it"; } # HOST KEY
+# No socket and no record of a move is left; the monitor of a guest that came stays with it.
+no_trace() { [ -z "$(on "$1" "ls /run/xenferry/*.sock /run/xenferry/*.move 2>/dev/null || true")" ]; } # HOST
 # The new domain gets no page more than it has: xl itself would not set such a limit.
 no_more_memory() {
     on "${other[$at]}" "PYTHONPATH=/usr/lib/xen-4.17/lib/python python3 -c '

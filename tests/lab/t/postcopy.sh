@@ -15,18 +15,6 @@ pulled() {
         "downtime $(report .downtime_s) s, $(report .switch_reason)"
 }
 
-# No vCPU of its is paused for good, and Xen pages nothing of it any more.
-paging_is_off() { # HOST
-    local state
-    state=$(on "$1" "xl list $guest" | awk 'NR == 2 { print $5 }')
-    case $state in
-    *p*) bad "the guest is paused: $state" ;;
-    esac
-    on "$1" "xl dmesg -c >/dev/null; xl debug-keys q; xl dmesg" >"$work/q" 2>&1
-    # xen/common/keyhandler.c, dump_domains(): "paged_pages=N" of every domain
-    ! grep -E 'paged_pages=[1-9]' "$work/q" || bad "pages are still paged out"
-}
-
 # Its own backends and its kernel bear the pages that come late.
 kernel_is_calm() { # HOST
     local said
