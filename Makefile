@@ -206,7 +206,7 @@ help:
 	@echo 'make install        PREFIX=/usr/local  DESTDIR='
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
-	@echo 'make lab-check      every test of the lab (an hour)'
+	@echo 'make lab-check      every test of the lab (two hours)'
 	@echo 'make bench          a race against QEMU in this machine: build/bench/native.json (as root)'
 	@echo 'make bench-rdma     RDMA in the lab against perftest and TCP: build/bench/rdma.json'
 	@echo 'make bench-postcopy  post-copy in the lab against stock and pre-copy: build/bench/postcopy.json, .svg'
