@@ -61,7 +61,7 @@ void late_send(int client);
 void late_status(char *out, size_t size);
 
 // --- beat.c ---
-void beat_start(void);
+void beat_start(long ms);
 void beat_status(char *out, size_t size);
 
 // --- server.c: never returns ---
