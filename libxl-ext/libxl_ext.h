@@ -99,6 +99,7 @@ struct xf_report {
     double last_pages_s;      /* sending the last pages until all are in place there */
     double resume_s;          /* GO until the destination says that it runs */
     unsigned rounds;
+    double rounds_s; /* sending them; the rest of COPY waited for the destination's devices */
     uint64_t guest_pages;
     uint64_t pages_sent, pages_zero, pages_skipped; /* skipped: dirty again before their turn */
     uint64_t last_pages;      /* sent in SWITCH */

@@ -131,6 +131,7 @@ static void fill_report(struct xf_move *m)
     if (m->copy.senders)
         sent = xf_senders_count(m->copy.senders);
     r->rounds = m->copy.status.round;
+    r->rounds_s = m->copy.status.rounds_s;
     r->pages_sent = sent.data;
     r->pages_zero = sent.zero;
     r->lz4_pages = sent.by[XF_CODEC_LZ4];

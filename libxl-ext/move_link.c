@@ -9,12 +9,18 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "libxl-ext/hello.h"
+#include "transport/clock.h"
 
 #define CONTROL_MS 5000 /* each address */
 #define BULK_MS 15000
 #define ROUTE_MS 3000 /* each address */
+/* COPY, RDMA lost: what took it away may have taken the network with it for a while. The
+ * destination waits 60 s (CHANNELS_MS, receive_sink.c). */
+#define RELINK_MS 30000
+#define RELINK_PAUSE_MS 250
 
 static const struct xf_transport_ops *ops_of(bool rdma)
 {
@@ -192,10 +198,13 @@ void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
     };
 }
 
-/* All channels over TCP instead of RDMA, of which `why` says what became. */
+/* All channels over TCP instead of RDMA, of which `why` says what became. Addresses are tried
+ * again until patience_ms are over. */
 static int fall_back(struct xf_move *m, const char *what, const struct xf_err *why,
-                     struct xf_err *err)
+                     int patience_ms, struct xf_err *err)
 {
+    const struct timespec pause = {.tv_nsec = RELINK_PAUSE_MS * 1000000L};
+    int64_t until = xf_now_ms() + patience_ms;
     char tried[256];
     struct xf_err last = {0};
     int rc;
@@ -203,7 +212,9 @@ static int fall_back(struct xf_move *m, const char *what, const struct xf_err *w
     xf_link_close(&m->link);
     snprintf(m->report->fallback, sizeof(m->report->fallback), "%s (%.200s), so it went over TCP",
              what, why->text);
-    rc = connect_control(m, false, tried, sizeof(tried), &last, err);
+    while ((rc = connect_control(m, false, tried, sizeof(tried), &last, err)) == XF_AGAIN &&
+           xf_now_ms() < until)
+        nanosleep(&pause, NULL);
     if (rc == XF_AGAIN)
         rc = xf_fail(err, last.num ? last.num : EHOSTUNREACH,
                      "%s (%.150s), and TCP does not reach the destination (tried %s: %.100s)", what,
@@ -224,7 +235,7 @@ int xf_move_connect_bulk(struct xf_move *m, struct xf_err *err)
         return -1;
     why = *err;
     xf_clear(err);
-    return fall_back(m, "the bulk channels could not be connected over RDMA", &why, err);
+    return fall_back(m, "the bulk channels could not be connected over RDMA", &why, 0, err);
 }
 
 int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err)
@@ -238,5 +249,5 @@ int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err)
         return xf_fail(err, why->num, "%s", why->text);
     snprintf(what, sizeof(what), "the RDMA connection was lost in round %u of COPY",
              m->copy.status.round);
-    return fall_back(m, what, why, err);
+    return fall_back(m, what, why, RELINK_MS, err);
 }

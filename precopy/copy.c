@@ -281,6 +281,7 @@ static int one_round(struct xf_copy *c, struct xf_err *err)
     /* Nothing, unless the round was cut short. */
     memcpy(c->owed, c->order.todo, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
     c->again = false;
+    st->rounds_s += xf_now() - began;
     learn_rate(c, xf_senders_count(c->senders).data - data, xf_now() - began);
     return 0;
 }

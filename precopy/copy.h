@@ -30,6 +30,7 @@ struct xf_copy_status {
     unsigned round;
     uint64_t round_pages, round_done;
     double round_began; /* CLOCK_MONOTONIC, s */
+    double rounds_s;    /* all rounds so far; the rest of COPY waits for the devices */
     double page_rate;   /* pages per second of the recent past, 0: unknown */
     double dirty_pps;
     double predicted_s; /* < 0: unknown */

@@ -41,10 +41,12 @@ one() {
     cat "$log.shown"
 }
 
+tests_running() { jobs -rp | grep -vx "${booting:-none}"; }
+
 # run NAME COMMAND...: as many at once as there are processors; many tests only wait.
 run() {
-    while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do
-        wait -n || true
+    while mapfile -t pids < <(tests_running) && [ ${#pids[@]} -ge "$JOBS" ]; do
+        wait -n "${pids[@]}" || true
     done
     one "$@" &
 }
@@ -53,9 +55,28 @@ count() { # FILE: bytes in it
     [ -e "$1" ] && stat -c %s "$1" || echo 0
 }
 
+# The lab boots beside the tests before it, which mostly wait. One that is up is left as it is.
+lab=tests/lab/lab
+ours=no
+boot_lab() {
+    ! "$lab" status >/dev/null 2>&1 || return 0
+    ours=yes
+    timeout 1800 "$lab" up >"$logs/lab-up.log" 2>&1 </dev/null &
+    booting=$!
+}
+lab_down() {
+    [ $ours = no ] || "$lab" down >/dev/null 2>&1
+    ours=no
+}
+booting=
+trap lab_down EXIT
+trap 'exit 1' INT TERM
+
 # The lab's tests print a line each by themselves and end with "N passed, N failed".
 run_lab() {
     local log=$logs/lab.log rc tally
+    # Should it have failed, run-tests begins anew and says why that fails.
+    [ -z "$booting" ] || wait "$booting" || "$lab" down >/dev/null 2>&1
     timeout -k 60 "$LAB_LIMIT" env QUICK=1 tests/lab/run-tests </dev/null 2>&1 | tee "$log"
     rc=${PIPESTATUS[0]}
     tally=$(sed -n 's/^\([0-9][0-9]*\) passed, \([0-9][0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
@@ -70,6 +91,7 @@ run_lab() {
     fi
 }
 
+boot_lab
 for dir in build "$SAN_DIR"; do
     label=
     if [ "$dir" != build ]; then
@@ -103,7 +125,9 @@ fi
 for m in $MAN; do
     run "$m" mandoc -Tlint -Werror "$m"
 done
-wait
+for p in $(tests_running); do
+    wait "$p" || true
+done
 passed=$(count "$logs/passed")
 failed=$(count "$logs/failed")
 

@@ -175,6 +175,7 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(parts, "resume_s", number(r->resume_s));
     add(o, "switch", parts);
     add(o, "rounds", json_object_new_int64(r->rounds));
+    add(o, "rounds_s", number(r->rounds_s));
     add(o, "guest_pages", json_object_new_uint64(r->guest_pages));
     add(o, "pages_sent", json_object_new_uint64(r->pages_sent));
     add(o, "pages_zero", json_object_new_uint64(r->pages_zero));

@@ -101,7 +101,7 @@ void report_print(FILE *out, const struct xf_report *r)
              fmt_bytes(a, (double)r->wire_bytes));
     row(out, "pages", text);
     print_compression(out, r);
-    snprintf(text, sizeof(text), "%u%s%s", r->rounds,
+    snprintf(text, sizeof(text), "%u in %s%s%s", r->rounds, fmt_duration(a, r->rounds_s),
              r->switch_reason[0] ? "; then the switch: " : "", r->switch_reason);
     row(out, "rounds", text);
     if (r->left_out) {

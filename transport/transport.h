@@ -50,7 +50,7 @@ struct xf_link_cfg {
     uint32_t rdma_buffer;      /* RDMA: bytes of one side's ring of a bulk channel; 0 = chosen
                                   from free memory. The two sides need not agree */
     unsigned rdma_poll_us;     /* RDMA: look for completions so long, in a busy loop, before
-                                  sleeping; 0 = sleep at once, as always on a machine of one CPU */
+                                  sleeping; 0 = sleep at once */
 };
 
 /* A message's envelope. `type` and `flags` mean nothing to the transport. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A transport by itself, between two hosts: bulk throughput, the time from a 4 KiB page's
- * request to its answer (idle, and beside full bulk load), work requests, completions, bytes
- * on the wire and CPU time. The sink serves, the source measures and writes one JSON object.
+ * A transport by itself, between two hosts: bulk throughput as in COPY, the time from a 4 KiB
+ * page's request to its answer as in PULL (the sink asks; idle, and beside pages that are pushed
+ * as postcopy/server.c does), work requests, completions, bytes on the wire and CPU time. The
+ * source measures and writes one JSON object.
  *
  *   link_bench --serve [--addr A] [--port P] ...          prints "port P" when it listens
  *   link_bench --connect HOST --port P [--src A] ...
@@ -21,6 +22,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "postcopy/window.h"
 #include "transport/bytes.h"
 #include "transport/clock.h"
 #include "transport/transport.h"
@@ -28,7 +30,21 @@
 #define PAGE 4096u
 #define SOON 30000 /* ms */
 
-enum { MSG_DATA = 1, MSG_SYNC, MSG_SYNC_ACK, MSG_REQUEST, MSG_ANSWER };
+#define PUSH_MIN 16u /* pages of a batch, as in postcopy/server.c */
+#define PUSH_MAX 256u
+
+/* PUSH is answered with TAKEN, ASK (how many, how long in us) with ASKED (a latency). */
+enum {
+    MSG_DATA = 1,
+    MSG_SYNC,
+    MSG_SYNC_ACK,
+    MSG_REQUEST,
+    MSG_ANSWER,
+    MSG_PUSH,
+    MSG_TAKEN,
+    MSG_ASK,
+    MSG_ASKED
+};
 
 struct options {
     const struct xf_transport_ops *ops;
@@ -141,18 +157,70 @@ static struct usage usage_decode(const uint8_t *p)
 
 /* ---- sink ---- */
 
-/* Take data, answer syncs and requests, until the peer closes. */
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+struct latency {
+    double median, p99; /* us */
+    unsigned n;
+};
+
+/* n requests one after the other; with a deadline (s, 0: none) as many as there is time for. */
+static struct latency ping(const struct options *o, struct xf_chan *c, unsigned n, double seconds)
+{
+    double *us = must(calloc(n, sizeof(*us))), end = xf_now() + seconds;
+    uint8_t *meta = must(malloc(XF_META_MAX)), page[PAGE];
+    struct iovec v = {page, PAGE};
+    struct xf_err err = {0};
+    struct latency l = {0};
+
+    while (l.n < n && (seconds <= 0 || xf_now() < end)) {
+        struct xf_msg m = {MSG_REQUEST, 0, 8, 0};
+        double begin = xf_now();
+
+        memset(meta, 0, 8);
+        if (o->ops->send(c, &m, meta, NULL, 0, &err) || o->ops->recv(c, &m, meta, SOON, &err) ||
+            o->ops->recv_payload(c, &v, 1, &err))
+            die("asking for a page", &err);
+        us[l.n++] = (xf_now() - begin) * 1e6;
+    }
+    qsort(us, l.n, sizeof(*us), by_value);
+    if (l.n) {
+        l.median = us[l.n / 2];
+        l.p99 = us[(l.n * 99 - 1) / 100];
+    }
+    free(us);
+    free(meta);
+    return l;
+}
+
+/* The source wants to know how long it takes from here. */
+static int asked(const struct worker *w, const uint8_t *meta, struct xf_err *err)
+{
+    struct latency l = ping(w->o, w->c, (unsigned)get_le64(meta), (double)get_le64(meta + 8) / 1e6);
+    struct xf_msg m = {MSG_ASKED, 0, 24, 0};
+    uint8_t out[24], *p = put_le64(out, (uint64_t)(l.median * 10));
+
+    put_le64(put_le64(p, (uint64_t)(l.p99 * 10)), l.n);
+    return w->o->ops->send(w->c, &m, out, NULL, 0, err);
+}
+
+/* Take data, answer what asks for an answer, until the peer closes. */
 static void *serve_chan(void *arg)
 {
     struct worker *w = arg;
     const struct xf_transport_ops *ops = w->o->ops;
     uint8_t *meta = must(malloc(XF_META_MAX)), *buf = must(calloc(1, XF_PAYLOAD_MAX));
-    struct iovec v = {buf, 0}, page = {buf, PAGE};
+    struct iovec v = {buf, 0};
     struct xf_err err = {0};
     struct xf_msg m;
 
     while (ops->recv(w->c, &m, meta, -1, &err) == 0) {
-        struct xf_msg ack = {MSG_SYNC_ACK, 0, USAGE_BYTES, 0}, answer = {MSG_ANSWER, 0, 8, PAGE};
+        struct xf_msg ack = {MSG_SYNC_ACK, 0, USAGE_BYTES, 0}, taken = {MSG_TAKEN, 0, 8, 0};
         struct usage u;
         int rc = 0;
 
@@ -164,8 +232,10 @@ static void *serve_chan(void *arg)
             usage_encode(meta, &u);
             rc = ops->send(w->c, &ack, meta, NULL, 0, &err);
         }
-        if (!rc && m.type == MSG_REQUEST)
-            rc = ops->send(w->c, &answer, meta, &page, 1, &err);
+        if (!rc && m.type == MSG_PUSH)
+            rc = ops->send(w->c, &taken, meta, NULL, 0, &err);
+        if (!rc && m.type == MSG_ASK)
+            rc = asked(w, meta, &err);
         if (rc)
             break;
     }
@@ -239,43 +309,68 @@ static void *bulk(void *arg)
     return NULL;
 }
 
-static int by_value(const void *a, const void *b)
+static void taken(struct worker *w, struct xf_window *win, uint8_t *meta)
 {
-    double x = *(const double *)a, y = *(const double *)b;
+    struct xf_err err = {0};
+    struct xf_msg m;
 
-    return (x > y) - (x < y);
+    if (w->o->ops->recv(w->c, &m, meta, SOON, &err))
+        die("waiting for the sink", &err);
+    xf_window_taken(win, xf_now());
 }
 
-struct latency {
-    double median, p99; /* us */
-    unsigned n;
-};
-
-/* n requests one after the other; with a deadline (s, 0: none) as many as there is time for. */
-static struct latency ping(const struct options *o, struct xf_chan *c, unsigned n, double seconds)
+/* Bulk as PULL has it: no more on its way than the path holds. */
+static void *push(void *arg)
 {
-    double *us = must(calloc(n, sizeof(*us))), end = xf_now() + seconds;
-    uint8_t *meta = must(malloc(XF_META_MAX)), page[PAGE];
+    struct worker *w = arg;
+    const struct options *o = w->o;
+    uint8_t *meta = must(calloc(1, XF_META_MAX)), *buf = must(malloc(PUSH_MAX * PAGE));
+    struct xf_err err = {0};
+    struct xf_window win;
+
+    memset(buf, 0x5a, PUSH_MAX * PAGE);
+    xf_window_init(&win);
+    while (!atomic_load(w->stop)) {
+        uint64_t pages = win.limit / 4 / PAGE;
+        struct xf_msg m = {MSG_PUSH, 0, 40, 0};
+        struct iovec v = {buf, 0};
+
+        pages = pages < PUSH_MIN ? PUSH_MIN : pages > PUSH_MAX ? PUSH_MAX : pages;
+        v.iov_len = m.payload_len = (uint32_t)pages * PAGE;
+        while (!xf_window_room(&win, v.iov_len))
+            taken(w, &win, meta);
+        xf_window_sent(&win, v.iov_len, xf_now());
+        if (o->ops->send(w->c, &m, meta, &v, 1, &err))
+            die("sending", &err);
+        w->bytes += v.iov_len;
+    }
+    while (win.nr)
+        taken(w, &win, meta);
+    sync_chan(w);
+    free(buf);
+    free(meta);
+    return NULL;
+}
+
+/* Let the sink ask for pages: n of them, or (n large) for so many seconds. */
+static struct latency ask(const struct options *o, struct xf_chan *c, unsigned n, double seconds)
+{
+    struct xf_msg m = {MSG_ASK, 0, 16, 0}, answer = {MSG_ANSWER, 0, 8, PAGE};
+    uint8_t *meta = must(calloc(1, XF_META_MAX)), page[PAGE];
     struct iovec v = {page, PAGE};
     struct xf_err err = {0};
-    struct latency l = {0};
+    struct latency l;
+    int rc;
 
-    while (l.n < n && (seconds <= 0 || xf_now() < end)) {
-        struct xf_msg m = {MSG_REQUEST, 0, 8, 0};
-        double begin = xf_now();
-
-        memset(meta, 0, 8);
-        if (o->ops->send(c, &m, meta, NULL, 0, &err) || o->ops->recv(c, &m, meta, SOON, &err) ||
-            o->ops->recv_payload(c, &v, 1, &err))
-            die("asking for a page", &err);
-        us[l.n++] = (xf_now() - begin) * 1e6;
-    }
-    qsort(us, l.n, sizeof(*us), by_value);
-    if (l.n) {
-        l.median = us[l.n / 2];
-        l.p99 = us[(l.n * 99 - 1) / 100];
-    }
-    free(us);
+    memset(page, 0x5a, PAGE);
+    put_le64(put_le64(meta, n), (uint64_t)(seconds * 1e6));
+    rc = o->ops->send(c, &m, meta, NULL, 0, &err);
+    while (!rc && !(rc = o->ops->recv(c, &m, meta, -1, &err)) && m.type == MSG_REQUEST)
+        rc = o->ops->send(c, &answer, meta, &v, 1, &err);
+    if (rc)
+        die("answering the sink", &err);
+    l = (struct latency){(double)get_le64(meta) / 10, (double)get_le64(meta + 8) / 10,
+                         (unsigned)get_le64(meta + 16)};
     free(meta);
     return l;
 }
@@ -299,7 +394,7 @@ static void add_difference(struct usage *sum, const struct usage *a, const struc
     sum->wire = b->wire - a->wire;
 }
 
-/* Bulk on all channels for a time, with or without pings beside it. */
+/* Bulk on all channels for a time: as in COPY, or as in PULL with requests beside it. */
 static struct load run_load(const struct options *o, struct xf_chan **chan, bool pings)
 {
     struct worker w[XF_CHANNELS_MAX] = {0};
@@ -317,9 +412,9 @@ static struct load run_load(const struct options *o, struct xf_chan **chan, bool
     }
     begin = xf_now();
     for (i = 0; i < o->cfg.channels; i++)
-        pthread_create(&w[i].thread, NULL, bulk, &w[i]);
+        pthread_create(&w[i].thread, NULL, pings ? push : bulk, &w[i]);
     if (pings)
-        l.pings = ping(o, chan[0], 100000, o->seconds);
+        l.pings = ask(o, chan[0], 100000, o->seconds);
     else
         usleep((useconds_t)(o->seconds * 1e6));
     atomic_store(&stop, true);
@@ -368,8 +463,8 @@ static int measure(const struct options *o)
     for (i = 0; i <= o->cfg.channels; i++)
         if (o->ops->connect(&o->cfg, o->connect, o->port, o->src, i, &chan[i], &err))
             die("connecting", &err);
-    ping(o, chan[0], 20, 0); /* warm */
-    idle = ping(o, chan[0], o->pings, 0);
+    ask(o, chan[0], 20, 0); /* warm */
+    idle = ask(o, chan[0], o->pings, 0);
     alone = run_load(o, chan, false);
     for (i = 1; i <= o->cfg.channels; i++) {
         o->ops->stats(chan[i], &st);

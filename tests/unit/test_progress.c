@@ -227,6 +227,7 @@ static struct xf_report moved(void)
                           .last_pages_s = 0.04,
                           .resume_s = 0.03,
                           .rounds = 4,
+                          .rounds_s = 8.7,
                           .guest_pages = 262144,
                           .pages_sent = 300000,
                           .pages_zero = 1234,
@@ -245,7 +246,7 @@ static void test_report(void)
     contents(f);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "web1 moved to host2 in 12.3 s."));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "84 ms, predicted 90 ms"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "what is left fits into 300 ms"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "4 in 8.7 s; then the switch: what is left fits"));
     CU_ASSERT_PTR_NULL(strstr(text, "pull"));
     CU_ASSERT_PTR_NULL(strstr(text, "compress"));
     for (char *c = text; *c; c += strcspn(c, "\n"), c += *c == '\n')

@@ -289,73 +289,6 @@ static void test_geometry(void)
     }
 }
 
-/* A link that takes `slot_us` for a slot, one after the other, and answers `rtt_us` later. Sends
- * as much as may go, again and again; returns the slots on their way at the end. Always there is
- * something signalled to wait for. */
-static uint64_t drive(struct xf_chan *c, int64_t *now, int64_t slot_us, int64_t rtt_us, int rounds)
-{
-    static struct {
-        int64_t at;
-        uint32_t data;
-    } signalled[1024];
-    static uint32_t put, got;
-    static int64_t link;
-    uint64_t most = 0;
-
-    if (!c->data)
-        put = got = 0, link = 0;
-    while (rounds--) {
-        while (c->data - c->data_done < c->tx.slots && xf_rdma_pace_room(c)) {
-            xf_rdma_pace_posted(c, c->tx.slot, *now);
-            c->data++;
-            link = (link > *now ? link : *now) + slot_us;
-            if (!xf_rdma_pace_signal(c))
-                continue;
-            signalled[put % 1024].data = c->data;
-            signalled[put++ % 1024].at = link + rtt_us;
-        }
-        CU_ASSERT_FATAL(got != put);
-        most = c->pace.posted - c->pace.done;
-        *now = signalled[got % 1024].at;
-        c->data_done = signalled[got++ % 1024].data;
-        xf_rdma_pace_done(c, *now);
-    }
-    return most / c->tx.slot;
-}
-
-static void test_pace(void)
-{
-    static const struct {
-        int64_t slot_us, rtt_us;
-        uint64_t least, most; /* on their way in the end */
-    } t[] = {
-        {4400, 2000, 2, 4},  /* 15 MB/s: a queue of few slots */
-        {5, 5, 2, 6},        /* 100 Gbit/s, near */
-        {20, 1000, 51, 112}, /* 25 Gbit/s, far: the pipe is full */
-        {1000, 1, 2, 4},
-    };
-    struct xf_chan c;
-    size_t i;
-
-    for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-        int64_t now = 1;
-        uint64_t n;
-
-        memset(&c, 0, sizeof(c));
-        c.tx.slot = 65536;
-        c.tx.slots = 112;
-        CU_ASSERT_FATAL(xf_rdma_pace_open(&c, NULL) == 0);
-        n = drive(&c, &now, t[i].slot_us, t[i].rtt_us, 2000);
-        CU_ASSERT(n >= t[i].least && n <= t[i].most);
-        /* ten times slower from now on: goes on, with little on its way; then recovers */
-        n = drive(&c, &now, t[i].slot_us * 10, t[i].rtt_us * 10, 2000);
-        CU_ASSERT(n >= 2 && n <= t[i].most);
-        n = drive(&c, &now, t[i].slot_us, t[i].rtt_us, 2000);
-        CU_ASSERT(n >= t[i].least && n <= t[i].most);
-        free(c.pace.sent);
-    }
-}
-
 static void test_iter(void)
 {
     char buf[16] = "0123456789abcde", out[16] = {0};
@@ -387,7 +320,6 @@ int main(void)
         {"keys", test_keys},
         {"sealing", test_seal},
         {"geometry", test_geometry},
-        {"pace", test_pace},
         {"iovecs", test_iter},
         CU_TEST_INFO_NULL,
     };

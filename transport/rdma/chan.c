@@ -59,8 +59,7 @@ struct xf_chan *xf_rdma_chan_new(const struct xf_link_cfg *cfg, struct rdma_cm_i
     c->epoll = -1;
     c->ahead_slot = -1;
     c->stall_ms = cfg->stall_ms;
-    /* on one CPU nothing can happen while we look */
-    c->poll_us = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? cfg->rdma_poll_us : 0;
+    c->poll_us = cfg->rdma_poll_us;
     c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (c->wake < 0) {
         xf_fail(err, errno, "no descriptor for a channel: %s", strerror(errno));
@@ -96,7 +95,6 @@ void xf_rdma_chan_free(struct xf_chan *c)
     free(c->queue);
     free(c->open);
     free(c->win);
-    free(c->pace.sent);
     free(c);
 }
 

@@ -14,7 +14,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "transport/clock.h"
 
 #define HS_MEM (8 * XF_HS_MAX)
 #define RECV_ANY UINT64_MAX /* wr_id of a receive that has no slot of its own */
@@ -190,7 +189,7 @@ int xf_rdma_tx_open(struct xf_chan *c, const struct xf_link_cfg *cfg, struct xf_
     if (xf_rdma_ring_open(&c->tx, c->pd, slot, slots, IBV_ACCESS_LOCAL_WRITE, err))
         return xf_wrap(err, "%s", c->who);
     c->credits = c->peer.slots;
-    return xf_rdma_pace_open(c, err);
+    return 0;
 }
 
 /* wr_id of sending: how much is done when this one is. */
@@ -201,7 +200,7 @@ static int post_send(struct xf_chan *c, struct ibv_send_wr *wr, bool signal, str
     int num;
 
     c->posted++;
-    if (signal || ++c->unsignalled >= every || xf_rdma_pace_signal(c)) {
+    if (signal || ++c->unsignalled >= every) {
         wr->send_flags |= IBV_SEND_SIGNALED;
         c->unsignalled = 0;
     }
@@ -241,7 +240,6 @@ int xf_rdma_post_data(struct xf_chan *c, uint32_t len, struct xf_err *err)
     wr.send_flags = len <= c->inline_max ? IBV_SEND_INLINE : 0;
     wr.wr.rdma.remote_addr = c->peer.addr + (uint64_t)remote * c->peer.slot;
     wr.wr.rdma.rkey = c->peer.rkey;
-    xf_rdma_pace_posted(c, len, xf_now_us());
     c->data++;
     c->credits--;
     atomic_fetch_add_explicit(&c->tx_bytes, len, memory_order_relaxed);

@@ -9,7 +9,7 @@
  *   auth.c       keys and proofs from the one-time key and the nonces
  *   handshake.c  proof of the key, hello, exchange of rings, one step at a time, both roles
  *   connect.c    source: resolve, connect          listen.c  sink: listen, accept
- *   flow.c       completions, credits, waiting     pace.c    how much may be on its way
+ *   flow.c       completions, credits, waiting
  *   seal.c       AEAD of fragments
  *   stream.c     bytes on an open channel          chan.c    messages; the ops
  *
@@ -58,19 +58,6 @@ struct xf_rdma_fragment {
     uint32_t slot, len;
 };
 
-/* A fragment that was sent, in the place of its slot. */
-struct xf_rdma_sent {
-    uint64_t up_to; /* bytes sent with it and before it */
-    int64_t us;     /* when; 0: not a full slot */
-};
-
-struct xf_rdma_pace {
-    uint64_t posted, done, signalled; /* bytes so far */
-    uint64_t allowed, most;           /* bytes that may be on their way */
-    int64_t best_us;                  /* shortest time of a full slot; 0: none yet */
-    struct xf_rdma_sent *sent;        /* [tx.slots] */
-};
-
 /* All of it belongs to the thread that uses the channel, but for what says "any thread". */
 struct xf_chan {
     struct rdma_event_channel *cm; /* NULL while the listener's is used */
@@ -108,7 +95,6 @@ struct xf_chan {
     uint32_t inline_max;      /* bytes */
     uint32_t posted, done;    /* work requests; they wrap */
     uint32_t data, data_done; /* those with data; they wrap */
-    struct xf_rdma_pace pace;
     uint32_t unsignalled; /* since the last signalled one */
     int64_t probe_ms;     /* when it did */
     uint32_t probe;       /* `posted` when the last probe went out */
@@ -233,7 +219,7 @@ int xf_rdma_seal_scatter(struct xf_chan *c, const uint8_t *in, size_t n, struct 
 void xf_rdma_progress(struct xf_chan *c);
 /* Events of rdma_cm, once the channel has an event channel of its own. */
 void xf_rdma_cm_events(struct xf_chan *c);
-/* Consume raised events, so that the descriptor says something new when it is readable. */
+/* Consume the event that was raised, so that the descriptor says something new when it is readable. */
 void xf_rdma_take_events(struct xf_chan *c);
 int xf_rdma_arm(struct xf_chan *c, struct xf_err *err);
 bool xf_rdma_ended(const struct xf_chan *c);
@@ -244,14 +230,6 @@ int xf_rdma_wait(struct xf_chan *c, bool (*cond)(const struct xf_chan *c), int t
                  struct xf_err *err);
 /* A slot has been emptied: return it, with others, when there are enough. */
 int xf_rdma_release(struct xf_chan *c, uint32_t slot, struct xf_err *err);
-
-/* pace.c */
-int xf_rdma_pace_open(struct xf_chan *c, struct xf_err *err); /* c->tx is there */
-bool xf_rdma_pace_room(const struct xf_chan *c);              /* may another fragment go? */
-bool xf_rdma_pace_signal(struct xf_chan *c); /* must the work request just counted be signalled? */
-/* The next fragment (number c->data) is about to be posted; c->data_done has moved on. */
-void xf_rdma_pace_posted(struct xf_chan *c, uint32_t len, int64_t now_us);
-void xf_rdma_pace_done(struct xf_chan *c, int64_t now_us);
 
 /* stream.c: as in the TCP transport */
 int xf_rdma_stream_send(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body,

@@ -9,7 +9,7 @@
 
 static bool has_room(const struct xf_chan *c)
 {
-    return c->credits && c->data - c->data_done < c->tx.slots && xf_rdma_pace_room(c) &&
+    return c->credits && c->data - c->data_done < c->tx.slots &&
            c->posted - c->done < c->depth - XF_RDMA_SPARE;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The heartbeat: a line on the console every 20 ms, from a real-time thread,
+// The heartbeat: a line on the console every few ms (xf.beat), from a real-time thread,
 // so that a missing line means the guest stood still, not that it was busy.
 #include "guest.h"
 
@@ -9,8 +9,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#define BEAT_NS 20000000u
-
+static uint64_t every_ns;
 static atomic_ulong seq;
 static atomic_ullong max_gap_ns;
 
@@ -27,9 +26,9 @@ static void *beat(void *unused)
         last = now;
         console_line("HB %lu %llu", atomic_fetch_add(&seq, 1) + 1, (unsigned long long)now);
         work_sample(now);
-        due += BEAT_NS;
+        due += every_ns;
         if (due < now)
-            due = now + BEAT_NS;
+            due = now + every_ns;
         struct timespec t = {.tv_sec = (time_t)(due / 1000000000u),
                              .tv_nsec = (long)(due % 1000000000u)};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
@@ -37,8 +36,11 @@ static void *beat(void *unused)
     return NULL;
 }
 
-void beat_start(void)
+void beat_start(long ms)
 {
+    if (ms <= 0)
+        return;
+    every_ns = (uint64_t)ms * 1000000u;
     pthread_attr_t a;
     pthread_t t;
     pthread_attr_init(&a);

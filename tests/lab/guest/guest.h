@@ -73,7 +73,7 @@ void work_send(int client);
 void work_touched(uint64_t from_ns, uint64_t to_ns, char *out, size_t size);
 
 // --- beat.c ---
-void beat_start(void);
+void beat_start(long ms);
 void beat_status(char *out, size_t size);
 
 // --- server.c: never returns ---

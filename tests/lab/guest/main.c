@@ -3,6 +3,7 @@
 //   xf.ip=A.B.C.D  xf.fill=MiB  xf.zero=PCT  xf.rate=PAGES/s
 //   xf.pattern=seq|random|hot|stride  xf.hot=PCT  xf.reads=PCT
 //   xf.disk=/dev/xvda  xf.diskmib=MiB  xf.diskrate=BLOCKS/s
+//   xf.beat=MS (0: no heartbeat)
 //   xf.late=MiB (also on the disk, behind xf.diskmib)  xf.persistent=0|1 (its grants)
 #include "guest.h"
 
@@ -29,7 +30,7 @@ int main(void)
     disk_start(boot_word("xf.disk", ""), boot_number("xf.diskmib", 16),
                boot_number("xf.diskrate", 20));
     late_start(boot_word("xf.disk", ""), boot_number("xf.late", 0), boot_number("xf.diskmib", 16));
-    beat_start();
+    beat_start(boot_number("xf.beat", 20));
     console_line("XF-GUEST ready");
     server_run();
 }

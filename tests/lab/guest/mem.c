@@ -27,6 +27,7 @@ static uint8_t *is_zero; // pages that stay zero
 
 // Held by whoever writes pages or checks them.
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER; // there may be some again
 static atomic_bool paused;
 static atomic_long rate;
 static atomic_int pattern;
@@ -89,6 +90,13 @@ static void *rewriter(void *unused)
     unsigned long next = 0;
     double credit = 0;
     for (;;) {
+        if (paused || !rate) { // an idle guest must not wake up for nothing
+            pthread_mutex_lock(&lock);
+            while (paused || !rate)
+                pthread_cond_wait(&work, &lock);
+            pthread_mutex_unlock(&lock);
+            due = now_ns();
+        }
         due += TICK_NS;
         uint64_t now = now_ns();
         if (now < due) {
@@ -97,11 +105,9 @@ static void *rewriter(void *unused)
         } else if (now > due + 10 * TICK_NS) {
             due = now; // after a stop: no catching up in one burst
         }
-        if (paused)
-            continue;
         credit += (double)rate * TICK_NS / 1e9;
         pthread_mutex_lock(&lock);
-        for (; credit >= 1; credit -= 1)
+        for (; credit >= 1 && !paused; credit -= 1)
             touch(pick(&rnd, &next), &rnd);
         pthread_mutex_unlock(&lock);
     }
@@ -155,12 +161,18 @@ void mem_start(long fill_mib, long zero_pct, long start_rate, const char *name, 
 
 void mem_pause(bool p)
 {
+    pthread_mutex_lock(&lock);
     paused = p;
+    pthread_cond_signal(&work);
+    pthread_mutex_unlock(&lock);
 }
 
 void mem_rate(long r)
 {
+    pthread_mutex_lock(&lock);
     rate = r < 0 ? 0 : r;
+    pthread_cond_signal(&work);
+    pthread_mutex_unlock(&lock);
 }
 
 void mem_reads(long pct)

@@ -10,6 +10,7 @@ lab guest start HOST NAME [--mem MiB] [--maxmem MiB] [--fill MiB] [--zero PCT]
                 [--vcpus N] [--ip N] [--disk vdb|vdc|none] [--diskrate N]
                 [--late MiB]         of memory that only the kernel hands on
                 [--persistent 0|1]   grants of its disk
+                [--beat MS]          between two heartbeats (20; 0: none)
                 [--config LINE]      a line more for its xl configuration
 lab guest cmd NAME status|verify|pause|resume|rate N|pattern X|reads PCT|poweroff
 lab guest cmd NAME send          the late memory, by sendfile
@@ -50,13 +51,14 @@ END
 
 guest_start() {
     local host=$1 name=$2 mem=128 maxmem='' fill=40 zero=25 rate=200 pattern=random
-    local hot=10 reads=0 vcpus=1 ip=100 disk=vdb diskrate=20 late=0 persistent=1 diskline='' config='' words mac out
+    local hot=10 reads=0 vcpus=1 ip=100 disk=vdb diskrate=20 late=0 persistent=1 beat=20 diskline='' config='' words mac out
     host_ok "$host"
     shift 2
     while [ $# -gt 1 ]; do
         case $1 in
         --mem | --maxmem | --fill | --zero | --rate | --pattern | --hot | --reads | --vcpus | \
-            --ip | --disk | --diskrate | --late | --persistent | --config) printf -v "${1#--}" %s "$2" ;;
+            --ip | --disk | --diskrate | --late | --persistent | --beat | \
+            --config) printf -v "${1#--}" %s "$2" ;;
         *) die "unknown option $1 (lab guest help)" ;;
         esac
         shift 2
@@ -65,7 +67,7 @@ guest_start() {
     [ "$ip" -ge 100 ] && [ "$ip" -le 199 ] || die "--ip is 100 to 199"
     [ "$disk" = none ] || diskline="'format=raw,vdev=xvda,access=rw,target=/dev/$disk'"
     words="xf.ip=10.9.1.$ip xf.fill=$fill xf.zero=$zero xf.rate=$rate xf.pattern=$pattern"
-    words+=" xf.hot=$hot xf.reads=$reads xf.diskrate=$diskrate xf.late=$late xf.persistent=$persistent"
+    words+=" xf.hot=$hot xf.reads=$reads xf.diskrate=$diskrate xf.late=$late xf.persistent=$persistent xf.beat=$beat"
     [ "$disk" = none ] || words+=" xf.disk=/dev/xvda"
     mac=$(printf '00:16:3e:09:01:%02x' "$ip")
     printf '%s\n' "$ip" >"$STATE/guest.$name"
