@@ -70,7 +70,7 @@ transport=rdma
 good_move a
 [ "$(report .transport)" = rdma ] || bad "it went over $(report .transport)"
 [ "$(report .encrypted)" = false ] || bad "the report says that it was encrypted"
-grep -qi "not encrypted" "$work/json" "$work/stderr" || bad "nobody said that it is not encrypted"
+grep -qi unencrypted "$work/json" "$work/stderr" || bad "nobody said that it is not encrypted"
 case_end
 
 case_begin "and back, sealed, chosen by itself"
