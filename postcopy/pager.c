@@ -18,7 +18,7 @@
 #include "precopy/extents.h"
 #include "transport/clock.h"
 
-#define TICK_MS 20
+#define TICK_MS 50
 #define TELL_MS 200     /* how often the source is told how far it is */
 #define ATTACH_MS 10000 /* until the source has said that it attaches */
 #define FAULTS_AT_ONCE 64u

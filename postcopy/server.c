@@ -208,6 +208,14 @@ static int hear_taken(struct pusher *p, struct xf_window *w, struct scratch *x, 
     return 0;
 }
 
+static bool has_room(struct pusher *p, const struct xf_window *w, uint64_t bytes)
+{
+    const struct xf_transport_ops *t = p->s->link->ops;
+
+    return xf_window_room(w, bytes, XF_WINDOW_UNKNOWN) ||
+           (t->in_network && xf_window_room(w, bytes, t->in_network(p->chan)));
+}
+
 /* The next pages into x->gfns; 0: stop. Waits while there is nothing to push. */
 static unsigned next_push(struct pusher *p, const struct xf_window *w, struct scratch *x)
 {
@@ -249,7 +257,7 @@ static void *push_main(void *arg)
     while ((n = next_push(p, &w, x)) > 0) {
         uint64_t bytes = (uint64_t)n * XF_PAGE_SIZE;
 
-        while (!xf_window_room(&w, bytes))
+        while (!has_room(p, &w, bytes))
             if (hear_taken(p, &w, x, true, &err))
                 goto out;
         xf_window_sent(&w, bytes, xf_now());
