@@ -72,8 +72,8 @@ static void print_page_costs(FILE *out, const struct xf_page_costs *c)
                  {"evict", c->evict_s},
                  {"prep", c->prep_s},
                  {"copy", c->copy_s},
-                 {"map at the source", c->source_map_s},
-                 {"copy there", c->source_copy_s}};
+                 {"source map", c->source_map_s},
+                 {"source copy", c->source_copy_s}};
     char text[300] = "";
     size_t len = 0;
 
