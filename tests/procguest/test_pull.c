@@ -36,6 +36,16 @@ static void arrived(void)
         CU_ASSERT_EQUAL(m->source.pull, XF_PULL_DONE);
         CU_ASSERT(m->sink.pulled && m->sink.pull == XF_PULL_DONE);
         CU_ASSERT_EQUAL(m->sink.status.missing, 0);
+        /* The source knows what it cost, and that the network was let go before all ended. */
+        CU_ASSERT_EQUAL(m->source.told.missing, 0);
+        CU_ASSERT_EQUAL(m->source.told.held_ns, PG_HELD_NS);
+        CU_ASSERT(m->source.told.evict.pages >= m->source.left_out && m->source.told.evict.ns);
+        CU_ASSERT(m->source.told.populate.pages <= m->source.told.evict.pages);
+        CU_ASSERT(m->source.told.prep.pages && m->source.told.prep.ns);
+        CU_ASSERT(m->source.told.copy.pages && m->source.told.copy.ns);
+        CU_ASSERT(m->source.told.copy.pages <= m->source.pushed + m->source.answered);
+        CU_ASSERT(m->source.map.pages == m->source.pushed + m->source.answered);
+        CU_ASSERT(m->source.map.pages == m->source.copy.pages && m->source.copy.ns);
     }
     if (m->source.err.num || m->sink.err.num)
         fprintf(stderr, "source: %s; sink: %s\n", m->source.err.text, m->sink.err.text);
