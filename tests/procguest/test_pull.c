@@ -43,8 +43,9 @@ static void arrived(void)
         CU_ASSERT(m->source.told.populate.pages <= m->source.told.evict.pages);
         CU_ASSERT(m->source.told.prep.pages && m->source.told.prep.ns);
         CU_ASSERT(m->source.told.copy.pages && m->source.told.copy.ns);
-        CU_ASSERT(m->source.told.copy.pages <= m->source.pushed + m->source.answered);
-        CU_ASSERT(m->source.map.pages == m->source.pushed + m->source.answered);
+        CU_ASSERT(m->source.told.copy.pages <= m->source.map.pages);
+        /* The last batch may have been sent, and its answer lost to the end. */
+        CU_ASSERT(m->source.map.pages >= m->source.pushed + m->source.answered);
         CU_ASSERT(m->source.map.pages == m->source.copy.pages && m->source.copy.ns);
     }
     if (m->source.err.num || m->sink.err.num)
