@@ -22,7 +22,8 @@
 
 #define TRIES 50
 
-static int change(uint32_t domid, int from, int to, struct xf_err *err)
+/* *nr: how many interfaces there are. */
+static int change(uint32_t domid, int from, int to, unsigned *nr, struct xf_err *err)
 {
     struct xs_handle *xs = xs_open(0);
     struct xf_vif list[XF_VIFS_MAX];
@@ -32,6 +33,7 @@ static int change(uint32_t domid, int from, int to, struct xf_err *err)
     if (!xs)
         return xf_fail(err, errno, "cannot reach xenstore: the guest's network is as it was");
     n = xf_vif_list(xs, domid, list);
+    *nr = n;
     for (unsigned i = 0; i < n && !rc; i++) {
         enum xf_vif_set set = XF_VIF_BUSY;
         int state = 0;
@@ -52,13 +54,15 @@ int xf_hold_vif_begin(struct xf_hold_vif *h, uint32_t domid, struct xf_err *err)
 {
     h->domid = domid;
     h->held = true; /* some of it, even if it fails */
-    return change(domid, XenbusStateInitWait, XenbusStateInitialising, err);
+    return change(domid, XenbusStateInitWait, XenbusStateInitialising, &h->nr, err);
 }
 
 int xf_hold_vif_end(struct xf_hold_vif *h, struct xf_err *err)
 {
+    unsigned now;
+
     if (!h->held)
         return 0;
     h->held = false;
-    return change(h->domid, XenbusStateInitialising, XenbusStateInitWait, err);
+    return change(h->domid, XenbusStateInitialising, XenbusStateInitWait, &now, err);
 }

@@ -12,6 +12,7 @@
 struct xf_hold_vif {
     uint32_t domid;
     bool held;
+    unsigned nr; /* interfaces, when they were held last */
 };
 
 /* Before GO, once the backends are there. Afterwards no frontend of the guest connects. Fails

@@ -74,8 +74,17 @@ struct xf_progress {
     double dirty_pps;        /* pages the guest dirties, per second, recent */
     double predicted_down_s; /* if SWITCH began now; negative: not known yet */
     double eta_s;            /* negative: not known */
+    uint64_t left_out;       /* PULL: pages missing at GO */
     uint64_t missing;        /* PULL: pages that the destination lacks */
     uint64_t faults;         /* PULL: absent pages that were touched before they came */
+};
+
+/* What a page of PULL cost, seconds of one thread, each a mean; negative: nothing was
+ * measured. See docs/xl-migrate.1. */
+struct xf_page_costs {
+    double populate_s, evict_s; /* destination, before GO */
+    double prep_s, copy_s;      /* destination, in PULL */
+    double source_map_s, source_copy_s;
 };
 
 /* What a move reports at its end; also filled as far as known when it fails. */
@@ -113,6 +122,8 @@ struct xf_report {
     uint64_t faults;    /* absent pages that were touched before they came */
     uint64_t requested; /* of these, asked for over the network */
     double fault_median_s, fault_p99_s;
+    struct xf_page_costs page;
+    double network_held_s; /* the guest's network waited for, from GO on; 0: it has none */
     uint64_t work_requests, completions; /* RDMA: those of the source */
 };
 

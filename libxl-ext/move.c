@@ -78,6 +78,7 @@ static void show_progress(struct xf_move *m)
     p.pages_sent = sent.data;
     p.pages_zero = sent.zero;
     p.wire_bytes = xf_link_bytes(&m->link);
+    p.left_out = m->report->left_out;
     p.missing = m->pulled.missing;
     p.faults = m->pulled.faults;
     p.elapsed_s = now - m->began;
@@ -186,6 +187,11 @@ static void step_back(struct xf_move *m)
     m->renamed = false;
 }
 
+static double mean_s(const struct xf_cost_sum *c)
+{
+    return c->pages ? (double)c->ns / 1e9 / (double)c->pages : -1;
+}
+
 static void pull_report(struct xf_move *m)
 {
     struct xf_server_status status;
@@ -198,6 +204,15 @@ static void pull_report(struct xf_move *m)
     r->requested = status.pulled.requested;
     r->fault_median_s = (double)status.pulled.median_ns / 1e9;
     r->fault_p99_s = (double)status.pulled.p99_ns / 1e9;
+    r->page = (struct xf_page_costs){
+        .populate_s = mean_s(&status.pulled.populate),
+        .evict_s = mean_s(&status.pulled.evict),
+        .prep_s = mean_s(&status.pulled.prep),
+        .copy_s = mean_s(&status.pulled.copy),
+        .source_map_s = mean_s(&status.map),
+        .source_copy_s = mean_s(&status.copy),
+    };
+    r->network_held_s = (double)status.pulled.held_ns / 1e9;
 }
 
 /* The move is off and the guest is ours: the destination must leave nothing behind. */

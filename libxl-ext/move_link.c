@@ -40,6 +40,7 @@ static void use(struct xf_move *m, bool rdma)
 {
     struct xf_report *r = m->report;
     bool encrypted = rdma ? m->hello.seal : m->hello.encrypt;
+    bool crossed = m->copy.status.round || m->copy.zeros;
 
     m->link.ops = ops_of(rdma);
     snprintf(r->transport, sizeof(r->transport), "%s", m->link.ops->name);
@@ -47,7 +48,7 @@ static void use(struct xf_move *m, bool rdma)
     if (encrypted)
         snprintf(r->cipher, sizeof(r->cipher), "%s", rdma ? "AES-256-GCM" : "TLS 1.3");
     /* What crossed the network before a fallback in COPY counts, too. */
-    r->encrypted = encrypted && (!m->copy.status.round || r->encrypted);
+    r->encrypted = encrypted && (!crossed || r->encrypted);
 }
 
 bool xf_move_uses_rdma(const struct xf_move *m)
@@ -247,7 +248,10 @@ int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err)
         return -1;
     if (!xf_move_uses_rdma(m))
         return xf_fail(err, why->num, "%s", why->text);
-    snprintf(what, sizeof(what), "the RDMA connection was lost in round %u of COPY",
-             m->copy.status.round);
+    if (m->copy.status.round)
+        snprintf(what, sizeof(what), "the RDMA connection was lost in round %u of COPY",
+                 m->copy.status.round);
+    else /* a post-copy move, which has no rounds */
+        snprintf(what, sizeof(what), "the RDMA connection was lost in COPY");
     return fall_back(m, what, why, RELINK_MS, err);
 }

@@ -78,6 +78,9 @@ struct sink {
     struct xf_skeleton skeleton;
     struct xf_announce announce;
     struct xf_hold_vif hold_vif;
+    uint64_t go_ns;    /* when GO came, CLOCK_MONOTONIC */
+    bool network_let;
+    struct xf_err vif; /* why the network was not let go */
     bool pull;               /* pages may come after GO: asked for, and possible as it seems */
     struct xf_err no_paging; /* ... and here is why not, as it turned out */
     struct xf_xen_pager paging;
@@ -196,13 +199,33 @@ static void list_addresses(const struct sink *s, struct xf_reply *r)
             memcpy(r->addresses[r->nr_addresses++], local[i], XF_ADDR_LEN);
 }
 
-/* In PULL: the guest depends on us, so nobody is asked whether to go on. */
+/* Every page is in, or never was out: the guest's network comes back. Only once. */
+static void let_network(struct sink *s)
+{
+    struct xf_err why = {0};
+
+    if (s->network_let)
+        return;
+    s->network_let = true;
+    if (xf_hold_vif_end(&s->hold_vif, &why))
+        xf_fail(&s->vif, why.num, "the guest runs here, but its network was not let go on: %s",
+                why.text);
+    if (s->pager && s->hold_vif.nr)
+        xf_pager_network(s->pager, xf_now_ns() - s->go_ns);
+    if (!s->xen.leave_paused)
+        xf_announce_begin(&s->announce, s->xen.domid);
+}
+
+/* In PULL: the guest depends on us, so nobody is asked whether to go on. The network need not
+ * wait until the source knows that nothing is missing, and the source hears how long it did. */
 static int pull_tick(void *priv, struct xf_err *err)
 {
     struct sink *s = priv;
 
     (void)err;
     tell(s, s->phase);
+    if (s->absent.at_go && !s->absent.nr)
+        let_network(s);
     return 0;
 }
 
@@ -587,6 +610,7 @@ static void committed(void *priv)
     /* In this order: should we die in between, xl is gone and the guard destroys a copy
      * that never ran. */
     xf_builder_dismiss(&s->builder);
+    s->go_ns = xf_now_ns();
     s->shared->committed = true;
     s->go = true;
 }
@@ -602,17 +626,6 @@ static void phase_finish(struct sink *s, struct xf_err *err)
     if (libxl_domain_rename(s->ctx, s->xen.domid, s->builder.name, s->hello.domain))
         xf_fail(err, EIO, "the guest runs here, but could not be renamed from \"%s\": %s",
                 s->builder.name, xf_toollog_last(&s->log, why, sizeof(why)));
-}
-
-/* Every page is in, the guest's network comes back. */
-static void let_network(struct sink *s, struct xf_err *err)
-{
-    struct xf_err why = {0};
-
-    if (xf_hold_vif_end(&s->hold_vif, &why))
-        xf_fail(err, why.num, "the guest runs here, but its network was not let go on: %s", why.text);
-    if (!s->xen.leave_paused)
-        xf_announce_begin(&s->announce, s->xen.domid);
 }
 
 /* The guest runs and depends on us: nothing but its own end, or the last page, ends this.
@@ -694,7 +707,9 @@ static int run_sink(struct sink *s, struct xf_err *err)
             late.num == ESRCH)
             xf_clear(&late); /* the guest has ended: there is nothing to turn off */
         else
-            let_network(s, &late);
+            let_network(s);
+        if (s->vif.num)
+            late = s->vif;
         return late.num ? xf_fail(err, late.num, "%s", late.text) : 0;
     case XF_SINK_ABORTED:
         xf_fail(err, ECANCELED, "the source gave the move up");

@@ -10,7 +10,6 @@
 #include "libxl-ext/xen_pager.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -125,17 +124,22 @@ static int hide_ring(struct xf_xen_pager *p, struct xf_err *err)
     return 0;
 }
 
+static int watch_one(struct xf_xen_pager *p, int fd)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
+
+    return epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &e);
+}
+
 static int watch(struct xf_xen_pager *p, struct xf_err *err)
 {
     struct itimerspec look = {.it_interval = {.tv_nsec = LOOK_NS},
                               .it_value = {.tv_nsec = LOOK_NS}};
-    struct epoll_event e = {.events = EPOLLIN};
 
     p->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     p->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (p->timer < 0 || p->epoll < 0 || timerfd_settime(p->timer, 0, &look, NULL) ||
-        epoll_ctl(p->epoll, EPOLL_CTL_ADD, p->timer, &e) ||
-        epoll_ctl(p->epoll, EPOLL_CTL_ADD, xenevtchn_fd(p->xce), &e))
+        watch_one(p, p->timer) || watch_one(p, xenevtchn_fd(p->xce)))
         return xf_fail(err, errno, "no descriptor for the pager: %s", strerror(errno));
     return 0;
 }
@@ -215,39 +219,92 @@ static int disable(struct xf_sink_vm *vm, struct xf_err *err)
 
 /* --- absent pages --- */
 
+static int cannot_evict(const struct xf_view *v, uint64_t gfn, int num, struct xf_err *err)
+{
+    return xf_fail(err, num, "cannot evict gfn 0x%llx of domain %u: %s", (unsigned long long)gfn,
+                   v->domid, strerror(num));
+}
+
 /*
  * A page that was nominated cannot be given back: prep refuses it, and without a pager it
  * would be lost to the guest (mem_paging.c, p2m_mem_paging_prep()). So eviction must succeed
  * then, or the domain is useless; it was never run, and the move is over.
  */
-static int evict(struct xf_view *v, uint64_t gfn, struct xf_err *err)
+static int evict_busy(struct xf_view *v, uint64_t gfn, struct xf_err *err)
 {
-    for (int i = 0; xc_mem_paging_evict(v->xch, v->domid, gfn); i++)
-        if (errno != EBUSY || i == EVICT_TRIES)
-            return xf_fail(err, errno, "cannot evict gfn 0x%llx of domain %u: %s",
-                           (unsigned long long)gfn, v->domid, strerror(errno));
+    int num = EBUSY;
+
+    for (int i = 0; i < EVICT_TRIES && num == EBUSY; i++) {
+        xf_paging_begin(&v->paging);
+        xf_paging_add(&v->paging, XENMEM_paging_op_evict, gfn);
+        if (xf_paging_run(&v->paging, err))
+            return -1;
+        num = xf_paging_result(&v->paging, 0);
+    }
+    return num ? cannot_evict(v, gfn, num, err) : 0;
+}
+
+/* The i-th page after a hypercall that did two operations for each: 0, EBUSY if it was
+ * nominated and Xen held it for a moment, -1. refused as in mark(). */
+static int marked(struct xf_view *v, unsigned i, uint64_t gfn, uint8_t *refused, struct xf_err *err)
+{
+    int nominate = xf_paging_result(&v->paging, 2 * i);
+    int evict = xf_paging_result(&v->paging, 2 * i + 1);
+
+    /* Xen or somebody else holds the page, and it is as it was; evict has found it so, too. */
+    *refused = nominate == EBUSY;
+    if (*refused)
+        return 0;
+    if (nominate)
+        return xf_fail(err, nominate, "cannot nominate gfn 0x%llx of domain %u: %s",
+                       (unsigned long long)gfn, v->domid, strerror(nominate));
+    return !evict || evict == EBUSY ? evict : cannot_evict(v, gfn, evict, err);
+}
+
+#define MARK_PAGES (XF_PAGING_OPS / 2)
+
+static int mark_some(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t *refused,
+                     struct xf_err *err)
+{
+    struct xf_xen_pager *p = v->pager;
+    uint64_t busy[MARK_PAGES];
+    unsigned nr_busy = 0;
+
+    xf_paging_begin(&v->paging);
+    for (unsigned i = 0; i < n; i++) {
+        xf_paging_add(&v->paging, XENMEM_paging_op_nominate, gfns[i]);
+        xf_paging_add(&v->paging, XENMEM_paging_op_evict, gfns[i]);
+    }
+    if (xf_paging_run(&v->paging, err))
+        return -1;
+    for (unsigned i = 0; i < n; i++) {
+        int rc = marked(v, i, gfns[i], &refused[i], err);
+
+        if (rc < 0)
+            return -1;
+        if (rc == EBUSY)
+            busy[nr_busy++] = gfns[i];
+    }
+    for (unsigned i = 0; i < nr_busy; i++)
+        if (evict_busy(v, busy[i], err))
+            return -1;
+    pthread_mutex_lock(&p->lock);
+    for (unsigned i = 0; i < n; i++)
+        if (!refused[i])
+            xf_set(p->paged, gfns[i]);
+    pthread_mutex_unlock(&p->lock);
     return 0;
 }
 
+/* Nobody waits for one of these pages (the guest does not run), so many are marked in one
+ * hypercall. After a failure the domain is of no use, and nothing is noted. */
 static int mark(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t *refused,
                 struct xf_err *err)
 {
-    struct xf_xen_pager *p = v->pager;
-
-    for (unsigned i = 0; i < n; i++) {
-        if (xc_mem_paging_nominate(v->xch, v->domid, gfns[i])) {
-            /* Xen or somebody else holds the page, and it is as it was. */
-            if (errno != EBUSY)
-                return xf_fail(err, errno, "cannot nominate gfn 0x%llx of domain %u: %s",
-                               (unsigned long long)gfns[i], v->domid, strerror(errno));
-            refused[i] = 1;
-            continue;
-        }
-        if (evict(v, gfns[i], err))
+    for (unsigned at = 0, some; at < n; at += some) {
+        some = n - at < MARK_PAGES ? n - at : MARK_PAGES;
+        if (mark_some(v, gfns + at, some, refused + at, err))
             return -1;
-        pthread_mutex_lock(&p->lock);
-        xf_set(p->paged, gfns[i]);
-        pthread_mutex_unlock(&p->lock);
     }
     return 0;
 }
@@ -303,20 +360,27 @@ static bool take_request(struct xf_xen_pager *p, const vm_event_request_t *req, 
     return paged;
 }
 
-/* Take the event, before the ring is looked at: what comes later raises another. */
+/* Take the event, before the ring is looked at: what comes later raises another. This is
+ * called whenever its thread wakes, so what did not happen costs one system call for both. */
 static int take_event(struct xf_xen_pager *p, struct xf_err *err)
 {
-    struct pollfd fd = {.fd = xenevtchn_fd(p->xce), .events = POLLIN};
-    xenevtchn_port_or_error_t port;
-    uint64_t ticks;
+    struct epoll_event found[2];
+    int n = epoll_wait(p->epoll, found, 2, 0);
 
-    if (poll(&fd, 1, 0) == 1) {
+    for (int i = 0; i < n; i++) {
+        xenevtchn_port_or_error_t port;
+        uint64_t ticks;
+
+        if (found[i].data.fd == p->timer) {
+            if (read(p->timer, &ticks, sizeof(ticks)) == sizeof(ticks) &&
+                is_gone(p->fault_xch, p->domid))
+                return domain_gone(err);
+            continue;
+        }
         port = xenevtchn_pending(p->xce);
         if (port < 0 || xenevtchn_unmask(p->xce, (evtchn_port_t)port))
             return xf_fail(err, errno, "the paging ring's event channel: %s", strerror(errno));
     }
-    if (read(p->timer, &ticks, sizeof(ticks)) == sizeof(ticks) && is_gone(p->fault_xch, p->domid))
-        return domain_gone(err);
     return 0;
 }
 
@@ -366,14 +430,8 @@ static void let_go(struct xf_xen_pager *p, uint64_t gfn)
     }
 }
 
-/* 0: it is in, by us or before us, or the guest gave it back. */
-static int load(struct xf_view *v, uint64_t gfn, const uint8_t *page, struct xf_err *err)
+static int not_loaded(struct xf_view *v, uint64_t gfn, int num, struct xf_err *err)
 {
-    int num;
-
-    if (!xc_mem_paging_load(v->xch, v->domid, gfn, (void *)page) || errno == ENOENT)
-        return 0;
-    num = errno;
     /* Asked first: Xen gives a dying domain no page, and calls that ENOMEM as well. */
     if (num == ESRCH || is_gone(v->xch, v->domid))
         return domain_gone(err);
@@ -385,23 +443,45 @@ static int load(struct xf_view *v, uint64_t gfn, const uint8_t *page, struct xf_
                    v->domid, strerror(num));
 }
 
+/* One hypercall's pages. Whatever becomes of the others, who waits for one that is in goes
+ * on; nobody waits for most of them, and then neither the ring nor Xen is told anything. */
+static int put_some(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pages,
+                    unsigned n, struct xf_err *err)
+{
+    struct xf_xen_pager *p = v->pager;
+    uint64_t bad_gfn = 0;
+    int rc, bad = 0;
+
+    xf_paging_begin(&v->paging);
+    for (unsigned i = 0; i < n; i++)
+        xf_paging_add_load(&v->paging, gfns[i], pages[i]);
+    rc = xf_paging_run(&v->paging, err);
+    pthread_mutex_lock(&p->lock);
+    for (unsigned i = 0; i < n; i++) {
+        int num = xf_paging_result(&v->paging, i);
+
+        /* ENOENT: it was put in before us, or the guest gave it back. */
+        if (!num || num == ENOENT) {
+            let_go(p, gfns[i]);
+        } else if (!bad) {
+            bad = num;
+            bad_gfn = gfns[i];
+        }
+    }
+    kick(p);
+    pthread_mutex_unlock(&p->lock);
+    return rc ? -1 : bad ? not_loaded(v, bad_gfn, bad, err) : 0;
+}
+
 static int put(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pages, unsigned n,
                struct xf_err *err)
 {
-    static const uint8_t zeros[XF_PAGE_SIZE];
-    struct xf_xen_pager *p = v->pager;
-    int rc = 0;
-
-    for (unsigned i = 0; i < n && !rc; i++) {
-        rc = load(v, gfns[i], pages[i] ? pages[i] : zeros, err);
-        if (rc)
-            break;
-        pthread_mutex_lock(&p->lock);
-        let_go(p, gfns[i]);
-        kick(p);
-        pthread_mutex_unlock(&p->lock);
+    for (unsigned at = 0, some; at < n; at += some) {
+        some = n - at < XF_PAGING_PAGES ? n - at : XF_PAGING_PAGES;
+        if (put_some(v, gfns + at, pages + at, some, err))
+            return -1;
     }
-    return rc;
+    return 0;
 }
 
 const struct xf_pager_ops xf_xen_pager_ops = {

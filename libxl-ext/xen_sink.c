@@ -22,8 +22,14 @@ static int view_open(struct xf_sink_vm *vm, struct xf_view **out, struct xf_err 
 
     if (xf_xen_view_open(x->log, x->domid, out, err))
         return -1;
+    if (!x->pager)
+        return 0;
     (*out)->pager = x->pager;
-    return 0;
+    if (!xf_paging_open(&(*out)->paging, x->log, x->domid, err))
+        return 0;
+    xf_xen_view_close(*out);
+    *out = NULL;
+    return -1;
 }
 
 static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err)

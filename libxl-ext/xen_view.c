@@ -8,6 +8,7 @@
 
 void xf_xen_view_close(struct xf_view *v)
 {
+    xf_paging_close(&v->paging);
     if (v->fmem)
         xenforeignmemory_close(v->fmem);
     if (v->xch)

@@ -11,6 +11,7 @@
 #include <xenforeignmemory.h>
 
 #include "libxl-ext/toollog.h"
+#include "libxl-ext/xen_paging.h"
 #include "precopy/vm.h"
 
 struct xf_view {
@@ -18,6 +19,7 @@ struct xf_view {
     xc_interface *xch; /* one per thread: libxc's error state and buffer cache are per handle */
     xenforeignmemory_handle *fmem;
     struct xf_xen_pager *pager; /* sink, post-copy: the domain's; NULL: none */
+    struct xf_xen_paging paging; /* with a pager; else all zero */
     xen_pfn_t pfns[XF_BATCH_PAGES];
 };
 

@@ -18,7 +18,7 @@
 #include "precopy/extents.h"
 #include "transport/clock.h"
 
-#define TICK_MS 20
+#define TICK_MS 50
 #define TELL_MS 200     /* how often the source is told how far it is */
 #define ATTACH_MS 10000 /* until the source has said that it attaches */
 #define FAULTS_AT_ONCE 64u
@@ -53,9 +53,11 @@ struct xf_pager {
     unsigned nr_waits, max_waits, nr_new; /* nr_new: of them, not asked for yet */
     uint64_t faults, requested;
     struct xf_times times;
+    uint64_t held_ns; /* the guest's network; 0: it is, or was not */
     struct xf_err lost;  /* what happened to the link */
     struct xf_err error; /* what ends PULL: ESRCH is the guest's end */
 
+    struct xf_cost copy; /* taking pages off the link; any thread */
     pthread_t thread;
     bool started; /* the caller's */
     unsigned nr;
@@ -187,6 +189,7 @@ static int take_pages(struct xf_pager *p, struct xf_chan *chan, const struct xf_
     const struct xf_transport_ops *t = p->link->ops;
     struct iovec iov = {.iov_base = x->payload, .iov_len = m->payload_len};
     const uint8_t *next = x->payload;
+    uint64_t began = xf_now_ns();
     unsigned n = 0;
 
     *own = false;
@@ -207,6 +210,7 @@ static int take_pages(struct xf_pager *p, struct xf_chan *chan, const struct xf_
             next += XF_PAGE_SIZE;
         }
     }
+    xf_cost_add(&p->copy, n, began);
     *own = true;
     if (xf_absent_put(p->absent, x->view, x->gfns, x->pages, n, err) < 0)
         return -1;
@@ -547,12 +551,15 @@ static int start_pullers(struct xf_pager *p, struct xf_err *err)
     return 0;
 }
 
-static int tell_pulled(struct xf_pager *p, uint64_t *missing, struct xf_err *err)
+/* all: tick has seen that nothing is missing, and may have had something to add. */
+static int tell_pulled(struct xf_pager *p, bool all, uint64_t *missing, struct xf_err *err)
 {
     struct xf_pulled pulled;
-    uint8_t meta[64];
+    uint8_t meta[8 * XF_PULLED_NUMBERS];
 
     xf_pager_status(p, &pulled);
+    if (!pulled.missing && !all)
+        return 0; /* the next time */
     *missing = pulled.missing;
     return xf_link_say(p->link, XF_MSG_PULLED, meta, xf_pulled_encode(&pulled, meta), err);
 }
@@ -613,7 +620,7 @@ static enum xf_pull_end serve(struct xf_pager *p, int (*tick)(void *priv, struct
         if (tick(priv, err))
             return XF_PULL_FAILED;
         if ((all && told) || xf_now_ns() - at > TELL_MS * 1000000ull) {
-            if (tell_pulled(p, &told, err))
+            if (tell_pulled(p, all, &told, err))
                 return XF_PULL_LOST;
             at = xf_now_ns();
         }
@@ -656,7 +663,19 @@ void xf_pager_status(struct xf_pager *p, struct xf_pulled *out)
         .requested = p->requested,
         .median_ns = xf_times_part(&p->times, 0.5),
         .p99_ns = xf_times_part(&p->times, 0.99),
+        .populate = xf_cost_sum(&p->absent->populate),
+        .evict = xf_cost_sum(&p->absent->evict),
+        .prep = xf_cost_sum(&p->absent->put),
+        .copy = xf_cost_sum(&p->copy),
+        .held_ns = p->held_ns,
     };
+    pthread_mutex_unlock(&p->lock);
+}
+
+void xf_pager_network(struct xf_pager *p, uint64_t held_ns)
+{
+    pthread_mutex_lock(&p->lock);
+    p->held_ns = held_ns;
     pthread_mutex_unlock(&p->lock);
 }
 

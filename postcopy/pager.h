@@ -44,6 +44,9 @@ enum xf_pull_end xf_pager_check(struct xf_pager *p, struct xf_err *err);
 /* How far it is. Any thread. */
 void xf_pager_status(struct xf_pager *p, struct xf_pulled *out);
 
+/* The guest's network was let go after so long; told to the source from now on. Any thread. */
+void xf_pager_network(struct xf_pager *p, uint64_t held_ns);
+
 /* Mean time from a fault until the page was there, ns; 0: there was none. Any thread. */
 uint64_t xf_pager_mean_ns(struct xf_pager *p);
 

@@ -5,7 +5,7 @@
 /* A fault so near to a bubble's edge or last fault belongs to it. */
 #define REACH 512u
 /* What a bubble gives first after a fault; then twice as much each time. */
-#define FIRST_CHUNK 8u
+#define FIRST_CHUNK 16u
 /* A bubble that has given so many pages without another fault was no place of work. */
 #define BUBBLE_MAX 4096u
 /* How far ahead of the fault a stride is followed: 8 steps, twice as many with each repeat. */

@@ -10,6 +10,7 @@
 #include "postcopy/prefetch.h"
 #include "postcopy/window.h"
 #include "precopy/batch.h"
+#include "precopy/cost.h"
 #include "precopy/extents.h"
 #include "precopy/zero.h"
 #include "transport/clock.h"
@@ -38,6 +39,7 @@ struct xf_server {
     bool pushing;     /* it has begun, over this link; likewise */
     pthread_mutex_t lock;
     pthread_cond_t push; /* to the pushers: go, more, or stop */
+    struct xf_cost map, copy; /* any thread */
     /* All below under lock. */
     struct xf_prefetch order;
     unsigned long *owed; /* pages that may be asked for: all that were missing */
@@ -83,11 +85,14 @@ static int send_pages(struct xf_server *s, struct xf_chan *chan, uint16_t type,
                       struct xf_err *err)
 {
     struct xf_msg m = {.type = type};
+    uint64_t began = xf_now_ns();
     int niov = 0, rc;
 
     *own = true;
     if (s->vm->ops->map(view, x->gfns, n, &x->map, err))
         return -1;
+    xf_cost_add(&s->map, n, began);
+    began = xf_now_ns();
     xf_batch_clear(&x->batch, 0);
     for (unsigned i = 0; i < n; i++) {
         uint8_t *page = x->map.base + (size_t)i * XF_PAGE_SIZE;
@@ -103,7 +108,10 @@ static int send_pages(struct xf_server *s, struct xf_chan *chan, uint16_t type,
     m.payload_len = x->batch.data_pages * XF_PAGE_SIZE;
     *own = false;
     rc = s->link->ops->send(chan, &m, x->meta, x->iov, niov, err);
+    xf_cost_add(&s->copy, n, began);
+    began = xf_now_ns();
     s->vm->ops->unmap(view, &x->map);
+    xf_cost_add(&s->map, 0, began);
     return rc;
 }
 
@@ -210,6 +218,14 @@ static int hear_taken(struct pusher *p, struct xf_window *w, struct scratch *x, 
     return 0;
 }
 
+static bool has_room(struct pusher *p, const struct xf_window *w, uint64_t bytes)
+{
+    const struct xf_transport_ops *t = p->s->link->ops;
+
+    return xf_window_room(w, bytes, XF_WINDOW_UNKNOWN) ||
+           (t->in_network && xf_window_room(w, bytes, t->in_network(p->chan)));
+}
+
 /* The next pages into x->gfns; 0: stop. Waits while there is nothing to push. */
 static unsigned next_push(struct pusher *p, const struct xf_window *w, struct scratch *x)
 {
@@ -251,7 +267,7 @@ static void *push_main(void *arg)
     while ((n = next_push(p, &w, x)) > 0) {
         uint64_t bytes = (uint64_t)n * XF_PAGE_SIZE;
 
-        while (!xf_window_room(&w, bytes))
+        while (!has_room(p, &w, bytes))
             if (hear_taken(p, &w, x, true, &err))
                 goto out;
         xf_window_sent(&w, bytes, xf_now());
@@ -536,5 +552,7 @@ void xf_server_status(struct xf_server *s, struct xf_server_status *out)
     pthread_mutex_lock(&s->lock);
     *out = s->status;
     out->left = s->order.nr_left;
+    out->map = xf_cost_sum(&s->map);
+    out->copy = xf_cost_sum(&s->copy);
     pthread_mutex_unlock(&s->lock);
 }

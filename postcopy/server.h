@@ -37,6 +37,8 @@ struct xf_server_status {
     struct xf_pulled pulled; /* as the sink said last; missing is UINT64_MAX before */
     uint64_t left;           /* pages neither pushed nor answered */
     uint64_t pushed, answered;
+    struct xf_cost_sum map;  /* mapping pages here, and taking the mapping away again */
+    struct xf_cost_sum copy; /* finding the zero pages, and sending */
 };
 
 /* missing (nr_gfns bits, copied): what the sink lacks. NULL: xf_server_attach() will tell. */

@@ -4,17 +4,28 @@
 
 #define MORE (64u << 10)   /* beyond what the path holds */
 #define FIRST (256u << 10) /* until something is known of the path */
+/* What the peer may have that it has not taken: so many seconds of its work, within bounds. */
+#define WAITING_S 0.1
+#define WAITING_MIN (256u << 10)
+#define WAITING_MAX (2u << 20)
 /* What an old best rate counts less with each newer sample. */
 #define FADE 0.97
 
 void xf_window_init(struct xf_window *w)
 {
-    *w = (struct xf_window){.limit = FIRST};
+    *w = (struct xf_window){.limit = FIRST, .waiting = WAITING_MIN};
 }
 
-bool xf_window_room(const struct xf_window *w, uint64_t bytes)
+bool xf_window_room(const struct xf_window *w, uint64_t bytes, uint64_t in_network)
 {
-    return !w->nr || (w->nr < XF_WINDOW_BATCHES && w->in_flight + bytes <= w->limit);
+    if (!w->nr)
+        return true;
+    if (w->nr == XF_WINDOW_BATCHES)
+        return false;
+    /* The network may hold the limit and one batch: an answer then makes room for two, or what
+     * waits at the peer could never become more. */
+    return w->in_flight + bytes <= w->limit ||
+           (in_network <= w->limit && w->in_flight + bytes <= w->waiting);
 }
 
 void xf_window_sent(struct xf_window *w, uint64_t bytes, double now)
@@ -22,11 +33,12 @@ void xf_window_sent(struct xf_window *w, uint64_t bytes, double now)
     unsigned i = (w->head + w->nr) % XF_WINDOW_BATCHES;
 
     if (!w->nr) /* the path was idle: its rate is counted from here */
-        w->delivered_at = now;
+        w->delivered_at = w->delivered_sent = now;
     w->batches[i].bytes = bytes;
     w->batches[i].delivered = w->delivered;
     w->batches[i].sent_at = now;
     w->batches[i].delivered_at = w->delivered_at;
+    w->batches[i].delivered_sent = w->delivered_sent;
     w->nr++;
     w->in_flight += bytes;
 }
@@ -34,7 +46,7 @@ void xf_window_sent(struct xf_window *w, uint64_t bytes, double now)
 bool xf_window_taken(struct xf_window *w, double now)
 {
     unsigned i = w->head;
-    double rtt, span, rate;
+    double rtt, span, sending, rate;
 
     if (!w->nr)
         return false;
@@ -43,12 +55,19 @@ bool xf_window_taken(struct xf_window *w, double now)
     w->in_flight -= w->batches[i].bytes;
     w->delivered += w->batches[i].bytes;
     w->delivered_at = now;
+    w->delivered_sent = w->batches[i].sent_at;
     rtt = now - w->batches[i].sent_at;
     span = now - w->batches[i].delivered_at;
     if (rtt > 0 && (w->rtt <= 0 || rtt < w->rtt))
         w->rtt = rtt;
+    /* Answers that were held up come all at once, and no path is faster than what was sent. */
+    sending = w->batches[i].sent_at - w->batches[i].delivered_sent;
+    span = sending > span ? sending : span;
     rate = span > 0 ? (double)(w->delivered - w->batches[i].delivered) / span : 0;
     w->rate = rate > w->rate * FADE ? rate : w->rate * FADE;
     w->limit = (uint64_t)(w->rate * w->rtt) + MORE;
+    w->waiting = (uint64_t)(w->rate * WAITING_S);
+    w->waiting = w->waiting < WAITING_MIN ? WAITING_MIN : w->waiting;
+    w->waiting = w->waiting > WAITING_MAX ? WAITING_MAX : w->waiting;
     return true;
 }

@@ -4,6 +4,12 @@
  * shortest round trip) and a little more. Less would leave the line idle; more would only
  * lie in a queue, in front of the answers that a running guest waits for.
  *
+ * What has crossed the network and only waits until the peer gets round to it is in nobody's
+ * way: answers have a connection of their own. A peer whose processor is busy (with the guest)
+ * answers late, and whoever waited for each answer would send next to nothing. So where the
+ * transport tells what the network still holds, that is what must not become much, and what
+ * waits at the peer may be what it takes in a tenth of a second.
+ *
  * Pure arithmetic over what the caller measures. One per bulk channel, used by one thread.
  */
 #ifndef XF_WINDOW_H
@@ -13,23 +19,27 @@
 #include <stdint.h>
 
 #define XF_WINDOW_BATCHES 64u /* on their way, at most */
+#define XF_WINDOW_UNKNOWN UINT64_MAX
 
 struct xf_window {
     uint64_t in_flight, limit; /* bytes */
+    uint64_t waiting;          /* bytes that may be on their way if the network holds few of them */
     double rate;               /* bytes per second, the best of late; 0: unknown */
     double rtt;                /* shortest seen, seconds; 0: unknown */
     uint64_t delivered;        /* bytes, all together */
-    double delivered_at;
+    double delivered_at;       /* when the last of them was taken, and when it was sent */
+    double delivered_sent;
     struct {
         uint64_t bytes, delivered;
-        double sent_at, delivered_at;
+        double sent_at, delivered_at, delivered_sent; /* of the window when this went out */
     } batches[XF_WINDOW_BATCHES]; /* ring */
     unsigned head, nr;
 };
 
 void xf_window_init(struct xf_window *w);
-/* May another batch of so many bytes go out? Always when nothing is on its way. */
-bool xf_window_room(const struct xf_window *w, uint64_t bytes);
+/* May another batch of so many bytes go out? Always when nothing is on its way. in_network:
+ * bytes that have not reached the peer's machine, or XF_WINDOW_UNKNOWN. */
+bool xf_window_room(const struct xf_window *w, uint64_t bytes, uint64_t in_network);
 /* A batch goes out; `now` in seconds of any steady clock. */
 void xf_window_sent(struct xf_window *w, uint64_t bytes, double now);
 /* The oldest batch has been taken by the peer. False: none was on its way. */

@@ -40,14 +40,19 @@ static int mark_some(struct xf_absent *a, struct xf_view *v, const uint64_t *gfn
     uint64_t fresh[XF_BATCH_PAGES];
     uint8_t no[XF_BATCH_PAGES] = {0};
     unsigned nr_fresh = 0;
+    uint64_t began;
 
     for (unsigned i = 0; i < n; i++)
         if (!xf_set_atomic(present, gfns[i]))
             fresh[nr_fresh++] = gfns[i];
+    began = xf_now_ns();
     if (nr_fresh && a->vm->ops->populate(v, fresh, nr_fresh, err))
         return -1;
+    xf_cost_add(&a->populate, nr_fresh, began);
+    began = xf_now_ns();
     if (a->vm->pager->mark(v, gfns, n, no, err))
         return -1;
+    xf_cost_add(&a->evict, n, began);
     for (unsigned i = 0; i < n; i++) {
         if (no[i]) {
             xf_set(refused, gfns[i]);
@@ -105,6 +110,7 @@ int xf_absent_put(struct xf_absent *a, struct xf_view *v, const uint64_t *gfns,
 {
     uint64_t mine[XF_BATCH_PAGES];
     const uint8_t *from[XF_BATCH_PAGES];
+    uint64_t began = xf_now_ns();
     unsigned nr = 0;
 
     for (unsigned i = 0; i < n; i++) {
@@ -118,6 +124,8 @@ int xf_absent_put(struct xf_absent *a, struct xf_view *v, const uint64_t *gfns,
             xf_set_atomic(a->missing, mine[i]);
         return -1;
     }
+    if (nr)
+        xf_cost_add(&a->put, nr, began);
     a->nr -= nr;
     return (int)nr;
 }

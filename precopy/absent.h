@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "precopy/bitmap.h"
+#include "precopy/cost.h"
 #include "precopy/vm.h"
 
 struct xf_absent {
@@ -24,6 +25,7 @@ struct xf_absent {
     uint64_t at_go;               /* nr when the guest began to run here; 0: no PULL */
     unsigned long *rings, *built; /* of the vm; constant */
     pthread_rwlock_t lock;
+    struct xf_cost populate, evict, put; /* for the report. Any thread */
 };
 
 int xf_absent_init(struct xf_absent *a, struct xf_sink_vm *vm, struct xf_err *err);

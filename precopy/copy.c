@@ -13,6 +13,10 @@
  *
  * A round may also be cut short (xf_copy.switch_now). It is synced all the same; what it has
  * not sent stays in xf_copy.owed, from where leave.c takes it for PULL.
+ *
+ * A post-copy move has no rounds, but one look at all pages: those that are zero are told now,
+ * many with one message, instead of being fetched one by one in PULL. The dirty log is on, so
+ * a page that is written later is left out all the same.
  */
 #include "precopy/copy.h"
 
@@ -65,7 +69,8 @@ void xf_copy_end(struct xf_copy *c)
     free(c->missing);
     free(c->due);
     free(c->owed);
-    c->dirty = c->missing = c->due = c->owed = NULL;
+    free(c->zeros);
+    c->dirty = c->missing = c->due = c->owed = c->zeros = NULL;
 }
 
 static int read_log(struct xf_copy *c, enum xf_log_read how, unsigned long *map,
@@ -168,15 +173,17 @@ int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err)
     return 0;
 }
 
-/* Wait until all that was sent is in the destination's memory. */
-static int sync_round(struct xf_copy *c, uint64_t base, struct xf_err *err)
+/* Wait until all that was sent is in the destination's memory. base: of what this round has
+ * sent, or NULL. */
+static int sync_round(struct xf_copy *c, const uint64_t *base, struct xf_err *err)
 {
     int rc;
 
     if (xf_senders_sync_begin(c->senders, false, err))
         return -1;
     while ((rc = xf_senders_sync_wait(c->senders, TICK_MS, err)) == XF_AGAIN) {
-        c->status.round_done = sent_total(c) - base;
+        if (base)
+            c->status.round_done = sent_total(c) - *base;
         if (c->tick(c->priv, err))
             return -1;
     }
@@ -276,7 +283,7 @@ static int one_round(struct xf_copy *c, struct xf_err *err)
     st->round_pages = c->order.left;
     st->round_done = 0;
     st->round_began = began;
-    if (xf_copy_send_order(c, false, err) || sync_round(c, base, err))
+    if (xf_copy_send_order(c, false, err) || sync_round(c, &base, err))
         return -1;
     /* Nothing, unless the round was cut short. */
     memcpy(c->owed, c->order.todo, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
@@ -336,15 +343,79 @@ static int decide(struct xf_copy *c, double began, struct xf_err *err)
     return 0;
 }
 
+/* The next pages of the map, ascending. */
+static unsigned next_pages(const unsigned long *map, uint64_t *at, uint64_t nr_gfns, uint64_t *gfns)
+{
+    unsigned n = 0;
+
+    for (; n < XF_BATCH_PAGES; n++) {
+        gfns[n] = xf_bitmap_next(map, *at, nr_gfns);
+        if (gfns[n] >= nr_gfns)
+            break;
+        *at = gfns[n] + 1;
+    }
+    return n;
+}
+
+/* Tell the destination which of all pages are zero; the others stay owed. */
+static int tell_zeros(struct xf_copy *c, struct xf_err *err)
+{
+    struct xf_copy_status *st = &c->status;
+    size_t words = xf_bitmap_words(c->vm->nr_gfns);
+    uint64_t gfns[XF_BATCH_PAGES], at = 0;
+    unsigned n;
+
+    if (!c->zeros)
+        c->zeros = xf_bitmap_new(c->vm->nr_gfns);
+    if (!c->zeros)
+        return xf_fail(err, ENOMEM, "out of memory for the set of zero pages");
+    memset(c->zeros, 0, words * sizeof(*c->zeros)); /* no sync has confirmed any */
+    memcpy(c->order.todo, c->owed, words * sizeof(*c->owed));
+    drop_rings(c);
+    st->round_pages = xf_bitmap_count(c->order.todo, c->vm->nr_gfns);
+    st->round_done = 0;
+    st->round_began = xf_now();
+    while ((n = next_pages(c->order.todo, &at, c->vm->nr_gfns, gfns)) > 0) {
+        int rc;
+
+        do {
+            rc = xf_senders_push_zeros(c->senders, gfns, n, c->zeros, TICK_MS, err);
+            if (rc >= 0 && c->tick(c->priv, err))
+                rc = -1;
+        } while (rc == XF_AGAIN);
+        if (rc)
+            return -1;
+        st->round_done += n;
+    }
+    if (sync_round(c, NULL, err))
+        return -1;
+    for (size_t w = 0; w < words; w++)
+        c->owed[w] &= ~c->zeros[w];
+    return 0;
+}
+
+/* COPY of a post-copy move. */
+static int copy_zeros(struct xf_copy *c, struct xf_err *err)
+{
+    bool told = false, waited;
+
+    c->status.reason = XF_SWITCH_AT_ONCE;
+    for (;;) {
+        told = told || !tell_zeros(c, err);
+        if (told && !await_devices(c, &waited, err))
+            return 0;
+        if (change_link(c, err))
+            return -1;
+    }
+}
+
 int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
 {
     struct xf_copy_status *st = &c->status;
     bool waited;
 
-    if (c->opts.mode == XF_MODE_POSTCOPY) {
-        st->reason = XF_SWITCH_AT_ONCE;
-        return await_devices(c, &waited, err);
-    }
+    if (c->opts.mode == XF_MODE_POSTCOPY)
+        return copy_zeros(c, err);
     for (;;) {
         double began = xf_now();
 

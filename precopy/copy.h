@@ -69,6 +69,7 @@ struct xf_copy {
     struct xf_presence presence;
     unsigned long *dirty;   /* scratch: what the log said last */
     unsigned long *owed;    /* to be sent, or sent in this round, and not confirmed by a sync */
+    unsigned long *zeros;   /* post-copy: zero when looked at, and so at the destination. NULL */
     bool again;             /* this round has lost its link and begins anew */
     /* Pages left for PULL (leave.c); NULL: none are. Settled when xf_switch() calls before_go. */
     unsigned long *missing;

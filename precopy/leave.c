@@ -72,19 +72,20 @@ static int declare(struct xf_copy *c, const unsigned long *map, struct xf_extent
 /* What this pass is about, into c->dirty. */
 static int look(struct xf_copy *c, unsigned pass, struct xf_err *err)
 {
-    const unsigned long *now = c->presence.now;
+    size_t words = xf_bitmap_words(c->vm->nr_gfns);
 
     if (c->vm->ops->log_read(c->vm, XF_LOG_CLEAN, c->dirty, err))
         return -1;
-    if (pass == 0 && c->opts.mode == XF_MODE_POSTCOPY) {
-        for (size_t w = 0; w < xf_bitmap_words(c->vm->nr_gfns); w++)
-            c->dirty[w] |= now[w];
-    } else if (pass == 0) {
+    if (pass == 0) {
         if (xf_presence_sweep(&c->presence, c->dirty, err))
             return -1;
-        /* What a round that was cut short has not sent. */
-        for (size_t w = 0; w < xf_bitmap_words(c->vm->nr_gfns); w++)
+        /* What a round that was cut short has not sent; in post-copy all that is not zero. */
+        for (size_t w = 0; w < words; w++)
             c->dirty[w] |= c->owed[w];
+        /* A guest that balloons may have given a page away and got it back: the log does not
+         * say what it then wrote to it. So nothing is taken for zero that was so before. */
+        for (size_t w = 0; c->zeros && !c->presence.quiet && w < words; w++)
+            c->dirty[w] |= c->zeros[w];
     }
     for (unsigned i = 0; i < c->vm->nr_rings; i++)
         if (c->vm->rings[i] < c->vm->nr_gfns)

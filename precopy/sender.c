@@ -19,6 +19,7 @@
 #include <xxhash.h>
 
 #include "precopy/batch.h"
+#include "precopy/bitmap.h"
 #include "precopy/pack.h"
 #include "precopy/zero.h"
 #include "transport/clock.h"
@@ -29,6 +30,7 @@ struct job {
     unsigned n;
     uint32_t round;
     bool last;
+    unsigned long *zeros; /* not NULL: send only zero pages, and say here which they are */
     uint64_t gfns[XF_BATCH_PAGES];
 };
 
@@ -125,6 +127,25 @@ static int describe(struct scratch *x)
     return x->job.last && niov ? seal(x, niov) : niov;
 }
 
+/* The same for a job that wants the zero pages only. */
+static void sift(struct scratch *x)
+{
+    unsigned mapped = 0;
+
+    xf_batch_clear(&x->batch, x->job.round);
+    for (unsigned i = 0; i < x->job.n; i++) {
+        unsigned slot = mapped;
+
+        if (!x->ram[i])
+            continue;
+        mapped++;
+        if (x->map.err[slot] || !xf_page_is_zero(x->map.base + (size_t)slot * XF_PAGE_SIZE))
+            continue;
+        xf_batch_add(&x->batch, x->job.gfns[i], XF_RUN_ZERO);
+        xf_set_atomic(x->job.zeros, x->job.gfns[i]);
+    }
+}
+
 /* Seconds of processor time that this thread has used. */
 static double cpu_now(void)
 {
@@ -205,11 +226,18 @@ static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x,
     x->map.base = NULL;
     if (present && ops->map(view, x->present, present, &x->map, err))
         return -1;
-    rc = transmit(w, x, describe(x), err);
+    if (x->job.zeros) {
+        sift(x);
+        x->was = (struct xf_compress_batch){0};
+        x->sent_as = XF_CODEC_NONE;
+        rc = x->batch.nr_pages ? transmit(w, x, 0, err) : 0;
+    } else {
+        rc = transmit(w, x, describe(x), err);
+    }
     if (present)
         ops->unmap(view, &x->map);
     x->was.total_s = xf_now() - began;
-    if (!rc && x->packer)
+    if (!rc && x->packer && !x->job.zeros)
         xf_compress_sent(&x->policy, &x->was, began + x->was.total_s);
     return rc;
 }
@@ -242,6 +270,7 @@ static bool take_job(struct xf_senders *s, struct job *out)
     out->n = j->n;
     out->round = j->round;
     out->last = j->last;
+    out->zeros = j->zeros;
     memcpy(out->gfns, j->gfns, j->n * sizeof(j->gfns[0]));
     s->head = (s->head + 1) % s->cap;
     s->count--;
@@ -399,8 +428,9 @@ static int failed(struct xf_senders *s, struct xf_err *err)
     return -1;
 }
 
-int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint32_t round,
-                    bool last, int wait_ms, struct xf_err *err)
+/* kind: all of a job but its pages, which are n at gfns. */
+static int push(struct xf_senders *s, const struct job *kind, const uint64_t *gfns, unsigned n,
+                int wait_ms, struct xf_err *err)
 {
     struct timespec deadline = xf_time_in(wait_ms);
     int rc = 0;
@@ -417,14 +447,31 @@ int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint
         struct job *j = &s->jobs[(s->head + s->count) % s->cap];
 
         j->n = n;
-        j->round = round;
-        j->last = last;
+        j->round = kind->round;
+        j->last = kind->last;
+        j->zeros = kind->zeros;
         memcpy(j->gfns, gfns, n * sizeof(gfns[0]));
         s->count++;
         pthread_cond_signal(&s->work);
     }
     pthread_mutex_unlock(&s->lock);
     return rc;
+}
+
+int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint32_t round,
+                    bool last, int wait_ms, struct xf_err *err)
+{
+    const struct job kind = {.round = round, .last = last};
+
+    return push(s, &kind, gfns, n, wait_ms, err);
+}
+
+int xf_senders_push_zeros(struct xf_senders *s, const uint64_t *gfns, unsigned n,
+                          unsigned long *zeros, int wait_ms, struct xf_err *err)
+{
+    const struct job kind = {.zeros = zeros};
+
+    return push(s, &kind, gfns, n, wait_ms, err);
 }
 
 int xf_senders_sync_begin(struct xf_senders *s, bool last, struct xf_err *err)

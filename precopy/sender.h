@@ -36,6 +36,14 @@ int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf
 int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint32_t round,
                     bool last, int wait_ms, struct xf_err *err);
 
+/*
+ * The same, but of these pages only those that are all zero are sent, as marks, and their bits
+ * are set in `zeros` (atomically; it must stay until a sync is confirmed, or the threads have
+ * ended). A page that is written meanwhile is in the dirty log, whichever way it was taken.
+ */
+int xf_senders_push_zeros(struct xf_senders *s, const uint64_t *gfns, unsigned n,
+                          unsigned long *zeros, int wait_ms, struct xf_err *err);
+
 /* After the last push: tell every channel to sync. Then wait until all has been confirmed to
  * be in the destination's memory; XF_AGAIN while it is not after wait_ms. */
 int xf_senders_sync_begin(struct xf_senders *s, bool last, struct xf_err *err);

@@ -95,6 +95,11 @@ void json_progress(FILE *out, const struct xf_progress *p)
     add(o, "dirty_pages_per_s", number(p->dirty_pps));
     add(o, "predicted_downtime_s", number(p->predicted_down_s));
     add(o, "eta_s", number(p->eta_s));
+    if (p->phase == XF_PHASE_PULL) {
+        add(o, "left_out", json_object_new_uint64(p->left_out));
+        add(o, "missing", json_object_new_uint64(p->missing));
+        add(o, "faults", json_object_new_uint64(p->faults));
+    }
     end(out, o);
 }
 
@@ -148,6 +153,19 @@ const char *outcome_word(enum xf_outcome o)
     return "unknown";
 }
 
+static struct json_object *page_costs(const struct xf_page_costs *c)
+{
+    struct json_object *o = json_object_new_object();
+
+    add(o, "populate", number(c->populate_s * 1e6));
+    add(o, "evict", number(c->evict_s * 1e6));
+    add(o, "prep", number(c->prep_s * 1e6));
+    add(o, "copy", number(c->copy_s * 1e6));
+    add(o, "source_map", number(c->source_map_s * 1e6));
+    add(o, "source_copy", number(c->source_copy_s * 1e6));
+    return o;
+}
+
 void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err, const char *advice)
 {
     struct json_object *o = begin("report"), *phases = json_object_new_object(),
@@ -198,6 +216,8 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
         add(pull, "requested", json_object_new_uint64(r->requested));
         add(pull, "fault_median_s", number(r->fault_median_s));
         add(pull, "fault_p99_s", number(r->fault_p99_s));
+        add(pull, "page_us", page_costs(&r->page));
+        add(pull, "network_held_s", r->network_held_s > 0 ? number(r->network_held_s) : NULL);
         add(o, "pull", pull);
     }
     if (r->outcome != XF_MOVED) {

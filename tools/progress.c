@@ -18,6 +18,22 @@ enum part { PHASE, PERCENT, SENT, RATE, DIRTY, DOWN, ETA, PARTS };
 /* ... and in which they are given up. */
 static const enum part dispensable[] = {SENT, DIRTY, DOWN, RATE, ETA, PERCENT};
 
+/* Of this phase's own work, in the phases that know how much it is. */
+static void percent(char text[64], const struct xf_progress *p)
+{
+    uint64_t all = 0, done = 0;
+
+    if (p->phase == XF_PHASE_COPY || p->phase == XF_PHASE_SWITCH) {
+        all = p->round_pages;
+        done = p->round_done;
+    } else if (p->phase == XF_PHASE_PULL) {
+        all = p->left_out;
+        done = p->missing < all ? all - p->missing : 0;
+    }
+    if (all)
+        snprintf(text, 64, "%3.0f%%", done < all ? 100.0 * (double)done / (double)all : 100);
+}
+
 static void fill_parts(char text[PARTS][64], const struct xf_progress *p)
 {
     char a[FMT_LEN];
@@ -27,10 +43,7 @@ static void fill_parts(char text[PARTS][64], const struct xf_progress *p)
         snprintf(text[PHASE], 64, "%s round %u", xf_phase_name(p->phase), p->round);
     else
         snprintf(text[PHASE], 64, "%s", xf_phase_name(p->phase));
-    if (p->round_pages) {
-        double done = 100.0 * (double)p->round_done / (double)p->round_pages;
-        snprintf(text[PERCENT], 64, "%3.0f%%", done < 100 ? done : 100);
-    }
+    percent(text[PERCENT], p);
     if (p->wire_bytes)
         snprintf(text[SENT], 64, "%s sent", fmt_bytes(a, (double)p->wire_bytes));
     if (p->rate_bps > 0)

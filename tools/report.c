@@ -62,6 +62,29 @@ static void print_compression(FILE *out, const struct xf_report *r)
     row(out, "compress", text);
 }
 
+/* What one page took of a thread, on both hosts; what was not measured is left out. */
+static void print_page_costs(FILE *out, const struct xf_page_costs *c)
+{
+    const struct {
+        const char *name;
+        double s;
+    } parts[] = {{"populate", c->populate_s},
+                 {"evict", c->evict_s},
+                 {"prep", c->prep_s},
+                 {"copy", c->copy_s},
+                 {"source map", c->source_map_s},
+                 {"source copy", c->source_copy_s}};
+    char text[300] = "";
+    size_t len = 0;
+
+    for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (parts[i].s >= 0)
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s %.3g us", len ? ", " : "",
+                                    parts[i].name, parts[i].s * 1e6);
+    if (len)
+        row(out, "per page", text);
+}
+
 void report_print(FILE *out, const struct xf_report *r)
 {
     char text[700], a[FMT_LEN], b[FMT_LEN];
@@ -110,7 +133,14 @@ void report_print(FILE *out, const struct xf_report *r)
                  " asked for; median %s, 99%% within %s",
                  r->left_out, r->faults, r->requested, fmt_duration(a, r->fault_median_s),
                  fmt_duration(b, r->fault_p99_s));
+        if (r->network_held_s > 0) {
+            size_t len = strlen(text);
+
+            snprintf(text + len, sizeof(text) - len, "; the guest's network came back after %s",
+                     fmt_duration(a, r->network_held_s));
+        }
         row(out, "pull", text);
+        print_page_costs(out, &r->page);
     }
     print_times(out, r);
 }

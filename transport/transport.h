@@ -132,6 +132,11 @@ struct xf_transport_ops {
 
     void (*stats)(const struct xf_chan *c, struct xf_chan_stats *out);
 
+    /* Bytes sent that have not reached the peer's machine yet, as far as is known here; what
+     * its program has taken of the others is another matter. UINT64_MAX: cannot be told. The
+     * channel's thread. NULL: this transport cannot tell. */
+    uint64_t (*in_network)(const struct xf_chan *c);
+
     /* Free everything. NULL is allowed. No thread may be inside the channel. */
     void (*close)(struct xf_chan *c);
 };

@@ -643,8 +643,10 @@ int xf_u64s_decode(uint64_t *v, unsigned n, const struct xf_msg *m, const void *
 
 size_t xf_pulled_encode(const struct xf_pulled *p, void *meta)
 {
-    const uint64_t v[XF_PULLED_NUMBERS] = {p->missing, p->faults, p->requested, p->median_ns,
-                                           p->p99_ns};
+    const uint64_t v[XF_PULLED_NUMBERS] = {
+        p->missing,        p->faults,      p->requested,   p->median_ns, p->p99_ns,
+        p->populate.pages, p->populate.ns, p->evict.pages, p->evict.ns,  p->prep.pages,
+        p->prep.ns,        p->copy.pages,  p->copy.ns,     p->held_ns};
 
     return xf_u64s_encode(v, XF_PULLED_NUMBERS, meta);
 }
@@ -656,6 +658,17 @@ int xf_pulled_decode(struct xf_pulled *p, const struct xf_msg *m, const void *me
 
     if (xf_u64s_decode(v, XF_PULLED_NUMBERS, m, meta, err))
         return -1;
-    *p = (struct xf_pulled){v[0], v[1], v[2], v[3], v[4]};
+    *p = (struct xf_pulled){
+        .missing = v[0],
+        .faults = v[1],
+        .requested = v[2],
+        .median_ns = v[3],
+        .p99_ns = v[4],
+        .populate = {v[5], v[6]},
+        .evict = {v[7], v[8]},
+        .prep = {v[9], v[10]},
+        .copy = {v[11], v[12]},
+        .held_ns = v[13],
+    };
     return 0;
 }

@@ -152,6 +152,11 @@ size_t xf_request_encode(const struct xf_request *r, void *meta);
 int xf_request_decode(struct xf_request *r, const struct xf_msg *m, const void *meta,
                       uint64_t gfn_limit, struct xf_err *err);
 
+/* A kind of work: pages that it was done for, and the time of all threads together. */
+struct xf_cost_sum {
+    uint64_t pages, ns;
+};
+
 /* XF_MSG_PULLED: how far PULL is, at the sink. */
 struct xf_pulled {
     uint64_t missing;   /* pages whose content is not there yet */
@@ -159,8 +164,13 @@ struct xf_pulled {
     uint64_t requested; /* of them, asked for over the network */
     uint64_t median_ns; /* from the fault until the page was in; 0: none yet */
     uint64_t p99_ns;
+    struct xf_cost_sum populate; /* before GO: memory for pages that were to be marked absent */
+    struct xf_cost_sum evict;    /* ... and marking them */
+    struct xf_cost_sum prep;     /* giving absent pages their memory and content */
+    struct xf_cost_sum copy;     /* taking pages off the link, from when their message is there */
+    uint64_t held_ns; /* the guest's network, from GO until it was let go; 0: not (yet) */
 };
-#define XF_PULLED_NUMBERS 5u
+#define XF_PULLED_NUMBERS 14u
 size_t xf_pulled_encode(const struct xf_pulled *p, void *meta);
 int xf_pulled_decode(struct xf_pulled *p, const struct xf_msg *m, const void *meta,
                      struct xf_err *err);

@@ -337,7 +337,8 @@ static void *push(void *arg)
 
         pages = pages < PUSH_MIN ? PUSH_MIN : pages > PUSH_MAX ? PUSH_MAX : pages;
         v.iov_len = m.payload_len = (uint32_t)pages * PAGE;
-        while (!xf_window_room(&win, v.iov_len))
+        while (!xf_window_room(&win, v.iov_len, XF_WINDOW_UNKNOWN) &&
+               !(o->ops->in_network && xf_window_room(&win, v.iov_len, o->ops->in_network(w->c))))
             taken(w, &win, meta);
         xf_window_sent(&win, v.iov_len, xf_now());
         if (o->ops->send(w->c, &m, meta, &v, 1, &err))

@@ -63,7 +63,8 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
     static const struct xf_extents set = {
         .flags = XF_EXTENTS_LAST, .nr = 3, .list = {{0, 1}, {2, 0x1000}, {0xfffff, 1}}};
     static const struct xf_request request = {.nr = 3, .gfns = {0xfffff, 0, 17}};
-    static const struct xf_pulled pulled = {1000, 30, 20, 45000, 1u << 20};
+    static const struct xf_pulled pulled = {1000,      30,        20,        45000,     1u << 20,
+                                            {9, 8000}, {9, 7000}, {9, 6000}, {9, 5000}, 3000000000};
     uint8_t *meta = out + XF_FRAME_BYTES;
 
     switch (n) {

@@ -142,6 +142,8 @@ static int sink_tick(void *priv, struct xf_err *err)
     if (s->m->sink.pulled) {
         xf_pager_status(s->pager, &pulled);
         tell(&s->telling, XF_PHASE_PULL, &pulled);
+        if (!s->absent.nr)
+            xf_pager_network(s->pager, PG_HELD_NS);
     }
     return tick(s->m, err);
 }
@@ -368,6 +370,9 @@ static void serve_rest(struct sourcing *s)
     end->pull_s = xf_now() - began;
     xf_server_status(s->server, &status);
     end->pushed = status.pushed;
+    end->told = status.pulled;
+    end->map = status.map;
+    end->copy = status.copy;
     end->answered = status.answered;
 }
 

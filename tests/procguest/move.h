@@ -35,6 +35,8 @@ struct pg_opts {
     bool told; /* both engines answer migrate-status, for a domain PG_NAME */
 };
 #define PG_NAME "process-guest"
+/* What the sink says of the guest's network, which it has none of. */
+#define PG_HELD_NS 123456u
 
 /* How it ended, as each engine saw it. */
 struct pg_source_end {
@@ -44,6 +46,8 @@ struct pg_source_end {
     enum xf_pull_end pull; /* and how that ended */
     uint64_t left_out;     /* pages missing at GO */
     uint64_t pushed, answered;
+    struct xf_pulled told;        /* what the sink said last */
+    struct xf_cost_sum map, copy; /* as xf_server_status */
     double pull_s;
     struct xf_err err;
     struct xf_copy_status status;

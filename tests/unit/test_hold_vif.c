@@ -113,7 +113,7 @@ static void held_and_let_go(void)
     reset(2, 2);
     store.conflicts = 3;
     CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), 0);
-    CU_ASSERT(store.state[0] == 1 && store.state[1] == 1 && h.held);
+    CU_ASSERT(store.state[0] == 1 && store.state[1] == 1 && h.held && h.nr == VIFS);
     CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), 0);
     CU_ASSERT(store.state[0] == 2 && store.state[1] == 2 && !h.held);
     CU_ASSERT_EQUAL(err.num, 0);

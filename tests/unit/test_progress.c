@@ -56,6 +56,16 @@ static void test_line(void)
     p.phase = XF_PHASE_SWITCH;
     p.round_done = p.round_pages * 2; /* never more than all of it */
     CU_ASSERT_STRING_EQUAL(line(40, &p), "SWITCH  100%  812 MiB/s  ETA 14.0 s");
+    p.phase = XF_PHASE_PULL; /* has its own pages, and SWITCH's are through */
+    p.left_out = 2000;
+    p.missing = 1500;
+    CU_ASSERT_STRING_EQUAL(line(40, &p), "PULL   25%  812 MiB/s  ETA 14.0 s");
+    p.missing = 2001; /* a peer may say so */
+    CU_ASSERT_STRING_EQUAL(line(40, &p), "PULL    0%  812 MiB/s  ETA 14.0 s");
+    p.missing = 0;
+    CU_ASSERT_STRING_EQUAL(line(40, &p), "PULL  100%  812 MiB/s  ETA 14.0 s");
+    p.phase = XF_PHASE_FINISH;
+    CU_ASSERT_STRING_EQUAL(line(40, &p), "FINISH  812 MiB/s  ETA 14.0 s");
     for (unsigned w = 0; w <= 200; w++)
         line(w, &copying);
     /* The buffer limits as well. */
@@ -264,6 +274,35 @@ static void test_report(void)
     contents(f);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "not encrypted"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "pull"));
+}
+
+static void test_report_pull(void)
+{
+    struct xf_report r = moved();
+    struct xf_err none = {0};
+    FILE *f = tmpfile();
+
+    r.left_out = 1000;
+    r.page = (struct xf_page_costs){1.5e-6, 9e-6, 12.25e-6, 20e-6, 2e-6, -1};
+    r.network_held_s = 3.2;
+    report_print(f, &r);
+    contents(f);
+    for (char *c = text; *c; c += strcspn(c, "\n"), c += *c == '\n')
+        CU_ASSERT_TRUE(strcspn(c, "\n") <= 80);
+    for (char *c = text, *to = text; (*to = *c == '\n' ? ' ' : *c); c++) /* lines are wrapped */
+        to += *to != ' ' || to == text || to[-1] != ' ';
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "per page populate 1.5 us, evict 9 us, prep 12.2 us, "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "source map 2 us"));
+    CU_ASSERT_PTR_NULL(strstr(text, "source copy"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "3.2 s"));
+    f = tmpfile();
+    r.network_held_s = 0; /* it has none */
+    json_report(f, &r, &none, "");
+    contents(f);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"page_us\":{\"populate\":1.500000,\"evict\":9.000000,"
+                                        "\"prep\":12.250000,\"copy\":20.000000,"
+                                        "\"source_map\":2.000000,\"source_copy\":null}"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"network_held_s\":null"));
 }
 
 static void test_report_compress(void)
@@ -477,6 +516,7 @@ int main(void)
         {"quantities", test_quantities},
         {"wrapping", test_wrapping},
         {"report", test_report},
+        {"report: PULL", test_report_pull},
         {"report of compression", test_report_compress},
         {"report, RDMA", test_report_rdma},
         {"advice", test_advice},

@@ -117,13 +117,16 @@ static void test_request(void)
 
 static void test_pulled(void)
 {
-    struct xf_pulled p = {1, 2, 3, 4, UINT64_MAX}, q = {0};
+    struct xf_pulled p = {1, 2, 3, 4, UINT64_MAX, {6, 7}, {8, 9}, {10, 11}, {12, 13}, 14};
+    struct xf_pulled q = {0};
     struct xf_err e = {0};
     struct xf_msg m = msg(xf_pulled_encode(&p, meta));
 
-    CU_ASSERT(m.meta_len == 40 && meta[0] == 1 && meta[8] == 2);
+    CU_ASSERT(m.meta_len == 112 && meta[0] == 1 && meta[8] == 2);
+    for (unsigned i = 5; i < XF_PULLED_NUMBERS; i++)
+        CU_ASSERT_EQUAL(meta[8 * i], i + 1);
     CU_ASSERT(xf_pulled_decode(&q, &m, meta, &e) == 0 && !memcmp(&p, &q, sizeof(p)));
-    m.meta_len = 32;
+    m.meta_len = 40;
     REFUSED(xf_pulled_decode(&q, &m, meta, &err), "counts");
 }
 

@@ -143,7 +143,6 @@ int xf_rdma_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t po
     struct addrinfo *list, *ai;
     struct xf_chan *c = NULL;
     struct xf_err last = {0};
-    char peer[sizeof(c->who)];
     int left = 0;
 
     if (xf_rdma_check(cfg, err))
@@ -159,8 +158,7 @@ int xf_rdma_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t po
     freeaddrinfo(list);
     if (!c)
         return xf_fail(err, last.num, "channel %u to %s port %u: %s", index, host, port, last.text);
-    memcpy(peer, c->who, sizeof(peer));
-    snprintf(c->who, sizeof(c->who), "channel %u to %.70s", index, peer);
+    snprintf(c->who, sizeof(c->who), "channel %u to %.60s port %u", index, host, port);
     if (handshake(cfg, c, deadline, err)) {
         xf_rdma_chan_free(c);
         return -1;

@@ -7,12 +7,14 @@
 #include "transport/tcp/tcp.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static void set_int(int fd, int level, int opt, int value)
@@ -182,6 +184,15 @@ static void tcp_stats(const struct xf_chan *c, struct xf_chan_stats *out)
     out->rx_bytes = atomic_load_explicit(&c->rx, memory_order_relaxed);
 }
 
+static uint64_t tcp_in_network(const struct xf_chan *c)
+{
+    int unacked;
+
+    return ioctl(c->fd, SIOCOUTQ, &unacked) || unacked < 0
+               ? UINT64_MAX
+               : (uint64_t)unacked + xf_tls_unsent(c);
+}
+
 const struct xf_transport_ops xf_tcp_ops = {
     .name = "tcp",
     .listen = xf_tcp_listen,
@@ -195,5 +206,6 @@ const struct xf_transport_ops xf_tcp_ops = {
     .pollfd = tcp_pollfd,
     .abort = tcp_abort,
     .stats = tcp_stats,
+    .in_network = tcp_in_network,
     .close = tcp_close,
 };
