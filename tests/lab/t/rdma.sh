@@ -44,115 +44,143 @@ between_hosts() { # ROW ADDRESS
     [ $rc = 137 ] || bad "$1: the sink ended with status $rc: $(on b "cat /tmp/said")"
 }
 
-case_begin "RDMA conformance in one host"
-conformance
-[ -z "$(leftovers b)" ] || bad "left behind: $(leftovers b)"
-case_end
+one_host() {
+    case_begin "RDMA conformance in one host"
+    conformance
+    [ -z "$(leftovers b)" ] || bad "left behind: $(leftovers b)"
+    case_end
+}
 
-case_begin "RDMA conformance between two hosts"
-lab put a "$top/build/tests/conformance/test_pair" /tmp/test_pair
-between_hosts "rdma, plain, IPv4" "${address[b]}"
-if [ "${QUICK-}" != 1 ]; then
-    between_hosts "rdma, sealed, IPv4" "${address[b]}"
-    between_hosts "rdma, plain, IPv6" fd09::2
-    between_hosts "tcp, TLS, IPv4" "${address[b]}"
-fi
-for h in a b; do
-    [ -z "$(leftovers $h)" ] || bad "left behind on $h: $(leftovers $h)"
-    on $h "rm -f /tmp/test_*"
-done
-case_end
+two_hosts() {
+    local h
+    case_begin "RDMA conformance between two hosts"
+    for h in a b; do
+        lab put $h "$top/build/tests/conformance/test_pair" /tmp/test_pair
+    done
+    between_hosts "rdma, plain, IPv4" "${address[b]}"
+    if [ "${QUICK-}" != 1 ]; then
+        between_hosts "rdma, sealed, IPv4" "${address[b]}"
+        between_hosts "rdma, plain, IPv6" fd09::2
+        between_hosts "tcp, TLS, IPv4" "${address[b]}"
+    fi
+    for h in a b; do
+        [ -z "$(leftovers $h)" ] || bad "left behind on $h: $(leftovers $h)"
+        on $h "rm -f /tmp/test_*"
+    done
+    case_end
+}
+
+! wanted "one host" || one_host
+! wanted "two hosts" || two_hosts
+enough_for_quick
 
 guest_start a carried --mem 128 --fill 32 --rate 100 --ip 119 --disk vdb
+at=a
+
+# The last move went over TRANSPORT, and left no object of the kernel behind.
+went_over() { # TRANSPORT
+    local h
+    [ "$(report .transport)" = "$1" ] || bad "it went over $(report .transport)"
+    for h in a b; do
+        [ -z "$(leftovers $h)" ] || bad "left behind on $h: $(leftovers $h)"
+    done
+}
 
 case_begin "a move with --rdma"
 transport=rdma
-good_move a
-[ "$(report .transport)" = rdma ] || bad "it went over $(report .transport)"
+good_move "$at"
+at=${other[$at]}
+went_over rdma
 [ "$(report .encrypted)" = false ] || bad "the report says that it was encrypted"
-grep -qi unencrypted "$work/json" "$work/stderr" || bad "nobody said that it is not encrypted"
+grep -qi unencrypted "$work/json" || bad "nobody said that it is not encrypted"
 case_end
 
-case_begin "and back, sealed, chosen by itself"
+case_begin "sealed, chosen by itself"
 transport=transport=auto
-good_move b --encrypt
-[ "$(report .transport)" = rdma ] || bad "it went over $(report .transport)"
+good_move "$at" --encrypt
+at=${other[$at]}
+went_over rdma
 [ "$(report .encrypted)" = true ] || bad "the report denies the encryption"
-for h in a b; do
-    [ -z "$(leftovers $h)" ] || bad "left behind on $h: $(leftovers $h)"
-done
 case_end
 
-enough_for_quick
+lose_device() { on "$1" "rdma link delete rxe0"; }
+new_device() { on "$1" "rdma link add rxe0 type rxe netdev eth0"; }
+link_down() { on "$1" "ip link set eth0 down"; }
+# Soft-RoCE's queue pair for connections does not survive what it was told to send meanwhile
+# (docs/xen-notes.md); the kernel has dropped the IPv6 address.
+link_up() {
+    on "$1" "ip link set eth0 up"
+    lose_device "$1"
+    new_device "$1"
+    on "$1" "ip -6 address add fd09::$([ "$1" = a ] && echo 1 || echo 2)/64 dev eth0 nodad"
+}
 
-# The link under rdma_cm goes down, and comes back when the move has noticed.
-link_state() { on a "ip link set eth0 $1"; }
-
+# What takes RDMA away from the source in COPY; auto goes on over TCP.
 case_begin "link down in COPY, --transport=auto: goes on over TCP"
-move_in_background a "" --bandwidth 2
+transport=transport=auto
+move_in_background "$at" "" --bandwidth 2
 until_true 90 copying || bad "no COPY: $(error_text)"
-link_state down
+link_down "$at"
 sleep 15 # longer than a dead peer is waited for
-link_state up
+on "$at" "ip link set eth0 up"
 move_ends 0
-intact b
-[ "$(report .transport)" = tcp ] || bad "it ended over $(report .transport)"
+link_up "$at"
+at=${other[$at]}
+intact "$at"
+went_over tcp
 report .fallback | grep -q . || bad "the report does not say why"
 note "$(report .fallback)"
 case_end
 
 case_begin "link down in COPY, --rdma: fails, and the guest stays"
-at=b
 transport=rdma
-move_in_background b "" --bandwidth 2
+move_in_background "$at" "" --bandwidth 2
 until_true 90 copying || bad "no COPY: $(error_text)"
-link_state down
+link_down "${other[$at]}"
 move_ends 3
-link_state up
+link_up "${other[$at]}"
 note "$(report .error)"
-intact b
-until_true 90 is_empty a || empty a
+intact "$at"
+until_true 90 is_empty "${other[$at]}" || empty "${other[$at]}"
 case_end
 
-case_begin "and back with --rdma, over the link that is up again"
-good_move b
-[ "$(report .transport)" = rdma ] || bad "it went over $(report .transport)"
+case_begin "the same again, over the link that is up again"
+good_move "$at"
+at=${other[$at]}
+went_over rdma
 case_end
-
-transport=transport=auto
-# The device goes, the network stays: auto goes on over TCP.
-lose_device() { on a "rdma link delete rxe0"; }
-new_device() { on a "rdma link add rxe0 type rxe netdev eth0"; }
 
 case_begin "the RDMA device goes away in COPY, --transport=auto"
-move_in_background a "" --bandwidth 2
+transport=transport=auto
+move_in_background "$at" "" --bandwidth 2
 until_true 90 copying || bad "no COPY: $(error_text)"
-lose_device
+lose_device "$at"
 move_ends 0
-intact b
-[ "$(report .transport)" = tcp ] || bad "it ended over $(report .transport)"
+new_device "$at"
+at=${other[$at]}
+intact "$at"
+went_over tcp
 report .fallback | grep -q . || bad "the report does not say why"
-new_device
+note "$(report .fallback)"
 case_end
 
 case_begin "the RDMA device goes away in COPY, --rdma"
-at=b
 transport=rdma
-move_in_background b "" --bandwidth 2
+move_in_background "$at" "" --bandwidth 2
 until_true 90 copying || bad "no COPY: $(error_text)"
-lose_device
+lose_device "${other[$at]}"
 move_ends 3
 note "$(report .error)"
-intact b
-until_true 45 is_empty a || empty a
+intact "$at"
+until_true 90 is_empty "${other[$at]}" || empty "${other[$at]}"
 case_end
 
 case_begin "no device there, --rdma: refused"
-if move b; then
+if move "$at"; then
     bad "it was not refused"
 else
     [ "$(report .outcome)" = refused ] || bad "outcome $(report .outcome): $(report .error)"
 fi
-new_device
+new_device "${other[$at]}"
 case_end
 finish
