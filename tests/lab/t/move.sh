@@ -7,10 +7,12 @@
 
 guest_start a mover --mem 128 --fill 32 --rate 200 --vcpus 2 --ip 111 --disk vdb
 
+sealed=() # TCP is encrypted unless it is said, RDMA if it is
+[ "$transport" != rdma ] || sealed=(--encrypt)
 case_begin "move a guest of 2 vcpus, encrypted"
 lab watch start "$guest"
 writes=$(status_field page_writes)
-good_move a
+good_move a "${sealed[@]}"
 lab watch stop "$guest" "$work/watch.json" >/dev/null
 [ "$(jq .backwards "$work/watch.json")" = 0 ] || bad "the heartbeat went backwards"
 [ "$(jq .skipped "$work/watch.json")" = 0 ] || bad "heartbeats were lost"
@@ -43,7 +45,7 @@ case_begin "IPv6 addresses, one channel, plain lines"
 on a "printf '%s' '<xenferry><receive><address>fd09::1</address></receive></xenferry>' \
     >/etc/xen/xenferry.xml"
 if on b "true" && timeout 240 "$here/../lab" ssh b \
-    "xl migrate --tcp --channels 1 $guest 10.9.0.1" >"$work/out" 2>&1 </dev/null; then
+    "xl migrate --$transport --channels 1 $guest 10.9.0.1" >"$work/out" 2>&1 </dev/null; then
     intact a
     grep -q 'moved to 10.9.0.1' "$work/out" || bad "no report: $(tail -n 3 "$work/out")"
 else
