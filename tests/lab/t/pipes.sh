@@ -12,7 +12,7 @@ on b "setsid socat TCP-LISTEN:7777,reuseaddr SYSTEM:'xl migrate-receive' \
     </dev/null >/tmp/socat.log 2>&1 &"
 until_true 20 on b "ss -ltn | grep -q ':7777 '" || bad "socat does not listen"
 if timeout 240 "$here/../lab" ssh a \
-    "xl migrate --tcp -s 'socat - TCP:${address[b]}:7777 #' $guest hostb" \
+    "xl migrate --$transport -s 'socat - TCP:${address[b]}:7777 #' $guest hostb" \
     >"$work/out" 2>&1 </dev/null; then
     intact b
     empty a
@@ -22,7 +22,7 @@ fi
 case_end
 
 case_begin "a rune of one's own (-s ''), and verify-stream-v2"
-if timeout 240 "$here/../lab" ssh b "xl migrate --tcp -s '' $guest \
+if timeout 240 "$here/../lab" ssh b "xl migrate --$transport -s '' $guest \
     'ssh ${address[a]} env XENFERRY_RECORD_STREAM=/tmp/stream xl migrate-receive'" \
     >"$work/out" 2>&1 </dev/null; then
     intact a
@@ -45,7 +45,7 @@ fi
 case_end
 
 case_begin "our source and a stock command line, by configuration"
-on b "printf '%s' '<xenferry><migrate transport=\"tcp\"/></xenferry>' >/etc/xen/xenferry.xml"
+on b "printf '%s' '<xenferry><migrate transport=\"${transport#transport=}\"/></xenferry>' >/etc/xen/xenferry.xml"
 if timeout 240 "$here/../lab" ssh b "xl migrate $guest ${address[a]}" >"$work/out" 2>&1 \
     </dev/null; then
     intact a

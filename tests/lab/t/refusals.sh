@@ -83,7 +83,7 @@ case_begin "a guest that is being migrated already"
 move_in_background a "XENFERRY_HOLD=before-suspend=/tmp/hold" --bandwidth 20
 until_true 90 on a "test -e /tmp/hold" || bad "the first move does not come to its hold"
 cp "$work/json" "$work/first" 2>/dev/null || true
-if on a "xl migrate --tcp $guest ${address[b]}" >"$work/second" 2>&1; then
+if on a "xl migrate --$transport $guest ${address[b]}" >"$work/second" 2>&1; then
     bad "the second move was not refused"
 fi
 grep -qi "being migrated already" "$work/second" || bad "it says: $(tail -n 2 "$work/second")"
