@@ -47,7 +47,7 @@ XEN_LIBS   = -lxenlight -lxlutil -lxenctrl -lxenguest -lxenforeignmemory -lxenst
 ALL_CPPFLAGS = -I. -D_GNU_SOURCE -D__XEN_TOOLS__
 ALL_CFLAGS   = -std=gnu11 -O2 -g -fPIE -pthread $(WARN) $(HARDEN) $(MODE) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS  = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
-ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread
+ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread -lm
 
 # ---- sources: what lies in a folder belongs to it ----
 LIB_SRC    := $(wildcard transport/*.c transport/*/*.c precopy/*.c postcopy/*.c libxl-ext/*.c)

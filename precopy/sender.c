@@ -19,6 +19,7 @@
 #include <xxhash.h>
 
 #include "precopy/batch.h"
+#include "precopy/bitmap.h"
 #include "precopy/pack.h"
 #include "precopy/zero.h"
 #include "transport/clock.h"
@@ -425,6 +426,18 @@ int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint
     }
     pthread_mutex_unlock(&s->lock);
     return rc;
+}
+
+void xf_senders_take_back(struct xf_senders *s, unsigned long *map)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->count) {
+        const struct job *j = &s->jobs[(s->head + --s->count) % s->cap];
+
+        for (unsigned i = 0; i < j->n; i++)
+            xf_set(map, j->gfns[i]);
+    }
+    pthread_mutex_unlock(&s->lock);
 }
 
 int xf_senders_sync_begin(struct xf_senders *s, bool last, struct xf_err *err)
