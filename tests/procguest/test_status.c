@@ -89,15 +89,14 @@ static void test_asked(void)
         open_move(XF_MODE_HYBRID);
         m->opts.channels = 1 + late;
         m->opts.encrypt = late;
-        if (late) { /* a second round pays only for a guest that writes less than the link carries */
-            m->opts.relay_rate = 16u << 20;
+        if (late) { /* a guest that writes little, or the policy would end the round first */
+            m->opts.relay_rate = 8u << 20;
             m->src->vcpus[0].rate = m->src->vcpus[1].rate = 100;
         }
         pg_move_start(m);
-        /* In round 1, when nearly nothing has been sent; in a later one, which sends again. */
-        CU_ASSERT(EVENTUALLY(source.round >= 1 + late && source.round_done > 0));
+        /* When nearly nothing has been sent, or much of it. */
+        CU_ASSERT(EVENTUALLY(source.round >= 1 && source.round_done > (late ? GFNS / 4 : 0)));
         m->relay->rate = 1u << 20;
-        m->src->vcpus[0].rate = 0;
         CU_ASSERT_EQUAL(source.phase, XF_PHASE_COPY);
         CU_ASSERT_EQUAL(xf_ask_postcopy(PG_NAME, &err), 0);
         if (err.num)
