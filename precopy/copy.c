@@ -75,8 +75,7 @@ void xf_copy_end(struct xf_copy *c)
     c->dirty = c->missing = c->due = c->owed = NULL;
 }
 
-static int read_log(struct xf_copy *c, enum xf_log_read how, unsigned long *map,
-                    struct xf_err *err)
+static int read_log(struct xf_copy *c, enum xf_log_read how, unsigned long *map, struct xf_err *err)
 {
     double began = xf_now();
 
@@ -104,8 +103,7 @@ static double limit_wait(struct xf_copy *c, unsigned n)
         return 0;
     if (!c->tokens_began)
         c->tokens_began = now;
-    due = c->tokens_began +
-          (double)c->tokens_pages * XF_PAGE_SIZE / (double)c->opts.bandwidth;
+    due = c->tokens_began + (double)c->tokens_pages * XF_PAGE_SIZE / (double)c->opts.bandwidth;
     if (now > due + 0.2) { /* what was not used is not saved up */
         c->tokens_began = now;
         c->tokens_pages = 0;
@@ -141,8 +139,9 @@ int xf_copy_late(struct xf_copy *c, struct xf_err *err)
 {
     if (!c->deadline || xf_now() < c->deadline)
         return 0;
-    return xf_fail(err, ETIMEDOUT, "the destination did not take the last pages in time; check the "
-                                   "migration network");
+    return xf_fail(err, ETIMEDOUT,
+                   "the destination did not take the last pages in time; check the "
+                   "migration network");
 }
 
 /*
@@ -202,8 +201,8 @@ static int consider_cut(struct xf_copy *c, uint64_t sent, uint64_t skipped, stru
     w.wasted = gone > skipped ? gone - skipped : 0;
     w.written = (double)written;
     w.page_rate = (double)sent / took;
-    w.at_end = xf_growth_at(&c->growth, now - c->cleaned + (double)w.to_send / w.page_rate,
-                            w.memory);
+    w.at_end =
+        xf_growth_at(&c->growth, now - c->cleaned + (double)w.to_send / w.page_rate, w.memory);
     if (!xf_policy_cut(&c->opts.policy, &w))
         return 0;
     /* Until the devices are there the guest cannot be switched, and time is all that it costs. */

@@ -4,6 +4,7 @@
  * still at the source, and every byte is compared when all of it has come.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -167,6 +168,15 @@ static void test_balloon(void)
     }
 }
 
+/* With the dirty log of older kernels. */
+static void test_sync_log(void)
+{
+    setenv(PG_SYNC_LOG_ENV, "1", 1);
+    test_hybrid();
+    test_balloon();
+    unsetenv(PG_SYNC_LOG_ENV);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -176,6 +186,7 @@ int main(void)
         {"a guest that COPY can follow, hybrid", test_hybrid_converges},
         {"a guest that writes faster than the link", test_fast_writer},
         {"a ballooning guest", test_balloon},
+        {"writes that are logged synchronously", test_sync_log},
         CU_TEST_INFO_NULL,
     };
 

@@ -90,7 +90,7 @@ static void test_asked(void)
         m->opts.channels = 1 + late;
         m->opts.encrypt = late;
         if (late) { /* a guest that writes little, or the policy would end the round first */
-            m->opts.relay_rate = 8u << 20;
+            m->opts.relay_rate = 2u << 20;
             m->src->vcpus[0].rate = m->src->vcpus[1].rate = 100;
         }
         pg_move_start(m);
@@ -116,7 +116,7 @@ static void test_asked_under_limit(void)
 {
     open_move(XF_MODE_HYBRID);
     m->opts.relay_rate = 64u << 20;
-    m->opts.bandwidth = 64u << 10; /* a batch takes a minute */
+    m->opts.bandwidth = 64u << 10;       /* a batch takes a minute */
     m->opts.policy.max_downtime_s = 1e6; /* so that it is not the policy that ends the round */
     pg_move_start(m);
     CU_ASSERT(EVENTUALLY(source.round == 1));
