@@ -297,10 +297,12 @@ static int phase_copy(struct xf_move *m, struct xf_err *err)
 /* Everything is in place there; with pages left out, the first request may follow GO at once. */
 static int before_go(void *priv, struct xf_err *err)
 {
-    const struct xf_server_opts opts = {.silence_ms = XF_MOVE_STALL_MS};
+    struct xf_server_opts opts = {.silence_ms = XF_MOVE_STALL_MS};
     struct xf_move *m = priv;
     struct xf_copy *c = &m->copy;
 
+    if (m->reply.unpacks_in_pull)
+        opts.compress = c->compress;
     m->report->left_out = c->nr_missing;
     if (step_aside(priv, err))
         return -1;

@@ -11,6 +11,7 @@
 #include "postcopy/window.h"
 #include "precopy/batch.h"
 #include "precopy/extents.h"
+#include "precopy/packing.h"
 #include "precopy/zero.h"
 #include "transport/clock.h"
 
@@ -22,6 +23,8 @@
  * so much that a batch of few would be lost in it. */
 #define PUSH_MIN 16u
 #define PUSH_MAX 256u
+/* Data pages of a push that is compressed: a push of few has zero pages among them. */
+#define PACK_MIN (PUSH_MIN / 2)
 
 struct pusher {
     struct xf_server *s;
@@ -34,6 +37,7 @@ struct xf_server {
     struct xf_source_vm *vm;
     struct xf_link *link; /* NULL: none */
     int silence_ms;
+    struct xf_compress_opts compress; /* constant */
     pthread_mutex_t lock;
     pthread_cond_t push; /* to the pushers: go, more, or stop */
     /* All below under lock. */
@@ -57,6 +61,7 @@ struct scratch {
     struct xf_request request;
     uint64_t gfns[XF_BATCH_PAGES];
     struct iovec iov[XF_BATCH_PAGES];
+    struct xf_packing packing; /* never compresses in the answering thread */
     uint8_t meta[XF_META_MAX];
 };
 
@@ -97,10 +102,15 @@ static int send_pages(struct xf_server *s, struct xf_chan *chan, uint16_t type,
         xf_batch_add(&x->batch, x->gfns[i], XF_RUN_DATA);
         niov = xf_iov_add(x->iov, niov, page);
     }
-    m.meta_len = (uint32_t)xf_batch_encode(&x->batch, x->meta);
-    m.payload_len = x->batch.data_pages * XF_PAGE_SIZE;
     *own = false;
-    rc = s->link->ops->send(chan, &m, x->meta, x->iov, niov, err);
+    if (type == XF_MSG_BATCH) { /* a backend may still write to a page: they do not hold still */
+        rc = xf_packing_send(&x->packing, s->link->ops, chan, &x->batch, x->iov, niov, false,
+                             x->meta, err);
+    } else {
+        m.meta_len = (uint32_t)xf_batch_encode(&x->batch, x->meta);
+        m.payload_len = x->batch.data_pages * XF_PAGE_SIZE;
+        rc = s->link->ops->send(chan, &m, x->meta, x->iov, niov, err);
+    }
     s->vm->ops->unmap(view, &x->map);
     return rc;
 }
@@ -243,21 +253,29 @@ static void *push_main(void *arg)
         xf_fail(&err, ENOMEM, "out of memory for a pushing thread");
         goto out;
     }
-    if (s->vm->ops->view_open(s->vm, &view, &err))
+    if (xf_packing_init(&x->packing, &s->compress, &err) ||
+        s->vm->ops->view_open(s->vm, &view, &err))
         goto out;
+    x->packing.least = PACK_MIN;
     own = false;
     while ((n = next_push(p, &w, x)) > 0) {
         uint64_t bytes = (uint64_t)n * XF_PAGE_SIZE;
+        double began = xf_now(), waited;
 
         while (!xf_window_room(&w, bytes))
             if (hear_taken(p, &w, x, true, &err))
                 goto out;
+        /* The link makes a push wait here, and not within the transport. */
+        waited = xf_now() - began;
         xf_window_sent(&w, bytes, xf_now());
         if (send_pages(s, p->chan, XF_MSG_BATCH, view, x, n, &own, &err) ||
             hear_taken(p, &w, x, false, &err))
             goto out;
+        xf_packing_sent(&x->packing, began, waited);
         pthread_mutex_lock(&s->lock);
         s->status.pushed += n;
+        if (x->packing.sent_as)
+            s->status.packed += x->batch.data_pages;
         pthread_mutex_unlock(&s->lock);
     }
 out:
@@ -265,6 +283,8 @@ out:
         failed(s, &err, own);
     if (view)
         s->vm->ops->view_close(view);
+    if (x)
+        xf_packing_free(&x->packing);
     free(x);
     return NULL;
 }
@@ -290,6 +310,8 @@ int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigne
     }
     s->silence_ms = opts ? opts->silence_ms : 0;
     s->order.linear = opts && opts->linear;
+    if (opts)
+        s->compress = opts->compress;
     if (missing) {
         memcpy(s->owed, missing, len);
         memcpy(s->order.left, missing, len);

@@ -14,6 +14,7 @@
 #define XF_SERVER_H
 
 #include "postcopy/pull.h"
+#include "precopy/compress_policy.h"
 #include "precopy/vm.h"
 #include "transport/link.h"
 
@@ -22,6 +23,7 @@ struct xf_server;
 struct xf_server_opts {
     int silence_ms; /* a sink that says nothing for so long is lost; 0: never */
     bool linear;    /* push without regard to the faults: for comparison */
+    struct xf_compress_opts compress; /* of what is pushed; all 0: nothing is compressed */
 };
 
 /* How far it is; may be read by any thread at any time. */
@@ -29,6 +31,7 @@ struct xf_server_status {
     struct xf_pulled pulled; /* as the sink said last; missing is UINT64_MAX before */
     uint64_t left;           /* pages neither pushed nor answered */
     uint64_t pushed, answered;
+    uint64_t packed; /* of pushed: those that went compressed */
 };
 
 /* missing (nr_gfns bits, copied): what the sink lacks. NULL: xf_server_attach() will tell. */

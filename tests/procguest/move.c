@@ -314,7 +314,8 @@ static void call_off(struct xf_copy *c)
 
 static struct xf_server_opts server_opts(const struct pg_move *m)
 {
-    return (struct xf_server_opts){.silence_ms = m->opts.stall_ms, .linear = m->opts.linear};
+    return (struct xf_server_opts){.silence_ms = m->opts.stall_ms, .linear = m->opts.linear,
+                                   .compress = m->opts.compress};
 }
 
 /* As libxl-ext/move_record.c has it. */
@@ -368,6 +369,7 @@ static void serve_rest(struct sourcing *s)
     xf_server_status(s->server, &status);
     end->pushed = status.pushed;
     end->answered = status.answered;
+    end->packed = status.packed;
 }
 
 static void move(struct sourcing *s, struct xf_err *err)

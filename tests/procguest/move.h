@@ -43,6 +43,7 @@ struct pg_source_end {
     enum xf_pull_end pull; /* and how that ended */
     uint64_t left_out;     /* pages missing at GO */
     uint64_t pushed, answered;
+    uint64_t packed; /* of pushed: those that went compressed */
     double pull_s;
     struct xf_err err;
     struct xf_copy_status status;
