@@ -100,8 +100,8 @@ static void test_compress_pushes(void)
         if (!i)
             CU_ASSERT_EQUAL(m->source.packed, 0);
         if (i) {
-            printf("\n    %llu of %llu pushed pages compressed", (unsigned long long)m->source.packed,
-                   (unsigned long long)m->source.pushed);
+            printf("\n    %llu of %llu pushed pages compressed",
+                   (unsigned long long)m->source.packed, (unsigned long long)m->source.pushed);
             CU_ASSERT(m->source.packed > m->source.pushed / 4);
             CU_ASSERT(m->source.wire_bytes < m->source.left_out * XF_PAGE_SIZE * 3 / 4);
         }
