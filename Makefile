@@ -47,7 +47,7 @@ XEN_LIBS   = -lxenlight -lxlutil -lxenctrl -lxenguest -lxencall -lxenforeignmemo
 ALL_CPPFLAGS = -I. -D_GNU_SOURCE -D__XEN_TOOLS__
 ALL_CFLAGS   = -std=gnu11 -O2 -g -fPIE -pthread $(WARN) $(HARDEN) $(MODE) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS  = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
-ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread
+ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread -lm
 
 # ---- sources: what lies in a folder belongs to it ----
 LIB_SRC    := $(wildcard transport/*.c transport/*/*.c precopy/*.c postcopy/*.c libxl-ext/*.c)
@@ -173,9 +173,13 @@ lab-soak: deps
 # ---- looking at the source ----
 lint:
 	@echo "  LINT  cppcheck"
-	@cppcheck -q --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
-	    --error-exitcode=1 --suppress=missingIncludeSystem --suppress=unknownMacro \
-	    -I. -D_GNU_SOURCE -D__XEN_TOOLS__ $(ALL_SRC)
+	@# What it is given at once it takes for one program, so that a function of a test could be
+	@# called as another test calls its own of that name: every program with a main by itself.
+	@printf '%s\n' $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) '$(filter-out $(TEST_SRC) $(BENCH_SRC) \
+	    $(FUZZ_SRC),$(ALL_SRC))' | xargs -P$(JOBS) -I{} sh -c 'cppcheck -q --std=c11 --language=c \
+	    --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    --suppress=missingIncludeSystem --suppress=unknownMacro -I. -D_GNU_SOURCE \
+	    -D__XEN_TOOLS__ {}'
 	@echo "  LINT  clang-tidy"
 	@# Not the tests: it does not know that CUnit's fatal assertions never return.
 	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" \

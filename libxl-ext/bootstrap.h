@@ -58,6 +58,7 @@ struct xf_reply {
     unsigned nr_findings;
     struct xf_finding findings[XF_FINDINGS_MAX];
     unsigned codecs; /* what it can decompress: XF_CODEC_BIT()s */
+    bool unpacks_in_pull; /* ... also what comes after GO */
     bool paging; /* the hypervisor there has memory paging: post-copy would be possible */
 };
 

@@ -175,6 +175,12 @@ static void take_migrate(xmlNodePtr node, struct xf_config *out)
         out->compress = XF_COMPRESS_LZ4;
     else if (get_word(node, "compress", "zstd", NULL))
         out->compress = XF_COMPRESS_ZSTD;
+    if (get_word(node, "mode", "precopy", &given))
+        out->mode = XF_MODE_PRECOPY;
+    else if (get_word(node, "mode", "postcopy", NULL))
+        out->mode = XF_MODE_POSTCOPY;
+    else if (given) /* the schema knows one more */
+        out->mode = XF_MODE_HYBRID;
     out->max_downtime_ms = get_number(node, "max-downtime");
     out->max_rounds = get_number(node, "max-rounds");
     out->channels = get_number(node, "channels");
@@ -286,7 +292,7 @@ static void validate(struct reading *r, xmlDocPtr doc)
 static void clear(struct xf_config *out)
 {
     memset(out, 0, sizeof(*out));
-    out->encrypt = out->rdma_poll_us = -1;
+    out->encrypt = out->mode = out->rdma_poll_us = -1;
 }
 
 int xf_config_parse(const char *name, const char *text, size_t len, struct xf_config *out,

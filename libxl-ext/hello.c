@@ -60,13 +60,18 @@ static json_object *rdma_side(const struct xf_rdma_side *r)
     return o;
 }
 
-static json_object *codec_list(unsigned codecs)
+/* A word beside the names of codecs: an older peer takes it for one that it does not know. */
+static const char in_pull[] = "pull";
+
+static json_object *codec_list(unsigned codecs, bool pull)
 {
     json_object *a = json_object_new_array();
 
     for (int c = XF_CODEC_LZ4; c < XF_CODECS; c++)
         if (codecs & XF_CODEC_BIT(c))
             json_object_array_add(a, json_object_new_string(xf_codec_name((enum xf_codec)c)));
+    if (pull)
+        json_object_array_add(a, json_object_new_string(in_pull));
     return a;
 }
 
@@ -122,7 +127,7 @@ char *xf_reply_format(const struct xf_reply *r)
     json_object_object_add(o, "boot_id", json_object_new_string(r->boot_id));
     json_object_object_add(o, "port", json_object_new_int(r->port));
     json_object_object_add(o, "paging", json_object_new_boolean(r->paging));
-    json_object_object_add(o, "compress", codec_list(r->codecs));
+    json_object_object_add(o, "compress", codec_list(r->codecs, r->unpacks_in_pull));
     json_object_object_add(o, "rdma_port", json_object_new_int(r->rdma_port));
     json_object_object_add(o, "rdma", rdma_side(&r->rdma));
     json_object_object_add(o, "addresses", address_list(r->addresses, r->nr_addresses));
@@ -451,11 +456,12 @@ static int read_finding(json_object *o, struct xf_finding *f, struct xf_err *err
 }
 
 /* A peer that is older says nothing of it; what a later one may add is not for us. */
-static int get_codecs(json_object *o, unsigned *out, struct xf_err *err)
+static int get_codecs(json_object *o, unsigned *out, bool *pull, struct xf_err *err)
 {
     json_object *list;
 
     *out = 0;
+    *pull = false;
     if (!json_object_object_get_ex(o, "compress", NULL))
         return 0;
     list = field(o, "compress", json_type_array, err);
@@ -468,6 +474,7 @@ static int get_codecs(json_object *o, unsigned *out, struct xf_err *err)
 
         if (!json_object_is_type(v, json_type_string))
             return xf_fail(err, EPROTO, "the peer's \"compress\" has something that is no word");
+        *pull |= !strcmp(json_object_get_string(v), in_pull);
         for (int c = XF_CODEC_LZ4; c < XF_CODECS; c++)
             if (!strcmp(json_object_get_string(v), xf_codec_name((enum xf_codec)c)))
                 *out |= XF_CODEC_BIT(c);
@@ -482,7 +489,7 @@ static int read_reply(json_object *o, struct xf_reply *r, struct xf_err *err)
 
     if (!findings || get_text(o, "boot_id", r->boot_id, sizeof(r->boot_id), err) ||
         get_bool(o, "paging", &r->paging, err) || get_number(o, "port", 0, 65535, &port, err) ||
-        get_codecs(o, &r->codecs, err) || get_number(o, "rdma_port", 0, 65535, &rdma_port, err) ||
+        get_codecs(o, &r->codecs, &r->unpacks_in_pull, err) || get_number(o, "rdma_port", 0, 65535, &rdma_port, err) ||
         get_rdma(o, &r->rdma, err) ||
         get_addresses(o, r->addresses, XF_ADDRESSES_MAX, &r->nr_addresses, err))
         return -1;

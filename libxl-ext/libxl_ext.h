@@ -93,6 +93,8 @@ struct xf_report {
     char domain[160]; /* its name here, as it is when the move has ended */
     char host[256];
     char transport[16];       /* "tcp" or "rdma"; empty: not chosen yet */
+    char mode[12];            /* "precopy", "hybrid" or "postcopy", as it was possible; empty: it
+                                 did not come to COPY */
     char fallback[300];       /* empty, or why and when COPY went on over `transport` */
     bool encrypted;           /* all guest memory was, on every transport used */
     char cipher[64];          /* of `transport`; empty when not encrypted */
@@ -151,7 +153,7 @@ struct xf_move_opts {
     enum xf_encryption encrypt;
     unsigned rdma_buffer_mib; /* RDMA: ring of one bulk channel, each side; 0: found out */
     unsigned rdma_poll_us;    /* RDMA: busy polling before a thread sleeps */
-    enum xf_mode mode;        /* hybrid falls back to pre-copy where paging is impossible */
+    enum xf_mode mode;        /* hybrid (default) is pre-copy where paging is impossible */
     unsigned postcopy_after;  /* hybrid: rounds before the switch at most; 0: max_rounds */
     enum xf_compress compress;
     unsigned channels;        /* bulk channels, 1..16 */

@@ -37,6 +37,7 @@ void xf_move_opts_init(struct xf_move_opts *o)
 {
     *o = (struct xf_move_opts){
         .rdma_poll_us = XF_RDMA_POLL_US,
+        .mode = XF_MODE_HYBRID,
         .channels = 2,
         .max_downtime_ms = 300,
         .max_rounds = 10,
@@ -291,6 +292,9 @@ int xf_move_attach(struct xf_move *m, struct xf_err *err)
 
 static int phase_copy(struct xf_move *m, struct xf_err *err)
 {
+    static const char *const modes[] = {[XF_MODE_PRECOPY] = "precopy",
+                                        [XF_MODE_HYBRID] = "hybrid",
+                                        [XF_MODE_POSTCOPY] = "postcopy"};
     struct xf_copy *c = &m->copy;
 
     c->opts = (struct xf_copy_opts){
@@ -302,6 +306,7 @@ static int phase_copy(struct xf_move *m, struct xf_err *err)
         .bandwidth = m->o->bandwidth,
         .fixed_s = SUSPEND_GUESS_S + 2 * m->rtt_s,
     };
+    snprintf(m->report->mode, sizeof(m->report->mode), "%s", modes[c->opts.mode]);
     return xf_copy_rounds(c, err);
 }
 
@@ -311,6 +316,8 @@ static int before_go(void *priv, struct xf_err *err)
     struct xf_move *m = priv;
     struct xf_copy *c = &m->copy;
 
+    if (m->reply.unpacks_in_pull)
+        m->server_opts.compress = c->compress;
     m->report->left_out = c->nr_missing;
     if (step_aside(priv, err))
         return -1;

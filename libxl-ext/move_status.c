@@ -13,8 +13,8 @@
 static const char *why_not(const struct xf_move *m)
 {
     if (m->o->mode == XF_MODE_PRECOPY)
-        return "this move sends all memory before the switch: only one begun with --hybrid can be "
-               "cut short";
+        return "this move sends all memory before the switch, as --precopy asked for: only a "
+               "--hybrid one can be cut short";
     if (m->o->mode == XF_MODE_POSTCOPY)
         return "this move is a post-copy move already";
     if (m->phase < XF_PHASE_COPY)

@@ -308,6 +308,7 @@ static int phase_check(struct sink *s, bool *refused, struct xf_err *err)
     }
     reply->paging = xf_has_paging(s->xch);
     reply->codecs = xf_pack_codecs();
+    reply->unpacks_in_pull = true;
     if (xf_check_peer(s->ctx, s->xch, &s->log, &s->hello, s->same_host, &found, err))
         goto out;
     memcpy(reply->findings, found.list, sizeof(found.list));

@@ -16,6 +16,7 @@
 
 #include "postcopy/times.h"
 #include "precopy/extents.h"
+#include "precopy/packing.h"
 #include "transport/clock.h"
 
 #define TICK_MS 50
@@ -71,6 +72,8 @@ struct scratch {
     const uint8_t *pages[XF_BATCH_PAGES];
     struct xf_view *view;
     uint8_t *payload; /* XF_PAYLOAD_MAX bytes */
+    struct xf_unpacker *unpacker; /* NULL until the first batch that needs it */
+    struct xf_pack pack;
     uint8_t meta[XF_META_MAX];
 };
 
@@ -94,6 +97,7 @@ static void scratch_free(struct xf_sink_vm *vm, struct scratch *x)
     if (!x)
         return;
     vm->ops->view_close(x->view);
+    xf_unpacker_free(x->unpacker);
     free(x->payload);
     free(x);
 }
@@ -186,15 +190,13 @@ static void arrived(struct xf_pager *p, const uint64_t *gfns, unsigned n)
 static int take_pages(struct xf_pager *p, struct xf_chan *chan, const struct xf_msg *m,
                       struct scratch *x, bool *own, struct xf_err *err)
 {
-    const struct xf_transport_ops *t = p->link->ops;
-    struct iovec iov = {.iov_base = x->payload, .iov_len = m->payload_len};
     const uint8_t *next = x->payload;
     uint64_t began = xf_now_ns();
     unsigned n = 0;
 
     *own = false;
-    if (xf_batch_decode(&x->batch, m, x->meta, p->vm->nr_gfns, err) ||
-        (m->payload_len && t->recv_payload(chan, &iov, 1, err)))
+    if (xf_packing_decode(&x->pack, &x->batch, m, x->meta, p->vm->nr_gfns, err) ||
+        xf_packing_receive(&x->unpacker, p->link->ops, chan, &x->pack, &x->batch, x->payload, err))
         return -1;
     for (unsigned i = 0; i < x->batch.nr_runs; i++) {
         const struct xf_run *r = &x->batch.runs[i];
@@ -234,7 +236,7 @@ static void *pull_main(void *arg)
         own = false;
         if (t->recv(q->chan, &m, x->meta, -1, &err))
             break;
-        if (m.type != XF_MSG_BATCH) {
+        if (m.type != XF_MSG_BATCH && m.type != XF_MSG_PACKED) {
             xf_fail(&err, EPROTO, "the source sent message %u on a bulk channel", m.type);
             break;
         }

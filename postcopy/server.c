@@ -12,6 +12,7 @@
 #include "precopy/batch.h"
 #include "precopy/cost.h"
 #include "precopy/extents.h"
+#include "precopy/packing.h"
 #include "precopy/zero.h"
 #include "transport/clock.h"
 
@@ -23,6 +24,8 @@
  * so much that a batch of few would be lost in it. */
 #define PUSH_MIN 16u
 #define PUSH_MAX 256u
+/* Data pages of a push that is compressed: a push of few has zero pages among them. */
+#define PACK_MIN (PUSH_MIN / 2)
 
 struct pusher {
     struct xf_server *s;
@@ -37,6 +40,7 @@ struct xf_server {
     int silence_ms, quiet_ms;
     double push_from; /* when pushing may begin, 0 before PULL; the caller's thread's */
     bool pushing;     /* it has begun, over this link; likewise */
+    struct xf_compress_opts compress; /* constant */
     pthread_mutex_t lock;
     pthread_cond_t push; /* to the pushers: go, more, or stop */
     struct xf_cost map, copy; /* any thread */
@@ -61,6 +65,7 @@ struct scratch {
     struct xf_request request;
     uint64_t gfns[XF_BATCH_PAGES];
     struct iovec iov[XF_BATCH_PAGES];
+    struct xf_packing packing; /* never compresses in the answering thread */
     uint8_t meta[XF_META_MAX];
 };
 
@@ -104,10 +109,15 @@ static int send_pages(struct xf_server *s, struct xf_chan *chan, uint16_t type,
         xf_batch_add(&x->batch, x->gfns[i], XF_RUN_DATA);
         niov = xf_iov_add(x->iov, niov, page);
     }
-    m.meta_len = (uint32_t)xf_batch_encode(&x->batch, x->meta);
-    m.payload_len = x->batch.data_pages * XF_PAGE_SIZE;
     *own = false;
-    rc = s->link->ops->send(chan, &m, x->meta, x->iov, niov, err);
+    if (type == XF_MSG_BATCH) { /* a backend may still write to a page: they do not hold still */
+        rc = xf_packing_send(&x->packing, s->link->ops, chan, &x->batch, x->iov, niov, false,
+                             x->meta, err);
+    } else {
+        m.meta_len = (uint32_t)xf_batch_encode(&x->batch, x->meta);
+        m.payload_len = x->batch.data_pages * XF_PAGE_SIZE;
+        rc = s->link->ops->send(chan, &m, x->meta, x->iov, niov, err);
+    }
     xf_cost_add(&s->copy, n, began);
     began = xf_now_ns();
     s->vm->ops->unmap(view, &x->map);
@@ -261,21 +271,29 @@ static void *push_main(void *arg)
         xf_fail(&err, ENOMEM, "out of memory for a pushing thread");
         goto out;
     }
-    if (s->vm->ops->view_open(s->vm, &view, &err))
+    if (xf_packing_init(&x->packing, &s->compress, &err) ||
+        s->vm->ops->view_open(s->vm, &view, &err))
         goto out;
+    x->packing.least = PACK_MIN;
     own = false;
     while ((n = next_push(p, &w, x)) > 0) {
         uint64_t bytes = (uint64_t)n * XF_PAGE_SIZE;
+        double began = xf_now(), waited;
 
         while (!has_room(p, &w, bytes))
             if (hear_taken(p, &w, x, true, &err))
                 goto out;
+        /* The link makes a push wait here, and not within the transport. */
+        waited = xf_now() - began;
         xf_window_sent(&w, bytes, xf_now());
         if (send_pages(s, p->chan, XF_MSG_BATCH, view, x, n, &own, &err) ||
             hear_taken(p, &w, x, false, &err))
             goto out;
+        xf_packing_sent(&x->packing, began, waited);
         pthread_mutex_lock(&s->lock);
         s->status.pushed += n;
+        if (x->packing.sent_as)
+            s->status.packed += x->batch.data_pages;
         pthread_mutex_unlock(&s->lock);
     }
 out:
@@ -283,6 +301,8 @@ out:
         failed(s, &err, own);
     if (view)
         s->vm->ops->view_close(view);
+    if (x)
+        xf_packing_free(&x->packing);
     free(x);
     return NULL;
 }
@@ -309,6 +329,8 @@ int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigne
     s->silence_ms = opts ? opts->silence_ms : 0;
     s->quiet_ms = opts ? opts->quiet_ms : 0;
     s->order.linear = opts && opts->linear;
+    if (opts)
+        s->compress = opts->compress;
     if (missing) {
         memcpy(s->owed, missing, len);
         memcpy(s->order.left, missing, len);

@@ -14,6 +14,7 @@
 #define XF_SERVER_H
 
 #include "postcopy/pull.h"
+#include "precopy/compress_policy.h"
 #include "precopy/vm.h"
 #include "transport/link.h"
 
@@ -23,6 +24,7 @@ struct xf_server_opts {
     int silence_ms; /* a sink that says nothing for so long is lost; 0: never */
     bool linear;    /* push without regard to the faults: for comparison */
     int quiet_ms;   /* for so long after RUNNING nothing is pushed, only answered: for tests */
+    struct xf_compress_opts compress; /* of what is pushed; all 0: nothing is compressed */
 };
 
 /* The test switch XENFERRY_PULL, words with commas between them, into opts, which is changed
@@ -39,6 +41,7 @@ struct xf_server_status {
     uint64_t pushed, answered;
     struct xf_cost_sum map;  /* mapping pages here, and taking the mapping away again */
     struct xf_cost_sum copy; /* finding the zero pages, and sending */
+    uint64_t packed; /* of pushed: those that went compressed */
 };
 
 /* missing (nr_gfns bits, copied): what the sink lacks. NULL: xf_server_attach() will tell. */

@@ -11,8 +11,9 @@
  * for nothing, since no sync has confirmed it: the round begins again with all of its pages
  * (xf_copy.owed) and those that the guest has written meanwhile.
  *
- * A round may also be cut short (xf_copy.switch_now). It is synced all the same; what it has
- * not sent stays in xf_copy.owed, from where leave.c takes it for PULL.
+ * A round may also be cut short (xf_copy.switch_now, or a hybrid move whose round does not pay:
+ * xf_policy_cut). It is synced all the same; what it has not sent stays in xf_copy.owed, from
+ * where leave.c takes it for PULL.
  *
  * A post-copy move has no rounds, but one look at all pages: those that are zero are told now,
  * many with one message, instead of being fetched one by one in PULL. The dirty log is on, so
@@ -24,8 +25,14 @@
 #include <string.h>
 
 #define TICK_MS 50
-/* How long after the last look the dirty log is peeked at within a round, seconds. */
+/* How long after the last look the dirty log is peeked at within a round, seconds. A hybrid
+ * move has to see early whether the round pays, but the looks shall cost it no more than this
+ * part of its time. */
 #define PEEK_EVERY 0.5
+#define PEEK_FIRST 0.02
+#define PEEK_PART (1.0 / 50)
+/* Looks at the log that tell a curve from a line. */
+#define LOOKS_MIN 4u
 /* How long to wait for what the peer may have said before the link broke. */
 #define LAST_WORDS_MS 200
 /* A rate is believed when it was measured over so many pages. */
@@ -73,8 +80,7 @@ void xf_copy_end(struct xf_copy *c)
     c->dirty = c->missing = c->due = c->owed = c->zeros = NULL;
 }
 
-static int read_log(struct xf_copy *c, enum xf_log_read how, unsigned long *map,
-                    struct xf_err *err)
+static int read_log(struct xf_copy *c, enum xf_log_read how, unsigned long *map, struct xf_err *err)
 {
     double began = xf_now();
 
@@ -102,8 +108,7 @@ static double limit_wait(struct xf_copy *c, unsigned n)
         return 0;
     if (!c->tokens_began)
         c->tokens_began = now;
-    due = c->tokens_began +
-          (double)c->tokens_pages * XF_PAGE_SIZE / (double)c->opts.bandwidth;
+    due = c->tokens_began + (double)c->tokens_pages * XF_PAGE_SIZE / (double)c->opts.bandwidth;
     if (now > due + 0.2) { /* what was not used is not saved up */
         c->tokens_began = now;
         c->tokens_pages = 0;
@@ -115,7 +120,7 @@ static double limit_wait(struct xf_copy *c, unsigned n)
 
 static bool cut_short(const struct xf_copy *c)
 {
-    return c->switch_now && c->opts.mode == XF_MODE_HYBRID;
+    return (c->switch_now || c->cut) && c->opts.mode == XF_MODE_HYBRID;
 }
 
 /* Let `seconds` pass, ticking, unless COPY is to end. */
@@ -139,15 +144,106 @@ int xf_copy_late(struct xf_copy *c, struct xf_err *err)
 {
     if (!c->deadline || xf_now() < c->deadline)
         return 0;
-    return xf_fail(err, ETIMEDOUT, "the destination did not take the last pages in time; check the "
-                                   "migration network");
+    return xf_fail(err, ETIMEDOUT,
+                   "the destination did not take the last pages in time; check the "
+                   "migration network");
+}
+
+/*
+ * The guest is not suspended before the destination has its devices: waiting for them would
+ * be downtime. 0: it has. XF_AGAIN: not within wait_ms; ask again.
+ */
+static int ask_devices(struct xf_copy *c, int wait_ms, struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+    int rc;
+
+    if (c->devices)
+        return 0;
+    if (!c->devices_asked && xf_link_say(c->link, XF_MSG_DEVICES, NULL, 0, err))
+        return -1;
+    c->devices_asked = true;
+    rc = xf_link_hear(c->link, XF_MSG_DEVICES_ACK, &m, meta, wait_ms, err);
+    c->devices = rc == 0;
+    return rc;
+}
+
+/* *waited: long enough for the guest to have dirtied more than was counted. */
+static int await_devices(struct xf_copy *c, bool *waited, struct xf_err *err)
+{
+    int rc;
+
+    *waited = false;
+    while ((rc = ask_devices(c, TICK_MS, err)) == XF_AGAIN) {
+        *waited = true;
+        if (c->tick(c->priv, err))
+            return -1;
+    }
+    return rc;
+}
+
+/* Hybrid: is what is left of this round worth its while? Into c->cut. The log was just read. */
+static int consider_cut(struct xf_copy *c, uint64_t sent, uint64_t skipped, struct xf_err *err)
+{
+    const struct xf_order *o = &c->order;
+    double now = xf_now(), took = now - c->status.round_began;
+    struct xf_within w = {.memory = c->presence.present, .fixed_s = c->opts.fixed_s};
+    uint64_t gone = 0, written = 0;
+    int rc;
+
+    for (size_t i = 0; i < xf_bitmap_words(o->nr_gfns); i++) {
+        unsigned long again = o->again[i];
+
+        written += (uint64_t)__builtin_popcountl(again);
+        gone += (uint64_t)__builtin_popcountl(again & c->owed[i] & ~o->todo[i]);
+        w.to_send += (uint64_t)__builtin_popcountl(o->todo[i] & ~again);
+    }
+    xf_growth_add(&c->growth, now - c->cleaned, written);
+    if (c->growth.n < LOOKS_MIN || !sent || took <= 0)
+        return 0;
+    /* Of the pages that had their turn and are written again, some were skipped for that. */
+    w.wasted = gone > skipped ? gone - skipped : 0;
+    w.written = (double)written;
+    w.page_rate = (double)sent / took;
+    w.at_end =
+        xf_growth_at(&c->growth, now - c->cleaned + (double)w.to_send / w.page_rate, w.memory);
+    if (!xf_policy_cut(&c->opts.policy, &w))
+        return 0;
+    /* Until the devices are there the guest cannot be switched, and time is all that it costs. */
+    rc = ask_devices(c, 0, err);
+    c->cut = rc == 0;
+    return rc < 0 ? -1 : 0;
+}
+
+/* Within a round, now and then: what is dirty again, and need not be sent in it? */
+static int peek(struct xf_copy *c, double *next, uint64_t sent, uint64_t skipped,
+                struct xf_err *err)
+{
+    double wait;
+
+    if (xf_now() < *next)
+        return 0;
+    if (read_log(c, XF_LOG_PEEK, c->order.again, err))
+        return -1;
+    wait = PEEK_EVERY;
+    if (c->opts.policy.may_leave) {
+        if (consider_cut(c, sent, skipped, err))
+            return -1;
+        /* As the round goes on, the looks are further apart. */
+        wait = (xf_now() - c->status.round_began) / 8;
+        wait = wait > PEEK_EVERY ? PEEK_EVERY : wait < PEEK_FIRST ? PEEK_FIRST : wait;
+        wait = wait < c->log_read_s / PEEK_PART ? c->log_read_s / PEEK_PART : wait;
+    }
+    *next = xf_now() + wait;
+    return 0;
 }
 
 int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err)
 {
     uint64_t gfns[XF_BATCH_PAGES];
-    double peeked = xf_now();
-    uint64_t base = sent_total(c);
+    double next = xf_now() + (c->opts.policy.may_leave ? PEEK_FIRST : PEEK_EVERY);
+    uint64_t base = sent_total(c), skipped = c->order.skipped;
     unsigned n;
 
     while ((last || !cut_short(c)) &&
@@ -164,12 +260,11 @@ int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err)
         } while (rc == XF_AGAIN);
         if (rc)
             return -1;
-        if (!last && xf_now() - peeked > PEEK_EVERY) {
-            if (read_log(c, XF_LOG_PEEK, c->order.again, err))
-                return -1;
-            peeked = xf_now();
-        }
+        if (!last && peek(c, &next, sent_total(c) - base, c->order.skipped - skipped, err))
+            return -1;
     }
+    if (!last && cut_short(c))
+        xf_senders_take_back(c->senders, c->order.todo);
     return 0;
 }
 
@@ -198,6 +293,9 @@ static int follow_target(struct xf_copy *c, struct xf_err *err)
     uint64_t kib;
     int rc;
 
+    /* While an answer is due on the control channel no other may be asked for. Later, then. */
+    if (c->devices_asked && !c->devices)
+        return 0;
     if (c->vm->ops->target(c->vm, &kib, err))
         return -1;
     if (kib == c->target_kib)
@@ -208,30 +306,6 @@ static int follow_target(struct xf_copy *c, struct xf_err *err)
         if (c->tick(c->priv, err))
             return -1;
     c->target_kib = kib;
-    return rc;
-}
-
-/*
- * The guest is not suspended before the destination has its devices: waiting for them would
- * be downtime. *waited: long enough for the guest to have dirtied more than was counted.
- */
-static int await_devices(struct xf_copy *c, bool *waited, struct xf_err *err)
-{
-    uint8_t meta[XF_META_MAX];
-    struct xf_msg m;
-    int rc;
-
-    *waited = false;
-    if (c->devices)
-        return 0;
-    if (xf_link_say(c->link, XF_MSG_DEVICES, NULL, 0, err))
-        return -1;
-    while ((rc = xf_link_hear(c->link, XF_MSG_DEVICES_ACK, &m, meta, TICK_MS, err)) == XF_AGAIN) {
-        *waited = true;
-        if (c->tick(c->priv, err))
-            return -1;
-    }
-    c->devices = rc == 0;
     return rc;
 }
 
@@ -252,8 +326,9 @@ static int choose_pages(struct xf_copy *c, struct xf_err *err)
     size_t words = xf_bitmap_words(c->vm->nr_gfns);
 
     if (c->status.round == 1 && !c->again) {
-        /* What is written in these first moments is hot: it goes last. */
-        if (read_log(c, XF_LOG_PEEK, c->dirty, err))
+        /* What is written in these first moments is hot: it goes last. If the growth of the log
+         * is to be watched it has to begin with the round; all pages are owed anyway. */
+        if (read_log(c, c->opts.policy.may_leave ? XF_LOG_CLEAN : XF_LOG_PEEK, c->dirty, err))
             return -1;
     } else {
         if (read_log(c, XF_LOG_CLEAN, c->dirty, err))
@@ -263,6 +338,8 @@ static int choose_pages(struct xf_copy *c, struct xf_err *err)
         if (xf_presence_sweep(&c->presence, c->owed, err))
             return -1;
     }
+    c->cleaned = xf_now();
+    xf_growth_clear(&c->growth);
     memcpy(c->order.todo, c->owed, words * sizeof(*c->owed));
     drop_rings(c);
     return 0;
@@ -309,6 +386,7 @@ static int change_link(struct xf_copy *c, struct xf_err *err)
     if (c->relink(c->priv, &why, err))
         return -1;
     c->again = true;
+    c->devices_asked = c->cut = false;
     c->status.page_rate = 0;
     return xf_senders_go(c->senders, err);
 }
@@ -320,8 +398,9 @@ static int decide(struct xf_copy *c, double began, struct xf_err *err)
     struct xf_round r;
     bool settled;
 
+    st->leave = true;
     if (cut_short(c)) {
-        st->reason = XF_SWITCH_ASKED;
+        st->reason = c->switch_now ? XF_SWITCH_ASKED : XF_SWITCH_NOT_PAYING;
         st->predicted_s = -1; /* nobody has counted what is left */
         return 0;
     }
@@ -332,14 +411,19 @@ static int decide(struct xf_copy *c, double began, struct xf_err *err)
         .remaining = xf_bitmap_count(c->dirty, c->vm->nr_gfns),
         .page_rate = st->page_rate,
         .fixed_s = c->opts.fixed_s + c->log_read_s,
+        .next = -1,
     };
     if (xf_presence_settled(&c->presence, c->opts.policy.max_downtime_s / 10, &settled, err))
         return -1;
     if (!settled)
         r.fixed_s += c->presence.last_sweep_s;
+    xf_growth_add(&c->growth, xf_now() - c->cleaned, r.remaining);
+    if (r.page_rate > 0)
+        r.next = xf_growth_at(&c->growth, (double)r.remaining / r.page_rate, c->presence.present);
     st->dirty_pps = (double)r.remaining / (xf_now() - began);
     st->predicted_s = xf_policy_predict(&r);
     st->reason = xf_policy_decide(&c->opts.policy, &r);
+    st->leave = st->reason != XF_SWITCH_SHORT && xf_policy_worth(&c->opts.policy, &r);
     return 0;
 }
 
@@ -414,6 +498,7 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
     struct xf_copy_status *st = &c->status;
     bool waited;
 
+    c->opts.policy.may_leave = c->opts.mode == XF_MODE_HYBRID;
     if (c->opts.mode == XF_MODE_POSTCOPY)
         return copy_zeros(c, err);
     for (;;) {
@@ -434,7 +519,12 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
             continue;
         }
         /* What the guest has written while we waited is for PULL, if that was asked for. */
-        if (!waited || st->reason == XF_SWITCH_ASKED)
+        if (waited && st->reason != XF_SWITCH_ASKED)
+            continue;
+        /* It was put off while the devices were asked for, and no round follows. */
+        if (!c->cut || !follow_target(c, err))
             return 0;
+        if (change_link(c, err))
+            return -1;
     }
 }

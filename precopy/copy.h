@@ -9,6 +9,7 @@
 #ifndef XF_COPY_H
 #define XF_COPY_H
 
+#include "precopy/growth.h"
 #include "precopy/mode.h"
 #include "precopy/order.h"
 #include "precopy/policy.h"
@@ -33,8 +34,11 @@ struct xf_copy_status {
     double rounds_s;    /* all rounds so far; the rest of COPY waits for the devices */
     double page_rate;   /* pages per second of the recent past, 0: unknown */
     double dirty_pps;
-    double predicted_s; /* < 0: unknown */
+    double predicted_s;           /* < 0: unknown */
     enum xf_switch_reason reason; /* why COPY ended */
+    /* Hybrid: pages are left for PULL. Not if COPY ended with so few that they matter less to the
+     * downtime than what it has in it anyway: PULL costs the guest more. */
+    bool leave;
 };
 
 /* What SWITCH took, seconds, and when it began (CLOCK_MONOTONIC). */
@@ -67,20 +71,24 @@ struct xf_copy {
     struct xf_senders *senders;
     struct xf_order order;
     struct xf_presence presence;
-    unsigned long *dirty;   /* scratch: what the log said last */
-    unsigned long *owed;    /* to be sent, or sent in this round, and not confirmed by a sync */
-    unsigned long *zeros;   /* post-copy: zero when looked at, and so at the destination. NULL */
-    bool again;             /* this round has lost its link and begins anew */
+    unsigned long *dirty;    /* scratch: what the log said last */
+    unsigned long *owed;     /* to be sent, or sent in this round, and not confirmed by a sync */
+    unsigned long *zeros;    /* post-copy: zero when looked at, and so at the destination. NULL */
+    bool again;              /* this round has lost its link and begins anew */
+    bool cut;                /* hybrid: this round was ended early, for it did not pay */
+    struct xf_growth growth; /* hybrid: what the log has said since it was last cleaned */
+    double cleaned;          /* ... which was then, CLOCK_MONOTONIC */
     /* Pages left for PULL (leave.c); NULL: none are. Settled when xf_switch() calls before_go. */
     unsigned long *missing;
     uint64_t nr_missing;
     unsigned long *due; /* of SWITCH, whatever the last log says: to be sent, or told, before GO */
     bool log_on;
-    uint64_t target_kib;    /* last told to the destination */
-    bool devices;           /* the destination has attached the guest's devices */
-    double log_read_s;      /* what reading the dirty log took last */
-    double deadline;        /* SWITCH: when it is given up; 0 in COPY */
-    uint64_t tokens_pages;  /* bandwidth limit: pages handed out since tokens_began */
+    uint64_t target_kib;   /* last told to the destination */
+    bool devices_asked;    /* whether it has its devices was asked, over this link */
+    bool devices;          /* the destination has attached the guest's devices */
+    double log_read_s;     /* what reading the dirty log took last */
+    double deadline;       /* SWITCH: when it is given up; 0 in COPY */
+    uint64_t tokens_pages; /* bandwidth limit: pages handed out since tokens_began */
     double tokens_began;
 };
 
@@ -100,8 +108,8 @@ enum xf_switch_end {
 };
 
 /*
- * Leave out for PULL what the mode allows, suspend, last pages, state, GO. before_go (may be NULL) is called when everything is in
- * place at the destination; -1 from it goes back. Fills c->times.
+ * Leave out for PULL what the mode allows, suspend, last pages, state, GO. before_go (may be NULL)
+ * is called when everything is in place at the destination; -1 from it goes back. Fills c->times.
  */
 enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, struct xf_err *err),
                              struct xf_err *err);

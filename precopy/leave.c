@@ -24,8 +24,7 @@
 
 bool xf_copy_leaves(const struct xf_copy *c)
 {
-    return c->opts.mode == XF_MODE_POSTCOPY ||
-           (c->opts.mode == XF_MODE_HYBRID && c->status.reason != XF_SWITCH_SHORT);
+    return c->opts.mode == XF_MODE_POSTCOPY || (c->opts.mode == XF_MODE_HYBRID && c->status.leave);
 }
 
 /* One set's answers: what cannot be absent is owed before GO. */

@@ -30,6 +30,42 @@ double xf_policy_predict(const struct xf_round *r)
     return r->fixed_s + (double)r->remaining / r->page_rate;
 }
 
+/* Would `left` pages be within the limit? */
+static bool is_short(const struct xf_policy *p, double left, double page_rate, double fixed_s)
+{
+    return page_rate > 0 && fixed_s + left / page_rate <= p->max_downtime_s;
+}
+
+/* One more round would send what is left now, and leave r->next of it, or of other pages. */
+static bool next_pays(const struct xf_policy *p, const struct xf_round *r)
+{
+    double left = (double)r->remaining;
+
+    if (!p->may_leave || r->next < 0)
+        return true; /* nothing is known against it */
+    return is_short(p, r->next, r->page_rate, r->fixed_s) ||
+           left - r->next >= XF_PAYING_PART * left;
+}
+
+bool xf_policy_worth(const struct xf_policy *p, const struct xf_round *r)
+{
+    double least = r->fixed_s > p->max_downtime_s ? r->fixed_s : p->max_downtime_s;
+
+    return r->page_rate <= 0 || (double)r->remaining / r->page_rate > XF_LEAVE_PART * least;
+}
+
+bool xf_policy_cut(const struct xf_policy *p, const struct xf_within *w)
+{
+    double fresh = w->at_end - w->written; /* written newly until the end of the round */
+
+    if (!p->may_leave || w->at_end < 0 || (double)w->wasted < XF_WASTE_PART * (double)w->memory)
+        return false;
+    if (is_short(p, w->at_end, w->page_rate, w->fixed_s))
+        return false;
+    /* What is missing now is to_send + written, and at_end when the round is through. */
+    return (double)w->to_send - fresh < XF_PAYING_PART * (double)w->to_send;
+}
+
 enum xf_switch_reason xf_policy_decide(struct xf_policy *p, const struct xf_round *r)
 {
     double down = xf_policy_predict(r);
@@ -42,7 +78,7 @@ enum xf_switch_reason xf_policy_decide(struct xf_policy *p, const struct xf_roun
         return XF_SWITCH_SHORT;
     if (r->round >= p->max_rounds)
         return XF_SWITCH_ROUNDS;
-    if (poor)
+    if (poor || !next_pays(p, r))
         return XF_SWITCH_NOT_PAYING;
     return XF_SWITCH_NOT_YET;
 }

@@ -18,7 +18,7 @@
 #include <xxhash.h>
 
 #include "precopy/absent.h"
-#include "precopy/pack.h"
+#include "precopy/packing.h"
 #include "precopy/zero.h"
 
 struct receiver {
@@ -98,27 +98,12 @@ static int sort_gfns(struct xf_receivers *r, struct scratch *x, struct xf_err *e
     return 0;
 }
 
-/* The batch's data pages, in their order, to `to`. Blocks are received one by one, so that
- * one is decompressed while the network brings the next. */
+/* The batch's data pages, in their order, to `to`. */
 static int receive_pages(struct receiver *w, struct scratch *x, uint8_t *to, struct xf_err *err)
 {
-    const struct xf_transport_ops *t = w->r->link->ops;
-    struct iovec iov = {.iov_base = to, .iov_len = (size_t)x->batch.data_pages * XF_PAGE_SIZE};
-
-    if (!x->pack.nr_blocks)
-        return t->recv_payload(w->chan, &iov, 1, err) ? xf_link_failed(w->r->link, err) : 0;
-    for (uint32_t i = 0; i < x->pack.nr_blocks; i++) {
-        uint32_t raw = xf_pack_raw(x->batch.data_pages, i), len = x->pack.len[i];
-
-        iov.iov_base = len == raw ? to : xf_unpack_buffer(x->unpacker);
-        iov.iov_len = len;
-        if (t->recv_payload(w->chan, &iov, 1, err))
-            return xf_link_failed(w->r->link, err);
-        if (len != raw && xf_unpack(x->unpacker, x->pack.codec, iov.iov_base, len, to, raw, err))
-            return -1;
-        to += raw;
-    }
-    return 0;
+    return xf_packing_receive(&x->unpacker, w->r->link->ops, w->chan, &x->pack, &x->batch, to, err)
+               ? xf_link_failed(w->r->link, err)
+               : 0;
 }
 
 static int put_data(struct receiver *w, struct xf_view *view, struct scratch *x, struct xf_err *err)
@@ -202,12 +187,7 @@ static int take_batch(struct receiver *w, struct xf_view *view, const struct xf_
     struct xf_absent *absent = w->r->vm->absent;
     int rc;
 
-    x->pack.nr_blocks = 0;
-    if (m->type == XF_MSG_BATCH
-            ? xf_batch_decode(&x->batch, m, x->meta, w->r->vm->nr_gfns, err)
-            : xf_packed_decode(&x->pack, &x->batch, m, x->meta, w->r->vm->nr_gfns, err))
-        return -1;
-    if (x->pack.nr_blocks && !x->unpacker && xf_unpacker_new(&x->unpacker, err))
+    if (xf_packing_decode(&x->pack, &x->batch, m, x->meta, w->r->vm->nr_gfns, err))
         return -1;
     if (!absent)
         return place(w, view, x, err);

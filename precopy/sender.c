@@ -20,7 +20,7 @@
 
 #include "precopy/batch.h"
 #include "precopy/bitmap.h"
-#include "precopy/pack.h"
+#include "precopy/packing.h"
 #include "precopy/zero.h"
 #include "transport/clock.h"
 
@@ -71,11 +71,7 @@ struct scratch {
     struct xf_batch batch;
     struct iovec iov[XF_BATCH_PAGES];
     uint8_t *copy; /* XF_PAYLOAD_MAX bytes: pages of the last set, see seal() */
-    struct xf_compress_policy policy;
-    struct xf_packer *packer;     /* NULL: nothing is ever compressed */
-    struct xf_compress_batch was; /* how the last batch went */
-    enum xf_codec sent_as;        /* not was.codec if that was tried and gained nothing */
-    struct xf_pack pack;
+    struct xf_packing packing;
     uint8_t meta[XF_META_MAX];
 };
 
@@ -146,77 +142,13 @@ static void sift(struct scratch *x)
     }
 }
 
-/* Seconds of processor time that this thread has used. */
-static double cpu_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* Compress the batch if that is worth it: then m and the iovec are of what became of it, and
- * the meta part is written. Returns the new length of the iovec. */
-static int pack(struct scratch *x, struct xf_msg *m, int niov)
-{
-    uint32_t data_pages = x->batch.data_pages, len;
-    double began = xf_now();
-    enum xf_codec codec;
-    uint8_t *out;
-
-    if (xf_compress_wants_sample(&x->policy)) {
-        uint64_t bytes, packed;
-
-        xf_pack_sample(x->packer, x->iov, niov, &bytes, &packed);
-        xf_compress_sampled(&x->policy, bytes, packed, xf_now() - began);
-    }
-    codec = x->was.codec = xf_compress_choose(&x->policy);
-    if (codec &&
-        xf_pack(x->packer, codec, x->iov, niov, x->job.last, data_pages, &x->pack, &out, &len)) {
-        x->sent_as = codec;
-        m->type = XF_MSG_PACKED;
-        m->meta_len = (uint32_t)xf_packed_encode(&x->pack, &x->batch, x->meta);
-        m->payload_len = len;
-        x->iov[0] = (struct iovec){.iov_base = out, .iov_len = len};
-        niov = 1;
-    }
-    x->was.pack_s = xf_now() - began;
-    return niov;
-}
-
-/* The described batch to the transport. */
-static int transmit(struct worker *w, struct scratch *x, int niov, struct xf_err *err)
-{
-    struct xf_msg m = {.type = XF_MSG_BATCH};
-    double began, cpu;
-    int rc;
-
-    m.meta_len = (uint32_t)xf_batch_encode(&x->batch, x->meta);
-    m.payload_len = x->batch.data_pages * XF_PAGE_SIZE;
-    x->was = (struct xf_compress_batch){.bytes = m.payload_len};
-    x->sent_as = XF_CODEC_NONE;
-    if (!x->packer || x->batch.data_pages < XF_COMPRESS_PAGES) {
-        rc = w->s->link->ops->send(w->chan, &m, x->meta, x->iov, niov, err);
-        x->was.wire = m.payload_len;
-        return rc ? xf_link_failed(w->s->link, err) : 0;
-    }
-    niov = pack(x, &m, niov);
-    began = xf_now();
-    cpu = cpu_now();
-    rc = w->s->link->ops->send(w->chan, &m, x->meta, x->iov, niov, err);
-    x->was.send_s = xf_now() - began;
-    x->was.send_cpu_s = cpu_now() - cpu;
-    x->was.wire = m.payload_len;
-    return rc ? xf_link_failed(w->s->link, err) : 0;
-}
-
 static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x,
                       struct xf_err *err)
 {
     const struct xf_source_ops *ops = w->s->vm->ops;
     double began = xf_now();
     unsigned present = 0;
-    int rc;
+    int rc = 0, niov = 0;
 
     if (ops->classify(view, x->job.gfns, x->job.n, x->ram, err))
         return -1;
@@ -226,20 +158,20 @@ static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x,
     x->map.base = NULL;
     if (present && ops->map(view, x->present, present, &x->map, err))
         return -1;
-    if (x->job.zeros) {
+    if (x->job.zeros)
         sift(x);
-        x->was = (struct xf_compress_batch){0};
-        x->sent_as = XF_CODEC_NONE;
-        rc = x->batch.nr_pages ? transmit(w, x, 0, err) : 0;
-    } else {
-        rc = transmit(w, x, describe(x), err);
-    }
+    else
+        niov = describe(x);
+    if (!x->job.zeros || x->batch.nr_pages)
+        rc = xf_packing_send(&x->packing, w->s->link->ops, w->chan, &x->batch, x->iov, niov,
+                             x->job.last, x->meta, err);
     if (present)
         ops->unmap(view, &x->map);
-    x->was.total_s = xf_now() - began;
-    if (!rc && x->packer && !x->job.zeros)
-        xf_compress_sent(&x->policy, &x->was, began + x->was.total_s);
-    return rc;
+    if (rc)
+        return xf_link_failed(w->s->link, err);
+    if (!x->job.zeros)
+        xf_packing_sent(&x->packing, began, 0);
+    return 0;
 }
 
 static int do_sync(struct worker *w, uint32_t seq, bool last, struct scratch *x,
@@ -305,8 +237,7 @@ static void *worker_main(void *arg)
         goto out;
     }
     memset(x->copy, 0, XF_PAYLOAD_MAX); /* first touch now, not in downtime */
-    xf_compress_init(&x->policy, &s->compress);
-    if (xf_compress_possible(&x->policy) && xf_packer_new(&x->packer, &err))
+    if (xf_packing_init(&x->packing, &s->compress, &err))
         goto out;
     if (s->vm->ops->view_open(s->vm, &view, &err))
         goto out;
@@ -338,10 +269,10 @@ static void *worker_main(void *arg)
         if (job) {
             s->sending--;
             s->sent.data += x->batch.data_pages;
-            s->sent.by[x->sent_as] += x->batch.data_pages;
-            s->sent.pack_s += x->was.pack_s;
-            if (x->sent_as)
-                s->sent.packed += x->was.wire;
+            s->sent.by[x->packing.sent_as] += x->batch.data_pages;
+            s->sent.pack_s += x->packing.was.pack_s;
+            if (x->packing.sent_as)
+                s->sent.packed += x->packing.was.wire;
             for (unsigned i = 0; i < x->batch.nr_runs; i++) {
                 if (x->batch.runs[i].kind == XF_RUN_ZERO)
                     s->sent.zero += x->batch.runs[i].count;
@@ -360,7 +291,7 @@ out:
     if (view)
         s->vm->ops->view_close(view);
     if (x) {
-        xf_packer_free(x->packer);
+        xf_packing_free(&x->packing);
         free(x->copy);
     }
     free(x);
@@ -472,6 +403,18 @@ int xf_senders_push_zeros(struct xf_senders *s, const uint64_t *gfns, unsigned n
     const struct job kind = {.zeros = zeros};
 
     return push(s, &kind, gfns, n, wait_ms, err);
+}
+
+void xf_senders_take_back(struct xf_senders *s, unsigned long *map)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->count) {
+        const struct job *j = &s->jobs[(s->head + --s->count) % s->cap];
+
+        for (unsigned i = 0; i < j->n; i++)
+            xf_set(map, j->gfns[i]);
+    }
+    pthread_mutex_unlock(&s->lock);
 }
 
 int xf_senders_sync_begin(struct xf_senders *s, bool last, struct xf_err *err)

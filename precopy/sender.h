@@ -43,6 +43,8 @@ int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint
  */
 int xf_senders_push_zeros(struct xf_senders *s, const uint64_t *gfns, unsigned n,
                           unsigned long *zeros, int wait_ms, struct xf_err *err);
+/* Take back what no thread has begun to send: its gfns are set in `map`. */
+void xf_senders_take_back(struct xf_senders *s, unsigned long *map);
 
 /* After the last push: tell every channel to sync. Then wait until all has been confirmed to
  * be in the destination's memory; XF_AGAIN while it is not after wait_ms. */

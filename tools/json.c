@@ -176,6 +176,7 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(o, "domain", string(r->domain));
     add(o, "host", string(r->host));
     add(o, "transport", r->transport[0] ? string(r->transport) : NULL);
+    add(o, "mode", r->mode[0] ? string(r->mode) : NULL);
     add(o, "fallback", r->fallback[0] ? string(r->fallback) : NULL);
     add(o, "encrypted", json_object_new_boolean(r->encrypted));
     add(o, "cipher", string(r->cipher));

@@ -103,9 +103,9 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
                     "Switch at once: memory follows when the guest runs there.\n"
                     "The destination's Xen needs memory paging."},
     [O_HYBRID] = {"hybrid", 0, NULL, true,
-                  "Copy as long as it pays, then switch; the rest follows.\n"
-                  "Without memory paging there it is --precopy."},
-    [O_PRECOPY] = {"precopy", 0, NULL, true, "All memory before the switch (default)."},
+                  "Copy as long as it pays, then switch; the rest follows\n"
+                  "(default). Without memory paging there it is --precopy."},
+    [O_PRECOPY] = {"precopy", 0, NULL, true, "All memory before the switch."},
     [O_POSTCOPY_AFTER] = {"postcopy-after", 0, "N", true,
                           "--hybrid, with at most N rounds before the switch."},
     [O_NO_WAIT] = {"no-wait", 0, NULL, true,
@@ -302,6 +302,8 @@ static void apply_config(const struct xf_config *cfg, struct xf_move_opts *o)
         o->encrypt = cfg->encrypt ? XF_ENCRYPT_YES : XF_ENCRYPT_NO;
     o->transport = cfg->transport;
     o->compress = cfg->compress;
+    if (cfg->mode >= 0)
+        o->mode = (enum xf_mode)cfg->mode;
     o->rdma_buffer_mib = cfg->rdma_buffer_mib;
     if (cfg->rdma_poll_us >= 0)
         o->rdma_poll_us = (unsigned)cfg->rdma_poll_us;

@@ -32,7 +32,7 @@ static const char status_help[] =
 
 static const char postcopy_help[] =
     "Usage: xl migrate-postcopy DOMAIN\n\n"
-    "At the source, while a move begun with --hybrid is in COPY: let DOMAIN run at the\n"
+    "At the source, while a hybrid move (the default) is in COPY: let DOMAIN run at the\n"
     "destination at once; the rest of its memory follows.\n\n"
     "  -h, --help  Print this help.\n\n"
     "Exit status: 0 when the move will do so; 1 when it cannot, with the reason.\n";

@@ -116,7 +116,7 @@ static bool balloon(struct pg_guest *g, uint64_t gfn)
     }
     g->has[gfn] = 0;
     g->pages--;
-    if (madvise(page_of(g, gfn), PAGE, MADV_REMOVE))
+    if (g->log.sync ? pg_log_remove(g, gfn) : madvise(page_of(g, gfn), PAGE, MADV_REMOVE))
         give_up("madvise");
     g->truth->version[gfn] = 0;
     return false;
@@ -198,15 +198,33 @@ static void *vcpu_main(void *arg)
     return NULL;
 }
 
+/* A log that costs nothing where the kernel has it. */
+static void open_uffd(struct pg_guest *g)
+{
+    pthread_t thread;
+
+    g->uffd = -1;
+    if (g->absent_ok)
+        g->uffd = uffd_open(UFFD_ABSENT);
+    else if (!getenv(PG_SYNC_LOG_ENV))
+        g->uffd = uffd_open(UFFD_LOG_ASYNC);
+    if (g->uffd < 0 && !g->absent_ok) {
+        g->uffd = uffd_open(UFFD_LOG_SYNC);
+        g->log.sync = true;
+    }
+    if (g->uffd < 0)
+        give_up("userfaultfd");
+    if (g->log.sync && pthread_create(&thread, NULL, pg_log_main, g))
+        give_up("a thread");
+}
+
 static _Noreturn void guest_main(struct pg_guest *g)
 {
     struct vcpu_arg args[PG_VCPUS];
     pthread_t thread;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    g->uffd = uffd_open(g->absent_ok);
-    if (g->uffd < 0)
-        give_up("userfaultfd");
+    open_uffd(g);
     for (unsigned i = 0; i < g->truth->nr_vcpus; i++) {
         args[i] = (struct vcpu_arg){g, i};
         if (pthread_create(&thread, NULL, vcpu_main, &args[i]))
@@ -250,6 +268,7 @@ struct pg_guest *pg_new(struct pg_truth *t)
         give_up("mapping a memfd");
     g->has = shared(t->nr_gfns);
     g->late = shared(t->nr_gfns);
+    pg_log_init(&g->log, shared(t->nr_gfns / 8 + sizeof(unsigned long)));
     for (unsigned i = 0; i < t->nr_vcpus; i++)
         g->vcpus[i] = (struct pg_vcpu){.count = t->nr_gfns, .random = 88172645463325252u + i};
     return g;
@@ -264,6 +283,7 @@ void pg_free(struct pg_guest *g)
     close(g->memfd);
     munmap((void *)g->has, n);
     munmap((void *)g->late, n);
+    munmap(g->log.bits, n / 8 + sizeof(unsigned long));
     munmap(g, sizeof(*g));
 }
 

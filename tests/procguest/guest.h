@@ -10,7 +10,8 @@
  * themselves (pg_guest.bad) and by pg_check().
  *
  * Everything here lies in memory shared with the processes forked after it was made, at one
- * address in all of them. Linux 6.7 or newer, and root, for userfaultfd and PAGEMAP_SCAN.
+ * address in all of them. Linux 5.19 or newer, and root, for userfaultfd; from 6.7 on the
+ * dirty log costs the guest no fault that anybody has to answer (dirtylog.h).
  */
 #ifndef XF_PG_GUEST_H
 #define XF_PG_GUEST_H
@@ -21,6 +22,7 @@
 #include <sys/types.h>
 
 #include "tests/procguest/content.h"
+#include "tests/procguest/dirtylog.h"
 
 #define PG_VCPUS 4u /* at most */
 #define PG_WORD 8u
@@ -71,6 +73,7 @@ struct pg_guest {
 
     pid_t pid; /* 0: not started */
     int uffd;  /* number of the descriptor in the guest's process */
+    struct pg_log log;
     _Atomic uint32_t ready, gate, parked;
     _Atomic uint32_t bad; /* pages that a vCPU found wrong */
     _Atomic uint64_t bad_gfn;

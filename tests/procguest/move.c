@@ -316,8 +316,10 @@ static void call_off(struct xf_copy *c)
 
 static struct xf_server_opts server_opts(const struct pg_move *m)
 {
-    return (struct xf_server_opts){
-        .silence_ms = m->opts.stall_ms, .linear = m->opts.linear, .quiet_ms = m->opts.quiet_ms};
+    return (struct xf_server_opts){.silence_ms = m->opts.stall_ms,
+                                   .linear = m->opts.linear,
+                                   .quiet_ms = m->opts.quiet_ms,
+                                   .compress = m->opts.compress};
 }
 
 /* As libxl-ext/move_record.c has it. */
@@ -374,6 +376,7 @@ static void serve_rest(struct sourcing *s)
     end->map = status.map;
     end->copy = status.copy;
     end->answered = status.answered;
+    end->packed = status.packed;
 }
 
 static void move(struct sourcing *s, struct xf_err *err)

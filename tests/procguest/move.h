@@ -48,6 +48,7 @@ struct pg_source_end {
     uint64_t pushed, answered;
     struct xf_pulled told;        /* what the sink said last */
     struct xf_cost_sum map, copy; /* as xf_server_status */
+    uint64_t packed; /* of pushed: those that went compressed */
     double pull_s;
     struct xf_err err;
     struct xf_copy_status status;

@@ -47,7 +47,8 @@ static int log_start(struct xf_source_vm *vm, struct xf_err *err)
     struct pg_source *s = of(vm);
     size_t len = vm->nr_gfns * PAGE;
 
-    if (uffd_register(s->uffd, s->g->mem, len, false) || uffd_protect(s->uffd, s->g->mem, len))
+    if (uffd_register(s->uffd, s->g->mem, len, false) ||
+        (s->g->log.sync ? pg_log_start(s->g, s->uffd) : uffd_protect(s->uffd, s->g->mem, len)))
         return xf_fail(err, errno, "cannot log writes: %s", strerror(errno));
     s->logging = true;
     return 0;
@@ -60,6 +61,10 @@ static int log_read(struct xf_source_vm *vm, enum xf_log_read how, unsigned long
     uint64_t at = (uintptr_t)s->g->mem, end = at + vm->nr_gfns * PAGE;
     struct uffd_region r[REGIONS];
 
+    if (s->g->log.sync)
+        return pg_log_read(s->g, s->uffd, how == XF_LOG_CLEAN, bitmap)
+                   ? xf_fail(err, errno, "cannot log writes anew: %s", strerror(errno))
+                   : 0;
     memset(bitmap, 0, xf_bitmap_words(vm->nr_gfns) * sizeof(*bitmap));
     while (at < end) {
         int n = uffd_written(s->pagemap, &at, end, how == XF_LOG_CLEAN, r, REGIONS);

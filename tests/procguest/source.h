@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A process guest as the engine sees it at the source (struct xf_source_ops). Its dirty log
- * is userfaultfd's asynchronous write protection, read by PAGEMAP_SCAN.
+ * is userfaultfd's asynchronous write protection, read by PAGEMAP_SCAN, or synchronous where the
+ * kernel has no other (dirtylog.h).
  *
  * Opened and used in the engine's process, which is not the guest's.
  */

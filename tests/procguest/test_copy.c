@@ -4,6 +4,7 @@
  * real page tables, a real dirty log, and every byte compared with what the guest wrote.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/procguest/move.h"
 #include "tests/unit/suite.h"
@@ -79,6 +80,21 @@ static void test_balloon(void)
     pg_move_free(m);
 }
 
+/* The same with the dirty log of older kernels. */
+static void test_sync_log(void)
+{
+    struct pg_move *m = pg_move_new(GFNS, 1);
+
+    setenv(PG_SYNC_LOG_ENV, "1", 1);
+    moved(m);
+    CU_ASSERT_TRUE(m->src->log.sync);
+    CU_ASSERT_FALSE(m->dst->log.sync);
+    pg_move_free(m);
+    test_busy();
+    test_balloon();
+    unsetenv(PG_SYNC_LOG_ENV);
+}
+
 /* The comparison finds what it is there for. */
 static void test_check(void)
 {
@@ -109,6 +125,7 @@ int main(void)
         {"an idle guest moves", test_idle},
         {"a busy guest moves", test_busy},
         {"a ballooning guest moves", test_balloon},
+        {"guests whose writes are logged synchronously move", test_sync_log},
         CU_TEST_INFO_NULL,
     };
 

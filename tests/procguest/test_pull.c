@@ -4,6 +4,7 @@
  * still at the source, and every byte is compared when all of it has come.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -153,6 +154,30 @@ static void test_hybrid_converges(void)
     pg_move_free(m);
 }
 
+/* A guest that writes much faster than the link carries: COPY ends within its first round, before
+ * much of the memory was sent in vain. */
+static void test_fast_writer(void)
+{
+    uint64_t memory;
+
+    m = pg_move_new(2 * GFNS, 2);
+    m->opts.mode = XF_MODE_HYBRID;
+    m->opts.compress.asked = XF_COMPRESS_OFF;
+    m->opts.relayed = true;
+    m->opts.relay_rate = 16 << 20; /* of each channel: 8192 pages per second together */
+    work(0, PG_RANDOM, 0, 12000);
+    work(1, PG_RANDOM, 0, 12000);
+    move_it("faster than the link");
+    memory = m->src->pages * XF_PAGE_SIZE;
+    printf("sent %.2f x memory, %u rounds ", (double)m->source.wire_bytes / (double)memory,
+           m->source.status.round);
+    CU_ASSERT_EQUAL(m->source.status.reason, XF_SWITCH_NOT_PAYING);
+    CU_ASSERT_EQUAL(m->source.status.round, 1);
+    CU_ASSERT(m->source.pulled && m->source.left_out > GFNS);
+    CU_ASSERT(m->source.wire_bytes < memory + memory / 3);
+    pg_move_free(m);
+}
+
 /* Pages come and go, before the switch and after: absent ones are given back. */
 static void test_balloon(void)
 {
@@ -168,6 +193,15 @@ static void test_balloon(void)
     }
 }
 
+/* With the dirty log of older kernels. */
+static void test_sync_log(void)
+{
+    setenv(PG_SYNC_LOG_ENV, "1", 1);
+    test_hybrid();
+    test_balloon();
+    unsetenv(PG_SYNC_LOG_ENV);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -176,7 +210,9 @@ int main(void)
         {"nothing is pushed at first", test_quiet},
         {"a guest that COPY cannot follow, hybrid", test_hybrid},
         {"a guest that COPY can follow, hybrid", test_hybrid_converges},
+        {"a guest that writes faster than the link", test_fast_writer},
         {"a ballooning guest", test_balloon},
+        {"writes that are logged synchronously", test_sync_log},
         CU_TEST_INFO_NULL,
     };
 

@@ -29,19 +29,24 @@ struct pm_scan_arg {
 #define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
 #endif
 
-int uffd_open(bool absent)
+int uffd_open(enum uffd_use use)
 {
-    struct uffdio_api api = {.api = UFFD_API};
+    static const uint64_t features[] = {
+        [UFFD_ABSENT] = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_EVENT_REMOVE,
+        [UFFD_LOG_ASYNC] = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
+                           UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_WP_ASYNC,
+        /* Shared memory that is not there yet is protected without more (Linux 5.19). */
+        [UFFD_LOG_SYNC] = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+    };
+    struct uffdio_api api = {.api = UFFD_API, .features = features[use]};
     int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0)
         return -1;
-    api.features = absent ? UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_EVENT_REMOVE
-                          : UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
-                                UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_WP_ASYNC;
     if (!ioctl(fd, UFFDIO_API, &api))
         return fd;
     close(fd);
+    errno = EINVAL;
     return -1;
 }
 
@@ -78,6 +83,13 @@ int uffd_protect(int uffd, void *addr, size_t len)
 {
     struct uffdio_writeprotect w = {.range = {(uintptr_t)addr, len},
                                     .mode = UFFDIO_WRITEPROTECT_MODE_WP};
+
+    return ioctl(uffd, UFFDIO_WRITEPROTECT, &w);
+}
+
+int uffd_unprotect(int uffd, void *addr, size_t len)
+{
+    struct uffdio_writeprotect w = {.range = {(uintptr_t)addr, len}}; /* and wake who waits */
 
     return ioctl(uffd, UFFDIO_WRITEPROTECT, &w);
 }

@@ -12,8 +12,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* In the guest's own process: a userfaultfd for absent pages, or for a dirty log. */
-int uffd_open(bool absent);
+/* In the guest's own process: a userfaultfd for absent pages, or for a dirty log. EINVAL: this
+ * kernel cannot log writes asynchronously. */
+enum uffd_use { UFFD_ABSENT, UFFD_LOG_ASYNC, UFFD_LOG_SYNC };
+int uffd_open(enum uffd_use use);
 /* In another one: the same descriptor, for us. */
 int uffd_borrow(pid_t pid, int fd);
 
@@ -22,6 +24,8 @@ int uffd_register(int uffd, void *addr, size_t len, bool absent);
 int uffd_unregister(int uffd, void *addr, size_t len);
 /* Log writes anew. */
 int uffd_protect(int uffd, void *addr, size_t len);
+/* A synchronous log has heard of a write: let it go on. */
+int uffd_unprotect(int uffd, void *addr, size_t len);
 
 /* Put pages in, and let go on who waits for them. Returns the bytes put, which may be fewer
  * than len; 0 with errno = EEXIST: the first is there already; EAGAIN: events must be read
@@ -29,8 +33,8 @@ int uffd_protect(int uffd, void *addr, size_t len);
 size_t uffd_put(int uffd, void *to, const void *from, size_t len);
 int uffd_wake(int uffd, void *addr, size_t len);
 
-/* One event. 0: none there. 1: a first touch at *addr. 2: [*addr, *addr + *len) was given
- * back by the guest. */
+/* One event. 0: none there. 1: a first touch at *addr, or the first write. 2: [*addr, *addr + *len)
+ * was given back by the guest. */
 int uffd_event(int uffd, uint64_t *addr, uint64_t *len);
 
 /* /proc/PID/pagemap, for uffd_written(). */

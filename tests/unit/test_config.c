@@ -71,6 +71,7 @@ static void test_everything(void)
     CU_ASSERT_EQUAL(c.bandwidth_mib, 100);
     CU_ASSERT_EQUAL(c.channels, 4);
     CU_ASSERT_EQUAL(c.encrypt, 0);
+    CU_ASSERT_EQUAL(c.mode, XF_MODE_PRECOPY);
     CU_ASSERT_EQUAL(c.port, 4711);
     CU_ASSERT_EQUAL(c.nr_addresses, 2);
     CU_ASSERT_STRING_EQUAL(c.addresses[0], "10.0.0.1");
@@ -82,6 +83,13 @@ static void test_everything(void)
                     0);
     CU_ASSERT_FALSE(c.ours);
     CU_ASSERT_EQUAL(c.encrypt, 1);
+    CU_ASSERT_EQUAL(c.mode, -1);
+
+    /* A mode alone says how our moves go, not that every move is ours. */
+    CU_ASSERT_EQUAL(parse("<xenferry><migrate mode='hybrid'/></xenferry>"), 0);
+    CU_ASSERT(!c.ours && c.mode == XF_MODE_HYBRID);
+    CU_ASSERT_EQUAL(parse("<xenferry><migrate mode='postcopy'/></xenferry>"), 0);
+    CU_ASSERT_EQUAL(c.mode, XF_MODE_POSTCOPY);
 }
 
 static void test_transports(void)
@@ -151,7 +159,7 @@ static void test_schema(void)
     fails_with(IN("<rdma poll='-1'/>"), "x.xml:2: ", "poll=\"-1\"");
     fails_with(IN("<rdma device='x'/>"), "x.xml:2: ", "device=\"x\"");
     fails_with(IN("<rdma/>\n<rdma/>"), "x.xml:3: ", "a second <rdma>");
-    fails_with(IN("<migrate mode='postcopy'/>"), "x.xml:2: ", "mode=\"postcopy\"");
+    fails_with(IN("<migrate mode='fast'/>"), "x.xml:2: ", "mode=\"fast\"");
     fails_with(IN("<migrate encrypt='maybe'/>"), "x.xml:2: ", "encrypt=\"maybe\"");
     fails_with(IN("<migrate encrypt=''/>"), "x.xml:2: ", "encrypt=\"\"");
     fails_with(IN("<migrate compress='gzip'/>"), "x.xml:2: ", "compress=\"gzip\"");

@@ -365,6 +365,9 @@ static void test_compress(void)
     CU_ASSERT_EQUAL(reply.codecs, 0);
     taken(false, "compress", "[\"zstd\"]");
     CU_ASSERT_EQUAL(reply.codecs, XF_CODEC_BIT(XF_CODEC_ZSTD));
+    CU_ASSERT_FALSE(reply.unpacks_in_pull);
+    taken(false, "compress", "[\"lz4\",\"pull\"]");
+    CU_ASSERT(reply.codecs == XF_CODEC_BIT(XF_CODEC_LZ4) && reply.unpacks_in_pull);
     taken(false, "compress", "[\"lzma\",\"lz4\",\"lz4\",\"\"]");
     CU_ASSERT_EQUAL(reply.codecs, XF_CODEC_BIT(XF_CODEC_LZ4));
     refused(false, "compress", "\"lz4\"");

@@ -92,7 +92,7 @@ enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
             nap();
         report->outcome = *o->cancel ? XF_STAYED : XF_MOVED;
     }
-    if (o->mode == XF_MODE_HYBRID && (outcome == XF_MOVED || outcome == XF_PULLING) &&
+    if (o->mode == XF_MODE_POSTCOPY && (outcome == XF_MOVED || outcome == XF_PULLING) &&
         fate == SURVIVES && !wait_for_signal)
         play_pull(w, report);
     if (wait_for_signal) {
@@ -425,7 +425,7 @@ static void test_no_wait(void)
     for (size_t i = 0; i < 2; i++) {
         begin(cases[i].outcome);
         memset(view, 0, sizeof(*view));
-        CU_ASSERT_EQUAL(run("migrate --hybrid --no-wait g1 host2"), 0);
+        CU_ASSERT_EQUAL(run("migrate --postcopy --no-wait g1 host2"), 0);
         CU_ASSERT_PTR_NOT_NULL(strstr(out, "g1 runs at host2 after 84 ms of downtime. 100 MiB"));
         CU_ASSERT_PTR_NOT_NULL(strstr(out, "`xl migrate-status"));
         CU_ASSERT_PTR_NOT_NULL(strstr(errs, "xl migrate: a note\n")); /* from before the switch */
@@ -448,7 +448,7 @@ static void test_no_wait(void)
     }
 
     begin(XF_MOVED);
-    CU_ASSERT_EQUAL(run("migrate --hybrid --no-wait --json --quiet g1 host2"), 0);
+    CU_ASSERT_EQUAL(run("migrate --postcopy --no-wait --json --quiet g1 host2"), 0);
     CU_ASSERT_EQUAL(objects("background"), 1);
     CU_ASSERT_EQUAL(strcspn(out, "\n") + 1, strlen(out));
     CU_ASSERT_EQUAL(write(hold[1], "x", 1), 1);
@@ -463,14 +463,14 @@ static void test_no_wait_for_little(void)
     CU_ASSERT_EQUAL(run("migrate --precopy --no-wait g1 host2"), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(out, "g1 moved to host2"));
     begin(XF_STAYED);
-    CU_ASSERT_EQUAL(run("migrate --hybrid --no-wait g1 host2"), XF_STAYED);
+    CU_ASSERT_EQUAL(run("migrate --postcopy --no-wait g1 host2"), XF_STAYED);
     CU_ASSERT_PTR_NOT_NULL(strstr(errs, "xl migrate: the connection broke\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(errs, "g1 never stopped"));
     begin(XF_MOVED);
     fate = KILLED;
-    CU_ASSERT_EQUAL(run("migrate --hybrid --no-wait g1 host2"), -1);
+    CU_ASSERT_EQUAL(run("migrate --postcopy --no-wait g1 host2"), -1);
     fate = TERMINATED;
-    CU_ASSERT_EQUAL(run("migrate --hybrid --no-wait g1 host2"), XF_STAYED);
+    CU_ASSERT_EQUAL(run("migrate --postcopy --no-wait g1 host2"), XF_STAYED);
     CU_ASSERT_PTR_NOT_NULL(strstr(errs, "cancelling..."));
     begin(XF_MOVED);
     CU_ASSERT_EQUAL(run("migrate-status"), 0);

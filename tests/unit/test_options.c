@@ -27,7 +27,7 @@ static void reset(void)
 {
     memset(&globals, 0, sizeof(globals));
     memset(&config, 0, sizeof(config));
-    config.encrypt = config.rdma_poll_us = -1;
+    config.encrypt = config.rdma_poll_us = config.mode = -1;
 }
 
 static void fails_with(const char *words, const char *part)
@@ -275,8 +275,14 @@ static void test_refusals(void)
     fails_with("--rdma-buffer 0 g1 host2", "--rdma-buffer takes a whole number from 1 to 1024");
     fails_with("--rdma-buffer 1025 g1 host2", "from 1 to 1024");
     fails_with("--rdma-poll 10001 g1 host2", "from 0 to 10000");
+    ours("--tcp g1 host2");
+    CU_ASSERT_EQUAL(args.move.mode, XF_MODE_HYBRID); /* the default */
+    config.mode = XF_MODE_PRECOPY;
+    ours("--tcp g1 host2");
+    CU_ASSERT_EQUAL(args.move.mode, XF_MODE_PRECOPY);
     ours("--postcopy g1 host2");
     CU_ASSERT_EQUAL(args.move.mode, XF_MODE_POSTCOPY);
+    config.mode = -1;
     ours("--hybrid g1 host2");
     CU_ASSERT_EQUAL(args.move.mode, XF_MODE_HYBRID);
     ours("--postcopy-after 3 g1 host2");

@@ -4,9 +4,11 @@
  * of pages, the zero test, and the look at which gfns have memory.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "precopy/growth.h"
 #include "precopy/order.h"
 #include "precopy/policy.h"
 #include "precopy/presence.h"
@@ -120,6 +122,210 @@ static void test_poor(void)
     CU_ASSERT_EQUAL(round_left(&p, 2, 9000), XF_SWITCH_NOT_YET); /* the very limit: good */
     CU_ASSERT_EQUAL(round_left(&p, 3, 4000), XF_SWITCH_NOT_YET);
     CU_ASSERT_EQUAL(round_left(&p, 4, 3601), XF_SWITCH_NOT_PAYING);
+}
+
+/* Where pages may be left, a round that would not halve the rest is not begun. */
+static void test_paying(void)
+{
+    struct xf_policy p = {.max_downtime_s = 0.3, .max_rounds = 100, .may_leave = true};
+    struct xf_round r = {
+        .round = 1, .remaining = 10000, .page_rate = 1000, .fixed_s = 0.1, .next = 5001};
+
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_NOT_PAYING);
+    r.next = 5000;
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_NOT_YET);
+    r.round = 2;
+    r.next = -1; /* unknown: go on */
+    r.remaining = 8000;
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_NOT_YET);
+    r.round = 3;
+    r.remaining = 7999; /* and as ever, when it hardly became less */
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_NOT_PAYING);
+
+    /* One more round that will be the last does pay, for then nothing is left out. */
+    p.last_remaining = 0;
+    r = (struct xf_round){
+        .round = 1, .remaining = 300, .page_rate = 1000, .fixed_s = 0.1, .next = 199};
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_NOT_YET);
+    r.next = 201;
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_NOT_PAYING);
+
+    p = (struct xf_policy){.max_downtime_s = 0.3, .max_rounds = 100};
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_NOT_YET); /* nothing may be left */
+}
+
+static void test_worth(void)
+{
+    struct xf_policy p = {.max_downtime_s = 0.3, .may_leave = true};
+    struct xf_round r = {.round = 1, .remaining = 301, .page_rate = 10000, .fixed_s = 0.1};
+
+    CU_ASSERT_TRUE(xf_policy_worth(&p, &r)); /* 30.1 ms of 300 */
+    r.remaining = 300;
+    CU_ASSERT_FALSE(xf_policy_worth(&p, &r));
+    r.remaining = 1000; /* what it takes without any page counts, if that is more */
+    r.fixed_s = 1;
+    CU_ASSERT_FALSE(xf_policy_worth(&p, &r));
+    r.page_rate = 0; /* nobody knows what they take */
+    CU_ASSERT_TRUE(xf_policy_worth(&p, &r));
+}
+
+static void test_cut(void)
+{
+    const struct xf_policy p = {.max_downtime_s = 0.3, .may_leave = true};
+    const struct xf_policy all = {.max_downtime_s = 0.3};
+    struct xf_within w = {.memory = 64000,
+                          .to_send = 50000,
+                          .wasted = 1000,
+                          .written = 10000,
+                          .at_end = 35001,
+                          .page_rate = 20000,
+                          .fixed_s = 0.1};
+
+    CU_ASSERT_TRUE(xf_policy_cut(&p, &w));
+    CU_ASSERT_FALSE(xf_policy_cut(&all, &w));
+    w.at_end = 35000; /* 25000 of 50000 in vain: it still pays */
+    CU_ASSERT_FALSE(xf_policy_cut(&p, &w));
+    w.at_end = -1;
+    CU_ASSERT_FALSE(xf_policy_cut(&p, &w));
+    w.at_end = 60000;
+    CU_ASSERT_TRUE(xf_policy_cut(&p, &w));
+    w.wasted = 999; /* too early */
+    CU_ASSERT_FALSE(xf_policy_cut(&p, &w));
+    w.wasted = 1000;
+    w.page_rate = 1e6; /* a link that takes what is left in no time */
+    CU_ASSERT_FALSE(xf_policy_cut(&p, &w));
+}
+
+/* --- what a guest writes, as time goes on --- */
+
+/* Writes any of n pages at random, so many per second: so many are written after t seconds. */
+static double any_of(double n, double rate, double t)
+{
+    return n * -expm1(-rate * t / n);
+}
+
+static void test_growth(void)
+{
+    struct xf_growth g = {0};
+
+    CU_ASSERT(xf_growth_at(&g, 1, 100) < 0);
+    xf_growth_add(&g, 0.5, 40); /* a line so far */
+    CU_ASSERT_DOUBLE_EQUAL(xf_growth_at(&g, 0.25, 1000), 20, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(xf_growth_at(&g, 1, 1000), 80, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(xf_growth_at(&g, 1, 50), 50, 1e-9);
+    xf_growth_add(&g, 1, 40); /* that was all */
+    CU_ASSERT_DOUBLE_EQUAL(xf_growth_at(&g, 0.75, 1000), 40, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(xf_growth_at(&g, 100, 1000), 40, 1e-9);
+    xf_growth_add(&g, 2, 4000); /* the guest begins something else: no curve but a line */
+    CU_ASSERT_DOUBLE_EQUAL(xf_growth_at(&g, 3, 1e6), 6000, 1e-6);
+    xf_growth_clear(&g);
+    CU_ASSERT(xf_growth_at(&g, 1, 100) < 0);
+    xf_growth_add(&g, 0, 7); /* a look at once */
+    CU_ASSERT_DOUBLE_EQUAL(xf_growth_at(&g, 5, 100), 7, 1e-9);
+    xf_growth_clear(&g);
+    xf_growth_add(&g, 1, 0); /* nothing at all */
+    xf_growth_add(&g, 2, 0);
+    CU_ASSERT_DOUBLE_EQUAL(xf_growth_at(&g, 50, 100), 0, 1e-9);
+
+    /* A set that fills up is known long before it is full. */
+    xf_growth_clear(&g);
+    for (double t = 0.02; t < 0.5; t += 0.02)
+        xf_growth_add(&g, t, (uint64_t)any_of(50000, 60000, t));
+    CU_ASSERT_DOUBLE_EQUAL(xf_growth_at(&g, 4, 1u << 20), any_of(50000, 60000, 4), 2500);
+
+    /* A day of looks fits, and the last one is kept as it is. */
+    xf_growth_clear(&g);
+    for (unsigned i = 1; i <= 500000; i++)
+        xf_growth_add(&g, i * 0.2, i);
+    CU_ASSERT(g.n <= XF_GROWTH_LOOKS);
+    CU_ASSERT_DOUBLE_EQUAL(xf_growth_at(&g, 100000, UINT64_MAX), 500000, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(xf_growth_at(&g, 50, UINT64_MAX), 250, 20);
+}
+
+/*
+ * COPY of a guest that writes any of its `hot` pages at random, `writes` per second, over a link
+ * of so many pages per second, decided as copy.c does: a look every 20 ms. What is hot lies
+ * scattered. Returns pages sent before GO and after, *left of them after.
+ */
+static double simulate(double memory, double hot, double writes, double link, double *left,
+                       enum xf_switch_reason *why)
+{
+    struct xf_policy p = {.max_downtime_s = 0.3, .max_rounds = 10, .may_leave = true};
+    struct xf_round r = {.page_rate = link, .fixed_s = 0.05};
+    double sent = 0, todo = memory, todo_hot = hot;
+    const double dt = 0.02;
+
+    for (;;) {
+        struct xf_growth g = {0};
+        double clean = 0, t = 0; /* clean: hot pages sent in this round and not written since */
+
+        r.round++;
+        while (todo > 1) {
+            double written = any_of(hot, writes, t), now;
+            double fresh = any_of(hot, writes, t + dt) - written;
+            /* Of what is written newly, this part was to be sent, and is skipped now. */
+            double skip = hot > written ? fresh * todo_hot / (hot - written) : 0;
+            struct xf_within w = {.memory = (uint64_t)memory, .page_rate = link};
+
+            if (skip > todo_hot)
+                skip = todo_hot;
+            todo -= skip;
+            todo_hot -= skip;
+            now = todo < link * dt ? todo : link * dt;
+            clean += now * todo_hot / (todo > 0 ? todo : 1);
+            clean -= hot > written ? clean * fresh / (hot - written) : clean;
+            todo_hot -= now * todo_hot / (todo > 0 ? todo : 1);
+            todo -= now;
+            sent += now;
+            t += dt;
+            written += fresh;
+            xf_growth_add(&g, t, (uint64_t)written);
+            w.to_send = (uint64_t)(todo > 0 ? todo : 0);
+            w.written = written;
+            w.at_end = xf_growth_at(&g, t + todo / link, (uint64_t)memory);
+            w.fixed_s = r.fixed_s;
+            /* Written, not skipped and had its turn: sent in vain. */
+            w.wasted = (uint64_t)(hot - todo_hot - clean > 0 ? link * t * hot / memory - clean : 0);
+            if (t > 0.07 && xf_policy_cut(&p, &w)) {
+                *left = todo + written;
+                *why = XF_SWITCH_NOT_YET; /* cut */
+                return sent + *left;
+            }
+        }
+        r.remaining = (uint64_t)any_of(hot, writes, t);
+        xf_growth_add(&g, t, r.remaining);
+        r.next = xf_growth_at(&g, (double)r.remaining / link, (uint64_t)memory);
+        *why = xf_policy_decide(&p, &r);
+        *left = (double)r.remaining;
+        if (*why != XF_SWITCH_NOT_YET)
+            return sent + *left;
+        todo = todo_hot = *left;
+    }
+}
+
+/* Faster than the link: little is sent twice, whatever part of its memory the guest writes. */
+static void test_fast_writer(void)
+{
+    static const double hots[] = {131072, 100000, 50000, 30000, 15000};
+    enum xf_switch_reason why;
+    double left;
+
+    for (unsigned i = 0; i < 5; i++) {
+        double pages = simulate(131072, hots[i], 60000, 28000, &left, &why);
+
+        CU_ASSERT(pages <= 1.1 * 131072);
+        if (pages > 1.1 * 131072)
+            fprintf(stderr, "hot %.0f: %.0f pages, %.0f left\n", hots[i], pages, left);
+        CU_ASSERT(why != XF_SWITCH_SHORT);
+    }
+    /* The same guest over a link that is faster: it is copied, and nothing is left out. */
+    simulate(131072, 131072, 60000, 280000, &left, &why);
+    CU_ASSERT_EQUAL(why, XF_SWITCH_SHORT);
+    /* And one that writes all the time, but few pages. */
+    simulate(131072, 5000, 60000, 28000, &left, &why);
+    CU_ASSERT_EQUAL(why, XF_SWITCH_SHORT);
+    simulate(131072, 131072, 2000, 28000, &left, &why);
+    CU_ASSERT_EQUAL(why, XF_SWITCH_SHORT);
 }
 
 static void test_reasons(void)
@@ -386,6 +592,11 @@ int main(void)
         {"no rate", test_no_rate},
         {"round limit", test_rounds},
         {"not paying", test_poor},
+        {"a round that pays", test_paying},
+        {"worth leaving", test_worth},
+        {"cutting a round short", test_cut},
+        {"growth of what is written", test_growth},
+        {"a writer faster than the link", test_fast_writer},
         {"reasons", test_reasons},
         {"every page once", test_order_once},
         {"coldest first", test_order_heat},

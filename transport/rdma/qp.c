@@ -171,15 +171,16 @@ int xf_rdma_tx_open(struct xf_chan *c, const struct xf_link_cfg *cfg, struct xf_
 {
     struct xf_rdma_geometry g;
     struct ibv_device_attr attr;
-    uint32_t slot = c->peer.slot, slots;
+    uint32_t parts = c->peer.slot / XF_SLOT_MIN, slot, slots; /* wire.c: at least one part */
 
     if (ibv_query_device(c->id->verbs, &attr))
         return xf_fail(err, errno, "%s: asking the RDMA device: %s", c->who, strerror(errno));
     if (xf_rdma_geometry(&g, cfg, c->source, c->small, &attr, err))
         return -1;
     /* a peer with large slots does not decide how much memory we take */
-    while (slot > XF_SLOT_MIN && g.tx_bytes / slot < XF_SLOTS_MIN)
-        slot = slot / 2 / XF_SLOT_MIN * XF_SLOT_MIN;
+    while (parts > 1 && g.tx_bytes / (parts * XF_SLOT_MIN) < XF_SLOTS_MIN)
+        parts /= 2;
+    slot = parts * XF_SLOT_MIN;
     slots = g.tx_bytes / slot;
     if (slots > c->depth - XF_RDMA_SPARE)
         slots = c->depth - XF_RDMA_SPARE;
