@@ -103,8 +103,15 @@ went_over rdma
 [ "$(report .encrypted)" = true ] || bad "the report denies the encryption"
 case_end
 
-lose_device() { on "$1" "rdma link delete rxe0"; }
-new_device() { on "$1" "rdma link add rxe0 type rxe netdev eth0"; }
+# It goes at once for those who use it, but the command returns when the last process that had it
+# open has ended (docs/xen-notes.md).
+lose_device() { on "$1" "setsid rdma link delete rxe0 </dev/null >/dev/null 2>&1 &"; }
+# shellcheck disable=SC2317 # called by until_true
+no_device() { [ -z "$(on "$1" "rdma link | grep rxe0")" ]; }
+new_device() {
+    until_true 60 no_device "$1" || bad "the device is still there"
+    on "$1" "rdma link add rxe0 type rxe netdev eth0"
+}
 link_down() { on "$1" "ip link set eth0 down"; }
 # Soft-RoCE's queue pair for connections does not survive what it was told to send meanwhile
 # (docs/xen-notes.md); the kernel has dropped the IPv6 address.
