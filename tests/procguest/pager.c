@@ -10,6 +10,8 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -125,10 +127,25 @@ static int give_zeros(struct pg_sink *s, uint64_t gfn, struct xf_err *err)
     return xf_fail(err, errno, "cannot give the guest a page: %s", strerror(errno));
 }
 
-/* With the lock: everything that userfaultfd has to say, as far as there is room for it. */
+static int add_found(struct pg_sink *s, uint64_t gfn, bool dropped, struct xf_err *err)
+{
+    if (s->nr_found == s->max_found) {
+        unsigned max = s->max_found ? 2 * s->max_found : 256;
+        struct xf_fault *more = reallocarray(s->found, max, sizeof(*more));
+
+        if (!more)
+            return xf_fail(err, ENOMEM, "out of memory for what the guest does");
+        s->found = more;
+        s->max_found = max;
+    }
+    s->found[s->nr_found++] = (struct xf_fault){.gfn = gfn, .dropped = dropped};
+    return 0;
+}
+
+/* With the lock: everything that userfaultfd has to say. */
 static int read_events(struct pg_sink *s, struct xf_err *err)
 {
-    while (s->nr_found < PG_FOUND) {
+    for (;;) {
         uint64_t addr = 0, len = 0, gfn;
         int kind = uffd_event(s->uffd, &addr, &len);
 
@@ -138,22 +155,18 @@ static int read_events(struct pg_sink *s, struct xf_err *err)
             return is_gone(s) ? gone(err) : xf_fail(err, errno, "userfaultfd: %s", strerror(errno));
         gfn = (addr - (uintptr_t)s->g->mem) / PAGE;
         if (kind == 1) {
-            if (s->g->late[gfn])
-                s->found[s->nr_found++] = (struct xf_fault){.gfn = gfn};
-            else if (give_zeros(s, gfn, err))
+            if (s->g->late[gfn] ? add_found(s, gfn, false, err) : give_zeros(s, gfn, err))
                 return -1;
             continue;
         }
         for (; len; len -= PAGE, gfn++) {
             if (!s->g->late[gfn])
                 continue;
-            if (s->nr_found == PG_FOUND)
-                return xf_fail(err, EOVERFLOW, "the guest gave too much back at once");
             s->g->late[gfn] = 0;
-            s->found[s->nr_found++] = (struct xf_fault){.gfn = gfn, .dropped = true};
+            if (add_found(s, gfn, true, err))
+                return -1;
         }
     }
-    return 0;
 }
 
 static int read_faults(struct xf_sink_vm *vm, struct xf_fault *list, unsigned max,
@@ -172,8 +185,10 @@ static int read_faults(struct xf_sink_vm *vm, struct xf_fault *list, unsigned ma
         rc = gone(err);
     if (!rc) {
         n = s->nr_found < max ? s->nr_found : max;
-        memcpy(list, s->found, n * sizeof(*list));
         s->nr_found -= n;
+    }
+    if (n) {
+        memcpy(list, s->found, n * sizeof(*list));
         memmove(s->found, s->found + n, s->nr_found * sizeof(*s->found));
     }
     pthread_mutex_unlock(&s->lock);
@@ -203,6 +218,7 @@ static int put_run(struct pg_sink *s, uint64_t gfn, const uint8_t *from, unsigne
             /* The guest is giving pages back, and waits until we have read that. */
             if (read_events(s, err))
                 return -1;
+            sched_yield(); /* it may not have noticed yet */
             if (write(s->again, &one, sizeof(one)) < 0)
                 return xf_fail(err, errno, "eventfd: %s", strerror(errno));
             continue;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -139,5 +140,8 @@ void pg_sink_close(struct pg_sink *s)
             close(*fds[i]);
         *fds[i] = -1;
     }
+    free(s->found);
+    s->found = NULL;
+    s->nr_found = s->max_found = 0;
     pthread_mutex_destroy(&s->lock);
 }

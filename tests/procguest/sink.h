@@ -13,9 +13,6 @@
 #include "precopy/vm.h"
 #include "tests/procguest/guest.h"
 
-/* Events at once: one for each vCPU, which waits for its end, and pages of one balloon step. */
-#define PG_FOUND 256u
-
 struct pg_sink {
     struct xf_sink_vm vm;
     struct pg_guest *g;
@@ -25,8 +22,10 @@ struct pg_sink {
     /* Absent pages; see pager.c. */
     int uffd, pidfd, again, epoll;
     pthread_mutex_t lock;
-    struct xf_fault found[PG_FOUND]; /* read, not reported yet; under lock */
-    unsigned nr_found;
+    /* Read, not reported yet; under lock. It grows: who reports may be in put() and wait there
+     * for the guest, which goes on giving pages back as long as somebody reads that. */
+    struct xf_fault *found;
+    unsigned nr_found, max_found;
 };
 
 /* paging: pages may be absent. */

@@ -174,7 +174,9 @@ static void test_fast_writer(void)
     CU_ASSERT_EQUAL(m->source.status.reason, XF_SWITCH_NOT_PAYING);
     CU_ASSERT_EQUAL(m->source.status.round, 1);
     CU_ASSERT(m->source.pulled && m->source.left_out > GFNS);
-    CU_ASSERT(m->source.wire_bytes < memory + memory / 3);
+    /* What lies in the buffers of sockets and relay when COPY ends is much, for a small guest. */
+    CU_ASSERT(m->source.sent.data < m->src->pages / 2);
+    CU_ASSERT(m->source.wire_bytes < memory + memory / 2);
     pg_move_free(m);
 }
 
