@@ -90,10 +90,9 @@ went_over() { # TRANSPORT
 # It goes at once for those who use it, but the command returns when the last process that had it
 # open has ended (docs/xen-notes.md).
 lose_device() { on "$1" "setsid rdma link delete rxe0 </dev/null >/dev/null 2>&1 &"; }
-# shellcheck disable=SC2317 # called by until_true
-no_device() { [ -z "$(on "$1" "rdma link | grep rxe0")" ]; }
+device_gone() { [ -z "$(on "$1" "rdma link | grep rxe0")" ]; }
 new_device() {
-    until_true 60 no_device "$1" || bad "the device is still there"
+    until_true 60 device_gone "$1" || bad "the device is still there"
     on "$1" "rdma link add rxe0 type rxe netdev eth0"
 }
 link_down() { on "$1" "ip link set eth0 down"; }
