@@ -155,7 +155,7 @@ demo: deps
 	@$(MAKE) -j$(JOBS) all
 	@tests/lab/demo.sh
 lab-check: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(addprefix $(B)/,$(filter tests/conformance/%,$(TEST_NAMES)))
 	@tests/lab/run-tests
 bench-rdma: deps
 	@$(MAKE) -j$(JOBS) all $(B)/tests/bench/link_bench
