@@ -16,6 +16,7 @@
 #include <libxl_utils.h>
 
 #include "libxl-ext/hello.h"
+#include "libxl-ext/run_dir.h"
 
 /* A first guess of what the guest's own suspend takes; the report shows what it took. */
 #define SUSPEND_GUESS_S 0.03

@@ -20,6 +20,7 @@
 
 #include "libxl-ext/hello.h"
 #include "libxl-ext/move.h"
+#include "libxl-ext/run_dir.h"
 
 /* A sink that has heard nothing for its stall time (20 s) listens for another source. */
 #define LINK_MS 60000

@@ -19,6 +19,7 @@
 
 #include "libxl-ext/hello.h"
 #include "libxl-ext/record.h"
+#include "libxl-ext/run_dir.h"
 #include "libxl-ext/status.h"
 #include "libxl-ext/xen_source.h"
 #include "precopy/bitmap.h"
