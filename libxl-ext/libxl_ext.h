@@ -29,11 +29,13 @@ const char *xf_phase_name(enum xf_phase p); /* "CHECK", ... */
 
 /* Where a call of xf_move() left the guest. The values are xl migrate's exit codes. */
 enum xf_outcome {
-    XF_MOVED = 0,     /* runs (or is paused, as asked) at the destination */
-    XF_REFUSED = 1,   /* nothing was touched: CHECK refused, or the peer is no peer */
-    XF_STAYED = 3,    /* the move failed before the suspend: the guest never stopped */
-    XF_RESUMED = 4,   /* the move failed in SWITCH: the guest was resumed at the source */
-    XF_UNKNOWN = 5,   /* GO was sent and no answer came: suspended at the source */
+    XF_MOVED = 0,   /* runs (or is paused, as asked) at the destination */
+    XF_REFUSED = 1, /* nothing was touched: CHECK refused, or the peer is no peer */
+    XF_STAYED = 3,  /* the move failed before the suspend: the guest never stopped */
+    XF_RESUMED = 4, /* the move failed in SWITCH: the guest was resumed at the source */
+    /* Suspended at the source. GO was sent and no answer came; or (xf_report.ran_there) the guest
+     * ran at the destination, and what became of it there cannot be known from here. */
+    XF_UNKNOWN = 5,
     XF_SUSPENDED = 6, /* the move failed and the guest could not be resumed at the source */
     XF_PULLING = 7,   /* runs at the destination, but waits for pages that only lie here */
 };
@@ -126,6 +128,8 @@ struct xf_report {
     double fault_median_s, fault_p99_s;
     struct xf_page_costs page;
     double network_held_s; /* the guest's network waited for, from GO on; 0: it has none */
+    bool ran_there;        /* it did, for certain: what lies here is older than its disks */
+    bool ended_there;      /* and has ended before all its pages were there */
     uint64_t work_requests, completions; /* RDMA: those of the source */
 };
 

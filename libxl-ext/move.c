@@ -16,6 +16,7 @@
 #include <libxl_utils.h>
 
 #include "libxl-ext/hello.h"
+#include "libxl-ext/run_dir.h"
 
 /* A first guess of what the guest's own suspend takes; the report shows what it took. */
 #define SUSPEND_GUESS_S 0.03
@@ -86,8 +87,8 @@ static void show_progress(struct xf_move *m)
     if (m->phase == XF_PHASE_COPY && in_round > 0.2 && st->round_done) {
         p.rate_bps = (double)st->round_done * XF_PAGE_SIZE / in_round;
         if (st->round_pages > st->round_done)
-            p.eta_s = (double)(st->round_pages - st->round_done) * in_round /
-                      (double)st->round_done;
+            p.eta_s =
+                (double)(st->round_pages - st->round_done) * in_round / (double)st->round_done;
     } else {
         p.rate_bps = st->page_rate * XF_PAGE_SIZE;
     }
@@ -285,8 +286,7 @@ int xf_move_attach(struct xf_move *m, struct xf_err *err)
         return xf_fail(err, EIO, "cannot talk to Xen; is this a dom0, and are you root?");
     m->xch = xc_interface_open(&m->log.vtable, &m->log.vtable, 0);
     if (!m->xch)
-        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s",
-                       strerror(errno));
+        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
     return 0;
 }
 
@@ -371,13 +371,15 @@ static int pull_tick(void *priv, struct xf_err *err)
 static void link_changed(void *priv, const struct xf_err *why)
 {
     if (why)
-        xf_move_note(priv, "the link is lost (%s); the guest runs on with the pages it has, and "
-                           "the link is made again as soon as that is possible", why->text);
+        xf_move_note(priv,
+                     "the link is lost (%s); the guest runs on with the pages it has, and "
+                     "the link is made again as soon as that is possible",
+                     why->text);
     else
         xf_move_note(priv, "the link is there again");
 }
 
-/* Until the destination has every page. */
+/* Until the destination has every page, or has said that nobody needs them. */
 enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err)
 {
     struct xf_rejoin r = {
@@ -389,6 +391,7 @@ enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err)
 
     xf_move_rejoin(m, &r);
     xf_copy_end(&m->copy); /* its threads hold the bulk channels */
+    m->report->ran_there = true;
     m->pulled.missing = m->report->left_out;
     end = xf_rejoin_serve(&r, m->server, &m->link, err);
     pull_report(m);
@@ -396,7 +399,15 @@ enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err)
         return XF_MOVED;
     if (end == XF_PULL_FAILED)
         return XF_PULLING;
+    if (end == XF_PULL_GONE) {
+        xf_wrap(err,
+                "whether the guest still runs at the destination is not known: nobody there "
+                "has listened for its missing pages for %d s",
+                r.refused_ms / 1000);
+        return XF_UNKNOWN;
+    }
     xf_clear(err);
+    m->report->ended_there = true;
     xf_move_note(m, "the guest has ended at the destination before all its pages were there");
     return XF_MOVED;
 }
@@ -408,8 +419,9 @@ void xf_move_finish(struct xf_move *m)
     xf_copy_end(&m->copy); /* before the domain goes: it owns mappings of it */
     xf_move_mark(m, XF_RECORD_WHOLE, NULL);
     if (libxl_domain_destroy(m->ctx, m->domid, NULL))
-        xf_move_note(m, "the guest runs at the destination, but its old domain %u could not be "
-                        "destroyed (%s); `xl destroy %u`",
+        xf_move_note(m,
+                     "the guest runs at the destination, but its old domain %u could not be "
+                     "destroyed (%s); `xl destroy %u`",
                      m->domid, xf_toollog_last(&m->log, why, sizeof(why)), m->domid);
     else
         xf_record_remove(xf_run_dir(), m->domid);

@@ -14,6 +14,7 @@
 
 #include "libxl-ext/domain_config.h"
 #include "libxl-ext/hello.h"
+#include "libxl-ext/run_dir.h"
 #include "libxl-ext/xen_pager.h"
 #include "libxl-ext/static_state.h"
 #include "precopy/pack.h"

@@ -21,6 +21,9 @@
  * destination waits 60 s (CHANNELS_MS, receive_sink.c). */
 #define RELINK_MS 30000
 #define RELINK_PAUSE_MS 250
+/* PULL: nobody listens there any more. More than a sink takes to listen again, or to get its port
+ * back from somebody, and no less than it waits for us at its end (DONE_MS, receive_sink.c). */
+#define GONE_MS 60000
 
 static const struct xf_transport_ops *ops_of(bool rdma)
 {
@@ -167,42 +170,37 @@ int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err 
     return 0;
 }
 
-static int connect_bulk(struct xf_move *m, struct xf_err *err)
+/* Where the sink listens for what is in use. */
+static struct xf_link_peer link_peer(const struct xf_move *m)
 {
-    bool rdma = xf_move_uses_rdma(m);
-    struct xf_link_cfg cfg = link_cfg(m, rdma, BULK_MS);
-    uint16_t port = rdma ? m->reply.rdma_port : m->reply.port;
-
-    for (unsigned i = 0; i < m->o->channels; i++) {
-        if (xf_move_tick(m, err) ||
-            m->link.ops->connect(&cfg, m->peer, port, xf_own_for(&m->own, m->peer), i + 1,
-                                 &m->link.bulk[i], err))
-            return -1;
-        m->link.nr_bulk = i + 1;
-    }
-    if (!m->pull)
-        return 0;
-    return m->link.ops->connect(&cfg, m->peer, port, xf_own_for(&m->own, m->peer),
-                                XF_URGENT_INDEX(m->o->channels), &m->link.urgent, err);
-}
-
-void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
-{
-    bool rdma = xf_move_uses_rdma(m);
-
-    r->ops = m->link.ops;
-    r->cfg = link_cfg(m, rdma, BULK_MS);
-    r->peer = (struct xf_link_peer){
+    return (struct xf_link_peer){
         .host = m->peer,
-        .port = rdma ? m->reply.rdma_port : m->reply.port,
+        .port = xf_move_uses_rdma(m) ? m->reply.rdma_port : m->reply.port,
         .src = xf_own_for(&m->own, m->peer),
     };
 }
 
+/* All channels but the control channel, which is there. */
+static int connect_bulk(struct xf_move *m, struct xf_err *err)
+{
+    struct xf_link_cfg cfg = link_cfg(m, xf_move_uses_rdma(m), BULK_MS);
+    struct xf_link_peer peer = link_peer(m);
+
+    return xf_link_connect(&m->link, &cfg, &peer, m->pull, xf_move_tick, m, err);
+}
+
+void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
+{
+    r->ops = m->link.ops;
+    r->cfg = link_cfg(m, xf_move_uses_rdma(m), BULK_MS);
+    r->peer = link_peer(m);
+    r->refused_ms = GONE_MS;
+}
+
 /* All channels over TCP instead of RDMA, of which `why` says what became. Addresses are tried
  * again until patience_ms are over. */
-static int fall_back(struct xf_move *m, const char *what, const struct xf_err *why,
-                     int patience_ms, struct xf_err *err)
+static int fall_back(struct xf_move *m, const char *what, const struct xf_err *why, int patience_ms,
+                     struct xf_err *err)
 {
     const struct timespec pause = {.tv_nsec = RELINK_PAUSE_MS * 1000000L};
     int64_t until = xf_now_ms() + patience_ms;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxl-ext/run_dir.h"
+
 int xf_move_record(struct xf_move *m, struct xf_err *err)
 {
     struct xf_record *r = calloc(1, sizeof(*r));

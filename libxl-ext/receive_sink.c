@@ -40,7 +40,8 @@
 #define CONNECT_MS 15000  /* one channel: connect and handshake */
 #define CHANNELS_MS 60000 /* until the source has connected them all */
 #define STALL_MS 20000
-/* All pages are here, and the source is gone: how long it may come back to hear of it. */
+/* All pages are here, or the guest has ended, and the source is gone: how long it may come back
+ * to hear of it. */
 #define DONE_MS 60000
 /* The largest ring of a channel that a source is given because it asked for it. */
 #define BUFFER_MIB_TRUSTED 64u
@@ -436,8 +437,7 @@ static int build_on(struct sink *s, int wait_ms, struct xf_err *err)
     if (s->devices)
         return 0;
     if (xf_now_ms() > s->build_until)
-        return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s",
-                       BUILD_MS / 1000);
+        return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s", BUILD_MS / 1000);
     rc = xf_builder_step(&s->builder, wait_ms, err);
     s->devices = rc == 0;
     return rc < 0 ? -1 : 0;
@@ -672,8 +672,7 @@ static int run_sink(struct sink *s, struct xf_err *err)
         return xf_fail(err, EIO, "cannot talk to Xen here; is this a dom0, and are you root?");
     s->xch = xc_interface_open(&s->log.vtable, &s->log.vtable, 0);
     if (!s->xch)
-        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s",
-                       strerror(errno));
+        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
     if (phase_check(s, &refused, err))
         return -1;
     if (refused)
@@ -704,8 +703,7 @@ static int run_sink(struct sink *s, struct xf_err *err)
             xf_clear(err);
             return 0;
         }
-        if (s->xen.vm.absent && s->xen.vm.pager->disable(&s->xen.vm, &late) &&
-            late.num == ESRCH)
+        if (s->xen.vm.absent && s->xen.vm.pager->disable(&s->xen.vm, &late) && late.num == ESRCH)
             xf_clear(&late); /* the guest has ended: there is nothing to turn off */
         else
             let_network(s);

@@ -15,7 +15,7 @@
 
 #include <json-c/json.h>
 
-#include "libxl-ext/status.h"
+#include "libxl-ext/run_dir.h"
 
 #define VERSION 1
 #define TEXT_MAX 65536u /* of the file; a rune of control characters grows sixfold in JSON */
@@ -242,46 +242,10 @@ struct xf_link_cfg xf_record_link_cfg(const struct xf_record *r, int timeout_ms,
 
 /* --- the files --- */
 
-/* Who could write here could make us send a guest's memory to anybody. */
-static int trusted(int fd, bool dir, const char *path, struct xf_err *err)
-{
-    struct stat st;
-
-    if (fstat(fd, &st))
-        return xf_fail(err, errno, "cannot look at %s: %s", path, strerror(errno));
-    if (dir ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode) || st.st_nlink != 1)
-        return xf_fail(err, EPERM, "%s is not a %s of ours; remove it", path,
-                       dir ? "directory" : "file");
-    if (st.st_uid != geteuid() || st.st_mode & (dir ? 022 : 077))
-        return xf_fail(err, EPERM,
-                       "%s may have been written by others (owner %u, mode %o); see who "
-                       "did, and remove it or run `chmod %s %s`",
-                       path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777u,
-                       dir ? "700" : "600", path);
-    return 0;
-}
-
-/* The directory, as a descriptor. `make`: if it is not there. */
-static int open_dir(const char *dir, bool make, struct xf_err *err)
-{
-    int fd;
-
-    if (make && mkdir(dir, 0700) && errno != EEXIST)
-        return xf_fail(err, errno, "cannot make %s: %s; are you root?", dir, strerror(errno));
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return xf_fail(err, errno, "cannot open %s: %s; are you root?", dir, strerror(errno));
-    if (trusted(fd, true, dir, err)) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 int xf_record_lock(const char *dir, uint32_t domid, int *fd, struct xf_err *err)
 {
     char name[32];
-    int at = open_dir(dir, true, err);
+    int at = xf_run_dir_open(dir, true, err);
 
     *fd = -1;
     if (at < 0)
@@ -323,7 +287,7 @@ int xf_record_write(const char *dir, const struct xf_record *r, int *fd, struct 
     *fd = -1;
     if (!text)
         return xf_fail(err, ENOMEM, "out of memory");
-    at = open_dir(dir, true, err);
+    at = xf_run_dir_open(dir, true, err);
     if (at < 0)
         goto out;
     snprintf(name, sizeof(name), "%u.move", r->domid);
@@ -391,7 +355,7 @@ int xf_record_read(const char *dir, uint32_t domid, struct xf_record *r, int *fd
                    struct xf_err *err)
 {
     char name[32], path[PATH_LEN], *text = NULL;
-    int at = open_dir(dir, false, err), rc = -1;
+    int at = xf_run_dir_open(dir, false, err), rc = -1;
     size_t len = 0;
 
     *fd = -1;
@@ -403,7 +367,7 @@ int xf_record_read(const char *dir, uint32_t domid, struct xf_record *r, int *fd
     *fd = openat(at, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (*fd < 0)
         xf_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
-    else if (!trusted(*fd, false, path, err) && (text = slurp(*fd, &len, err)))
+    else if (!xf_run_file_judge(*fd, path, err) && (text = slurp(*fd, &len, err)))
         rc = xf_record_parse(text, len, r, err);
     if (rc && err && err->num != EPERM && *fd >= 0)
         xf_wrap(err, "%s cannot be used", path);
@@ -423,7 +387,7 @@ int xf_record_read(const char *dir, uint32_t domid, struct xf_record *r, int *fd
 void xf_record_remove(const char *dir, uint32_t domid)
 {
     char name[32];
-    int at = open_dir(dir, false, NULL);
+    int at = xf_run_dir_open(dir, false, NULL);
 
     if (at < 0)
         return;

@@ -20,6 +20,7 @@
 
 #include "libxl-ext/hello.h"
 #include "libxl-ext/move.h"
+#include "libxl-ext/run_dir.h"
 
 /* A sink that has heard nothing for its stall time (20 s) listens for another source. */
 #define LINK_MS 60000
@@ -291,8 +292,9 @@ static enum xf_outcome serve(struct recovery *v, struct xf_err *err)
     xf_move_mark(m, XF_RECORD_PULLING, NULL);
     xf_server_status(m->server, &status);
     m->report->left_out = status.left;
-    xf_move_note(m, "the guest runs at the destination; bringing the %llu pages that it lacks",
-                 (unsigned long long)status.left);
+    if (!status.ended)
+        xf_move_note(m, "the guest runs at the destination; bringing the %llu pages that it lacks",
+                     (unsigned long long)status.left);
     end = xf_move_pull(m, err);
     xf_server_status(m->server, &status);
     m->report->pages_sent = status.pushed + status.answered;
@@ -351,6 +353,8 @@ static enum xf_outcome run_recovery(struct recovery *v, const struct xf_recover_
 
     if (xf_move_attach(m, err) || load(v, o, err))
         return XF_REFUSED;
+    m->report->ran_there =
+        v->record.state == XF_RECORD_PULLING || v->record.state == XF_RECORD_WHOLE;
     if (v->record.state == XF_RECORD_READY) {
         xf_fail(err, ECANCELED, "the move ended before the destination was told to run the guest");
         return XF_SUSPENDED;

@@ -3,7 +3,7 @@
  * Moves seen from outside: what each one tells of itself while it runs, and what a move that
  * went on in the background has left behind about its end.
  *
- * Each side of a move listens on a Unix socket in xf_run_dir(), "source-DOMID.sock" or
+ * Each side of a move listens on a Unix socket in xf_run_dir() (run_dir.h), "source-DOMID.sock" or
  * "destination-PID.sock". Who connects gets one line of JSON; a client that then sends the
  * line "postcopy" gets a second one, the answer. The serving (status_server.c) is done by a
  * thread of its own from a copy of the numbers, so that the move never waits for a client, and
@@ -59,12 +59,6 @@ struct xf_ended {
     int64_t when;           /* time(2) */
     char text[XF_ERR_TEXT]; /* what failed; empty when moved */
 };
-
-/* Where sockets, locks and ends are: /run/xenferry, or what XENFERRY_RUN_DIR says. */
-#define XF_RUN_DIR_ENV "XENFERRY_RUN_DIR"
-const char *xf_run_dir(void);
-/* Make it if need be. Refuses one that others could write to. */
-int xf_run_dir_make(struct xf_err *err);
 
 /* --- telling (status_server.c) --- */
 

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libxl-ext/run_dir.h"
 #include "transport/clock.h"
 
 #define ANSWER_MS 2000

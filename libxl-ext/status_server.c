@@ -21,6 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "libxl-ext/run_dir.h"
 #include "transport/clock.h"
 #include "transport/wire.h"
 
@@ -48,30 +49,6 @@ struct xf_status_server {
     double at;
     bool asked;
 };
-
-const char *xf_run_dir(void)
-{
-    const char *dir = getenv(XF_RUN_DIR_ENV);
-
-    return dir && *dir ? dir : "/run/xenferry";
-}
-
-int xf_run_dir_make(struct xf_err *err)
-{
-    const char *dir = xf_run_dir();
-    struct stat st;
-
-    if (mkdir(dir, 0700) && errno != EEXIST)
-        return xf_fail(err, errno, "cannot make %s: %s", dir, strerror(errno));
-    if (stat(dir, &st))
-        return xf_fail(err, errno, "cannot use %s: %s", dir, strerror(errno));
-    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
-        return xf_fail(err, EPERM,
-                       "%s is no directory that only its owner, this user, can write "
-                       "to: remove it, or set its owner and mode (0700)",
-                       dir);
-    return 0;
-}
 
 /* --- the thread --- */
 

@@ -22,6 +22,7 @@
 #define TICK_MS 50
 #define TELL_MS 200     /* how often the source is told how far it is */
 #define ATTACH_MS 10000 /* until the source has said that it attaches */
+#define KNOWS_MS 5000   /* until it has said that it knows of the guest's end */
 #define FAULTS_AT_ONCE 64u
 
 /* Somebody waits for this page. */
@@ -61,6 +62,7 @@ struct xf_pager {
     struct xf_cost copy; /* taking pages off the link; any thread */
     pthread_t thread;
     bool started; /* the caller's */
+    bool source_knows; /* of the guest's end; likewise */
     unsigned nr;
     struct puller pullers[XF_CHANNELS_MAX];
 };
@@ -510,8 +512,47 @@ static int tell_missing(struct xf_pager *p, struct xf_link *link, struct xf_err 
     return rc;
 }
 
-int xf_pager_attach(struct xf_pager *p, struct xf_link *link,
-                    int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
+/*
+ * The guest has ended: say so, and wait until the source knows. That a word was sent says nothing
+ * of a link that is dead and does not show it. 0; XF_AGAIN: the link is lost; -1: tick.
+ */
+static int tell_ended(struct xf_pager *p, struct xf_link *link,
+                      int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
+{
+    uint64_t until = xf_now_ns() + KNOWS_MS * 1000000ull;
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+
+    if (xf_link_say(link, XF_MSG_ENDED, NULL, 0, err))
+        return XF_AGAIN;
+    while (xf_now_ns() < until) {
+        int rc = link->ops->recv(link->control, &m, meta, TICK_MS, err);
+
+        if (rc < 0)
+            return XF_AGAIN;
+        if (!rc && m.type == XF_MSG_BYE && !m.payload_len) {
+            p->source_knows = true;
+            return 0;
+        }
+        if (!rc && (m.type != XF_MSG_PING || m.payload_len)) {
+            xf_fail(err, EPROTO, "the source answered the guest's end with message %u", m.type);
+            return XF_AGAIN;
+        }
+        if (tick(priv, err))
+            return -1;
+    }
+    xf_fail(err, ETIMEDOUT, "the source did not answer the guest's end");
+    return XF_AGAIN;
+}
+
+bool xf_pager_source_knows(const struct xf_pager *p)
+{
+    return p->source_knows;
+}
+
+/* 0: the source attaches. XF_AGAIN: the link is lost, or of no use. -1: tick. */
+static int hear_attach(struct xf_link *link, int (*tick)(void *priv, struct xf_err *err),
+                       void *priv, struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];
     struct xf_msg m;
@@ -530,12 +571,28 @@ int xf_pager_attach(struct xf_pager *p, struct xf_link *link,
     }
     if (!rc && (m.type != XF_MSG_ATTACH || m.payload_len))
         rc = xf_fail(err, EPROTO, "the source sent message %u where it should attach", m.type);
-    if (rc)
-        return XF_AGAIN;
-    rc = tell_missing(p, link, err);
+    return rc ? XF_AGAIN : 0;
+}
+
+int xf_pager_attach(struct xf_pager *p, struct xf_link *link,
+                    int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
+{
+    int rc = hear_attach(link, tick, priv, err);
+
+    if (!rc)
+        rc = tell_missing(p, link, err);
     if (!rc)
         xf_pager_start(p, link);
     return rc;
+}
+
+int xf_pager_attach_ended(struct xf_pager *p, struct xf_link *link,
+                          int (*tick)(void *priv, struct xf_err *err), void *priv,
+                          struct xf_err *err)
+{
+    int rc = hear_attach(link, tick, priv, err);
+
+    return rc ? rc : tell_ended(p, link, tick, priv, err);
 }
 
 static int start_pullers(struct xf_pager *p, struct xf_err *err)
@@ -646,7 +703,7 @@ enum xf_pull_end xf_pager_run(struct xf_pager *p, int (*tick)(void *priv, struct
     enum xf_pull_end end = serve(p, tick, priv, err);
 
     if (end == XF_PULL_ENDED)
-        xf_link_say(p->link, XF_MSG_ENDED, NULL, 0, NULL);
+        tell_ended(p, p->link, tick, priv, NULL);
     if (end == XF_PULL_FAILED && err) {
         uint8_t meta[XF_TEXT_MAX + 64];
 

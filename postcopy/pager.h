@@ -32,11 +32,18 @@ int xf_pager_attach(struct xf_pager *p, struct xf_link *link,
 /*
  * Take pages until none is missing and the source knows it. tick is called some ten times a
  * second; -1 from it: XF_PULL_FAILED. After XF_PULL_LOST the link must be closed, and another
- * can be attached; faults are taken all the while. After XF_PULL_ENDED the source has been
- * told, if it could be.
+ * can be attached; faults are taken all the while. Before XF_PULL_ENDED the source is told, and
+ * its answer awaited for some seconds; xf_pager_source_knows() says whether it came.
  */
 enum xf_pull_end xf_pager_run(struct xf_pager *p, int (*tick)(void *priv, struct xf_err *err),
                               void *priv, struct xf_err *err);
+
+/* After XF_PULL_ENDED: has the source said that it knows? If not: tell it over another link, in
+ * place of xf_pager_attach(). The link has no other use then. 0: it knows; else as there. */
+bool xf_pager_source_knows(const struct xf_pager *p);
+int xf_pager_attach_ended(struct xf_pager *p, struct xf_link *link,
+                          int (*tick)(void *priv, struct xf_err *err), void *priv,
+                          struct xf_err *err);
 
 /* Between links: is there still a guest, and could its faults be taken? */
 enum xf_pull_end xf_pager_check(struct xf_pager *p, struct xf_err *err);

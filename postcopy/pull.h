@@ -8,6 +8,7 @@ enum xf_pull_end {
     XF_PULL_LOST,   /* the link is gone; nothing else is: a new one can be attached */
     XF_PULL_ENDED,  /* the guest is gone: nobody needs its pages any more */
     XF_PULL_FAILED, /* this side cannot go on */
+    XF_PULL_GONE, /* source: nobody listens at the sink any more; how the guest fares is unknown */
 };
 
 #endif

@@ -33,32 +33,20 @@ static int connect_once(struct xf_rejoin *r, struct xf_server *s, struct xf_link
 
     if (r->tick(r->priv, why))
         return -1;
-    if (!xf_link_connect(link, &r->cfg, &r->peer, true, why))
+    if (!xf_link_connect(link, &r->cfg, &r->peer, true, r->tick, r->priv, why))
         rc = xf_server_attach(s, link, r->tick, r->priv, why);
     if (rc)
         xf_link_close(link);
     return rc;
 }
 
+/*
+ * Attempts, until one has attached: for wait_ms (-1: without end), and no longer than refused_ms
+ * (0: without end) while each is told that nobody listens there. XF_AGAIN: that was too long, and
+ * err is that of the last attempt. -1 as in connect_once().
+ */
 static int connect_again(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
-                         struct xf_err *err)
-{
-    for (;;) {
-        struct xf_err why = {0};
-        int rc = connect_once(r, s, link, &why);
-
-        if (!rc)
-            tell(r, NULL);
-        if (rc < 0 && err)
-            *err = why;
-        if (rc != XF_AGAIN)
-            return rc;
-        pause_a_while();
-    }
-}
-
-int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link, int wait_ms,
-                        int refused_ms, struct xf_err *err)
+                         int wait_ms, int refused_ms, struct xf_err *err)
 {
     int64_t until = xf_now_ms() + wait_ms, refused = 0;
 
@@ -72,14 +60,21 @@ int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link
             refused = 0;
         else if (!refused)
             refused = now;
-        if (rc == XF_AGAIN && now < until && (!refused || now - refused < refused_ms)) {
+        if (rc == XF_AGAIN && (wait_ms < 0 || now < until) &&
+            (!refused || refused_ms <= 0 || now - refused < refused_ms)) {
             pause_a_while();
             continue;
         }
         if (rc && err)
             *err = why;
-        return rc ? -1 : 0;
+        return rc;
     }
+}
+
+int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link, int wait_ms,
+                        int refused_ms, struct xf_err *err)
+{
+    return connect_again(r, s, link, wait_ms, refused_ms, err) ? -1 : 0;
 }
 
 enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
@@ -90,9 +85,14 @@ enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struc
     while (end == XF_PULL_LOST) {
         struct xf_err why = {0};
 
-        if (!link->control && connect_again(r, s, link, err)) {
-            end = XF_PULL_FAILED;
-            break;
+        if (!link->control) {
+            int rc = connect_again(r, s, link, -1, r->refused_ms, err);
+
+            if (rc) {
+                end = rc < 0 ? XF_PULL_FAILED : XF_PULL_GONE;
+                break;
+            }
+            tell(r, NULL);
         }
         end = xf_server_run(s, r->tick, r->priv, &why);
         if (end == XF_PULL_LOST) {
@@ -111,23 +111,26 @@ enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struc
 struct waiting {
     struct xf_rejoin *r;
     struct xf_pager *p;
+    bool ended;           /* the guest: the source is awaited only to hear of that */
     enum xf_pull_end end; /* why the wait is over */
-    double until;         /* all pages are here: how long to wait for the source; 0: not so */
+    double until;         /* nobody here needs the source any more: how long to wait; 0: not so */
 };
 
 static int wait_tick(void *priv, struct xf_err *err)
 {
     struct waiting *w = priv;
 
-    w->end = xf_pager_check(w->p, err);
-    if (w->end != XF_PULL_LOST)
-        return -1;
+    if (!w->ended) {
+        w->end = xf_pager_check(w->p, err);
+        if (w->end != XF_PULL_LOST)
+            return -1;
+    }
     if (w->until > 0 && xf_now() > w->until) {
-        w->end = XF_PULL_DONE;
+        w->end = w->ended ? XF_PULL_ENDED : XF_PULL_DONE;
         return -1;
     }
     if (w->r->tick(w->r->priv, err)) {
-        w->end = XF_PULL_FAILED;
+        w->end = w->ended ? XF_PULL_ENDED : XF_PULL_FAILED;
         return -1;
     }
     return 0;
@@ -144,6 +147,42 @@ static int listen_again(struct xf_rejoin *r, struct xf_err *err)
     return r->ops->listen(&r->cfg, r->addr, r->port, &r->listener, &port, err);
 }
 
+/* Until a source has attached, or the wait is over: w->end is not XF_PULL_LOST then. */
+static void await_source(struct waiting *w, struct xf_link *link, struct xf_err *err)
+{
+    struct xf_rejoin *r = w->r;
+
+    for (;;) {
+        struct xf_err why = {0};
+        int rc = XF_AGAIN;
+
+        /* Who has taken the port meanwhile may leave it again; the guest has nobody but us. */
+        if (!r->listener && listen_again(r, &why)) {
+            xf_clear(&why);
+            if (!wait_tick(w, &why)) {
+                pause_a_while();
+                continue;
+            }
+        } else if (!xf_link_accept(link, &r->cfg, r->listener, true, -1, wait_tick, w, &why)) {
+            rc = (w->ended ? xf_pager_attach_ended : xf_pager_attach)(w->p, link, wait_tick, w,
+                                                                      &why);
+        }
+        if (!rc) {
+            if (!w->ended)
+                listen_again(r, NULL); /* at once, for the port; or later, when it is needed */
+            return;
+        }
+        xf_link_close(link);
+        if (w->end != XF_PULL_LOST) {
+            if (err && w->end != XF_PULL_DONE)
+                *err = why;
+            return;
+        }
+        pause_a_while(); /* whatever failed may fail again at once */
+        listen_again(r, NULL);
+    }
+}
+
 /* XF_PULL_LOST: attached. Else the end. */
 static enum xf_pull_end accept_again(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link,
                                      int done_ms, struct xf_err *err)
@@ -154,34 +193,22 @@ static enum xf_pull_end accept_again(struct xf_rejoin *r, struct xf_pager *p, st
     xf_pager_status(p, &pulled);
     if (!pulled.missing)
         w.until = xf_now() + done_ms / 1000.0;
-    for (;;) {
-        struct xf_err why = {0};
-        int rc = XF_AGAIN;
+    await_source(&w, link, err);
+    if (w.end == XF_PULL_LOST)
+        tell(r, NULL);
+    return w.end;
+}
 
-        /* Who has taken the port meanwhile may leave it again; the guest has nobody but us. */
-        if (!r->listener && listen_again(r, &why)) {
-            xf_clear(&why);
-            if (!wait_tick(&w, &why)) {
-                pause_a_while();
-                continue;
-            }
-        } else if (!xf_link_accept(link, &r->cfg, r->listener, true, -1, wait_tick, &w, &why)) {
-            rc = xf_pager_attach(p, link, wait_tick, &w, &why);
-        }
-        if (!rc) {
-            listen_again(r, NULL); /* at once, for the port; if not now, then when it is needed */
-            tell(r, NULL);
-            return XF_PULL_LOST;
-        }
-        xf_link_close(link);
-        if (w.end != XF_PULL_LOST) {
-            if (err && w.end != XF_PULL_DONE)
-                *err = why;
-            return w.end;
-        }
-        pause_a_while(); /* whatever failed may fail again at once */
-        listen_again(r, NULL);
-    }
+/* The guest has ended, and the source does not know: without this word it would keep the pages,
+ * and try to bring them. */
+static void wait_to_tell(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link, int done_ms)
+{
+    struct waiting w = {
+        .r = r, .p = p, .ended = true, .end = XF_PULL_LOST, .until = xf_now() + done_ms / 1000.0};
+
+    xf_link_close(link);
+    listen_again(r, NULL); /* part of a link may have come to this one */
+    await_source(&w, link, NULL);
 }
 
 enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link,
@@ -202,6 +229,8 @@ enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct 
         xf_link_close(link);
         end = accept_again(r, p, link, done_ms, err);
     } while (end == XF_PULL_LOST);
+    if (end == XF_PULL_ENDED && !xf_pager_source_knows(p))
+        wait_to_tell(r, p, link, done_ms);
     xf_link_close(link);
     if (r->listener)
         r->ops->unlisten(r->listener);

@@ -14,6 +14,7 @@ struct xf_rejoin {
     struct xf_link_cfg cfg;
     struct xf_link_peer peer;                    /* source: where the sink listens */
     const char *addr;                            /* sink: where to listen, as in the listen op */
+    int refused_ms; /* source, xf_rejoin_serve(): give up when nobody has listened for so long */
     uint16_t port;                               /* sink: where it listened before */
     struct xf_listener *listener;                /* sink: listening already; or NULL */
     int (*tick)(void *priv, struct xf_err *err); /* as in xf_server_run() */
@@ -24,8 +25,10 @@ struct xf_rejoin {
 
 /*
  * Source. link: the one of GO, or one without channels (ops set): then a server that takes
- * over, made without `missing`. Never XF_PULL_LOST: it connects until tick ends it. The link
- * is closed at the end.
+ * over, made without `missing`. Never XF_PULL_LOST: it connects until tick ends it; or until the
+ * sink's host has answered for refused_ms, every time, that nobody listens there. That is
+ * XF_PULL_GONE, with the error of the last attempt: a sink listens as long as its guest lives, and
+ * for a while after its end, so it must have died. The link is closed at the end.
  */
 enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
                                  struct xf_err *err);
@@ -41,8 +44,9 @@ int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link
 
 /*
  * Sink. link: the one of GO, on which the pager was started. When all pages are here and the
- * source does not come back within done_ms to hear of it: XF_PULL_DONE as well. Never
- * XF_PULL_LOST. The link is closed at the end, the listener as well.
+ * source does not come back within done_ms to hear of it: XF_PULL_DONE as well. XF_PULL_ENDED
+ * comes when the source knows it, or has not come back within done_ms to hear of it, either.
+ * Never XF_PULL_LOST. The link is closed at the end, the listener as well.
  */
 enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link,
                                 int done_ms, struct xf_err *err);

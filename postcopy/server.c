@@ -386,7 +386,14 @@ void xf_server_free(struct xf_server *s)
     free(s);
 }
 
-/* What the sink lacks becomes what is owed and left. */
+static void set_ended(struct xf_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->status.ended = true;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* What the sink lacks becomes what is owed and left; or the guest has ended. */
 static int learn_missing(struct xf_server *s, struct xf_link *link,
                          int (*tick)(void *priv, struct xf_err *err), void *priv,
                          struct xf_extents *x, struct xf_err *err)
@@ -394,7 +401,7 @@ static int learn_missing(struct xf_server *s, struct xf_link *link,
     size_t len = xf_bitmap_words(s->vm->nr_gfns) * sizeof(*s->owed);
     double until = xf_now() + ATTACH_MS / 1000.0;
     uint8_t meta[XF_META_MAX];
-    struct xf_msg m;
+    struct xf_msg m = {0};
     int rc;
 
     memset(s->order.left, 0, len);
@@ -404,6 +411,12 @@ static int learn_missing(struct xf_server *s, struct xf_link *link,
             if (tick(priv, err))
                 return -1;
             continue;
+        }
+        if (rc < 0 && m.type == XF_MSG_ENDED && !m.payload_len) {
+            if (err)
+                xf_clear(err);
+            set_ended(s);
+            return 0;
         }
         if (rc || xf_extents_decode(x, &m, meta, s->vm->nr_gfns, err))
             return XF_AGAIN;
@@ -428,6 +441,10 @@ int xf_server_attach(struct xf_server *s, struct xf_link *link,
              ? XF_AGAIN
              : learn_missing(s, link, tick, priv, x, err);
     free(x);
+    if (!rc && s->status.ended) { /* nobody will ask for anything */
+        s->link = link;
+        return 0;
+    }
     return rc ? rc : xf_server_start(s, link, err);
 }
 
@@ -461,8 +478,9 @@ static int start_pushing(struct xf_server *s, struct xf_err *err)
     return 0;
 }
 
-/* The sink has everything: tell it that we know, and wait until it has heard so: it closes
- * the link then. If that gets lost, it keeps its side open for a while, and that is all. */
+/* The sink has everything, or nobody there needs anything: tell it that we know, and wait until
+ * it has heard so: it closes the link then. If that gets lost, it keeps its side open for a
+ * while, and that is all. */
 static void say_bye(struct xf_server *s, uint8_t *meta)
 {
     double until = xf_now() + BYE_MS / 1000.0;
@@ -482,6 +500,8 @@ static int take_word(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
     struct xf_pulled pulled;
 
     if (m->type == XF_MSG_ENDED && !m->payload_len) {
+        set_ended(s);
+        say_bye(s, meta);
         *end = XF_PULL_ENDED;
         return 0;
     }
@@ -560,11 +580,16 @@ enum xf_pull_end xf_server_run(struct xf_server *s, int (*tick)(void *priv, stru
                                void *priv, struct xf_err *err)
 {
     enum xf_pull_end end = XF_PULL_LOST;
+    uint8_t meta[XF_META_MAX];
 
-    if (start_pushing(s, err))
+    if (s->status.ended) { /* so it was said to the ATTACH */
+        say_bye(s, meta);
+        end = XF_PULL_ENDED;
+    } else if (start_pushing(s, err)) {
         end = XF_PULL_FAILED;
-    else
+    } else {
         listen_to_sink(s, &end, tick, priv, err);
+    }
     stop(s);
     return end;
 }

@@ -39,6 +39,7 @@ struct xf_server_status {
     struct xf_pulled pulled; /* as the sink said last; missing is UINT64_MAX before */
     uint64_t left;           /* pages neither pushed nor answered */
     uint64_t pushed, answered;
+    bool ended;              /* the sink has said that the guest is no more */
     struct xf_cost_sum map;  /* mapping pages here, and taking the mapping away again */
     struct xf_cost_sum copy; /* finding the zero pages, and sending */
     uint64_t packed; /* of pushed: those that went compressed */
@@ -51,12 +52,14 @@ int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigne
 /* Answer requests on this link's urgent channel from now on; for before GO is sent. */
 int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *err);
 /* The same for a link that replaces a lost one, whose sink is in PULL already: learn from it
- * what it lacks. tick as in xf_server_run(). XF_AGAIN: the link is lost, too. */
+ * what it lacks, or that the guest has ended meanwhile, which xf_server_run() then returns at
+ * once. tick as in xf_server_run(). XF_AGAIN: the link is lost, too. */
 int xf_server_attach(struct xf_server *s, struct xf_link *link,
                      int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err);
 
 /*
- * Push until the sink has everything. The sink's RUNNING has been heard. tick is called some
+ * Push until the sink has everything, or the guest has ended there; the sink hears that this
+ * side knows (BYE) before the link goes. The sink's RUNNING has been heard. tick is called some
  * ten times a second; -1 from it: XF_PULL_FAILED. After this the server is stopped; after
  * XF_PULL_LOST the link must be closed and another can be attached.
  */

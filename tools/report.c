@@ -149,7 +149,10 @@ void report_recovered(FILE *out, const struct xf_report *r)
 {
     char text[700], a[FMT_LEN], b[FMT_LEN], n[FMT_LEN];
 
-    if (!r->left_out)
+    if (r->ended_there)
+        snprintf(text, sizeof(text), "%s has ended at %s; its old domain here is gone.", r->domain,
+                 r->host);
+    else if (!r->left_out)
         snprintf(text, sizeof(text),
                  "%s runs at %s with all its pages; its old domain here is gone.", r->domain,
                  r->host);
@@ -169,7 +172,7 @@ void report_advice(char *buf, size_t n, const struct xf_report *r)
 
     switch (r->outcome) {
     case XF_MOVED:
-        snprintf(buf, n, "%s runs at %s.", d, h);
+        snprintf(buf, n, r->ended_there ? "%s has ended at %s." : "%s runs at %s.", d, h);
         break;
     case XF_REFUSED:
         snprintf(buf, n, "%s was not touched: it is as before.", d);
@@ -182,6 +185,17 @@ void report_advice(char *buf, size_t n, const struct xf_report *r)
                  h);
         break;
     case XF_UNKNOWN:
+        if (r->ran_there) {
+            snprintf(
+                buf, n,
+                "%s ran at %s, and lies here, suspended, as it was at the switch. It must not run "
+                "on both, nor from here again: its disks have been written since. `xl "
+                "migrate-recover %s` here asks there, and finishes the move if it runs there with "
+                "all its pages. If that does not help, look there with `xl list`. If it does not "
+                "run there, `xl destroy %s` here, and boot it anew.",
+                d, h, d, d);
+            break;
+        }
         snprintf(
             buf, n,
             "%s is suspended here and may run at %s, which had been told to start it. It must "

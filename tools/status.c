@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "libxl-ext/run_dir.h"
 #include "libxl-ext/status.h"
 #include "tools/format.h"
 #include "tools/front.h"

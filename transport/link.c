@@ -15,16 +15,18 @@ static struct xf_chan **slot(struct xf_link *l, unsigned index, unsigned channel
 }
 
 int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
-                    const struct xf_link_peer *peer, bool urgent, struct xf_err *err)
+                    const struct xf_link_peer *peer, bool urgent,
+                    int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
 {
     for (unsigned i = 0; i <= cfg->channels + urgent; i++) {
-        if (l->ops->connect(cfg, peer->host, peer->port, peer->src, i, slot(l, i, cfg->channels),
-                            err)) {
-            xf_link_close(l);
+        struct xf_chan **c = slot(l, i, cfg->channels);
+
+        if (*c)
+            continue;
+        if (tick(priv, err) || l->ops->connect(cfg, peer->host, peer->port, peer->src, i, c, err))
             return -1;
-        }
-        if (i == cfg->channels)
-            l->nr_bulk = cfg->channels;
+        if (i && i <= cfg->channels)
+            l->nr_bulk = i;
     }
     return 0;
 }

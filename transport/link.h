@@ -30,12 +30,13 @@ struct xf_link_peer {
 };
 
 /*
- * Source: connect every channel of cfg, the urgent one only if asked; l->ops is set, and there
- * is no channel yet. Blocks for cfg->timeout_ms per channel at most. On failure the link is
- * closed.
+ * Source: connect every channel of cfg that is not there yet, the urgent one only if asked;
+ * l->ops is set. tick is called before each; -1 from it ends this. Blocks for cfg->timeout_ms
+ * per channel at most. After a failure the channels that are there stay, for the caller to close.
  */
 int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
-                    const struct xf_link_peer *peer, bool urgent, struct xf_err *err);
+                    const struct xf_link_peer *peer, bool urgent,
+                    int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err);
 
 /*
  * Sink: accept every channel of cfg, the same way. tick is called some ten times a second;
@@ -56,8 +57,7 @@ bool xf_link_is_loss(const struct xf_err *err);
 int xf_link_failed(struct xf_link *l, const struct xf_err *err);
 
 /* Send a message that has only a meta part on the control channel. */
-int xf_link_say(struct xf_link *l, uint16_t type, const void *meta, size_t len,
-                struct xf_err *err);
+int xf_link_say(struct xf_link *l, uint16_t type, const void *meta, size_t len, struct xf_err *err);
 
 /* Send a message of n u64 on the control channel. */
 int xf_link_say_u64s(struct xf_link *l, uint16_t type, const uint64_t *v, unsigned n,
@@ -65,8 +65,8 @@ int xf_link_say_u64s(struct xf_link *l, uint16_t type, const uint64_t *v, unsign
 
 /*
  * Wait for a message of the given type, without payload, on the control channel. An
- * XF_MSG_ERROR from the peer becomes the error; any other type is EPROTO. XF_AGAIN after
- * timeout_ms. meta has XF_META_MAX bytes.
+ * XF_MSG_ERROR from the peer becomes the error; any other type is EPROTO, and *m is what came.
+ * XF_AGAIN after timeout_ms. meta has XF_META_MAX bytes.
  */
 int xf_link_hear(struct xf_link *l, uint16_t type, struct xf_msg *m, void *meta, int timeout_ms,
                  struct xf_err *err);

@@ -139,6 +139,7 @@ static int sink_tick(void *priv, struct xf_err *err)
     struct sinking *s = priv;
     struct xf_pulled pulled;
 
+    s->m->after_end += atomic_load(&s->guest.gone);
     if (s->m->sink.pulled) {
         xf_pager_status(s->pager, &pulled);
         tell(&s->telling, XF_PHASE_PULL, &pulled);
@@ -183,6 +184,7 @@ static void take_rest(struct sinking *s)
     end->pulled = true;
     end->pull = xf_rejoin_take(&s->rejoin, s->pager, &s->link, s->m->opts.done_ms, &end->err);
     xf_pager_status(s->pager, &end->status);
+    end->knows = xf_pager_source_knows(s->pager);
     end->mean_ns = xf_pager_mean_ns(s->pager);
     if (end->pull == XF_PULL_DONE)
         s->guest.vm.pager->disable(&s->guest.vm, &end->err);
@@ -430,6 +432,7 @@ static void source_open(struct sourcing *s)
         .ops = s->link.ops,
         .cfg = link_cfg(m),
         .peer = {.host = m->opts.addr, .port = (uint16_t)(m->relay ? m->relay->port : m->port)},
+        .refused_ms = REFUSED_MS,
         .tick = source_tick,
         .link_changed = source_lost,
         .priv = s,
@@ -458,7 +461,7 @@ static void source_main(struct pg_move *m)
     m->source.end = XF_SWITCH_BACK;
     nanosleep(&(struct timespec){.tv_nsec = (long)m->opts.wait_ns}, NULL);
     if (!pg_source_open(&s.guest, m->src, m->rings, 2, err) &&
-        !xf_link_connect(&s.link, &s.rejoin.cfg, &s.rejoin.peer, pulls(m), err)) {
+        !xf_link_connect(&s.link, &s.rejoin.cfg, &s.rejoin.peer, pulls(m), source_tick, &s, err)) {
         move(&s, err);
         if (m->source.end == XF_SWITCH_BACK || m->source.end == XF_SWITCH_STUCK)
             call_off(&s.copy);
@@ -482,6 +485,7 @@ static void take_over_main(struct pg_move *m)
         s.rejoin = (struct xf_rejoin){.ops = s.link.ops,
                                       .cfg = xf_record_link_cfg(&r, SOON_MS, m->opts.stall_ms),
                                       .peer = {.host = r.peer, .port = r.port},
+                                      .refused_ms = REFUSED_MS,
                                       .tick = source_tick,
                                       .link_changed = source_lost,
                                       .priv = &s};

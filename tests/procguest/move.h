@@ -65,6 +65,7 @@ struct pg_sink_end {
     enum xf_sink_end end;
     bool pulled;
     enum xf_pull_end pull;
+    bool knows;              /* XF_PULL_ENDED: the source has said that it knows */
     struct xf_pulled status; /* as it ended */
     uint64_t mean_ns;        /* from a fault until its page was there */
     double cpu_s;
@@ -89,6 +90,7 @@ struct pg_move {
     _Atomic bool committed;
     _Atomic bool pulling;     /* the source is in PULL */
     _Atomic uint32_t lost[2]; /* links lost in PULL, as source and sink saw it */
+    _Atomic uint32_t after_end; /* ticks of the sink since it has found the guest gone */
     _Atomic bool give_up;     /* the ticks of both engines fail */
     enum pg_die die;          /* set before the start */
     _Atomic bool go_held;     /* PG_DIES_AFTER_GO: the sink has GO and waits */

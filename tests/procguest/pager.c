@@ -29,8 +29,9 @@ static struct pg_sink *of(struct xf_sink_vm *vm)
     return (struct pg_sink *)vm;
 }
 
-static int gone(struct xf_err *err)
+static int gone(struct pg_sink *s, struct xf_err *err)
 {
+    atomic_store(&s->gone, true);
     return xf_fail(err, ESRCH, "the guest is gone");
 }
 
@@ -85,12 +86,12 @@ static int disable(struct xf_sink_vm *vm, struct xf_err *err)
     size_t len = vm->nr_gfns * PAGE;
 
     if (uffd_unregister(s->uffd, s->g->mem, len))
-        return errno == ESRCH || is_gone(s) ? gone(err) : xf_fail(err, errno, "unregister");
+        return errno == ESRCH || is_gone(s) ? gone(s, err) : xf_fail(err, errno, "unregister");
     if (read_last_events(s, err))
         return -1;
     /* The kernel (6.18) wakes who waits before it takes the registration away: one who faults
      * again in between would sleep for ever. */
-    return uffd_wake(s->uffd, s->g->mem, len) && is_gone(s) ? gone(err) : 0;
+    return uffd_wake(s->uffd, s->g->mem, len) && is_gone(s) ? gone(s, err) : 0;
 }
 
 static int mark(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t *refused,
@@ -121,9 +122,9 @@ static int give_zeros(struct pg_sink *s, uint64_t gfn, struct xf_err *err)
     /* EEXIST: it was put in before its event was read. EAGAIN: more events are waiting, and it
      * will fault again after them. ENOENT: disable() came in between. */
     if (errno == EEXIST || errno == EAGAIN || (errno == ENOENT && !is_gone(s)))
-        return uffd_wake(s->uffd, page, PAGE) && is_gone(s) ? gone(err) : 0;
+        return uffd_wake(s->uffd, page, PAGE) && is_gone(s) ? gone(s, err) : 0;
     if (errno == ESRCH || is_gone(s))
-        return gone(err);
+        return gone(s, err);
     return xf_fail(err, errno, "cannot give the guest a page: %s", strerror(errno));
 }
 
@@ -152,7 +153,8 @@ static int read_events(struct pg_sink *s, struct xf_err *err)
         if (kind == 0)
             return 0;
         if (kind < 0)
-            return is_gone(s) ? gone(err) : xf_fail(err, errno, "userfaultfd: %s", strerror(errno));
+            return is_gone(s) ? gone(s, err)
+                              : xf_fail(err, errno, "userfaultfd: %s", strerror(errno));
         gfn = (addr - (uintptr_t)s->g->mem) / PAGE;
         if (kind == 1) {
             if (s->g->late[gfn] ? add_found(s, gfn, false, err) : give_zeros(s, gfn, err))
@@ -182,7 +184,7 @@ static int read_faults(struct xf_sink_vm *vm, struct xf_fault *list, unsigned ma
         ignored = 0;
     rc = read_events(s, err);
     if (!rc && !s->nr_found && is_gone(s))
-        rc = gone(err);
+        rc = gone(s, err);
     if (!rc) {
         n = s->nr_found < max ? s->nr_found : max;
         s->nr_found -= n;
@@ -224,7 +226,7 @@ static int put_run(struct pg_sink *s, uint64_t gfn, const uint8_t *from, unsigne
             continue;
         }
         if (!done && (errno == ESRCH || is_gone(s)))
-            return gone(err);
+            return gone(s, err);
         if (!done)
             return xf_fail(err, errno, "cannot put gfn 0x%llx in: %s", (unsigned long long)gfn,
                            strerror(errno));

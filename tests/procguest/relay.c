@@ -39,6 +39,8 @@ static void *pass(void *arg)
 
         while (w->r->line == PG_LINE_STALLED)
             nap(5);
+        if (w->r->line == PG_LINE_CUT) /* what the line held is lost with it */
+            break;
         while (at < n && (sent = send(w->to, buf + at, (size_t)(n - at), MSG_NOSIGNAL)) > 0)
             at += sent;
         if (at < n)

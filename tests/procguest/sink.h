@@ -9,6 +9,7 @@
 #define XF_PG_SINK_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "precopy/vm.h"
 #include "tests/procguest/guest.h"
@@ -18,6 +19,7 @@ struct pg_sink {
     struct pg_guest *g;
     bool garbage; /* fresh memory is full of it, as Xen's may be */
     bool loaded;
+    atomic_bool gone; /* the guest was found to be no more */
 
     /* Absent pages; see pager.c. */
     int uffd, pidfd, again, epoll;

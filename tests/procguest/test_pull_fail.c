@@ -243,29 +243,78 @@ static void test_strangers(void)
     pg_move_free(m);
 }
 
-/* The guest is destroyed: both sides end at once, and neither has an error to report. */
+/* The guest is destroyed: both sides end, and neither has an error to report; whatever the link
+ * does meanwhile, the source hears of it from the sink. */
 static void test_guest_destroyed(void)
 {
-    for (unsigned cut = 0; cut < 2; cut++) {
+    enum { LINK_UP, LINK_CUT, WORD_LOST, TAKEN_OVER, WAYS };
+
+    for (unsigned way = 0; way < WAYS; way++) {
         open_move();
+        m->opts.done_ms = 60000;
         pg_move_start(m);
         CU_ASSERT(EVENTUALLY(m->pulling && m->relay->bytes > (uint64_t)GFNS * XF_PAGE_SIZE / 4));
-        if (cut) { /* between two links */
+        if (way == TAKEN_OVER)
+            pg_move_kill_source(m);
+        if (way == LINK_CUT || way == TAKEN_OVER) { /* between two links */
             m->relay->line = PG_LINE_CUT;
-            CU_ASSERT(EVENTUALLY(m->source.done || (m->lost[0] && m->lost[1])));
+            CU_ASSERT(EVENTUALLY(m->source.done || m->lost[1]));
         }
+        if (way == WORD_LOST) /* it is sent, into a line that carries nothing any more */
+            m->relay->line = PG_LINE_STALLED;
         pg_kill(m->dst);
-        m->relay->line = PG_LINE_UP;
-        if (cut) { /* the sink is gone before it could tell: the source is told to give up */
-            CU_ASSERT(EVENTUALLY(m->sink.done));
-            m->give_up = true;
+        if (way != LINK_UP) {
+            CU_ASSERT(EVENTUALLY(m->after_end >= 5)); /* it is telling, or waits to do so */
+            CU_ASSERT(!m->sink.done && !m->source.done);
         }
+        if (way == WORD_LOST) {
+            m->relay->line = PG_LINE_CUT;
+            CU_ASSERT(EVENTUALLY(m->lost[0]));
+        }
+        m->relay->line = PG_LINE_UP;
+        if (way == TAKEN_OVER)
+            pg_move_take_over(m);
+        if (!EVENTUALLY(m->source.done && m->sink.done))
+            m->give_up = true;
         CU_ASSERT(pg_move_wait(m));
         CU_ASSERT_EQUAL(m->sink.pull, XF_PULL_ENDED);
-        CU_ASSERT_EQUAL(m->source.pull, cut ? XF_PULL_FAILED : XF_PULL_ENDED);
+        CU_ASSERT_EQUAL(m->source.pull, XF_PULL_ENDED);
+        CU_ASSERT_EQUAL(m->source.err.num, 0);
+        CU_ASSERT(m->sink.knows);
         CU_ASSERT(pg_stopped(m->src));
         pg_move_free(m);
     }
+}
+
+/* The guest is destroyed, and no source comes to hear of it: the sink does not wait for ever. */
+static void test_nobody_hears(void)
+{
+    open_move();
+    pg_move_start(m);
+    CU_ASSERT(EVENTUALLY(m->pulling && m->relay->bytes > (uint64_t)GFNS * XF_PAGE_SIZE / 4));
+    pg_move_kill_source(m);
+    pg_kill(m->dst);
+    CU_ASSERT(EVENTUALLY(m->sink.done));
+    CU_ASSERT_EQUAL(m->sink.pull, XF_PULL_ENDED);
+    CU_ASSERT(!m->sink.knows && pg_stopped(m->src));
+    pg_move_free(m);
+}
+
+/* The sink dies: the source finds that nobody listens there, ends, and keeps what it has. */
+static void test_sink_gone(void)
+{
+    open_move();
+    m->opts.relayed = false; /* a relay listens always */
+    m->opts.quiet_ms = 1000000;
+    pg_move_start(m);
+    CU_ASSERT(EVENTUALLY(m->pulling));
+    pg_move_kill_sink(m);
+    CU_ASSERT(EVENTUALLY(m->source.done));
+    CU_ASSERT_EQUAL(m->source.pull, XF_PULL_GONE);
+    CU_ASSERT_EQUAL(m->source.err.num, ECONNREFUSED);
+    CU_ASSERT(pg_stopped(m->src));
+    CU_ASSERT(m->src->bad == 0 && m->dst->bad == 0);
+    pg_move_free(m);
 }
 
 /* The operator gives up waiting: both sides end, the guest stays as it is, and the source
@@ -296,6 +345,8 @@ int main(void)
         {"it dies right before GO", test_die_before_go},
         {"strangers call", test_strangers},
         {"the guest is destroyed", test_guest_destroyed},
+        {"it is, and no source comes to hear of it", test_nobody_hears},
+        {"the sink dies", test_sink_gone},
         {"the operator gives up", test_give_up},
         CU_TEST_INFO_NULL,
     };

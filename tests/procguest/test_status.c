@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libxl-ext/run_dir.h"
 #include "libxl-ext/status.h"
 #include "tests/procguest/move.h"
 #include "tests/unit/suite.h"

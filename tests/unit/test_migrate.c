@@ -15,6 +15,7 @@
 
 #include <json-c/json.h>
 
+#include "libxl-ext/run_dir.h"
 #include "libxl-ext/status.h"
 #include "tests/unit/suite.h"
 #include "tools/front.h"

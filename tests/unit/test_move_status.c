@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "libxl-ext/move.h"
+#include "libxl-ext/run_dir.h"
 #include "tests/unit/suite.h"
 
 static struct xf_move_opts opts;

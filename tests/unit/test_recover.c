@@ -19,6 +19,7 @@
 
 #include "libxl-ext/hello.h"
 #include "libxl-ext/record.h"
+#include "libxl-ext/run_dir.h"
 #include "libxl-ext/status.h"
 #include "libxl-ext/xen_source.h"
 #include "precopy/bitmap.h"
@@ -357,6 +358,7 @@ static void test_asked(void)
         leave(list[i].state);
         end = recover_at("web1", NULL);
         CU_ASSERT_EQUAL(end, list[i].end);
+        CU_ASSERT_EQUAL(report.ran_there, list[i].state >= XF_RECORD_PULLING);
         if (end != list[i].end)
             printf("\n  state %d, \"%s\": %d, %s\n", list[i].state, list[i].answer, end, err.text);
     }
@@ -446,8 +448,11 @@ static void test_sink(void)
     with_sink(XF_RECORD_GO, XF_MSG_PULLED);
     CU_ASSERT_EQUAL(last_word, XF_MSG_BYE);
     with_sink(XF_RECORD_PULLING, XF_MSG_PULLED);
+    CU_ASSERT(report.ran_there && !report.ended_there);
     with_sink(XF_RECORD_PULLING, XF_MSG_ENDED);
     CU_ASSERT_PTR_NOT_NULL(strstr(notes, "has ended at the destination"));
+    CU_ASSERT(report.ended_there);
+    CU_ASSERT_EQUAL(last_word, XF_MSG_BYE);
     /* None there: then the host is asked, and the reason is told. */
     begin();
     r.pull = true;

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libxl-ext/run_dir.h"
 #include "libxl-ext/status.h"
 #include "tests/unit/suite.h"
 
@@ -528,6 +529,16 @@ static void test_directory(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "0700"));
     chmod(dir, 0700);
     CU_ASSERT_EQUAL(files(), 0);
+
+    /* A link in its place may lead to where others write tomorrow. */
+    snprintf(path, sizeof(path), "%s/link", dir);
+    CU_ASSERT_EQUAL(symlink(dir, path), 0);
+    setenv(XF_RUN_DIR_ENV, path, 1);
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_status_open(&s, 7, &a, &err), -1);
+    CU_ASSERT_EQUAL(err.num, EPERM);
+    CU_ASSERT_EQUAL(files(), 1); /* the link */
+    unlink(path);
 
     memset(long_name, 'x', sizeof(long_name) - 1);
     long_name[sizeof(long_name) - 1] = 0;
