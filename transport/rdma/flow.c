@@ -40,7 +40,7 @@ static void failed(struct xf_chan *c, const struct ibv_wc *wc)
     case IBV_WC_REM_ACCESS_ERR:
     case IBV_WC_REM_INV_REQ_ERR:
     case IBV_WC_LOC_ACCESS_ERR:
-        xf_fail(&c->fault, EPROTO, "%s: the peer's ring and ours do not fit: %s", c->who,
+        xf_fail(&c->fault, EPROTO, "%s: the peer's ring is gone, or does not fit ours: %s", c->who,
                 ibv_wc_status_str(wc->status));
         return;
     default:
