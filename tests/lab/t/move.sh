@@ -35,6 +35,8 @@ case_begin "-p leaves it paused, with everything in place"
 if move a -p; then
     on b "xl list $guest" | grep -q -- '--p---' || bad "not paused: $(on b 'xl list')"
     on b "xl unpause $guest"
+    # As in good_move: what asks the guest anything waits until the network knows where it is.
+    until_true 20 is_seen b || bad "the network looks for the guest on host $(lab guest seen "$guest")"
     intact b
 else
     bad "status not 0: $(error_text)"
