@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # What `make check` runs once everything is built: every test program plain and sanitized,
-# the front's scripts, the fuzz targets, the manual pages, then the lab. One line each;
-# the output of a test is kept in build/check/ and shown only when it fails.
+# the front's scripts, the fuzz targets, the manual pages, then the lab (and before it, whether
+# its tests count right). One line each; the output of a test is kept in build/check/ and shown
+# only when it fails.
 # The last line is "N passed, N failed".
 #
 # From the Makefile: TESTS FRONT_TESTS FUZZ MAN (lists), SAN_DIR, FUZZ_TIME.
@@ -122,6 +123,7 @@ if [ -n "$FUZZ" ]; then
     done
 fi
 
+run tests/lab/test_lib bash tests/lab/test_lib.sh
 for m in $MAN; do
     run "$m" mandoc -Tlint -Werror "$m"
 done

@@ -6,6 +6,7 @@
 #
 # A test is a script that sources this file, and ends with `finish`. Each `case_` line it
 # prints is one result. The lab is up, and our xl is installed on both hosts (run-tests).
+# However the script ends, but for a signal, its last line is "N passed, N failed".
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -13,7 +14,7 @@ top=$(cd "$here/../../.." && pwd)
 state=${XENFERRY_LAB_STATE:-/run/xenferry-lab}
 work=$(mktemp -d)
 declare -A address=([a]=10.9.0.1 [b]=10.9.0.2) other=([a]=b [b]=a)
-passed=0 failed=0 current='' background=()
+passed=0 failed=0 current='' finished='' background=()
 transport=${TRANSPORT:-tcp} # tcp, rdma, or transport=auto: the option of every move
 
 lab() { "$here/../lab" "$@"; }
@@ -55,31 +56,59 @@ case_end() {
     current=''
 }
 
+# The results, once. False if there is a failure among them.
+tally() {
+    trap - ERR
+    finished=yes
+    [ -z "$current" ] || { bad "ended early"; case_end; }
+    echo "$passed passed, $failed failed"
+    [ $failed = 0 ]
+}
+
+finish() {
+    tally && exit 0
+    exit 1
+}
+
+# The case is lost, or what the next ones need.
+lost() { # WHY
+    [ -n "$current" ] || case_begin "${0##*/}, between cases"
+    bad "$*"
+}
+
+# A command that nobody expected to fail did, in the script or in a function that it called. In a
+# subshell nothing can be counted: what becomes of its status, whoever started it decides.
+# shellcheck disable=SC2317 # called by the trap
+unexpected() { # STATUS COMMAND
+    local i
+    [ "$BASHPID" = $$ ] || return 0
+    lost "${BASH_SOURCE[1]##*/} line ${BASH_LINENO[0]}: status $1: $2"
+    for ((i = 2; i < ${#FUNCNAME[@]}; i++)); do # 0 is this function, 1 where it failed
+        note "called from ${BASH_SOURCE[i]##*/} line ${BASH_LINENO[i - 1]}"
+    done
+    finish
+}
+set -E # in functions, too
+trap 'unexpected $? "$BASH_COMMAND"' ERR
+
 # shellcheck disable=SC2317 # called by the trap
 leave() {
-    local p
+    local rc=$? p
+    trap - ERR
+    if [ -z "$finished" ]; then # an unset variable, `exit`, or nobody has called finish
+        lost "the script ended by itself, with status $rc"
+        tally || rc=1
+    fi
     for p in "${background[@]}"; do
         kill "$p" 2>/dev/null || true
     done
     lab net heal >/dev/null 2>&1 || true
     [ -z "${guest-}" ] || lab guest stop "$guest" >/dev/null 2>&1 || true
     rm -rf "$work"
+    exit "$rc"
 }
 trap leave EXIT
-trap 'exit 1' INT TERM
-
-finish() {
-    trap - ERR
-    [ -z "$current" ] || { bad "ended early"; case_end; }
-    echo "$passed passed, $failed failed"
-    [ $failed = 0 ]
-    exit
-}
-
-# A command that nobody expected to fail did: the case is lost, or what the next ones need.
-# shellcheck disable=SC2154 # rc is set in the trap itself
-trap 'rc=$?; [ -n "$current" ] || case_begin "${0##*/}, between cases"
-    bad "line $LINENO: status $rc"; finish' ERR
+trap 'finished=signal; exit 1' INT TERM
 
 # --- the guest ---
 
