@@ -95,7 +95,13 @@ new_device() {
     until_true 60 device_gone "$1" || bad "the device is still there"
     on "$1" "rdma link add rxe0 type rxe netdev eth0"
 }
+stays_away() { :; } # until no_device brings it back
 link_down() { on "$1" "ip link set eth0 down"; }
+link_away() {
+    link_down "$1"
+    sleep 15 # longer than a dead peer is waited for
+    on "$1" "ip link set eth0 up"
+}
 # Soft-RoCE's queue pair for connections does not survive what it was told to send meanwhile
 # (docs/xen-notes.md); the kernel has dropped the IPv6 address.
 link_up() {
@@ -126,16 +132,15 @@ sealed() {
     case_end
 }
 
-link_auto() {
-    case_begin "link down in COPY, --transport=auto: goes on over TCP"
+# RDMA is lost in COPY. LOSE and BACK are called with the host.
+goes_on_over_tcp() { # CASE LOSE BACK: at the source
+    case_begin "$1"
     transport=transport=auto
     move_in_background "$at" "" --bandwidth 2
     until_true 90 copying || bad "no COPY: $(error_text)"
-    link_down "$at"
-    sleep 15 # longer than a dead peer is waited for
-    on "$at" "ip link set eth0 up"
+    "$2" "$at"
     move_ends 0
-    link_up "$at"
+    "$3" "$at"
     at=${other[$at]}
     intact "$at"
     went_over tcp
@@ -144,18 +149,25 @@ link_auto() {
     case_end
 }
 
-link_explicit() {
-    case_begin "link down in COPY, --rdma: fails, and the guest stays"
+fails_and_stays() { # CASE LOSE BACK: at the destination
+    case_begin "$1"
     transport=rdma
     move_in_background "$at" "" --bandwidth 2
     until_true 90 copying || bad "no COPY: $(error_text)"
-    link_down "${other[$at]}"
+    "$2" "${other[$at]}"
     move_ends 3
-    link_up "${other[$at]}"
+    "$3" "${other[$at]}"
     note "$(report .error)"
     intact "$at"
     until_true 90 is_empty "${other[$at]}" || empty "${other[$at]}"
     case_end
+}
+
+link_auto() {
+    goes_on_over_tcp "link down in COPY, --transport=auto: goes on over TCP" link_away link_up
+}
+link_explicit() {
+    fails_and_stays "link down in COPY, --rdma: fails, and the guest stays" link_down link_up
 }
 
 link_again() {
@@ -167,32 +179,10 @@ link_again() {
 }
 
 device_auto() {
-    case_begin "the RDMA device goes away in COPY, --transport=auto"
-    transport=transport=auto
-    move_in_background "$at" "" --bandwidth 2
-    until_true 90 copying || bad "no COPY: $(error_text)"
-    lose_device "$at"
-    move_ends 0
-    new_device "$at"
-    at=${other[$at]}
-    intact "$at"
-    went_over tcp
-    report .fallback | grep -q . || bad "the report does not say why"
-    note "$(report .fallback)"
-    case_end
+    goes_on_over_tcp "the RDMA device goes away in COPY, --transport=auto" lose_device new_device
 }
-
 device_explicit() {
-    case_begin "the RDMA device goes away in COPY, --rdma"
-    transport=rdma
-    move_in_background "$at" "" --bandwidth 2
-    until_true 90 copying || bad "no COPY: $(error_text)"
-    lose_device "${other[$at]}"
-    move_ends 3
-    note "$(report .error)"
-    intact "$at"
-    until_true 90 is_empty "${other[$at]}" || empty "${other[$at]}"
-    case_end
+    fails_and_stays "the RDMA device goes away in COPY, --rdma" lose_device stays_away
 }
 
 no_device() {
