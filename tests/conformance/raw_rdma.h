@@ -41,6 +41,7 @@ struct rr {
     struct ibv_wc kept[RR_RECVS]; /* received while something else was waited for */
     unsigned nr_kept, taken;
     struct ibv_wc last; /* the message received last */
+    bool told; /* rdma_cm has said, while a message was waited for, that the peer is gone */
 };
 
 /* What to do otherwise than a good peer would. */
@@ -187,6 +188,24 @@ static inline bool rr_answer(struct rr *r, const char *greeting)
            !rdma_accept(r->id, &param) && rr_event(r->listen_ch, RDMA_CM_EVENT_ESTABLISHED, NULL);
 }
 
+/* Has the peer gone? rdma_cm says so, and leaves the queue pair as it is. It ends here, too: then
+ * what did not come completes as undone, after all that came. */
+static inline void rr_hear(struct rr *r)
+{
+    struct rdma_event_channel *ch = r->ch ? r->ch : r->listen_ch;
+    struct pollfd p = {.fd = ch->fd, .events = POLLIN};
+    struct rdma_cm_event *ev;
+
+    while (!r->told && poll(&p, 1, 0) == 1 && rdma_get_cm_event(ch, &ev) == 0) {
+        /* rejected: by one who gave up before it knew that the connection was there */
+        r->told = ev->id == r->id &&
+                  (ev->event == RDMA_CM_EVENT_DISCONNECTED || ev->event == RDMA_CM_EVENT_REJECTED);
+        rdma_ack_cm_event(ev);
+        if (r->told)
+            rdma_disconnect(r->id);
+    }
+}
+
 /* The next completion of sending or of receiving. */
 static inline bool rr_wait(struct rr *r, bool recv, struct ibv_wc *wc)
 {
@@ -202,6 +221,8 @@ static inline bool rr_wait(struct rr *r, bool recv, struct ibv_wc *wc)
         if (n < 0)
             return false;
         if (n == 0) {
+            if (recv)
+                rr_hear(r);
             nanosleep(&(struct timespec){0, 200000}, NULL);
             continue;
         }
@@ -438,6 +459,7 @@ static inline void rr_drop(struct rr *r, bool politely)
     if (r->ch)
         rdma_destroy_event_channel(r->ch);
     r->ch = NULL;
+    r->told = false;
     r->script_len = 0;
     r->sent = r->nr_kept = r->taken = 0;
 }

@@ -32,6 +32,7 @@ struct foe {
     unsigned index;
     struct rr r;
     bool dialled;
+    bool told; /* that the sink has ended the connection, while it waited for an answer */
     int verdict;
     atomic_bool done;
 };
@@ -46,6 +47,7 @@ static void *foe_run(void *arg)
     f->dialled = rr_dial(&f->r, row->addr, f->port, f->lie ? f->lie->greeting : NULL);
     if (f->dialled)
         f->verdict = rr_prove(&f->r, f->cfg->key, hello, f->lie);
+    f->told = f->r.told;
     if (f->lie) /* those who lie here are not needed any more */
         rr_drop(&f->r, true);
     atomic_store(&f->done, true);
@@ -172,7 +174,8 @@ static void test_by_the_book(void)
     row->ops->unlisten(l);
 }
 
-/* Greetings and handshakes that are not ours: dropped without a word to the sink's caller. */
+/* Greetings and handshakes that are not ours: dropped without a word to the sink's caller, and at
+ * once: long before their time is over the stranger knows. */
 static void test_strangers(void)
 {
     static const struct rr_lie lies[] = {
@@ -195,6 +198,7 @@ static void test_strangers(void)
     uint16_t port = 0;
     size_t i;
 
+    cfg.timeout_ms = 12 * RR_WAIT_MS; /* what a stranger hears before is no time-out */
     l = listen_row(&cfg, &port);
     for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
         struct foe f;
@@ -204,6 +208,8 @@ static void test_strangers(void)
         pthread_join(f.thread, NULL);
         CU_ASSERT(f.verdict == -1);
         CU_ASSERT(f.dialled == !lies[i].greeting);
+        /* those who say no more hang up themselves */
+        CU_ASSERT(f.told == (!lies[i].greeting && !lies[i].stop_after));
     }
     CU_ASSERT(still_good(l, &cfg, port));
     row->ops->unlisten(l);
@@ -303,13 +309,16 @@ static void test_other_sinks(void)
     CU_ASSERT_FATAL(rr_listen(&sink, row->addr, &port));
     for (i = 0; i < sizeof(sinks) / sizeof(sinks[0]); i++) {
         struct dial d;
-        bool up;
+        bool up, served = false;
 
         dial_begin(&d, &cfg, port, 1);
         up = rr_answer(&sink, sinks[i].lie.greeting);
         CU_ASSERT(up || sinks[i].lie.greeting);
         if (up && !sinks[i].lie.greeting)
-            rr_serve(&sink, sinks[i].key ? cfg.key : wrong, hello, &sinks[i].lie);
+            served = rr_serve(&sink, sinks[i].key ? cfg.key : wrong, hello, &sinks[i].lie);
+        /* whose answer is refused hears of it while it waits for the next word */
+        CU_ASSERT(sink.told ==
+                  (up && !served && !sinks[i].lie.greeting && !sinks[i].lie.stop_after));
         if (sinks[i].lie.stop_after)
             rr_drop(&sink, true);
         CU_ASSERT(dial_end(&d) == -1);
