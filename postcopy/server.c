@@ -20,12 +20,8 @@
 #define ATTACH_MS 10000 /* until a sink in PULL has said what it lacks */
 #define BYE_MS 2000
 #define PING_S 0.2
-/* Pages of one push: few, so that a bubble follows the faults closely, unless the path holds
- * so much that a batch of few would be lost in it. */
-#define PUSH_MIN 16u
-#define PUSH_MAX 256u
 /* Data pages of a push that is compressed: a push of few has zero pages among them. */
-#define PACK_MIN (PUSH_MIN / 2)
+#define PACK_MIN (XF_PUSH_MIN / 2)
 
 struct pusher {
     struct xf_server *s;
@@ -240,13 +236,11 @@ static bool has_room(struct pusher *p, const struct xf_window *w, uint64_t bytes
 static unsigned next_push(struct pusher *p, const struct xf_window *w, struct scratch *x)
 {
     struct xf_server *s = p->s;
-    uint64_t max = w->limit / 4 / XF_PAGE_SIZE;
-    unsigned n = 0;
+    unsigned max = xf_window_push(w), n = 0;
 
-    max = max < PUSH_MIN ? PUSH_MIN : max > PUSH_MAX ? PUSH_MAX : max;
     pthread_mutex_lock(&s->lock);
     while (!s->stop) {
-        n = s->go ? xf_prefetch_next(&s->order, x->gfns, (unsigned)max) : 0;
+        n = s->go ? xf_prefetch_next(&s->order, x->gfns, max) : 0;
         if (n)
             break;
         pthread_cond_wait(&s->push, &s->lock);

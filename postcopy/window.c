@@ -2,6 +2,8 @@
 /* How much pushed data may be on its way: see window.h. */
 #include "postcopy/window.h"
 
+#include "transport/wire.h"
+
 #define MORE (64u << 10)   /* beyond what the path holds */
 #define FIRST (256u << 10) /* until something is known of the path */
 /* What the peer may have that it has not taken: so many seconds of its work, within bounds. */
@@ -26,6 +28,13 @@ bool xf_window_room(const struct xf_window *w, uint64_t bytes, uint64_t in_netwo
      * waits at the peer could never become more. */
     return w->in_flight + bytes <= w->limit ||
            (in_network <= w->limit && w->in_flight + bytes <= w->waiting);
+}
+
+unsigned xf_window_push(const struct xf_window *w)
+{
+    uint64_t pages = w->limit / 4 / XF_PAGE_SIZE;
+
+    return pages < XF_PUSH_MIN ? XF_PUSH_MIN : pages > XF_PUSH_MAX ? XF_PUSH_MAX : (unsigned)pages;
 }
 
 void xf_window_sent(struct xf_window *w, uint64_t bytes, double now)

@@ -21,6 +21,11 @@
 #define XF_WINDOW_BATCHES 64u /* on their way, at most */
 #define XF_WINDOW_UNKNOWN UINT64_MAX
 
+/* Pages of one push: few, so that a bubble follows the faults closely, unless the path holds
+ * so much that a batch of few would be lost in it. */
+#define XF_PUSH_MIN 16u
+#define XF_PUSH_MAX 256u
+
 struct xf_window {
     uint64_t in_flight, limit; /* bytes */
     uint64_t waiting;          /* bytes that may be on their way if the network holds few of them */
@@ -40,6 +45,8 @@ void xf_window_init(struct xf_window *w);
 /* May another batch of so many bytes go out? Always when nothing is on its way. in_network:
  * bytes that have not reached the peer's machine, or XF_WINDOW_UNKNOWN. */
 bool xf_window_room(const struct xf_window *w, uint64_t bytes, uint64_t in_network);
+/* Pages that the next push should have at most, XF_PUSH_MIN to XF_PUSH_MAX. */
+unsigned xf_window_push(const struct xf_window *w);
 /* A batch goes out; `now` in seconds of any steady clock. */
 void xf_window_sent(struct xf_window *w, uint64_t bytes, double now);
 /* The oldest batch has been taken by the peer. False: none was on its way. */

@@ -30,9 +30,6 @@
 #define PAGE 4096u
 #define SOON 30000 /* ms */
 
-#define PUSH_MIN 16u /* pages of a batch, as in postcopy/server.c */
-#define PUSH_MAX 256u
-
 /* PUSH is answered with TAKEN, ASK (how many, how long in us) with ASKED (a latency). */
 enum {
     MSG_DATA = 1,
@@ -324,19 +321,16 @@ static void *push(void *arg)
 {
     struct worker *w = arg;
     const struct options *o = w->o;
-    uint8_t *meta = must(calloc(1, XF_META_MAX)), *buf = must(malloc(PUSH_MAX * PAGE));
+    uint8_t *meta = must(calloc(1, XF_META_MAX)), *buf = must(malloc(XF_PUSH_MAX * PAGE));
     struct xf_err err = {0};
     struct xf_window win;
 
-    memset(buf, 0x5a, PUSH_MAX * PAGE);
+    memset(buf, 0x5a, XF_PUSH_MAX * PAGE);
     xf_window_init(&win);
     while (!atomic_load(w->stop)) {
-        uint64_t pages = win.limit / 4 / PAGE;
-        struct xf_msg m = {MSG_PUSH, 0, 40, 0};
-        struct iovec v = {buf, 0};
+        struct xf_msg m = {MSG_PUSH, 0, 40, xf_window_push(&win) * PAGE};
+        struct iovec v = {buf, m.payload_len};
 
-        pages = pages < PUSH_MIN ? PUSH_MIN : pages > PUSH_MAX ? PUSH_MAX : pages;
-        v.iov_len = m.payload_len = (uint32_t)pages * PAGE;
         while (!xf_window_room(&win, v.iov_len, XF_WINDOW_UNKNOWN) &&
                !(o->ops->in_network && xf_window_room(&win, v.iov_len, o->ops->in_network(w->c))))
             taken(w, &win, meta);

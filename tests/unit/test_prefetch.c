@@ -351,6 +351,14 @@ static void test_window_edges(void)
     for (unsigned i = 0; i < XF_WINDOW_BATCHES; i++)
         CU_ASSERT(xf_window_taken(&w, 0)); /* in no time at all */
     CU_ASSERT(w.in_flight == 0 && !xf_window_taken(&w, 0));
+
+    /* a quarter of what the path holds, within bounds */
+    w.limit = 0;
+    CU_ASSERT_EQUAL(xf_window_push(&w), XF_PUSH_MIN);
+    w.limit = 4ull * 100 * 4096;
+    CU_ASSERT_EQUAL(xf_window_push(&w), 100);
+    w.limit = UINT64_MAX;
+    CU_ASSERT_EQUAL(xf_window_push(&w), XF_PUSH_MAX);
 }
 
 /* --- times --- */
