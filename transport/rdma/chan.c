@@ -7,7 +7,6 @@
 #include "transport/rdma/rdma.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,19 +30,6 @@ int xf_rdma_check(const struct xf_link_cfg *cfg, struct xf_err *err)
     return 0;
 }
 
-static void name_peer(struct xf_chan *c)
-{
-    char host[48] = "?", port[8] = "?";
-    const struct sockaddr *sa = rdma_get_peer_addr(c->id);
-
-    getnameinfo(
-        sa, sa->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in),
-        host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
-    /* a dual-stack listener sees IPv4 peers as ::ffff:192.0.2.1: no operator knows them so */
-    snprintf(c->who, sizeof(c->who), "%s port %s",
-             strncmp(host, "::ffff:", 7) || !strchr(host, '.') ? host : host + 7, port);
-}
-
 struct xf_chan *xf_rdma_chan_new(const struct xf_link_cfg *cfg, struct rdma_cm_id *id, bool source,
                                  struct xf_err *err)
 {
@@ -56,6 +42,7 @@ struct xf_chan *xf_rdma_chan_new(const struct xf_link_cfg *cfg, struct rdma_cm_i
     }
     c->id = id;
     c->source = source;
+    snprintf(c->who, sizeof(c->who), "this side"); /* until a peer is known, all that fails is */
     c->epoll = -1;
     c->ahead_slot = -1;
     c->stall_ms = cfg->stall_ms;
@@ -66,7 +53,6 @@ struct xf_chan *xf_rdma_chan_new(const struct xf_link_cfg *cfg, struct rdma_cm_i
         xf_rdma_chan_free(c);
         return NULL;
     }
-    name_peer(c);
     return c;
 }
 

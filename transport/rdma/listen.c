@@ -172,6 +172,19 @@ static struct pending *find(struct xf_listener *l, const struct rdma_cm_id *id)
     return NULL;
 }
 
+static void name_peer(struct xf_chan *c)
+{
+    char host[48] = "?", port[8] = "?";
+    const struct sockaddr *sa = rdma_get_peer_addr(c->id);
+
+    getnameinfo(
+        sa, sa->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in),
+        host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+    /* a dual-stack listener sees IPv4 peers as ::ffff:192.0.2.1: no operator knows them so */
+    snprintf(c->who, sizeof(c->who), "%s port %s",
+             strncmp(host, "::ffff:", 7) || !strchr(host, '.') ? host : host + 7, port);
+}
+
 /* A new connection. Fails only if this side cannot serve any. */
 static int take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours, struct xf_err *err)
 {
@@ -190,6 +203,7 @@ static int take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours, str
     c = xf_rdma_chan_new(&l->cfg, id, false, err);
     if (!c)
         return -1;
+    name_peer(c);
     xf_rdma_hs_init(&p->hs, c, &l->cfg, true, &l->taken);
     p->deadline = xf_now_ms() + l->cfg.timeout_ms;
     xf_rdma_ack_timeout(id, l->cfg.stall_ms);
