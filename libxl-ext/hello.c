@@ -145,8 +145,7 @@ char *xf_reply_format(const struct xf_reply *r)
 
 /* --- in --- */
 
-static json_object *field(json_object *o, const char *name, enum json_type type,
-                          struct xf_err *err)
+static json_object *field(json_object *o, const char *name, enum json_type type, struct xf_err *err)
 {
     json_object *v = NULL;
 
@@ -158,8 +157,7 @@ static json_object *field(json_object *o, const char *name, enum json_type type,
 }
 
 /* Printable text of at most size - 1 bytes. */
-static int get_text(json_object *o, const char *name, char *out, size_t size,
-                    struct xf_err *err)
+static int get_text(json_object *o, const char *name, char *out, size_t size, struct xf_err *err)
 {
     json_object *v = field(o, name, json_type_string, err);
     size_t len;
@@ -267,8 +265,9 @@ static json_object *open_message(const char *json, size_t len, struct xf_err *er
     if (get_number(o, "version", 0, INT32_MAX, &version, err))
         goto bad;
     if (version != VERSION) {
-        xf_fail(err, EPROTO, "the peer speaks version %lld of the protocol, this build %d; "
-                             "install the same Xenferry on both hosts",
+        xf_fail(err, EPROTO,
+                "the peer speaks version %lld of the protocol, this build %d; "
+                "install the same Xenferry on both hosts",
                 (long long)version, VERSION);
         goto bad;
     }
@@ -489,8 +488,8 @@ static int read_reply(json_object *o, struct xf_reply *r, struct xf_err *err)
 
     if (!findings || get_text(o, "boot_id", r->boot_id, sizeof(r->boot_id), err) ||
         get_bool(o, "paging", &r->paging, err) || get_number(o, "port", 0, 65535, &port, err) ||
-        get_codecs(o, &r->codecs, &r->unpacks_in_pull, err) || get_number(o, "rdma_port", 0, 65535, &rdma_port, err) ||
-        get_rdma(o, &r->rdma, err) ||
+        get_codecs(o, &r->codecs, &r->unpacks_in_pull, err) ||
+        get_number(o, "rdma_port", 0, 65535, &rdma_port, err) || get_rdma(o, &r->rdma, err) ||
         get_addresses(o, r->addresses, XF_ADDRESSES_MAX, &r->nr_addresses, err))
         return -1;
     r->port = (uint16_t)port;
