@@ -10,37 +10,13 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
-lab=$here/lab
-out=$top/build/bench
+bench='bench-rdma' on_limit=120 logs=''
+# shellcheck source=tests/lab/bench.bash
+. "$here/bench.bash"
 runs=${RUNS:-3}
 each=${SECONDS_EACH:-8}
 size=1048576 # of a message: 256 pages
 poll=10000   # us, the most that `xl migrate --rdma-poll` takes; perftest polls without end
-guest=bench
-ours=no
-background=()
-
-on() { # HOST COMMAND...
-    local h=$1
-    shift
-    timeout 120 "$lab" ssh "$h" "$@" </dev/null
-}
-
-leave() {
-    local p
-    for p in "${background[@]}"; do
-        kill "$p" 2>/dev/null || true
-    done
-    "$lab" guest stop $guest >/dev/null 2>&1 || true
-    [ $ours = no ] || "$lab" down
-}
-trap leave EXIT
-trap 'exit 1' INT TERM
-
-die() {
-    echo "bench-rdma: $*" >&2
-    exit 1
-}
 
 # perftest PROGRAM OPTIONS: one run from a to b; the last row of its table.
 perftest() {
@@ -111,8 +87,6 @@ done
 # A whole move of an idle guest, there and back.
 "$lab" guest start a $guest --mem 512 --fill 384 --zero 0 --rate 0 --beat 0 --ip 152 \
     --disk none >/dev/null
-at=a
-declare -A address=([a]=10.9.0.1 [b]=10.9.0.2) other=([a]=b [b]=a)
 : >"$out/moves.jsonl"
 for n in $(seq "$runs"); do
     timeout 300 "$lab" ssh "$at" "xl migrate --rdma --json $guest ${address[${other[$at]}]}" \

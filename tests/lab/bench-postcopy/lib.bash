@@ -1,46 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# What both parts of the benchmark share: the lab, the guest, and one watched move with its
-# figures. A move that does not end as it should makes a row that says so, and a new guest; a
-# wrong byte ends everything.
+# What both parts of the benchmark share: the guest, and one watched move with its figures. A
+# move that does not end as it should makes a row that says so, and a new guest; a wrong byte
+# ends everything.
 
-lab=$here/lab
-out=$top/build/bench
+bench='bench-postcopy' on_limit=60 logs=$top/build/bench/postcopy-logs
+# shellcheck source=tests/lab/bench.bash
+. "$here/bench.bash"
 cases=$out/postcopy
 runs=${RUNS:-1}
 limit=${LIMIT:-420}
-guest=bench
 guest_options=()
-at=a
-ours=no
-background=()
-declare -A address=([a]=10.9.0.1 [b]=10.9.0.2) other=([a]=b [b]=a)
 
 say() { printf '%s\n' "$*"; }
-
-die() {
-    say "bench-postcopy: $*" >&2
-    "$lab" logs "$out/postcopy-logs" >/dev/null 2>&1 || true
-    exit 1
-}
-
-leave() {
-    local p
-    for p in "${background[@]}"; do
-        kill "$p" 2>/dev/null || true
-    done
-    "$lab" guest stop $guest >/dev/null 2>&1 || true
-    [ $ours = no ] || "$lab" down
-}
-trap leave EXIT
-trap 'exit 1' INT TERM
-
-on() { # HOST COMMAND...
-    local h=$1
-    shift
-    timeout 60 "$lab" ssh "$h" "$@" </dev/null
-}
 
 begin_lab() {
     local h
