@@ -486,7 +486,7 @@ static int copy_zeros(struct xf_copy *c, struct xf_err *err)
     c->status.reason = XF_SWITCH_AT_ONCE;
     for (;;) {
         told = told || !tell_zeros(c, err);
-        if (told && !await_devices(c, &waited, err))
+        if (told && !await_devices(c, &waited, err) && !follow_target(c, err))
             return 0;
         if (change_link(c, err))
             return -1;
@@ -521,8 +521,8 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
         /* What the guest has written while we waited is for PULL, if that was asked for. */
         if (waited && st->reason != XF_SWITCH_ASKED)
             continue;
-        /* It was put off while the devices were asked for, and no round follows. */
-        if (!c->cut || !follow_target(c, err))
+        /* It may have changed in the last round, or was put off for the devices' sake. */
+        if (!follow_target(c, err))
             return 0;
         if (change_link(c, err))
             return -1;

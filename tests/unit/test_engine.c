@@ -393,6 +393,29 @@ static void test_target(void)
     }
 }
 
+/* `xl mem-set` in the last round. */
+static void late_target(struct fake *f, enum fake_op op, unsigned nth)
+{
+    /* The second peek is the one after round 1, on which the policy decides. */
+    if (op != FAKE_PEEK || nth != 2)
+        return;
+    pthread_mutex_lock(&f->lock);
+    f->target_kib = 12347;
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void test_late_target(void)
+{
+    OPEN(false, 2);
+    m.copy.opts.policy.max_rounds = 1;
+    m.f->hook = late_target;
+    move_run(&m);
+    arrived();
+    CU_ASSERT_EQUAL(m.copy.status.round, 1);
+    CU_ASSERT_EQUAL(m.f->sink_target_kib, 12347);
+    finish();
+}
+
 /* A word from the caller at the last moment, and what the report is made of. */
 static int approve(void *priv, struct xf_err *err)
 {
@@ -444,6 +467,7 @@ int main(void)
         {"not paying", test_not_paying},
         {"devices come late", test_devices_late},
         {"target", test_target},
+        {"target in the last round", test_late_target},
         {"before GO", test_before_go},
         CU_TEST_INFO_NULL,
     };

@@ -111,6 +111,28 @@ static void test_quiet(void)
     CU_ASSERT_EQUAL(arrived(), 0);
 }
 
+/* `xl mem-set` while zero pages are told. */
+static void new_target(struct fake *f, enum fake_op op, unsigned nth)
+{
+    if (op != FAKE_MAP || nth != 1)
+        return;
+    pthread_mutex_lock(&f->lock);
+    f->target_kib = 12345;
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void test_target(void)
+{
+    uint64_t kib;
+
+    open_move(NULL, NULL, 2);
+    m.f->hook = new_target;
+    move_run(&m);
+    kib = m.f->sink_target_kib;
+    CU_ASSERT_EQUAL(arrived(), 0);
+    CU_ASSERT_EQUAL(kib, 12345);
+}
+
 /* Zero pages get content after they have been told, at every moment from then on; and pages
  * with content become zero, which nobody needs to notice. */
 static void as_writer(struct fake *f, enum fake_op op, unsigned nth)
@@ -201,6 +223,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"a guest that does nothing", test_quiet},
+        {"target", test_target},
         {"zero pages that are written", test_written},
         {"zero pages that are ballooned out and in", test_ballooned},
         {"a link lost while zero pages are told", test_lost_link},
