@@ -518,8 +518,9 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
                 return -1;
             continue;
         }
-        /* What the guest has written while we waited is for PULL, if that was asked for. */
-        if (waited && st->reason != XF_SWITCH_ASKED)
+        /* What the guest has written while we waited goes in one round more, unless what is left
+         * is for PULL: then it was asked for, was the last round, or no other would pay. */
+        if (waited && !(c->opts.policy.may_leave && st->leave))
             continue;
         /* It may have changed in the last round, or was put off for the devices' sake. */
         if (!follow_target(c, err))

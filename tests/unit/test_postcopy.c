@@ -133,6 +133,34 @@ static void test_target(void)
     CU_ASSERT_EQUAL(kib, 12345);
 }
 
+/* The destination attaches devices long after the last round of a hybrid move. */
+static void write_in_round(struct fake *f, enum fake_op op, unsigned nth)
+{
+    /* The first peek is within round 1, or the one on which the policy decides after it. */
+    if (op == FAKE_PEEK && nth == 1)
+        for (uint64_t g = 100; g < 1000; g++)
+            fake_write(f, g, (uint32_t)g);
+    if (op == FAKE_SUSPEND)
+        CU_ASSERT(atomic_load(&m.devices));
+}
+
+static void test_devices_late(void)
+{
+    /* A link so slow that it pays to leave pages out. */
+    const struct xf_loopback_fault f = {XF_FAULT_DELAY, 1, false, 1, 300};
+
+    open_move(&f, NULL, 1);
+    m.copy.opts.mode = XF_MODE_HYBRID;
+    m.copy.opts.policy.max_rounds = 1;
+    m.copy.opts.policy.max_downtime_s = 0;
+    m.devices_late = 8;
+    m.f->hook = write_in_round;
+    move_run(&m);
+    CU_ASSERT_EQUAL(m.copy.status.round, 1);
+    CU_ASSERT(absent.at_go > 500);
+    CU_ASSERT(arrived() >= 0);
+}
+
 /* Zero pages get content after they have been told, at every moment from then on; and pages
  * with content become zero, which nobody needs to notice. */
 static void as_writer(struct fake *f, enum fake_op op, unsigned nth)
@@ -224,6 +252,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"a guest that does nothing", test_quiet},
         {"target", test_target},
+        {"hybrid, devices late", test_devices_late},
         {"zero pages that are written", test_written},
         {"zero pages that are ballooned out and in", test_ballooned},
         {"a link lost while zero pages are told", test_lost_link},
