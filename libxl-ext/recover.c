@@ -360,6 +360,7 @@ static enum xf_outcome run_recovery(struct recovery *v, const struct xf_recover_
         return XF_SUSPENDED;
     }
     xf_move_phase(m, XF_PHASE_PULL);
+    xf_move_status_open(m); /* in the place of the socket that a killed move left */
     if (v->record.pull && v->record.state != XF_RECORD_WHOLE)
         linked = !find_sink(v, &over, &no_link);
     if (over) {
@@ -501,6 +502,7 @@ int xf_resume_here(const char *domain, bool force, struct xf_err *err)
         rc = xf_xen_resume(ctx, &log, domid, err);
     if (!rc) {
         xf_record_remove(xf_run_dir(), domid);
+        xf_status_forget(domid);
         rc = take_name_back(ctx, domid, err);
     }
     if (lock >= 0)

@@ -78,6 +78,9 @@ bool xf_status_asked(struct xf_status_server *server);
 /* Stop listening. NULL allowed. */
 void xf_status_close(struct xf_status_server *server);
 
+/* Remove the socket that a killed move of a domain from here left; its lock is held. */
+void xf_status_forget(uint32_t domid);
+
 /* Leave the end of a move behind, in "ended-PID". */
 int xf_ended_write(const struct xf_ended *e, struct xf_err *err);
 

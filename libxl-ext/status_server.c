@@ -259,6 +259,14 @@ void xf_status_close(struct xf_status_server *s)
     free(s);
 }
 
+void xf_status_forget(uint32_t domid)
+{
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof(path), "%s/source-%u.sock", xf_run_dir(), domid) < (int)sizeof(path))
+        unlink(path);
+}
+
 int xf_ended_write(const struct xf_ended *e, struct xf_err *err)
 {
     const char *dir = xf_run_dir();

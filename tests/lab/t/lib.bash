@@ -203,18 +203,19 @@ good_move() { # FROM [options]
     empty "$1"
 }
 
-# move_in_background FROM ENVIRONMENT [options]: its pid on the host is in $work/pid.
+# move_in_background FROM ENVIRONMENT [options]: its pid is in /tmp/move.pid of the host. Each has
+# a file of its own for its status: the session of one that was killed may end much later.
 move_in_background() {
     local from=$1 env=$2
     shift 2
     : >"$work/json"
-    rm -f "$work/status"
+    move_status=$work/status.${#background[@]}
     (
         rc=0
         timeout "${MOVE_LIMIT:-240}" "$here/../lab" ssh "$from" "echo \$\$ >/tmp/move.pid
             exec env $env xl migrate --$transport --json $* $guest ${address[${other[$from]}]}" \
             >"$work/json" 2>"$work/stderr" </dev/null || rc=$?
-        echo $rc >"$work/status"
+        echo $rc >"$move_status"
     ) &
     background+=($!)
 }
@@ -239,7 +240,7 @@ copying() { # pages are on their way
     jq -es 'map(select(.phase == "COPY" and .pages_sent > 500)) | length > 0' \
         "$work/json" >/dev/null 2>&1
 }
-move_over() { [ -e "$work/status" ]; }
+move_over() { [ -e "$move_status" ]; }
 
 # The background move must end with one of these statuses. END_LIMIT: seconds to wait for it.
 move_ends() { # STATUS...
@@ -248,7 +249,7 @@ move_ends() { # STATUS...
         bad "the move does not end"
         return 0
     }
-    got=$(cat "$work/status")
+    got=$(cat "$move_status")
     for s; do
         [ "$got" != "$s" ] || return 0
     done

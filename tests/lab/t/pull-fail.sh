@@ -22,7 +22,11 @@ into_pull() { # [QUIET]
     move_in_background "$at" "XENFERRY_PULL=no-push=${1:-15}" --postcopy-after 1
     until_true 300 in_phase PULL || bad "no PULL: $(error_text)"
 }
-killed() { on "$at" "kill -KILL \$(cat /tmp/move.pid)"; until_true 60 move_over || bad "it lives"; }
+# The session of ours goes on: the ssh to the receiver shares its error output.
+killed() {
+    on "$at" "kill -KILL \$(cat /tmp/move.pid)"
+    until_true 60 on "$at" "! kill -0 \$(cat /tmp/move.pid) 2>/dev/null" || bad "it lives"
+}
 # shellcheck disable=SC2317 # called by until_true
 held() { on "$at" "test -e /tmp/hold"; }
 recover() { # WORDS...: its JSON lines in $work/json, its status in $work/status

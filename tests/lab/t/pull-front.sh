@@ -34,6 +34,7 @@ at=a
 timeout $MOVE_LIMIT "$here/../lab" ssh a "env XENFERRY_PULL=no-push=30 xl migrate --$transport --json \
     --no-wait --postcopy-after 1 $guest ${address[b]}" >"$work/json" 2>"$work/stderr" </dev/null ||
     bad "status not 0: $(error_text)"
+mover=$(jq -rs 'map(select(.type == "background")) | last | .pid // 0' "$work/json")
 left_out=$(jq -rs 'map(select(.type == "background")) | last | .left_out // 0' "$work/json")
 [ "$left_out" -gt 1000 ] || bad "$left_out pages were left out: $(tail -n 1 "$work/json")"
 [ "$(report .)" = null ] || bad "it waited for the report: $(report .outcome)"
@@ -71,7 +72,8 @@ note "$(jq -r '"missing \(.missing), median \(.fault_median_s) s, p99 \(.fault_p
 # shellcheck disable=SC2317 # called by until_true
 ended_well() {
     on a "xl migrate-status --json $guest" 2>/dev/null |
-        jq -es 'any(.type == "ended" and .outcome == "moved" and .exit_status == 0)' >/dev/null
+        jq -es "any(.type == \"ended\" and .pid == $mover and .outcome == \"moved\"
+            and .exit_status == 0)" >/dev/null
 }
 until_true $END_LIMIT ended_well || bad "it has not ended: $(on a "xl migrate-status $guest" 2>&1)"
 intact b
@@ -81,7 +83,7 @@ case_end
 
 case_begin "migrate-postcopy of a pre-copy move: refused"
 at=b
-move_in_background b "" --bandwidth 2
+move_in_background b "" --precopy --bandwidth 2
 until_true 90 copying || bad "no COPY: $(error_text)"
 refused_on b "sends all memory before the switch" xl migrate-postcopy "$guest"
 interrupt
