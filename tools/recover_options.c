@@ -75,7 +75,8 @@ void recover_help(FILE *out)
           out);
     options_help(out, recover_options, &recover_options[OPTIONS - 1]);
     fputs("\nExit status:\n\n"
-          "  0  The domain runs at HOST, complete (--resume: it runs here).\n"
+          "  0  The domain runs at HOST, complete, or has ended there (--resume: it runs\n"
+          "     here).\n"
           "  1  Nothing to finish, or the move's process lives (--resume: refused).\n"
           "  5  HOST cannot be asked, or has no clear answer: all is as before.\n"
           "  6  The domain does not run at HOST: --resume lets it run here.\n"

@@ -25,7 +25,8 @@
 static const char status_help[] =
     "Usage: xl migrate-status [--json] [DOMAIN]\n\n"
     "Show the moves that are under way from this host and to it, or that of DOMAIN,\n"
-    "and how those begun with --no-wait ended during the last day.\n\n"
+    "and how those begun with --no-wait ended during the last day. A migrate-recover\n"
+    "shows as a move in PULL.\n\n"
     "  -h, --help  Print this help.\n"
     "  --json      One JSON object per line.\n\n"
     "Exit status: 0, also when there is nothing to show; 1 when there is none of\n"
