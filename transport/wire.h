@@ -26,7 +26,7 @@ enum xf_msg_type {
     XF_MSG_SYNC = 2,     /* bulk, source -> sink: all before this must be in memory, then ack */
     XF_MSG_SYNC_ACK = 3, /* bulk, sink -> source */
     XF_MSG_ERROR = 4,    /* control, sink -> source: the move has failed; errno and sentence */
-    XF_MSG_PACKED = 5,   /* bulk, source -> sink, before GO: a batch whose payload is compressed */
+    XF_MSG_PACKED = 5,   /* bulk, source -> sink: a batch whose payload is compressed */
     XF_MSG_SKELETON = 16,/* control, source -> sink: build the domain (meta: xf_skeleton, payload: JSON config + static state) */
     XF_MSG_BUILT = 17,   /* control, sink -> source: the domain is there, its memory can be filled */
     XF_MSG_TARGET = 18,  /* control, source -> sink: the guest's memory target changed */
