@@ -114,10 +114,11 @@ struct xf_report {
     unsigned rounds;
     double rounds_s; /* sending them; the rest of COPY waited for the destination's devices */
     uint64_t guest_pages;
-    uint64_t pages_sent, pages_zero, pages_skipped; /* skipped: dirty again before their turn */
+    uint64_t pages_sent, pages_zero, pages_skipped; /* skipped: dirty again before their turn;
+                                                     * sent: also in PULL */
     uint64_t last_pages;      /* sent in SWITCH */
     uint64_t wire_bytes;
-    /* Until GO, the rest of pages_sent went as it was. */
+    /* Of the pages sent until GO; those of neither went as they were. */
     uint64_t lz4_pages, zstd_pages;
     uint64_t packed_bytes;    /* what these pages became */
     double pack_s;            /* sum over the sending threads: compressing, and trying it */

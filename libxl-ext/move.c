@@ -63,7 +63,8 @@ void xf_move_note(struct xf_move *m, const char *fmt, ...)
 static void show_progress(struct xf_move *m)
 {
     const struct xf_copy_status *st = &m->copy.status;
-    struct xf_sent sent = {0};
+    /* In PULL the senders have gone, and what they did is in the report. */
+    struct xf_sent sent = {.data = m->report->pages_sent, .zero = m->report->pages_zero};
     struct xf_progress p = {
         .phase = m->phase,
         .round = st->round,
@@ -77,7 +78,7 @@ static void show_progress(struct xf_move *m)
 
     if (m->copy.senders)
         sent = xf_senders_count(m->copy.senders);
-    p.pages_sent = sent.data;
+    p.pages_sent = sent.data + m->served;
     p.pages_zero = sent.zero;
     p.wire_bytes = xf_link_bytes(&m->link);
     p.left_out = m->report->left_out;
@@ -124,11 +125,19 @@ int xf_move_tick(void *priv, struct xf_err *err)
 
 /* --- ends --- */
 
+static void report_wire(struct xf_move *m)
+{
+    struct xf_chan_stats wire = xf_link_stats(&m->link);
+
+    m->report->wire_bytes = wire.tx_bytes + wire.rx_bytes;
+    m->report->work_requests = wire.work_requests;
+    m->report->completions = wire.completions;
+}
+
 static void fill_report(struct xf_move *m)
 {
     struct xf_report *r = m->report;
     const struct xf_switch_times *t = &m->copy.times;
-    struct xf_chan_stats wire = xf_link_stats(&m->link);
     struct xf_sent sent = {0};
 
     if (m->copy.senders)
@@ -143,9 +152,7 @@ static void fill_report(struct xf_move *m)
     r->pack_s = sent.pack_s;
     r->pages_skipped = m->copy.order.skipped;
     r->last_pages = t->pages;
-    r->wire_bytes = wire.tx_bytes + wire.rx_bytes;
-    r->work_requests = wire.work_requests;
-    r->completions = wire.completions;
+    report_wire(m);
     r->predicted_down_s = m->copy.status.predicted_s;
     if (m->copy.status.reason)
         snprintf(r->switch_reason, sizeof(r->switch_reason), "%s",
@@ -200,6 +207,9 @@ static void pull_report(struct xf_move *m)
     struct xf_report *r = m->report;
 
     xf_server_status(m->server, &status);
+    r->pages_sent += status.pushed + status.answered;
+    m->served = 0; /* counted there now */
+    report_wire(m);
     if (status.pulled.missing == UINT64_MAX)
         return; /* it never said */
     r->faults = status.pulled.faults;
@@ -357,6 +367,7 @@ static int pull_tick(void *priv, struct xf_err *err)
 
     xf_server_status(m->server, &status);
     m->pulled = status.pulled;
+    m->served = status.pushed + status.answered;
     if (xf_now() - m->shown > PROGRESS_S)
         show_progress(m);
     if (!m->o->cancel || !*m->o->cancel)

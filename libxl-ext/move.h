@@ -51,6 +51,7 @@ struct xf_move {
     struct xf_server_opts server_opts;
     struct xf_server *server; /* PULL */
     struct xf_pulled pulled;  /* as heard last */
+    uint64_t served;          /* pages that went in PULL, while it lasts */
     bool told_cancel;         /* an interrupt in PULL was answered by a note */
     struct xf_status_server *status; /* NULL: nobody can ask */
     struct xf_status_pace pace;      /* of PULL */

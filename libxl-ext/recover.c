@@ -287,7 +287,6 @@ static enum xf_outcome serve(struct recovery *v, struct xf_err *err)
 {
     struct xf_move *m = &v->m;
     struct xf_server_status status;
-    enum xf_outcome end;
 
     xf_move_mark(m, XF_RECORD_PULLING, NULL);
     xf_server_status(m->server, &status);
@@ -295,11 +294,7 @@ static enum xf_outcome serve(struct recovery *v, struct xf_err *err)
     if (!status.ended)
         xf_move_note(m, "the guest runs at the destination; bringing the %llu pages that it lacks",
                      (unsigned long long)status.left);
-    end = xf_move_pull(m, err);
-    xf_server_status(m->server, &status);
-    m->report->pages_sent = status.pushed + status.answered;
-    m->report->wire_bytes = xf_link_bytes(&m->link);
-    return end;
+    return xf_move_pull(m, err);
 }
 
 /* No sink answers. */

@@ -89,7 +89,7 @@ done
     --disk none >/dev/null
 : >"$out/moves.jsonl"
 for n in $(seq "$runs"); do
-    timeout 300 "$lab" ssh "$at" "xl migrate --rdma --json $guest ${address[${other[$at]}]}" \
+    timeout 300 "$lab" ssh "$at" "xl migrate --rdma --precopy --json $guest ${address[${other[$at]}]}" \
         </dev/null >"$out/move.out" || die "the move failed: $(tail -n 1 "$out/move.out")"
     jq -c 'select(.type == "report")' "$out/move.out" >>"$out/moves.jsonl"
     at=${other[$at]}

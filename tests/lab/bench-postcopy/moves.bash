@@ -31,7 +31,7 @@ busy_rate() { # RUN
 moves() { # RUN
     local n=$1 rate
     new_guest --mem 256 --fill 96 --zero 0 --rate 0 --ip 154 --disk vdb
-    go idle "$n" xl migrate --tcp --json
+    go idle "$n" xl migrate --tcp --json --precopy
     rate=$(busy_rate "$n")
     say "  busy from now on: $rate pages/s rewritten, all over its 96 MiB"
     # A new guest in the place of one that met with trouble is to be as busy.
