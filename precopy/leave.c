@@ -148,6 +148,17 @@ int xf_copy_leave(struct xf_copy *c, struct xf_err *err)
     return rc;
 }
 
+/* Nobody has asked for the switch, and they are so few that leaving them out saves less downtime than PULL would cost the guest. */
+static bool are_few(const struct xf_copy *c)
+{
+    const struct xf_round r = {.remaining = c->nr_missing,
+                               .page_rate = c->status.page_rate,
+                               .fixed_s = c->opts.fixed_s};
+
+    return c->opts.mode == XF_MODE_HYBRID && c->status.reason != XF_SWITCH_ASKED &&
+           !xf_policy_worth(&c->opts.policy, &r);
+}
+
 void xf_copy_settle(struct xf_copy *c)
 {
     size_t words = xf_bitmap_words(c->vm->nr_gfns);
@@ -158,4 +169,10 @@ void xf_copy_settle(struct xf_copy *c)
         c->missing[w] &= ~todo[w];
     }
     c->nr_missing = xf_bitmap_count(c->missing, c->vm->nr_gfns);
+    if (!c->nr_missing || !are_few(c))
+        return;
+    for (size_t w = 0; w < words; w++)
+        todo[w] |= c->missing[w];
+    memset(c->missing, 0, words * sizeof(*c->missing));
+    c->nr_missing = 0;
 }

@@ -161,6 +161,39 @@ static void test_devices_late(void)
     CU_ASSERT(arrived() >= 0);
 }
 
+/* Of what a hybrid move was to leave out nearly all was written again, and goes before GO: then
+ * the rest does, too. */
+static void write_again(struct fake *f, enum fake_op op, unsigned nth)
+{
+    if (op == FAKE_PEEK && nth == 1)
+        for (uint64_t g = 100; g < 1000; g++)
+            fake_write(f, g, (uint32_t)g);
+    if (op == FAKE_SUSPEND)
+        for (uint64_t g = 105; g < 1000; g++)
+            fake_write(f, g, (uint32_t)g + 1);
+}
+
+static void test_few_left(void)
+{
+    const struct xf_loopback_fault f = {XF_FAULT_DELAY, 1, false, 1, 300};
+    char why[100] = "it does not run there";
+
+    open_move(&f, NULL, 1);
+    m.copy.opts.mode = XF_MODE_HYBRID;
+    m.copy.opts.fixed_s = 0.3;
+    m.copy.opts.policy.max_rounds = 1;
+    m.copy.opts.policy.max_downtime_s = 0;
+    m.f->hook = write_again;
+    move_run(&m);
+    CU_ASSERT(m.end == XF_SWITCHED && m.sink_end == XF_SINK_RUNS && m.f->runs_at_sink);
+    CU_ASSERT(m.copy.status.leave && !m.copy.nr_missing); /* it was to leave some, and did not */
+    CU_ASSERT_EQUAL(absent.at_go, 0);
+    CU_ASSERT_EQUAL(m.f->broken, 0);
+    CU_ASSERT(fake_same(m.f, why, sizeof(why)));
+    xf_absent_free(&absent);
+    CU_ASSERT(move_close(&m));
+}
+
 /* Zero pages get content after they have been told, at every moment from then on; and pages
  * with content become zero, which nobody needs to notice. */
 static void as_writer(struct fake *f, enum fake_op op, unsigned nth)
@@ -253,6 +286,7 @@ int main(void)
         {"a guest that does nothing", test_quiet},
         {"target", test_target},
         {"hybrid, devices late", test_devices_late},
+        {"hybrid, few pages left", test_few_left},
         {"zero pages that are written", test_written},
         {"zero pages that are ballooned out and in", test_ballooned},
         {"a link lost while zero pages are told", test_lost_link},
