@@ -43,8 +43,9 @@ late() {
     kernel_is_calm a
     case_end
 
+    # Limited, so that it is the guest that is faster: beside a move it gets little done here.
     case_begin "hybrid: a guest that writes faster than the wire"
-    good_move a --hybrid
+    good_move a --hybrid --bandwidth 2
     pulled
     paging_is_off b
     case_end
