@@ -88,7 +88,7 @@ struct xf_sink_ops {
 
     /* Give the guest memory at gfns (none of them has any). Contents are undefined after. */
     int (*populate)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err);
-    /* Take it back (all of them have some, or are absent). */
+    /* Take it back (all of them have some, and none is absent). */
     int (*depopulate)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err);
     /* Map writable; every page must be there. gfns need not ascend. */
     int (*map)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,

@@ -17,6 +17,7 @@ static struct xf_absent absent;
 static uint8_t late[FAKE_GFNS]; /* as the pager has it */
 static uint8_t meta[XF_META_MAX];
 static uint8_t page[XF_PAGE_SIZE];
+static unsigned taken_absent; /* pages that were taken away while they were absent */
 
 /* --- a pager for the fake guest --- */
 
@@ -56,6 +57,15 @@ static int put(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pa
 
 static const struct xf_pager_ops ops = {.mark = mark, .put = put};
 
+/* Gfn 103 is the only one that is ever taken away here. */
+static void look(struct fake *f, enum fake_op op, unsigned nth)
+{
+    (void)f;
+    (void)nth;
+    if (op == FAKE_DEPOPULATE)
+        taken_absent += late[103];
+}
+
 /* --- what the source says --- */
 
 static void begin(bool pull)
@@ -63,6 +73,8 @@ static void begin(bool pull)
     CU_ASSERT_FATAL(move_open(&m, false, 1));
     memset(page, 0x11, sizeof(page));
     memset(late, 0, sizeof(late));
+    taken_absent = 0;
+    m.f->hook = look;
     if (pull) {
         m.f->dst.pager = &ops;
         CU_ASSERT_FATAL(xf_absent_init(&absent, &m.f->dst, NULL) == 0);
@@ -190,6 +202,8 @@ static void test_honest(void)
     CU_ASSERT(!memcmp(m.f->at_sink.mem + 104 * XF_PAGE_SIZE, page, sizeof(page)));
     CU_ASSERT(!memcmp(m.f->at_sink.mem + 777 * XF_PAGE_SIZE, page, sizeof(page)));
     CU_ASSERT(m.f->at_sink.mem[102 * XF_PAGE_SIZE] == 0 && !m.f->at_sink.has[103]);
+    /* Xen counts what is paged out: what is taken away must not be, or it counts for ever. */
+    CU_ASSERT(m.f->calls[FAKE_DEPOPULATE] == 1 && taken_absent == 0 && !late[103]);
     CU_ASSERT(late[100] && !late[101] && !late[102] && late[105] && late[111]);
     finish();
 }
