@@ -42,7 +42,8 @@ struct xf_source_ops {
      * page of the hypervisor's own that the guest asks for again at its new place. */
     int (*classify)(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t *ram,
                     struct xf_err *err);
-    /* Map read-only. A page that went away between classify and map is an err[i], no failure. */
+    /* Map read-only. A page that went away between classify and map is an err[i], no failure; that
+     * the guest itself is gone is one, ESRCH: none of its pages may be taken for a hole then. */
     int (*map)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
                struct xf_err *err);
     void (*unmap)(struct xf_view *v, struct xf_map *m);
