@@ -62,7 +62,7 @@ struct xf_source_ops {
     /* Stop the guest in a state that can be moved. After a failure ask `suspended`: it may
      * have stopped all the same, or too late. */
     int (*suspend)(struct xf_source_vm *vm, struct xf_err *err);
-    bool (*suspended)(struct xf_source_vm *vm);
+    bool (*suspended)(struct xf_source_vm *vm); /* false, too, of a guest that is gone */
     /* Undo suspend: the guest goes on here as if nothing had happened. */
     int (*resume)(struct xf_source_vm *vm, struct xf_err *err);
     /* The suspended guest's CPU state. *blob is malloc()ed, the caller's to free. */
