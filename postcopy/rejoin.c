@@ -227,6 +227,7 @@ enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct 
         }
         tell(r, &why);
         xf_link_close(link);
+        pause_a_while(); /* it may have been this side's memory, and is lost again at once */
         end = accept_again(r, p, link, done_ms, err);
     } while (end == XF_PULL_LOST);
     if (end == XF_PULL_ENDED && !xf_pager_source_knows(p))
