@@ -131,6 +131,13 @@ static void set_lost(struct xf_pager *p, const struct xf_err *err)
     pthread_mutex_unlock(&p->lock);
 }
 
+/* There is no memory for a page now. That is not the end: the guest waits for it, the link is
+ * given up with the reason, and when it is made again there may be some. */
+static bool is_short(const struct xf_err *err)
+{
+    return err->num == ENOMEM;
+}
+
 /* --- who waits --- */
 
 /* With the lock. */
@@ -254,7 +261,7 @@ static void *pull_main(void *arg)
         if (t->send(q->chan, &m, x->meta, NULL, 0, &err))
             break;
     }
-    if (own)
+    if (own && !is_short(&err))
         set_error(p, &err);
     else
         set_lost(p, &err);
@@ -398,7 +405,7 @@ static void *pager_main(void *arg)
         if (!urgent)
             continue;
         if (ask(p, urgent, x, &link_err) || take_answers(p, urgent, x, &own, &link_err)) {
-            if (own) {
+            if (own && !is_short(&link_err)) {
                 err = link_err;
                 break;
             }
@@ -713,7 +720,7 @@ enum xf_pull_end xf_pager_run(struct xf_pager *p, int (*tick)(void *priv, struct
 
     if (end == XF_PULL_ENDED)
         tell_ended(p, p->link, tick, priv, NULL);
-    if (end == XF_PULL_FAILED && err) {
+    if (err && (end == XF_PULL_FAILED || (end == XF_PULL_LOST && is_short(err)))) {
         uint8_t meta[XF_TEXT_MAX + 64];
 
         xf_link_say(p->link, XF_MSG_ERROR, meta, xf_text_encode(err->num, err->text, meta), NULL);

@@ -8,6 +8,8 @@
 
 /* Between two attempts to connect, or to listen: who refuses does so at once. */
 #define AGAIN_MS 100
+/* Sink: before it takes pages again for which there was no memory. */
+#define SHORT_MS 3000
 
 static void pause_a_while(void)
 {
@@ -211,6 +213,16 @@ static void wait_to_tell(struct xf_rejoin *r, struct xf_pager *p, struct xf_link
     await_source(&w, link, NULL);
 }
 
+/* Whatever took the link may be on this side, and take the next one as soon as it is there. */
+static void rest(struct xf_rejoin *r, struct xf_pager *p, int ms)
+{
+    for (; ms > 0; ms -= AGAIN_MS) {
+        pause_a_while();
+        if (xf_pager_check(p, NULL) != XF_PULL_LOST || r->tick(r->priv, NULL))
+            return; /* whoever waits next finds the same */
+    }
+}
+
 enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link,
                                 int done_ms, struct xf_err *err)
 {
@@ -227,7 +239,7 @@ enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct 
         }
         tell(r, &why);
         xf_link_close(link);
-        pause_a_while(); /* it may have been this side's memory, and is lost again at once */
+        rest(r, p, why.num == ENOMEM ? SHORT_MS : AGAIN_MS);
         end = accept_again(r, p, link, done_ms, err);
     } while (end == XF_PULL_LOST);
     if (end == XF_PULL_ENDED && !xf_pager_source_knows(p))

@@ -510,9 +510,11 @@ static int take_word(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
         char text[XF_TEXT_MAX];
         int num;
 
-        return xf_text_decode(&num, text, m, meta, err)
-                   ? -1
-                   : xf_fail(err, num ? num : EIO, "destination: %s", text);
+        if (xf_text_decode(&num, text, m, meta, err))
+            return -1;
+        if (num == ENOMEM) /* it listens on; the operator has to hear of it */
+            *end = XF_PULL_LOST;
+        return xf_fail(err, num ? num : EIO, "destination: %s", text);
     }
     if (m->type != XF_MSG_PULLED)
         return xf_fail(err, EPROTO, "the destination sent message %u during PULL", m->type);

@@ -3,18 +3,21 @@
  * A pager that does not get what it needs: before GO that is a failure of the move, after GO it
  * is one of the link, for the guest has nobody else, and later there may be enough.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "postcopy/pager.h"
+#include "postcopy/server.h"
 #include "precopy/absent.h"
 #include "tests/unit/fake_move.h"
 #include "tests/unit/suite.h"
 
 static struct move m;
 static struct xf_absent absent;
-static int never; /* a descriptor that is never readable */
+static int never;            /* a descriptor that is never readable */
+static atomic_int no_memory; /* so many calls of put fail for it */
 
 static int fault_fd(struct xf_sink_vm *vm)
 {
@@ -32,7 +35,18 @@ static int read_faults(struct xf_sink_vm *vm, struct xf_fault *list, unsigned ma
     return 0;
 }
 
-static const struct xf_pager_ops ops = {.fault_fd = fault_fd, .read_faults = read_faults};
+static int put(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pages, unsigned n,
+               struct xf_err *err)
+{
+    (void)v;
+    (void)gfns;
+    (void)pages;
+    (void)n;
+    return no_memory-- > 0 ? xf_fail(err, ENOMEM, "out of memory for a page") : 0;
+}
+
+static const struct xf_pager_ops ops = {
+    .fault_fd = fault_fd, .read_faults = read_faults, .put = put};
 
 static int tick(void *priv, struct xf_err *err)
 {
@@ -52,6 +66,29 @@ static void begin(void)
     m.f->dst.absent = &absent;
     xf_set(absent.missing, 100);
     absent.nr = absent.at_go = 1;
+}
+
+static void say_zero(struct xf_chan *c)
+{
+    struct xf_batch b = {.nr_runs = 1, .nr_pages = 1, .runs = {{100, 1, XF_RUN_ZERO}}};
+    struct xf_msg msg = {.type = XF_MSG_BATCH};
+    uint8_t meta[128];
+
+    msg.meta_len = (uint32_t)xf_batch_encode(&b, meta);
+    CU_ASSERT_EQUAL(m.source.ops->send(c, &msg, meta, NULL, 0, NULL), 0);
+}
+
+/* What the source hears last on the control channel. */
+static int last_word(int *num, char *text)
+{
+    static uint8_t meta[XF_META_MAX];
+    struct xf_msg msg;
+
+    do {
+        if (m.source.ops->recv(m.source.control, &msg, meta, 5000, NULL))
+            return -1;
+    } while (msg.type == XF_MSG_PULLED);
+    return msg.type == XF_MSG_ERROR ? xf_text_decode(num, text, &msg, meta, NULL) : -1;
 }
 
 static void end(void)
@@ -93,10 +130,63 @@ static void test_after_go(void)
     end();
 }
 
+/* The sink has no memory for a page: it gives the link up, says why, and can go on over
+ * another. Nothing is forgotten. */
+static void test_short(void)
+{
+    struct xf_pager *p = NULL;
+    struct xf_err err = {0};
+    char text[XF_TEXT_MAX] = "";
+    int num = 0;
+
+    begin();
+    no_memory = 1;
+    CU_ASSERT_EQUAL_FATAL(xf_pager_new(&p, &m.f->dst, 0, &err), 0);
+    xf_pager_start(p, &m.sink);
+    say_zero(m.source.bulk[1]);
+    CU_ASSERT_EQUAL(xf_pager_run(p, tick, NULL, &err), XF_PULL_LOST);
+    CU_ASSERT_EQUAL(err.num, ENOMEM);
+    CU_ASSERT(!last_word(&num, text) && num == ENOMEM && strstr(text, "out of memory"));
+    CU_ASSERT_EQUAL(xf_pager_check(p, NULL), XF_PULL_LOST);
+    CU_ASSERT(absent.nr == 1 && xf_is_absent(&absent, 100));
+    xf_pager_free(p);
+    end();
+}
+
+/* And the source connects again; for any other reason of the sink's it does not. */
+static void test_short_there(void)
+{
+    static const int nums[] = {ENOMEM, EIO};
+    unsigned long missing[FAKE_GFNS / 64 + 1] = {0};
+    uint8_t meta[XF_TEXT_MAX + 64];
+
+    xf_set(missing, 100);
+    for (unsigned i = 0; i < 2; i++) {
+        struct xf_server *s = NULL;
+        struct xf_err err = {0};
+
+        begin();
+        m.f->running = false;
+        CU_ASSERT_EQUAL_FATAL(xf_server_new(&s, &m.f->src, missing, NULL, &err), 0);
+        /* There is no urgent channel here, and nobody asks: any other will do. */
+        m.source.urgent = m.source.bulk[1];
+        m.source.bulk[1] = NULL;
+        m.source.nr_bulk = 1;
+        CU_ASSERT_EQUAL_FATAL(xf_server_start(s, &m.source, &err), 0);
+        xf_link_say(&m.sink, XF_MSG_ERROR, meta, xf_text_encode(nums[i], "it is so", meta), NULL);
+        CU_ASSERT_EQUAL(xf_server_run(s, tick, NULL, &err), i ? XF_PULL_FAILED : XF_PULL_LOST);
+        CU_ASSERT(err.num == nums[i] && strstr(err.text, "it is so"));
+        xf_server_free(s);
+        end();
+    }
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {{"before GO it cannot be had", test_before_go},
                            {"after GO a thread of its cannot be had", test_after_go},
+                           {"no memory for a page", test_short},
+                           {"no memory for a page, at the source", test_short_there},
                            CU_TEST_INFO_NULL};
 
     return run_suite("pager", tests);
