@@ -116,7 +116,17 @@ struct waiting {
     bool ended;           /* the guest: the source is awaited only to hear of that */
     enum xf_pull_end end; /* why the wait is over */
     double until;         /* nobody here needs the source any more: how long to wait; 0: not so */
+    int done_ms;          /* ... from when that becomes so */
 };
+
+/* The last missing page may go while no source is there, too: the guest gives it back. */
+static bool is_whole(struct waiting *w)
+{
+    struct xf_pulled pulled;
+
+    xf_pager_status(w->p, &pulled);
+    return !pulled.missing;
+}
 
 static int wait_tick(void *priv, struct xf_err *err)
 {
@@ -127,6 +137,8 @@ static int wait_tick(void *priv, struct xf_err *err)
         if (w->end != XF_PULL_LOST)
             return -1;
     }
+    if (w->until <= 0 && is_whole(w))
+        w->until = xf_now() + w->done_ms / 1000.0;
     if (w->until > 0 && xf_now() > w->until) {
         w->end = w->ended ? XF_PULL_ENDED : XF_PULL_DONE;
         return -1;
@@ -189,12 +201,8 @@ static void await_source(struct waiting *w, struct xf_link *link, struct xf_err 
 static enum xf_pull_end accept_again(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link,
                                      int done_ms, struct xf_err *err)
 {
-    struct waiting w = {.r = r, .p = p, .end = XF_PULL_LOST};
-    struct xf_pulled pulled;
+    struct waiting w = {.r = r, .p = p, .end = XF_PULL_LOST, .done_ms = done_ms};
 
-    xf_pager_status(p, &pulled);
-    if (!pulled.missing)
-        w.until = xf_now() + done_ms / 1000.0;
     await_source(&w, link, err);
     if (w.end == XF_PULL_LOST)
         tell(r, NULL);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "postcopy/pager.h"
+#include "postcopy/rejoin.h"
 #include "postcopy/server.h"
 #include "precopy/absent.h"
 #include "tests/unit/fake_move.h"
@@ -181,12 +182,45 @@ static void test_short_there(void)
     }
 }
 
+/* The guest gives its last missing page back while no source is there. One may come to hear
+ * of it, but is not waited for without end. */
+static int give_back(void *priv, struct xf_err *err)
+{
+    unsigned *ticks = priv;
+
+    if (++*ticks == 5)
+        xf_absent_drop(&absent, 100);
+    return *ticks > 300 ? xf_fail(err, ETIMEDOUT, "it is waited for all the same") : 0;
+}
+
+static void test_given_back(void)
+{
+    unsigned ticks = 0;
+    struct xf_rejoin r = {.ops = &xf_tcp_ops,
+                          .cfg = {.channels = 2, .timeout_ms = 5000},
+                          .addr = "127.0.0.1",
+                          .tick = give_back,
+                          .priv = &ticks};
+    struct xf_pager *p = NULL;
+    struct xf_err err = {0};
+
+    begin();
+    CU_ASSERT_EQUAL_FATAL(xf_pager_new(&p, &m.f->dst, 0, &err), 0);
+    xf_pager_start(p, &m.sink);
+    xf_link_close(&m.source);
+    CU_ASSERT_EQUAL(xf_rejoin_take(&r, p, &m.sink, 200, &err), XF_PULL_DONE);
+    CU_ASSERT(ticks >= 5 && absent.nr == 0);
+    xf_pager_free(p);
+    end();
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {{"before GO it cannot be had", test_before_go},
                            {"after GO a thread of its cannot be had", test_after_go},
                            {"no memory for a page", test_short},
                            {"no memory for a page, at the source", test_short_there},
+                           {"the last page is given back while nobody is there", test_given_back},
                            CU_TEST_INFO_NULL};
 
     return run_suite("pager", tests);
