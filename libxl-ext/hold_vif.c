@@ -69,6 +69,8 @@ int xf_hold_vif_end(struct xf_hold_vif *h, struct xf_err *err)
 
     if (!h->held)
         return 0;
+    if (change(h->domid, XenbusStateInitialising, XenbusStateInitWait, &now, err))
+        return -1;
     h->held = false;
-    return change(h->domid, XenbusStateInitialising, XenbusStateInitWait, &now, err);
+    return 0;
 }

@@ -152,6 +152,26 @@ static void not_in_its_place(void)
     }
 }
 
+/* xenstore does not answer when it is time to let the network go: the next try does it. */
+static void let_go_later(void)
+{
+    struct xf_hold_vif h = {0};
+    struct xf_err err = {0};
+
+    reset(2, 2);
+    CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), 0);
+    store.unreachable = true;
+    CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), -1);
+    store.unreachable = false;
+    store.conflicts = 51; /* and then somebody else is always first, but for one of them */
+    store.state[0] = 2;
+    CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), -1);
+    CU_ASSERT(store.state[1] == 1 && h.held);
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), 0);
+    CU_ASSERT(store.state[0] == 2 && store.state[1] == 2 && !h.held && !err.num);
+}
+
 static void closing_stays_closing(void)
 {
     struct xf_hold_vif h = {0};
@@ -215,6 +235,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {{"held, and let go", held_and_let_go},
                            {"a backend in another state", not_in_its_place},
+                           {"let go at the second try", let_go_later},
                            {"a backend that closes meanwhile", closing_stays_closing},
                            {"no xenstore, or one that is never free", out_of_reach},
                            {"interfaces that cannot be seen", not_all_are_seen},
