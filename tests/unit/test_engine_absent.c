@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "precopy/absent.h"
 #include "tests/unit/fake_move.h"
@@ -17,6 +18,9 @@ static struct xf_absent absent;
 static uint8_t late[FAKE_GFNS]; /* as the pager has it */
 static uint8_t meta[XF_META_MAX];
 static uint8_t page[XF_PAGE_SIZE];
+static atomic_bool put_waits; /* a page that was put in stays counted until there is a claim ... */
+static atomic_uint nr_put;
+static atomic_uint claims, claimed; /* ... which sees this sum of pages, absent and put in */
 static unsigned taken_absent; /* pages that were taken away while they were absent */
 
 /* --- a pager for the fake guest --- */
@@ -52,10 +56,22 @@ static int put(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pa
         else
             memset(to, 0, XF_PAGE_SIZE);
     }
+    nr_put += n;
+    for (unsigned i = 0; put_waits && !claims && i < 300; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     return 0;
 }
 
-static const struct xf_pager_ops ops = {.mark = mark, .put = put};
+static int claim(struct xf_sink_vm *vm, uint64_t pages, struct xf_err *err)
+{
+    (void)vm;
+    (void)err;
+    claimed = (unsigned)pages + nr_put;
+    claims++;
+    return 0;
+}
+
+static const struct xf_pager_ops ops = {.mark = mark, .put = put, .claim = claim};
 
 /* Gfn 103 is the only one that is ever taken away here. */
 static void look(struct fake *f, enum fake_op op, unsigned nth)
@@ -74,6 +90,8 @@ static void begin(bool pull)
     memset(page, 0x11, sizeof(page));
     memset(late, 0, sizeof(late));
     taken_absent = 0;
+    put_waits = false;
+    nr_put = claims = claimed = 0;
     m.f->hook = look;
     if (pull) {
         m.f->dst.pager = &ops;
@@ -208,6 +226,29 @@ static void test_honest(void)
     finish();
 }
 
+/* The claim is made while a page is being put in: it is not counted twice. */
+static void test_claim(void)
+{
+    uint64_t missing = 11;
+
+    begin(true);
+    say_absent(100, 12);
+    CU_ASSERT_EQUAL(hear_refused(), 0);
+    put_waits = true;
+    say_page(104, XF_RUN_DATA);
+    for (unsigned i = 0; !nr_put && i < 5000; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    CU_ASSERT_EQUAL(nr_put, 1);
+    complete();
+    CU_ASSERT_EQUAL(claims, 1);
+    CU_ASSERT_EQUAL(claimed, 12);
+    m.f->running = false;
+    xf_link_say_u64s(&m.source, XF_MSG_GO, &missing, 1, NULL);
+    CU_ASSERT_EQUAL(hear(XF_MSG_RUNNING), 0);
+    move_join(&m);
+    finish();
+}
+
 static void test_lies(void)
 {
     uint64_t wrong[] = {0, 11, 13};
@@ -248,6 +289,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"absent pages in good order", test_honest},
+        {"memory claimed for them", test_claim},
         {"lies about absent pages", test_lies},
         CU_TEST_INFO_NULL,
     };
