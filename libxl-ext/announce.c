@@ -83,7 +83,8 @@ static void *announce(void *arg)
     struct xs_handle *xs = xs_open(0);
     struct xf_vif list[XF_VIFS_MAX];
     struct vif v[XF_VIFS_MAX] = {0};
-    unsigned n = xs ? xf_vif_list(xs, a->domid, list) : 0, left = n;
+    bool all;
+    unsigned n = xs ? xf_vif_list(xs, a->domid, list, &all) : 0, left = n;
 
     for (unsigned i = 0; i < n; i++)
         v[i].at = list[i];

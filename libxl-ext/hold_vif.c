@@ -27,12 +27,13 @@ static int change(uint32_t domid, int from, int to, unsigned *nr, struct xf_err 
 {
     struct xs_handle *xs = xs_open(0);
     struct xf_vif list[XF_VIFS_MAX];
+    bool all;
     unsigned n;
     int rc = 0;
 
     if (!xs)
         return xf_fail(err, errno, "cannot reach xenstore: the guest's network is as it was");
-    n = xf_vif_list(xs, domid, list);
+    n = xf_vif_list(xs, domid, list, &all);
     *nr = n;
     for (unsigned i = 0; i < n && !rc; i++) {
         enum xf_vif_set set = XF_VIF_BUSY;
@@ -47,6 +48,11 @@ static int change(uint32_t domid, int from, int to, unsigned *nr, struct xf_err 
                      list[i].name, state, from);
     }
     xs_close(xs);
+    if (!rc && !all)
+        rc = xf_fail(err, EIO,
+                     "not all network interfaces of the guest were found in xenstore, or there are "
+                     "more than %u: with --precopy none has to be held back",
+                     XF_VIFS_MAX);
     return rc;
 }
 
@@ -63,6 +69,8 @@ int xf_hold_vif_end(struct xf_hold_vif *h, struct xf_err *err)
 
     if (!h->held)
         return 0;
+    if (change(h->domid, XenbusStateInitialising, XenbusStateInitWait, &now, err))
+        return -1;
     h->held = false;
-    return change(h->domid, XenbusStateInitialising, XenbusStateInitWait, &now, err);
+    return 0;
 }

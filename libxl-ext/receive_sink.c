@@ -200,17 +200,21 @@ static void list_addresses(const struct sink *s, struct xf_reply *r)
             memcpy(r->addresses[r->nr_addresses++], local[i], XF_ADDR_LEN);
 }
 
-/* Every page is in, or never was out: the guest's network comes back. Only once. */
+/* Every page is in, or never was out: the guest's network comes back. Only once; if that fails
+ * (s->vif), whoever calls next tries again. */
 static void let_network(struct sink *s)
 {
     struct xf_err why = {0};
 
     if (s->network_let)
         return;
-    s->network_let = true;
-    if (xf_hold_vif_end(&s->hold_vif, &why))
+    xf_clear(&s->vif);
+    if (xf_hold_vif_end(&s->hold_vif, &why)) {
         xf_fail(&s->vif, why.num, "the guest runs here, but its network was not let go on: %s",
                 why.text);
+        return;
+    }
+    s->network_let = true;
     if (s->pager && s->hold_vif.nr)
         xf_pager_network(s->pager, xf_now_ns() - s->go_ns);
     if (!s->xen.leave_paused)

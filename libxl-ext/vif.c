@@ -2,6 +2,7 @@
 /* PV network interfaces in xenstore: see vif.h. */
 #include "libxl-ext/vif.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,17 +16,19 @@ static char *value(struct xs_handle *xs, const char *dir, const char *node)
     return xs_read(xs, XBT_NULL, path, &len);
 }
 
-unsigned xf_vif_list(struct xs_handle *xs, uint32_t domid, struct xf_vif *v)
+unsigned xf_vif_list(struct xs_handle *xs, uint32_t domid, struct xf_vif *v, bool *all)
 {
     char dir[64], node[96], *backend, *name, **ids;
     unsigned n = 0, found = 0;
 
     snprintf(dir, sizeof(dir), "/libxl/%u/device/vif", domid);
     ids = xs_directory(xs, XBT_NULL, dir, &found);
+    *all = ids ? found <= XF_VIFS_MAX : errno == ENOENT;
     for (unsigned i = 0; ids && i < found && n < XF_VIFS_MAX; i++) {
         snprintf(node, sizeof(node), "%.20s/backend", ids[i]);
         backend = value(xs, dir, node);
         if (!backend || strlen(backend) >= sizeof(v[n].backend)) {
+            *all = *all && !backend && errno == ENOENT; /* detached just now */
             free(backend);
             continue;
         }

@@ -4,6 +4,7 @@
 #ifndef XF_VIF_H
 #define XF_VIF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <xenstore.h>
 
@@ -15,8 +16,9 @@ struct xf_vif {
 };
 
 /* What libxl wrote down about domid; the guest cannot write there. Up to XF_VIFS_MAX of them
- * into v; how many. */
-unsigned xf_vif_list(struct xs_handle *xs, uint32_t domid, struct xf_vif *v);
+ * into v; how many. *all: those are all that there are; else there are more, or some could not be
+ * read. */
+unsigned xf_vif_list(struct xs_handle *xs, uint32_t domid, struct xf_vif *v, bool *all);
 
 enum xf_vif_set {
     XF_VIF_SET,

@@ -144,9 +144,8 @@ static int watch(struct xf_xen_pager *p, struct xf_err *err)
     return 0;
 }
 
-static int enable(struct xf_sink_vm *vm, struct xf_err *err)
+static int turn_on(struct xf_xen_pager *p, struct xf_err *err)
 {
-    struct xf_xen_pager *p = of(vm);
     xenevtchn_port_or_error_t port;
     uint32_t remote = 0;
 
@@ -167,6 +166,18 @@ static int enable(struct xf_sink_vm *vm, struct xf_err *err)
                        strerror(errno));
     p->port = (evtchn_port_t)port;
     return hide_ring(p, err) ? -1 : watch(p, err);
+}
+
+static int enable(struct xf_sink_vm *vm, struct xf_err *err)
+{
+    struct xf_xen_pager *p = of(vm);
+    int rc = turn_on(p, err);
+
+    /* The move may go on without paging, and the guest must not be left with a ring that nobody
+     * reads. No page is absent yet. */
+    if (rc && p->on && !xc_mem_paging_disable(p->xch, p->domid))
+        p->on = false;
+    return rc;
 }
 
 /* With the lock: let Xen see what was answered. */

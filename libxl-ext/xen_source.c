@@ -50,16 +50,36 @@ static int classify(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t
     return 0;
 }
 
+/* Dying counts as gone: its pages are being taken away. */
+static int look_up(xc_interface *xch, uint32_t domid, xc_domaininfo_t *info, struct xf_err *err)
+{
+    if (xc_domain_getinfolist(xch, domid, 1, info) != 1 || info->domain != domid ||
+        (info->flags & XEN_DOMINF_dying))
+        return xf_fail(err, ESRCH, "domain %u was destroyed here", domid);
+    return 0;
+}
+
 static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
                struct xf_err *err)
 {
+    xc_domaininfo_t info;
+    unsigned i = 0;
+
     xf_xen_view_fill(v, gfns, n);
     m->n = n;
     m->base = xenforeignmemory_map(v->fmem, v->domid, PROT_READ, n, v->pfns, m->err);
     if (!m->base)
         return xf_fail(err, errno, "cannot map memory of domain %u: %s", v->domid,
                        strerror(errno));
-    return 0;
+    while (i < n && !m->err[i])
+        i++;
+    /* A page that cannot be mapped is a hole, and in PULL a hole is zeros to the running guest.
+     * The pages of a domain that has been destroyed cannot be mapped either. It is dying before the
+     * first of them goes, so to ask now is not too early. */
+    if (i == n || !look_up(v->xch, v->domid, &info, err))
+        return 0;
+    xf_xen_view_unmap(v, m);
+    return -1;
 }
 
 static int log_start(struct xf_source_vm *vm, struct xf_err *err)
@@ -110,9 +130,7 @@ static void log_stop(struct xf_source_vm *vm)
 
 static int domain_info(struct xf_xen_source *x, xc_domaininfo_t *info, struct xf_err *err)
 {
-    if (xc_domain_getinfolist(x->xch, x->domid, 1, info) != 1 || info->domain != x->domid)
-        return xf_fail(err, ESRCH, "domain %u is gone", x->domid);
-    return 0;
+    return look_up(x->xch, x->domid, info, err);
 }
 
 static int population(struct xf_source_vm *vm, uint64_t *pages, struct xf_err *err)

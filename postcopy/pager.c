@@ -39,8 +39,11 @@ struct puller {
     bool started;
 };
 
+struct scratch;
+
 struct xf_pager {
     struct xf_sink_vm *vm;
+    struct scratch *scratch; /* the pager's thread's, from before it begins until it has ended */
     struct xf_absent *absent;
     struct xf_link *link; /* NULL: none; belongs to the caller's thread and the pullers */
     int silence_ms;
@@ -126,6 +129,13 @@ static void set_lost(struct xf_pager *p, const struct xf_err *err)
     if (!p->lost.num)
         p->lost = *err;
     pthread_mutex_unlock(&p->lock);
+}
+
+/* There is no memory for a page now. That is not the end: the guest waits for it, the link is
+ * given up with the reason, and when it is made again there may be some. */
+static bool is_short(const struct xf_err *err)
+{
+    return err->num == ENOMEM;
 }
 
 /* --- who waits --- */
@@ -230,7 +240,7 @@ static void *pull_main(void *arg)
     struct xf_err err = {0};
     struct scratch *x = scratch_new(p->vm, &err);
     uint64_t taken = 0;
-    bool own = !x;
+    bool own = false; /* without a scratch neither: there may be memory for it over the next link */
 
     while (x) {
         struct xf_msg m;
@@ -251,7 +261,7 @@ static void *pull_main(void *arg)
         if (t->send(q->chan, &m, x->meta, NULL, 0, &err))
             break;
     }
-    if (own)
+    if (own && !is_short(&err))
         set_error(p, &err);
     else
         set_lost(p, &err);
@@ -371,9 +381,9 @@ static void *pager_main(void *arg)
 {
     struct xf_pager *p = arg;
     struct xf_err err = {0};
-    struct scratch *x = scratch_new(p->vm, &err);
+    struct scratch *x = p->scratch;
 
-    while (x) {
+    for (;;) {
         struct xf_err link_err = {0};
         struct xf_chan *urgent;
         bool stop, take_back, own = false;
@@ -395,7 +405,7 @@ static void *pager_main(void *arg)
         if (!urgent)
             continue;
         if (ask(p, urgent, x, &link_err) || take_answers(p, urgent, x, &own, &link_err)) {
-            if (own) {
+            if (own && !is_short(&link_err)) {
                 err = link_err;
                 break;
             }
@@ -409,7 +419,6 @@ static void *pager_main(void *arg)
     p->over = true;
     pthread_mutex_unlock(&p->lock);
     leave_urgent(p, true);
-    scratch_free(p->vm, x);
     return NULL;
 }
 
@@ -430,6 +439,12 @@ int xf_pager_new(struct xf_pager **out, struct xf_sink_vm *vm, int silence_ms, s
     p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->wake < 0) {
         xf_fail(err, errno, "no descriptor for the pager: %s", strerror(errno));
+        xf_pager_free(p);
+        return -1;
+    }
+    /* Not in the thread: what it cannot get must be known before GO. */
+    p->scratch = scratch_new(vm, err);
+    if (!p->scratch) {
         xf_pager_free(p);
         return -1;
     }
@@ -486,6 +501,7 @@ void xf_pager_free(struct xf_pager *p)
         nudge(p);
         pthread_join(p->thread, NULL);
     }
+    scratch_free(p->vm, p->scratch);
     if (p->wake >= 0)
         close(p->wake);
     free(p->waits);
@@ -669,7 +685,7 @@ static enum xf_pull_end serve(struct xf_pager *p, int (*tick)(void *priv, struct
     struct xf_msg m;
 
     if (start_pullers(p, err))
-        return XF_PULL_FAILED;
+        return XF_PULL_LOST; /* the guest depends on it: once more, over another link */
     for (;;) {
         bool all = !p->absent->nr;
         int rc;
@@ -704,7 +720,7 @@ enum xf_pull_end xf_pager_run(struct xf_pager *p, int (*tick)(void *priv, struct
 
     if (end == XF_PULL_ENDED)
         tell_ended(p, p->link, tick, priv, NULL);
-    if (end == XF_PULL_FAILED && err) {
+    if (err && (end == XF_PULL_FAILED || (end == XF_PULL_LOST && is_short(err)))) {
         uint8_t meta[XF_TEXT_MAX + 64];
 
         xf_link_say(p->link, XF_MSG_ERROR, meta, xf_text_encode(err->num, err->text, meta), NULL);

@@ -8,6 +8,8 @@
 
 /* Between two attempts to connect, or to listen: who refuses does so at once. */
 #define AGAIN_MS 100
+/* Sink: before it takes pages again for which there was no memory. */
+#define SHORT_MS 3000
 
 static void pause_a_while(void)
 {
@@ -114,7 +116,17 @@ struct waiting {
     bool ended;           /* the guest: the source is awaited only to hear of that */
     enum xf_pull_end end; /* why the wait is over */
     double until;         /* nobody here needs the source any more: how long to wait; 0: not so */
+    int done_ms;          /* ... from when that becomes so */
 };
+
+/* The last missing page may go while no source is there, too: the guest gives it back. */
+static bool is_whole(struct waiting *w)
+{
+    struct xf_pulled pulled;
+
+    xf_pager_status(w->p, &pulled);
+    return !pulled.missing;
+}
 
 static int wait_tick(void *priv, struct xf_err *err)
 {
@@ -125,6 +137,8 @@ static int wait_tick(void *priv, struct xf_err *err)
         if (w->end != XF_PULL_LOST)
             return -1;
     }
+    if (w->until <= 0 && is_whole(w))
+        w->until = xf_now() + w->done_ms / 1000.0;
     if (w->until > 0 && xf_now() > w->until) {
         w->end = w->ended ? XF_PULL_ENDED : XF_PULL_DONE;
         return -1;
@@ -187,12 +201,8 @@ static void await_source(struct waiting *w, struct xf_link *link, struct xf_err 
 static enum xf_pull_end accept_again(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link,
                                      int done_ms, struct xf_err *err)
 {
-    struct waiting w = {.r = r, .p = p, .end = XF_PULL_LOST};
-    struct xf_pulled pulled;
+    struct waiting w = {.r = r, .p = p, .end = XF_PULL_LOST, .done_ms = done_ms};
 
-    xf_pager_status(p, &pulled);
-    if (!pulled.missing)
-        w.until = xf_now() + done_ms / 1000.0;
     await_source(&w, link, err);
     if (w.end == XF_PULL_LOST)
         tell(r, NULL);
@@ -211,6 +221,16 @@ static void wait_to_tell(struct xf_rejoin *r, struct xf_pager *p, struct xf_link
     await_source(&w, link, NULL);
 }
 
+/* Whatever took the link may be on this side, and take the next one as soon as it is there. */
+static void rest(struct xf_rejoin *r, struct xf_pager *p, int ms)
+{
+    for (; ms > 0; ms -= AGAIN_MS) {
+        pause_a_while();
+        if (xf_pager_check(p, NULL) != XF_PULL_LOST || r->tick(r->priv, NULL))
+            return; /* whoever waits next finds the same */
+    }
+}
+
 enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link,
                                 int done_ms, struct xf_err *err)
 {
@@ -227,6 +247,7 @@ enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct 
         }
         tell(r, &why);
         xf_link_close(link);
+        rest(r, p, why.num == ENOMEM ? SHORT_MS : AGAIN_MS);
         end = accept_again(r, p, link, done_ms, err);
     } while (end == XF_PULL_LOST);
     if (end == XF_PULL_ENDED && !xf_pager_source_knows(p))

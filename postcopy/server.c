@@ -77,6 +77,12 @@ static void failed(struct xf_server *s, const struct xf_err *err, bool own)
     pthread_mutex_unlock(&s->lock);
 }
 
+static int lost_for_good(struct xf_err *err)
+{
+    return xf_wrap(err, "the pages that the guest lacks at the destination are lost (destroy it "
+                        "there, too, and boot it anew)");
+}
+
 /*
  * Send n ascending gfns as one batch. A page that the suspended guest does not have can only
  * be one that it gave away while it was being suspended: its content is nobody's, zeros do.
@@ -91,7 +97,7 @@ static int send_pages(struct xf_server *s, struct xf_chan *chan, uint16_t type,
 
     *own = true;
     if (s->vm->ops->map(view, x->gfns, n, &x->map, err))
-        return -1;
+        return err->num == ESRCH ? lost_for_good(err) : -1;
     xf_cost_add(&s->map, n, began);
     began = xf_now_ns();
     xf_batch_clear(&x->batch, 0);
@@ -504,9 +510,11 @@ static int take_word(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
         char text[XF_TEXT_MAX];
         int num;
 
-        return xf_text_decode(&num, text, m, meta, err)
-                   ? -1
-                   : xf_fail(err, num ? num : EIO, "destination: %s", text);
+        if (xf_text_decode(&num, text, m, meta, err))
+            return -1;
+        if (num == ENOMEM) /* it listens on; the operator has to hear of it */
+            *end = XF_PULL_LOST;
+        return xf_fail(err, num ? num : EIO, "destination: %s", text);
     }
     if (m->type != XF_MSG_PULLED)
         return xf_fail(err, EPROTO, "the destination sent message %u during PULL", m->type);

@@ -51,6 +51,8 @@ struct scratch {
     uint64_t late[XF_BATCH_PAGES];    /* marked absent: to be put in, never mapped */
     const uint8_t *late_page[XF_BATCH_PAGES];
     unsigned nr_late;
+    uint64_t away[XF_BATCH_PAGES]; /* marked absent, and the guest has given them back since */
+    unsigned nr_away;
     uint8_t *bounce; /* XF_PAYLOAD_MAX bytes; NULL: no page can be absent */
     struct xf_unpacker *unpacker; /* NULL until the first batch that needs it */
     struct xf_pack pack;          /* of the batch; nr_blocks 0: it is not compressed */
@@ -64,7 +66,7 @@ static int sort_gfns(struct xf_receivers *r, struct scratch *x, struct xf_err *e
     const struct xf_absent *absent = r->vm->absent;
     uint32_t at = 0;
 
-    x->nr_data = x->nr_zero = x->nr_fresh = x->nr_gone = x->nr_late = 0;
+    x->nr_data = x->nr_zero = x->nr_fresh = x->nr_gone = x->nr_late = x->nr_away = 0;
     for (unsigned i = 0; i < x->batch.nr_runs; i++) {
         const struct xf_run *run = &x->batch.runs[i];
 
@@ -75,8 +77,8 @@ static int sort_gfns(struct xf_receivers *r, struct scratch *x, struct xf_err *e
             if (run->kind == XF_RUN_ABSENT) {
                 if (xf_unset_atomic(r->present, g))
                     x->gone[x->nr_gone++] = g;
-                if (absent)
-                    xf_absent_drop(r->vm->absent, g);
+                if (absent && xf_is_absent(absent, g))
+                    x->away[x->nr_away++] = g;
                 continue;
             }
             if (absent && xf_is_absent(absent, g)) {
@@ -163,11 +165,28 @@ static int put_zeros(struct receiver *w, struct xf_view *view, struct scratch *x
     return 0;
 }
 
+/*
+ * A page that is to be taken away is there, if only for a moment. To take away one that is
+ * absent would have Xen say so on the pager's ring, and where that is full (nobody reads it yet)
+ * the page would be counted as paged out for as long as the domain lives (docs/xen-notes.md).
+ */
+static int bring_back(struct receiver *w, struct xf_view *view, struct scratch *x,
+                      struct xf_err *err)
+{
+    static const uint8_t *const zeros[XF_BATCH_PAGES];
+
+    return x->nr_away && xf_absent_put(w->r->vm->absent, view, x->away, zeros, x->nr_away, err) < 0
+               ? -1
+               : 0;
+}
+
 static int place(struct receiver *w, struct xf_view *view, struct scratch *x, struct xf_err *err)
 {
     const struct xf_sink_ops *ops = w->r->vm->ops;
 
     if (sort_gfns(w->r, x, err))
+        return -1;
+    if (bring_back(w, view, x, err))
         return -1;
     if (x->nr_gone && ops->depopulate(view, x->gone, x->nr_gone, err))
         return -1;

@@ -11,6 +11,7 @@
 
 #include "precopy/absent.h"
 #include "precopy/extents.h"
+#include "transport/clock.h"
 
 #define TICK_MS 50
 
@@ -38,13 +39,34 @@ static int answer_ready(struct serve *s, struct xf_err *err)
     return xf_link_say(s->link, XF_MSG_DEVICES_ACK, NULL, 0, err);
 }
 
+/*
+ * The last pages come meanwhile, and some of them were absent. One that the guest has already, but
+ * that is counted as absent still, would be claimed twice, and where memory just suffices the move
+ * would fail for it. So no batch is under way; SWITCH waits for all of them anyway.
+ */
+static int claim(struct serve *s, struct xf_err *err)
+{
+    struct xf_sink_vm *vm = s->vm;
+    struct timespec until = xf_time_in(TICK_MS);
+    int rc = 0;
+
+    if (!vm->absent || !vm->pager->claim)
+        return 0;
+    while (pthread_rwlock_clockwrlock(&vm->absent->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT) {
+        if (s->watch->tick(s->watch->priv, err) || xf_receivers_check(s->receivers, err))
+            return -1;
+        until = xf_time_in(TICK_MS);
+    }
+    if (vm->absent->nr)
+        rc = vm->pager->claim(vm, vm->absent->nr, err);
+    pthread_rwlock_unlock(&vm->absent->lock);
+    return rc;
+}
+
 /* What the guest will depend on when pages are absent at GO. */
 static int make_ready(struct serve *s, struct xf_err *err)
 {
-    const struct xf_sink_vm *vm = s->vm;
-
-    if (vm->absent && vm->absent->nr && vm->pager->claim &&
-        vm->pager->claim(s->vm, vm->absent->nr, err))
+    if (claim(s, err))
         return -1;
     return s->watch->prepare ? s->watch->prepare(s->watch->priv, err) : 0;
 }

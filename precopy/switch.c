@@ -125,6 +125,17 @@ static int still_there(struct xf_copy *c, struct xf_err *err)
     return rc == XF_AGAIN ? 0 : -1;
 }
 
+/* Somebody may have destroyed it meanwhile: its pages look like holes then. Or let it run on. It
+ * costs a hypercall. */
+static int still_here(struct xf_copy *c, struct xf_err *err)
+{
+    if (c->vm->ops->suspended(c->vm))
+        return 0;
+    return xf_fail(err, ESRCH,
+                   "the guest is not suspended any more: somebody has destroyed it here, or "
+                   "let it run on, while it was being moved");
+}
+
 /* Before GO everything can be undone. */
 static enum xf_switch_end go_back(struct xf_copy *c, struct xf_err *err)
 {
@@ -153,7 +164,7 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
     if (!rc || c->vm->ops->suspended(c->vm))
         c->times.suspended = xf_now();
     if (rc || until_loaded(c, err) || xf_hold("before-go", c->tick, c->priv, err) ||
-        (before_go && before_go(c->priv, err)) || still_there(c, err))
+        (before_go && before_go(c->priv, err)) || still_there(c, err) || still_here(c, err))
         return go_back(c, err);
 
     /* Nobody can tell whether a GO that failed halfway has arrived: only a send that moved

@@ -42,7 +42,8 @@ struct xf_source_ops {
      * page of the hypervisor's own that the guest asks for again at its new place. */
     int (*classify)(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t *ram,
                     struct xf_err *err);
-    /* Map read-only. A page that went away between classify and map is an err[i], no failure. */
+    /* Map read-only. A page that went away between classify and map is an err[i], no failure; that
+     * the guest itself is gone is one, ESRCH: none of its pages may be taken for a hole then. */
     int (*map)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
                struct xf_err *err);
     void (*unmap)(struct xf_view *v, struct xf_map *m);
@@ -61,7 +62,7 @@ struct xf_source_ops {
     /* Stop the guest in a state that can be moved. After a failure ask `suspended`: it may
      * have stopped all the same, or too late. */
     int (*suspend)(struct xf_source_vm *vm, struct xf_err *err);
-    bool (*suspended)(struct xf_source_vm *vm);
+    bool (*suspended)(struct xf_source_vm *vm); /* false, too, of a guest that is gone */
     /* Undo suspend: the guest goes on here as if nothing had happened. */
     int (*resume)(struct xf_source_vm *vm, struct xf_err *err);
     /* The suspended guest's CPU state. *blob is malloc()ed, the caller's to free. */
@@ -88,7 +89,7 @@ struct xf_sink_ops {
 
     /* Give the guest memory at gfns (none of them has any). Contents are undefined after. */
     int (*populate)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err);
-    /* Take it back (all of them have some, or are absent). */
+    /* Take it back (all of them have some, and none is absent). */
     int (*depopulate)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err);
     /* Map writable; every page must be there. gfns need not ascend. */
     int (*map)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "precopy/absent.h"
 #include "tests/unit/fake_move.h"
@@ -17,6 +18,10 @@ static struct xf_absent absent;
 static uint8_t late[FAKE_GFNS]; /* as the pager has it */
 static uint8_t meta[XF_META_MAX];
 static uint8_t page[XF_PAGE_SIZE];
+static atomic_bool put_waits; /* a page that was put in stays counted until there is a claim ... */
+static atomic_uint nr_put;
+static atomic_uint claims, claimed; /* ... which sees this sum of pages, absent and put in */
+static unsigned taken_absent; /* pages that were taken away while they were absent */
 
 /* --- a pager for the fake guest --- */
 
@@ -51,10 +56,31 @@ static int put(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pa
         else
             memset(to, 0, XF_PAGE_SIZE);
     }
+    nr_put += n;
+    for (unsigned i = 0; put_waits && !claims && i < 300; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     return 0;
 }
 
-static const struct xf_pager_ops ops = {.mark = mark, .put = put};
+static int claim(struct xf_sink_vm *vm, uint64_t pages, struct xf_err *err)
+{
+    (void)vm;
+    (void)err;
+    claimed = (unsigned)pages + nr_put;
+    claims++;
+    return 0;
+}
+
+static const struct xf_pager_ops ops = {.mark = mark, .put = put, .claim = claim};
+
+/* Gfn 103 is the only one that is ever taken away here. */
+static void look(struct fake *f, enum fake_op op, unsigned nth)
+{
+    (void)f;
+    (void)nth;
+    if (op == FAKE_DEPOPULATE)
+        taken_absent += late[103];
+}
 
 /* --- what the source says --- */
 
@@ -63,6 +89,10 @@ static void begin(bool pull)
     CU_ASSERT_FATAL(move_open(&m, false, 1));
     memset(page, 0x11, sizeof(page));
     memset(late, 0, sizeof(late));
+    taken_absent = 0;
+    put_waits = false;
+    nr_put = claims = claimed = 0;
+    m.f->hook = look;
     if (pull) {
         m.f->dst.pager = &ops;
         CU_ASSERT_FATAL(xf_absent_init(&absent, &m.f->dst, NULL) == 0);
@@ -190,7 +220,32 @@ static void test_honest(void)
     CU_ASSERT(!memcmp(m.f->at_sink.mem + 104 * XF_PAGE_SIZE, page, sizeof(page)));
     CU_ASSERT(!memcmp(m.f->at_sink.mem + 777 * XF_PAGE_SIZE, page, sizeof(page)));
     CU_ASSERT(m.f->at_sink.mem[102 * XF_PAGE_SIZE] == 0 && !m.f->at_sink.has[103]);
+    /* Xen counts what is paged out: what is taken away must not be, or it counts for ever. */
+    CU_ASSERT(m.f->calls[FAKE_DEPOPULATE] == 1 && taken_absent == 0 && !late[103]);
     CU_ASSERT(late[100] && !late[101] && !late[102] && late[105] && late[111]);
+    finish();
+}
+
+/* The claim is made while a page is being put in: it is not counted twice. */
+static void test_claim(void)
+{
+    uint64_t missing = 11;
+
+    begin(true);
+    say_absent(100, 12);
+    CU_ASSERT_EQUAL(hear_refused(), 0);
+    put_waits = true;
+    say_page(104, XF_RUN_DATA);
+    for (unsigned i = 0; !nr_put && i < 5000; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    CU_ASSERT_EQUAL(nr_put, 1);
+    complete();
+    CU_ASSERT_EQUAL(claims, 1);
+    CU_ASSERT_EQUAL(claimed, 12);
+    m.f->running = false;
+    xf_link_say_u64s(&m.source, XF_MSG_GO, &missing, 1, NULL);
+    CU_ASSERT_EQUAL(hear(XF_MSG_RUNNING), 0);
+    move_join(&m);
     finish();
 }
 
@@ -234,6 +289,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"absent pages in good order", test_honest},
+        {"memory claimed for them", test_claim},
         {"lies about absent pages", test_lies},
         CU_TEST_INFO_NULL,
     };

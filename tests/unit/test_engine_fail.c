@@ -184,6 +184,31 @@ static void test_gone_before_go(void)
     }
 }
 
+/* Somebody else lets the suspended guest run on here, at the last moment (of one that is destroyed
+ * `suspended` says the same): no GO, and nothing to resume. */
+static int taken_up(void *priv, struct xf_err *err)
+{
+    (void)priv;
+    (void)err;
+    pthread_mutex_lock(&m.f->lock);
+    m.f->running = true;
+    pthread_mutex_unlock(&m.f->lock);
+    return 0;
+}
+
+static void test_taken_up(void)
+{
+    OPEN(false);
+    m.before_go = taken_up;
+    go();
+    CU_ASSERT_EQUAL(m.sink_end, XF_SINK_ABORTED);
+    failed(ESRCH);
+    CU_ASSERT_EQUAL(m.end, XF_SWITCH_BACK);
+    CU_ASSERT(m.f->running && !m.f->runs_at_sink && m.committed == 0);
+    CU_ASSERT_EQUAL(m.f->calls[FAKE_RESUME], 0);
+    CU_ASSERT(move_close(&m));
+}
+
 /* --- the sink --- */
 
 static void test_sink_copy(void)
@@ -451,6 +476,7 @@ int main(void)
         {"stuck", test_stuck},
         {"objection before GO", test_objection},
         {"gone before GO", test_gone_before_go},
+        {"the guest is not suspended any more before GO", test_taken_up},
         {"sink fails in COPY", test_sink_copy},
         {"sink dies", test_sink_dies},
         {"sink hangs in SWITCH", test_sink_hangs},

@@ -4,6 +4,7 @@
  * interfaces: what others change meanwhile is not undone, and a failure is told.
  */
 #include <CUnit/Basic.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ static struct {
     int pending, at; /* a write in the open transaction; which interface it concerns */
     int conflicts;   /* transactions that somebody else spoils, first ones */
     bool open, unreachable;
+    int no_list, no_backend; /* errno of reading the list, the second one's backend; 0: there */
 } store;
 
 struct xs_handle *xs_open(unsigned long flags)
@@ -40,6 +42,11 @@ char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, u
     (void)h;
     (void)t;
     CU_ASSERT_STRING_EQUAL(path, "/libxl/9/device/vif");
+    if (store.no_list) {
+        free(list);
+        errno = store.no_list;
+        return NULL;
+    }
     memcpy(list + VIFS, "0\0001", 4);
     list[0] = (char *)(list + VIFS);
     list[1] = list[0] + 2;
@@ -54,6 +61,10 @@ void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigne
 
     (void)h;
     if (sscanf(path, "/libxl/9/device/vif/%u/backend", &i) == 1 && i < VIFS && t == XBT_NULL) {
+        if (i == 1 && store.no_backend) {
+            errno = store.no_backend;
+            return NULL;
+        }
         snprintf(text, sizeof(text), "/local/domain/0/backend/vif/9/%u", i);
     } else if (t != XBT_NULL && sscanf(path, "/local/domain/0/backend/vif/9/%u/sta", &i) == 1 &&
                i < VIFS && store.state[i]) {
@@ -141,6 +152,26 @@ static void not_in_its_place(void)
     }
 }
 
+/* xenstore does not answer when it is time to let the network go: the next try does it. */
+static void let_go_later(void)
+{
+    struct xf_hold_vif h = {0};
+    struct xf_err err = {0};
+
+    reset(2, 2);
+    CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), 0);
+    store.unreachable = true;
+    CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), -1);
+    store.unreachable = false;
+    store.conflicts = 51; /* and then somebody else is always first, but for one of them */
+    store.state[0] = 2;
+    CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), -1);
+    CU_ASSERT(store.state[1] == 1 && h.held);
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), 0);
+    CU_ASSERT(store.state[0] == 2 && store.state[1] == 2 && !h.held && !err.num);
+}
+
 static void closing_stays_closing(void)
 {
     struct xf_hold_vif h = {0};
@@ -169,12 +200,45 @@ static void out_of_reach(void)
     CU_ASSERT(store.state[0] == 2 && store.state[1] == 2);
 }
 
+/* What cannot be seen is not held back, and netback would meet absent pages. */
+static void not_all_are_seen(void)
+{
+    struct xf_hold_vif h = {0};
+    struct xf_err err = {0};
+
+    reset(2, 2);
+    store.no_list = EIO;
+    CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "--precopy"));
+
+    reset(2, 2);
+    xf_clear(&err);
+    store.no_backend = EIO;
+    CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), -1);
+    store.no_backend = 0;
+    CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), 0);
+    CU_ASSERT(store.state[0] == 2 && store.state[1] == 2);
+
+    /* There is none, or one of them was just detached. */
+    reset(2, 2);
+    xf_clear(&err);
+    store.no_list = ENOENT;
+    CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), 0);
+    CU_ASSERT_EQUAL(h.nr, 0);
+    reset(2, 2);
+    store.no_backend = ENOENT;
+    CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), 0);
+    CU_ASSERT(h.nr == 1 && store.state[0] == 1);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {{"held, and let go", held_and_let_go},
                            {"a backend in another state", not_in_its_place},
+                           {"let go at the second try", let_go_later},
                            {"a backend that closes meanwhile", closing_stays_closing},
                            {"no xenstore, or one that is never free", out_of_reach},
+                           {"interfaces that cannot be seen", not_all_are_seen},
                            CU_TEST_INFO_NULL};
 
     return run_suite("hold_vif", tests);

@@ -11,6 +11,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <xen/hvm/params.h>
+
 #include "libxl-ext/xen_pager.h"
 #include "libxl-ext/xen_sink.h"
 #include "libxl-ext/xen_view.h"
@@ -33,6 +35,7 @@ static struct {
     unsigned hypercalls, notified;
     unsigned stop_after; /* the next multicall ends with EFAULT after so many entries; 0: none */
     bool dying;
+    bool paging, no_port; /* enabled; its event channel cannot be bound */
 } xen;
 
 /* --- Xen's libraries, as far as they are used --- */
@@ -135,6 +138,62 @@ int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
     (void)port;
     xen.notified++;
     return 0;
+}
+
+int xc_hvm_param_get(xc_interface *xch, uint32_t domid, uint32_t param, uint64_t *value)
+{
+    (void)xch;
+    CU_ASSERT(domid == DOMID && param == HVM_PARAM_PAGING_RING_PFN);
+    *value = GFNS - 1;
+    return 0;
+}
+
+void *xenforeignmemory_map(xenforeignmemory_handle *fmem, uint32_t dom, int prot, size_t pages,
+                           const xen_pfn_t arr[], int err[])
+{
+    static uint8_t page[XF_PAGE_SIZE] __attribute__((aligned(4096)));
+
+    (void)fmem;
+    (void)prot;
+    CU_ASSERT(dom == DOMID && pages == 1 && arr[0] == GFNS - 1);
+    err[0] = 0;
+    return page;
+}
+
+int xc_mem_paging_enable(xc_interface *xch, uint32_t domid, uint32_t *port)
+{
+    (void)xch;
+    (void)domid;
+    xen.paging = true;
+    *port = 5;
+    return 0;
+}
+
+int xc_mem_paging_disable(xc_interface *xch, uint32_t domid)
+{
+    (void)xch;
+    (void)domid;
+    xen.paging = false;
+    return 0;
+}
+
+xenevtchn_port_or_error_t xenevtchn_bind_interdomain(xenevtchn_handle *xce, uint32_t domid,
+                                                     evtchn_port_t remote)
+{
+    (void)xce;
+    CU_ASSERT(domid == DOMID && remote == 5);
+    errno = ENOSPC;
+    return xen.no_port ? -1 : 6;
+}
+
+int xc_domain_decrease_reservation_exact(xc_interface *xch, uint32_t domid, unsigned long n,
+                                         unsigned int order, xen_pfn_t *list)
+{
+    (void)xch;
+    (void)order;
+    CU_ASSERT(domid == DOMID && n == 1 && list[0] == GFNS - 1);
+    errno = EPERM;
+    return -1;
 }
 
 /* --- the pager of a domain all of whose pages are there, and Xen's end of its ring --- */
@@ -246,6 +305,21 @@ static unsigned let_go(void)
 }
 
 /* --- tests --- */
+
+/* Paging that was turned on and is of no use is turned off: the move may go on without it. */
+static void test_enable_fails(void)
+{
+    struct xf_xen_sink sink = {.pager = &pager};
+
+    for (unsigned port = 0; port < 2; port++) {
+        begin();
+        xen.no_port = !port;
+        CU_ASSERT_EQUAL(xf_xen_pager_ops.enable(&sink.vm, &err), -1);
+        CU_ASSERT_EQUAL(err.num, port ? EPERM : ENOSPC);
+        CU_ASSERT(!xen.paging && !pager.on);
+        end();
+    }
+}
 
 static void test_mark(void)
 {
@@ -381,6 +455,7 @@ static void test_gone(void)
 int main(void)
 {
     CU_TestInfo tests[] = {
+        {"paging that cannot be used", test_enable_fails},
         {"many pages are marked in few hypercalls", test_mark},
         {"marking fails", test_mark_fails},
         {"many pages are put in by few hypercalls", test_put},

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A pager that does not get what it needs: before GO that is a failure of the move, after GO it
+ * is one of the link, for the guest has nobody else, and later there may be enough.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "postcopy/pager.h"
+#include "postcopy/rejoin.h"
+#include "postcopy/server.h"
+#include "precopy/absent.h"
+#include "tests/unit/fake_move.h"
+#include "tests/unit/suite.h"
+
+static struct move m;
+static struct xf_absent absent;
+static int never;            /* a descriptor that is never readable */
+static atomic_int no_memory; /* so many calls of put fail for it */
+
+static int fault_fd(struct xf_sink_vm *vm)
+{
+    (void)vm;
+    return never;
+}
+
+static int read_faults(struct xf_sink_vm *vm, struct xf_fault *list, unsigned max,
+                       struct xf_err *err)
+{
+    (void)vm;
+    (void)list;
+    (void)max;
+    (void)err;
+    return 0;
+}
+
+static int put(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pages, unsigned n,
+               struct xf_err *err)
+{
+    (void)v;
+    (void)gfns;
+    (void)pages;
+    (void)n;
+    return no_memory-- > 0 ? xf_fail(err, ENOMEM, "out of memory for a page") : 0;
+}
+
+static const struct xf_pager_ops ops = {
+    .fault_fd = fault_fd, .read_faults = read_faults, .put = put};
+
+static int tick(void *priv, struct xf_err *err)
+{
+    (void)priv;
+    (void)err;
+    return 0;
+}
+
+/* A guest at the sink that lacks one page, and a link. */
+static void begin(void)
+{
+    CU_ASSERT_FATAL(move_open(&m, false, 2));
+    never = eventfd(0, EFD_CLOEXEC);
+    CU_ASSERT_FATAL(never >= 0);
+    m.f->dst.pager = &ops;
+    CU_ASSERT_FATAL(xf_absent_init(&absent, &m.f->dst, NULL) == 0);
+    m.f->dst.absent = &absent;
+    xf_set(absent.missing, 100);
+    absent.nr = absent.at_go = 1;
+}
+
+static void say_zero(struct xf_chan *c)
+{
+    struct xf_batch b = {.nr_runs = 1, .nr_pages = 1, .runs = {{100, 1, XF_RUN_ZERO}}};
+    struct xf_msg msg = {.type = XF_MSG_BATCH};
+    uint8_t meta[128];
+
+    msg.meta_len = (uint32_t)xf_batch_encode(&b, meta);
+    CU_ASSERT_EQUAL(m.source.ops->send(c, &msg, meta, NULL, 0, NULL), 0);
+}
+
+/* What the source hears last on the control channel. */
+static int last_word(int *num, char *text)
+{
+    static uint8_t meta[XF_META_MAX];
+    struct xf_msg msg;
+
+    do {
+        if (m.source.ops->recv(m.source.control, &msg, meta, 5000, NULL))
+            return -1;
+    } while (msg.type == XF_MSG_PULLED);
+    return msg.type == XF_MSG_ERROR ? xf_text_decode(num, text, &msg, meta, NULL) : -1;
+}
+
+static void end(void)
+{
+    close(never);
+    xf_absent_free(&absent);
+    CU_ASSERT_EQUAL(m.f->views, 0);
+    CU_ASSERT(move_close(&m));
+}
+
+static void test_before_go(void)
+{
+    struct xf_pager *p = NULL;
+    struct xf_err err = {0};
+
+    begin();
+    m.f->fail[FAKE_SINK_VIEW] = 1;
+    CU_ASSERT_EQUAL(xf_pager_new(&p, &m.f->dst, 0, &err), -1);
+    CU_ASSERT(err.num && err.text[0] && !p);
+    if (p)
+        xf_pager_free(p);
+    end();
+}
+
+/* One of two pulling threads has no view. */
+static void test_after_go(void)
+{
+    struct xf_pager *p = NULL;
+    struct xf_err err = {0};
+
+    begin();
+    m.f->fail[FAKE_SINK_VIEW] = 3;
+    CU_ASSERT_EQUAL_FATAL(xf_pager_new(&p, &m.f->dst, 0, &err), 0);
+    xf_pager_start(p, &m.sink);
+    CU_ASSERT_EQUAL(xf_pager_run(p, tick, NULL, &err), XF_PULL_LOST);
+    CU_ASSERT(err.num && err.text[0]);
+    CU_ASSERT_EQUAL(xf_pager_check(p, NULL), XF_PULL_LOST); /* and the next link may do */
+    xf_pager_free(p);
+    end();
+}
+
+/* The sink has no memory for a page: it gives the link up, says why, and can go on over
+ * another. Nothing is forgotten. */
+static void test_short(void)
+{
+    struct xf_pager *p = NULL;
+    struct xf_err err = {0};
+    char text[XF_TEXT_MAX] = "";
+    int num = 0;
+
+    begin();
+    no_memory = 1;
+    CU_ASSERT_EQUAL_FATAL(xf_pager_new(&p, &m.f->dst, 0, &err), 0);
+    xf_pager_start(p, &m.sink);
+    say_zero(m.source.bulk[1]);
+    CU_ASSERT_EQUAL(xf_pager_run(p, tick, NULL, &err), XF_PULL_LOST);
+    CU_ASSERT_EQUAL(err.num, ENOMEM);
+    CU_ASSERT(!last_word(&num, text) && num == ENOMEM && strstr(text, "out of memory"));
+    CU_ASSERT_EQUAL(xf_pager_check(p, NULL), XF_PULL_LOST);
+    CU_ASSERT(absent.nr == 1 && xf_is_absent(&absent, 100));
+    xf_pager_free(p);
+    end();
+}
+
+/* And the source connects again; for any other reason of the sink's it does not. */
+static void test_short_there(void)
+{
+    static const int nums[] = {ENOMEM, EIO};
+    unsigned long missing[FAKE_GFNS / 64 + 1] = {0};
+    uint8_t meta[XF_TEXT_MAX + 64];
+
+    xf_set(missing, 100);
+    for (unsigned i = 0; i < 2; i++) {
+        struct xf_server *s = NULL;
+        struct xf_err err = {0};
+
+        begin();
+        m.f->running = false;
+        CU_ASSERT_EQUAL_FATAL(xf_server_new(&s, &m.f->src, missing, NULL, &err), 0);
+        /* There is no urgent channel here, and nobody asks: any other will do. */
+        m.source.urgent = m.source.bulk[1];
+        m.source.bulk[1] = NULL;
+        m.source.nr_bulk = 1;
+        CU_ASSERT_EQUAL_FATAL(xf_server_start(s, &m.source, &err), 0);
+        xf_link_say(&m.sink, XF_MSG_ERROR, meta, xf_text_encode(nums[i], "it is so", meta), NULL);
+        CU_ASSERT_EQUAL(xf_server_run(s, tick, NULL, &err), i ? XF_PULL_FAILED : XF_PULL_LOST);
+        CU_ASSERT(err.num == nums[i] && strstr(err.text, "it is so"));
+        xf_server_free(s);
+        end();
+    }
+}
+
+/* The guest gives its last missing page back while no source is there. One may come to hear
+ * of it, but is not waited for without end. */
+static int give_back(void *priv, struct xf_err *err)
+{
+    unsigned *ticks = priv;
+
+    if (++*ticks == 5)
+        xf_absent_drop(&absent, 100);
+    return *ticks > 300 ? xf_fail(err, ETIMEDOUT, "it is waited for all the same") : 0;
+}
+
+static void test_given_back(void)
+{
+    unsigned ticks = 0;
+    struct xf_rejoin r = {.ops = &xf_tcp_ops,
+                          .cfg = {.channels = 2, .timeout_ms = 5000},
+                          .addr = "127.0.0.1",
+                          .tick = give_back,
+                          .priv = &ticks};
+    struct xf_pager *p = NULL;
+    struct xf_err err = {0};
+
+    begin();
+    CU_ASSERT_EQUAL_FATAL(xf_pager_new(&p, &m.f->dst, 0, &err), 0);
+    xf_pager_start(p, &m.sink);
+    xf_link_close(&m.source);
+    CU_ASSERT_EQUAL(xf_rejoin_take(&r, p, &m.sink, 200, &err), XF_PULL_DONE);
+    CU_ASSERT(ticks >= 5 && absent.nr == 0);
+    xf_pager_free(p);
+    end();
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {{"before GO it cannot be had", test_before_go},
+                           {"after GO a thread of its cannot be had", test_after_go},
+                           {"no memory for a page", test_short},
+                           {"no memory for a page, at the source", test_short_there},
+                           {"the last page is given back while nobody is there", test_given_back},
+                           CU_TEST_INFO_NULL};
+
+    return run_suite("pager", tests);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A Xen domain at the source, against a Xen made up here: what a page that cannot be mapped
+ * means. Of a domain that lives it is a hole; of one that is being destroyed, or is gone, it is
+ * nothing at all, and the running guest must not get zeros for it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "libxl-ext/xen_source.h"
+#include "libxl-ext/xen_view.h"
+#include "tests/unit/suite.h"
+
+#define DOMID 9u
+#define GFNS 2048u
+#define HOLE 102u
+
+static struct {
+    bool dying, gone, shutdown;
+    unsigned asked, mapped;
+    uint8_t memory[4 * XF_PAGE_SIZE];
+} xen;
+
+/* --- Xen's libraries, as far as they are used --- */
+
+xc_interface *xc_interface_open(xentoollog_logger *logger, xentoollog_logger *dombuild,
+                                unsigned flags)
+{
+    (void)logger;
+    (void)dombuild;
+    (void)flags;
+    return (xc_interface *)&xen;
+}
+
+int xc_interface_close(xc_interface *xch)
+{
+    (void)xch;
+    return 0;
+}
+
+int xc_domain_nr_gpfns(xc_interface *xch, uint32_t domid, xen_pfn_t *gpfns)
+{
+    (void)xch;
+    (void)domid;
+    *gpfns = GFNS;
+    return 0;
+}
+
+int xc_hvm_param_get(xc_interface *xch, uint32_t domid, uint32_t param, uint64_t *value)
+{
+    (void)xch;
+    (void)domid;
+    (void)param;
+    *value = 0;
+    return 0;
+}
+
+void *xc__hypercall_buffer_alloc_pages(xc_interface *xch, xc_hypercall_buffer_t *b, int nr_pages)
+{
+    (void)xch;
+    b->hbuf = calloc((size_t)nr_pages, XC_PAGE_SIZE);
+    return b->hbuf;
+}
+
+void xc__hypercall_buffer_free_pages(xc_interface *xch, xc_hypercall_buffer_t *b, int nr_pages)
+{
+    (void)xch;
+    (void)nr_pages;
+    free(b->hbuf);
+}
+
+/* Of a domain that is not there Linux's privcmd says so page by page, like of a hole. */
+void *xenforeignmemory_map(xenforeignmemory_handle *fmem, uint32_t dom, int prot, size_t pages,
+                           const xen_pfn_t arr[], int err[])
+{
+    (void)fmem;
+    CU_ASSERT(dom == DOMID && prot == PROT_READ && pages <= 4);
+    xen.mapped++;
+    for (size_t i = 0; i < pages; i++)
+        err[i] = xen.gone ? -ESRCH : xen.dying || arr[i] == HOLE ? -EINVAL : 0;
+    return xen.memory;
+}
+
+int xenforeignmemory_unmap(xenforeignmemory_handle *fmem, void *addr, size_t pages)
+{
+    (void)fmem;
+    CU_ASSERT(addr == xen.memory && pages <= 4);
+    xen.mapped--;
+    return 0;
+}
+
+/* Xen answers with the next domain that there is. */
+int xc_domain_getinfolist(xc_interface *xch, uint32_t first, unsigned max, xc_domaininfo_t *info)
+{
+    (void)xch;
+    (void)max;
+    xen.asked++;
+    memset(info, 0, sizeof(*info));
+    info->domain = (domid_t)(xen.gone ? first + 3 : first);
+    if (xen.dying)
+        info->flags |= XEN_DOMINF_dying;
+    if (xen.shutdown)
+        info->flags |= XEN_DOMINF_shutdown | (SHUTDOWN_suspend << XEN_DOMINF_shutdownshift);
+    return 1;
+}
+
+/* --- tests --- */
+
+static struct xf_toollog toollog;
+static struct xf_xen_source source;
+static struct xf_view view;
+static struct xf_map m;
+static struct xf_err err;
+
+static void begin(void)
+{
+    memset(&xen, 0, sizeof(xen));
+    xf_clear(&err);
+    view = (struct xf_view){.domid = DOMID};
+    CU_ASSERT_FATAL(!xf_xen_source_open(&source, NULL, &toollog, DOMID, &err));
+}
+
+static int map(uint64_t first)
+{
+    const uint64_t gfns[] = {first, first + 1, first + 2};
+
+    return source.vm.ops->map(&view, gfns, 3, &m, &err);
+}
+
+static void test_hole(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(map(110), 0);
+    CU_ASSERT(!m.err[0] && !m.err[1] && !m.err[2] && xen.asked == 0); /* and nobody is asked */
+    source.vm.ops->unmap(&view, &m);
+    CU_ASSERT_EQUAL(map(HOLE - 1), 0);
+    CU_ASSERT(!m.err[0] && m.err[1] && !m.err[2]);
+    source.vm.ops->unmap(&view, &m);
+    CU_ASSERT_EQUAL(xen.mapped, 0);
+    xf_xen_source_close(&source);
+}
+
+static void test_destroyed(void)
+{
+    for (unsigned gone = 0; gone < 2; gone++) {
+        begin();
+        xen.gone = gone;
+        xen.dying = !gone;
+        CU_ASSERT_EQUAL(map(110), -1);
+        CU_ASSERT_EQUAL(err.num, ESRCH);
+        CU_ASSERT(xen.mapped == 0 && m.base == NULL);
+        xf_xen_source_close(&source);
+    }
+}
+
+/* GO is for a guest that lies here suspended: not for one that is being destroyed meanwhile. */
+static void test_suspended(void)
+{
+    begin();
+    CU_ASSERT(!source.vm.ops->suspended(&source.vm));
+    xen.shutdown = true;
+    CU_ASSERT(source.vm.ops->suspended(&source.vm));
+    xen.dying = true;
+    CU_ASSERT(!source.vm.ops->suspended(&source.vm));
+    xf_xen_source_close(&source);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {{"a hole", test_hole},
+                           {"a domain that is destroyed", test_destroyed},
+                           {"suspended, or not any more", test_suspended},
+                           CU_TEST_INFO_NULL};
+
+    return run_suite("Xen domain, source", tests);
+}
