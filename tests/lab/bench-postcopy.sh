@@ -8,7 +8,12 @@
 #   RUNS=N       of every move (1: some 40 minutes; figures are medians)
 #   PARTS=...    "moves faults": of these parts only
 #   LIMIT=S      after so many seconds a move is ended and its row says so (420)
+#   LINK=MBIT    of the link between the hosts (24)
 #   PATTERNS=... "seq stride random": of the part faults
+#
+# The link is shaped, or it would be the one CPU of a host in emulation that moves and guest
+# share: beside a move the guest got to a twentieth of what it was to write, and work it was to
+# do after SWITCH waited for dom0.
 #
 # The guest writes faster than the link carries: at twice the rate that COPY of the same
 # guest had in this boot when it was idle (RATE=PAGES/s says otherwise). --bandwidth limits
@@ -46,7 +51,7 @@ work=null
 if [ -e "$cases/hybrid-$runs.work" ]; then
     work=$(draw "$runs") || die "cannot draw; what it was to be drawn from is in $cases"
 fi
-jq -s --argjson work "$work" -f "$parts/targets.jq" "$cases"/*.json >"$out/postcopy.json" ||
+jq -s --argjson link "$link" --argjson work "$work" -f "$parts/targets.jq" "$cases"/*.json >"$out/postcopy.json" ||
     die "cannot sum up what is in $cases"
 
 jq -r '.moves[] | select(.case | test("^(adaptive|linear|fault)-") | not) | "\(.case): " + (if .total_s then "\(.total_s * 10 | round / 10) s" else "-" end)

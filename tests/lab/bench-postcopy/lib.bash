@@ -11,13 +11,14 @@ bench='bench-postcopy' on_limit=60 logs=$top/build/bench/postcopy-logs
 cases=$out/postcopy
 runs=${RUNS:-1}
 limit=${LIMIT:-420}
+link=${LINK:-24}
 guest_options=()
 
 say() { printf '%s\n' "$*"; }
 
 begin_lab() {
     local h
-    case $runs$limit in *[!0-9]*) die "RUNS and LIMIT are numbers, not '$runs' and '$limit'" ;; esac
+    case $runs$limit$link in *[!0-9]*) die "RUNS, LIMIT and LINK are numbers, not '$runs', '$limit', '$link'" ;; esac
     [ "$runs" -gt 0 ] || die "RUNS is at least 1"
     # Longer than a lab that was merely forgotten may live.
     export XENFERRY_LAB_MAX="${XENFERRY_LAB_MAX:-14400}"
@@ -28,6 +29,8 @@ begin_lab() {
     for h in a b; do
         "$lab" put $h "$top/build/xl" /usr/local/sbin/xl || die "cannot install xl on host $h"
     done
+    trap '"$lab" net rate off >/dev/null 2>&1 || true; leave' EXIT
+    "$lab" net rate "$link" || die "cannot shape the link"
 }
 
 # --- the guest ---
