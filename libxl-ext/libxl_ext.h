@@ -131,6 +131,7 @@ struct xf_report {
     double network_held_s; /* the guest's network waited for, from GO on; 0: it has none */
     bool ran_there;        /* it did, for certain: what lies here is older than its disks */
     bool ended_there;      /* and has ended before all its pages were there */
+    bool hopeless;         /* XF_PULLING: and its missing pages cannot come any more */
     uint64_t work_requests, completions; /* RDMA: those of the source */
 };
 

@@ -209,6 +209,7 @@ static void pull_report(struct xf_move *m)
     xf_server_status(m->server, &status);
     r->pages_sent += status.pushed + status.answered;
     m->served = 0; /* counted there now */
+    r->hopeless = status.hopeless;
     report_wire(m);
     if (status.pulled.missing == UINT64_MAX)
         return; /* it never said */

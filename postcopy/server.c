@@ -77,8 +77,16 @@ static void failed(struct xf_server *s, const struct xf_err *err, bool own)
     pthread_mutex_unlock(&s->lock);
 }
 
-static int lost_for_good(struct xf_err *err)
+static void set_hopeless(struct xf_server *s)
 {
+    pthread_mutex_lock(&s->lock);
+    s->status.hopeless = true;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static int lost_for_good(struct xf_server *s, struct xf_err *err)
+{
+    set_hopeless(s);
     return xf_wrap(err, "the pages that the guest lacks at the destination are lost (destroy it "
                         "there, too, and boot it anew)");
 }
@@ -97,7 +105,7 @@ static int send_pages(struct xf_server *s, struct xf_chan *chan, uint16_t type,
 
     *own = true;
     if (s->vm->ops->map(view, x->gfns, n, &x->map, err))
-        return err->num == ESRCH ? lost_for_good(err) : -1;
+        return err->num == ESRCH ? lost_for_good(s, err) : -1;
     xf_cost_add(&s->map, n, began);
     began = xf_now_ns();
     xf_batch_clear(&x->batch, 0);
@@ -514,6 +522,8 @@ static int take_word(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
             return -1;
         if (num == ENOMEM) /* it listens on; the operator has to hear of it */
             *end = XF_PULL_LOST;
+        else /* it has paused the guest, and ends */
+            set_hopeless(s);
         return xf_fail(err, num ? num : EIO, "destination: %s", text);
     }
     if (m->type != XF_MSG_PULLED)

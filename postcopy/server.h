@@ -40,6 +40,7 @@ struct xf_server_status {
     uint64_t left;           /* pages neither pushed nor answered */
     uint64_t pushed, answered;
     bool ended;              /* the sink has said that the guest is no more */
+    bool hopeless; /* no page comes any more: the sink has given up, or the domain here is gone */
     struct xf_cost_sum map;  /* mapping pages here, and taking the mapping away again */
     struct xf_cost_sum copy; /* finding the zero pages, and sending */
     uint64_t packed; /* of pushed: those that went compressed */

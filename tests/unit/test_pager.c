@@ -163,6 +163,7 @@ static void test_short_there(void)
 
     xf_set(missing, 100);
     for (unsigned i = 0; i < 2; i++) {
+        struct xf_server_status status;
         struct xf_server *s = NULL;
         struct xf_err err = {0};
 
@@ -177,6 +178,8 @@ static void test_short_there(void)
         xf_link_say(&m.sink, XF_MSG_ERROR, meta, xf_text_encode(nums[i], "it is so", meta), NULL);
         CU_ASSERT_EQUAL(xf_server_run(s, tick, NULL, &err), i ? XF_PULL_FAILED : XF_PULL_LOST);
         CU_ASSERT(err.num == nums[i] && strstr(err.text, "it is so"));
+        xf_server_status(s, &status);
+        CU_ASSERT_EQUAL(status.hopeless, i == 1);
         xf_server_free(s);
         end();
     }

@@ -384,7 +384,13 @@ static void test_advice(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(advice, "`xl migrate-recover web1`"));
     CU_ASSERT_PTR_NOT_NULL(strstr(advice, "`xl destroy web1`"));
     CU_ASSERT_PTR_NULL(strstr(advice, "--resume")); /* its disks are newer than its memory */
-    r.ran_there = false;
+    r.outcome = XF_PULLING;
+    r.hopeless = true;
+    report_advice(advice, sizeof(advice), &r);
+    CU_ASSERT_PTR_NOT_NULL(strstr(advice, "`xl destroy web1` there"));
+    CU_ASSERT_PTR_NULL(strstr(advice, "migrate-recover")); /* it would bring nothing */
+    r.outcome = XF_UNKNOWN;
+    r.hopeless = r.ran_there = false;
     memset(r.domain, 'd', sizeof(r.domain) - 1);
     memset(r.host, 'h', sizeof(r.host) - 1);
     report_advice(advice, sizeof(advice), &r);
