@@ -316,7 +316,9 @@ static enum xf_outcome by_asking(struct recovery *v, const struct xf_err *no_lin
     case WHERE_INCOMING:
         xf_fail(err, EAGAIN,
                 "the destination still has a copy that was not let run, and may be about "
-                "to destroy it; call again in a minute");
+                "to destroy it; call again in a minute. If that does not change, nobody is left "
+                "there to do it: `xl destroy %s--incoming` there first",
+                r->name);
         return XF_UNKNOWN;
     case WHERE_NOWHERE:
         if (r->state == XF_RECORD_GO) {
