@@ -19,13 +19,13 @@
 #define SOON_NS 20000000000ull
 
 static struct pg_move *m;
-static struct xf_status source, sink; /* as they stood last; pid 0: not there */
+static struct xf_status source, sink; /* as they stand; all zero: not there */
 
 static void look(void)
 {
     struct xf_status_list all;
 
-    source.pid = sink.pid = 0;
+    source = sink = (struct xf_status){0}; /* nothing of a move before */
     if (!xf_statuses(&all, NULL))
         for (unsigned i = 0; i < all.nr; i++)
             *(all.list[i].source ? &source : &sink) = all.list[i];
