@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Channels of the RDMA transport: their life, messages on top of the byte stream, and the
- * table of ops. How bytes move is in stream.c and flow.c; how a channel comes to be, in
+ * Channels of the RDMA transport: their life, and the table of ops. How bytes move is in stream.c and flow.c; how a channel comes to be, in
  * connect.c and listen.c.
  */
 #include "transport/rdma/rdma.h"
@@ -30,6 +29,12 @@ int xf_rdma_check(const struct xf_link_cfg *cfg, struct xf_err *err)
     return 0;
 }
 
+static const struct xf_stream_ops stream_ops = {
+    .send = xf_rdma_stream_send,
+    .fill = xf_rdma_stream_fill,
+    .recv = xf_rdma_stream_recv,
+};
+
 struct xf_chan *xf_rdma_chan_new(const struct xf_link_cfg *cfg, struct rdma_cm_id *id, bool source,
                                  struct xf_err *err)
 {
@@ -45,6 +50,7 @@ struct xf_chan *xf_rdma_chan_new(const struct xf_link_cfg *cfg, struct rdma_cm_i
     snprintf(c->who, sizeof(c->who), "this side"); /* until a peer is known, all that fails is */
     c->epoll = -1;
     c->ahead_slot = -1;
+    c->messages = (struct xf_messages){.ops = &stream_ops, .chan = c, .who = c->who};
     c->stall_ms = cfg->stall_ms;
     c->poll_us = cfg->rdma_poll_us;
     c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -103,66 +109,19 @@ static void rdma_close(struct xf_chan *c)
 static int rdma_send(struct xf_chan *c, const struct xf_msg *m, const void *meta,
                      const struct iovec *iov, int niov, struct xf_err *err)
 {
-    uint8_t frame[XF_FRAME_BYTES];
-    struct iovec hv[2] = {{frame, sizeof(frame)}, {(void *)meta, m->meta_len}};
-    struct xf_iter head = xf_iter(hv, 2, sizeof(frame) + (size_t)m->meta_len);
-    struct xf_iter body;
-    uint64_t sum;
-
-    if (xf_iov_sum(iov, niov, &sum, err) || xf_frame_encode(frame, m, meta, err))
-        return xf_wrap(err, "%s", c->who);
-    if (sum != m->payload_len)
-        return xf_fail(err, EINVAL, "%s: %llu bytes given for a payload of %u", c->who,
-                       (unsigned long long)sum, m->payload_len);
-    body = xf_iter(iov, niov, m->payload_len);
-    return xf_rdma_stream_send(c, &head, &body, err);
+    return xf_message_send(&c->messages, m, meta, iov, niov, err);
 }
 
 static int rdma_recv(struct xf_chan *c, struct xf_msg *m, void *meta, int timeout_ms,
                      struct xf_err *err)
 {
-    uint8_t frame[XF_FRAME_BYTES];
-    struct iovec v = {frame, sizeof(frame)};
-    struct xf_iter it = xf_iter(&v, 1, sizeof(frame));
-    int rc;
-
-    if (c->payload_left)
-        return xf_fail(err, EINVAL,
-                       "%s: %u bytes of payload were not received before the next message", c->who,
-                       c->payload_left);
-    rc = xf_rdma_stream_fill(c, timeout_ms, err);
-    if (rc)
-        return rc;
-    if (xf_rdma_stream_recv(c, &it, err))
-        return -1;
-    if (xf_frame_decode(m, frame, err))
-        return xf_wrap(err, "%s", c->who);
-    v = (struct iovec){meta, m->meta_len};
-    it = xf_iter(&v, 1, m->meta_len);
-    if (xf_rdma_stream_recv(c, &it, err))
-        return -1;
-    if (xf_frame_check(frame, m, meta, err))
-        return xf_wrap(err, "%s", c->who);
-    c->payload_left = m->payload_len;
-    return 0;
+    return xf_message_recv(&c->messages, m, meta, timeout_ms, err);
 }
 
 static int rdma_recv_payload(struct xf_chan *c, const struct iovec *iov, int niov,
                              struct xf_err *err)
 {
-    struct xf_iter it;
-    uint64_t sum;
-
-    if (xf_iov_sum(iov, niov, &sum, err))
-        return xf_wrap(err, "%s", c->who);
-    if (sum > c->payload_left)
-        return xf_fail(err, EINVAL, "%s: %llu bytes wanted of a payload that has %u left", c->who,
-                       (unsigned long long)sum, c->payload_left);
-    it = xf_iter(iov, niov, (size_t)sum);
-    if (xf_rdma_stream_recv(c, &it, err))
-        return -1;
-    c->payload_left -= (uint32_t)sum;
-    return 0;
+    return xf_message_recv_payload(&c->messages, iov, niov, err);
 }
 
 static int rdma_pollfd(struct xf_chan *c, bool *ready)

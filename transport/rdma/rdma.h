@@ -11,7 +11,7 @@
  *   connect.c    source: resolve, connect          listen.c  sink: listen, accept
  *   flow.c       completions, credits, waiting
  *   seal.c       AEAD of fragments
- *   stream.c     bytes on an open channel          chan.c    messages; the ops
+ *   stream.c     bytes on an open channel          chan.c    life of a channel; the ops
  *
  * A channel is one RC queue pair with one completion queue. Its bytes travel in fragments;
  * each fills one slot of the receiver's ring. Bulk channels WRITE WITH IMMEDIATE into the
@@ -27,6 +27,7 @@
 
 #include "transport/frame.h"
 #include "transport/iter.h"
+#include "transport/message.h"
 #include "transport/rdma/cm.h"
 #include "transport/rdma/wire.h"
 #include "transport/transport.h"
@@ -108,7 +109,7 @@ struct xf_chan {
     uint32_t owed;                  /* slots freed and not yet returned as credits */
     uint32_t reposts;               /* bulk: receive work requests to be posted again */
     struct xf_rdma_fragment *queue; /* [window] */
-    uint32_t payload_left;          /* of the message last received */
+    struct xf_messages messages;
     const uint8_t *ahead;           /* bytes received but not yet taken */
     size_t ahead_len;
     int64_t ahead_slot; /* the slot they lie in; -1: in `open` */

@@ -5,7 +5,7 @@
  *   tls.c        TLS sessions and credentials; their bytes in and out of the socket
  *   handshake.c  proof of the key and channel hello, one step at a time, both roles
  *   connect.c    source: resolve, connect        listen.c  sink: listen, accept
- *   stream.c     bytes on an open channel        chan.c    messages; the ops
+ *   stream.c     bytes on an open channel        chan.c    life of a channel; the ops
  */
 #ifndef XF_TCP_H
 #define XF_TCP_H
@@ -17,6 +17,7 @@
 
 #include "transport/frame.h"
 #include "transport/iter.h"
+#include "transport/message.h"
 #include "transport/transport.h"
 
 #define XF_TCP_AHEAD 16384u  /* plain: read this far ahead of a message's head */
@@ -40,7 +41,7 @@ struct xf_chan {
     struct xf_tls_io *io;                     /* TLS: records on their way; NULL until open */
     bool mid_record;                          /* pull: inside a TLS record */
 
-    uint32_t payload_left; /* of the message last received */
+    struct xf_messages messages;
     const uint8_t *ahead;  /* bytes received but not yet taken */
     size_t ahead_len;
     gnutls_packet_t packet;    /* TLS: where `ahead` points into */

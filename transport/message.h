@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Messages on an ordered stream of bytes, for the transports that have one: frame.h's envelope
+ * written before what is sent, and checked in what is received. What a call does is what
+ * transport.h promises of the transport's send, recv and recv_payload; the transport says how
+ * bytes move.
+ */
+#ifndef XF_MESSAGE_H
+#define XF_MESSAGE_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "transport/err.h"
+#include "transport/iter.h"
+#include "transport/transport.h"
+
+/* The bytes of a channel. Each returns -1 with err set when it fails. */
+struct xf_stream_ops {
+    /* Send all of head, then all of body. */
+    int (*send)(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body, struct xf_err *err);
+    /* Wait until there is something to receive; timeout_ms, XF_AGAIN and errors as of
+     * xf_transport_ops.recv. */
+    int (*fill)(struct xf_chan *c, int timeout_ms, struct xf_err *err);
+    /* Receive as many bytes as `to` wants. */
+    int (*recv)(struct xf_chan *c, struct xf_iter *to, struct xf_err *err);
+};
+
+/* Part of a channel; of the channel's thread. */
+struct xf_messages {
+    const struct xf_stream_ops *ops;
+    struct xf_chan *chan;
+    const char *who;       /* the channel, for errors; lives as long as the channel */
+    uint32_t payload_left; /* of the message last received */
+};
+
+int xf_message_send(struct xf_messages *s, const struct xf_msg *m, const void *meta,
+                    const struct iovec *iov, int niov, struct xf_err *err);
+int xf_message_recv(struct xf_messages *s, struct xf_msg *m, void *meta, int timeout_ms,
+                    struct xf_err *err);
+int xf_message_recv_payload(struct xf_messages *s, const struct iovec *iov, int niov,
+                            struct xf_err *err);
+
+#endif
