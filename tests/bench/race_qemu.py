@@ -104,16 +104,25 @@ class Qemu:
                 time.sleep(0.02)
         self.qmp.settimeout(60)
         self.lines = self.qmp.makefile("r")
-        self.lines.readline()  # its greeting
+        self.line()  # its greeting
         self.ask("qmp_capabilities")
+
+    def line(self):
+        try:
+            return self.lines.readline()
+        except ConnectionResetError:  # it has ended with something unread
+            return ""
 
     def ask(self, what, **arguments):
         message = {"execute": what}
         if arguments:
             message["arguments"] = arguments
-        self.qmp.sendall(json.dumps(message).encode() + b"\n")
+        try:
+            self.qmp.sendall(json.dumps(message).encode() + b"\n")
+        except BrokenPipeError as e:
+            raise Failed(f"QEMU went away at {what}: {self.last_words()}") from e
         while True:
-            line = self.lines.readline()
+            line = self.line()
             if not line:
                 raise Failed(f"QEMU went away at {what}: {self.last_words()}")
             answer = json.loads(line)

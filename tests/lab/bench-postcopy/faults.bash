@@ -87,7 +87,7 @@ pull() {
 
 faults() { # RUN
     local n=$1 rate pattern how
-    new_guest --mem 128 --fill 40 --zero 0 --rate 2000 --ip 154 --disk vdb
+    new_guest --mem 160 --fill 40 --zero 0 --rate 2000 --ip 154 --disk vdb
     rate=$(touch_rate)
     say "  in PULL $rate pages/s are touched"
     # Long enough for some hundred faults one after the other.
