@@ -329,6 +329,7 @@ static int before_go(void *priv, struct xf_err *err)
 
     if (m->reply.unpacks_in_pull)
         m->server_opts.compress = c->compress;
+    m->server_opts.page_rate = c->status.page_rate;
     m->report->left_out = c->nr_missing;
     if (step_aside(priv, err))
         return -1;

@@ -20,6 +20,11 @@
 #define ATTACH_MS 10000 /* until a sink in PULL has said what it lacks */
 #define BYE_MS 2000
 #define PING_S 0.2
+/* The guest's first moments, in which it asks for one page after the other and nothing else
+ * matters, have the link and the sink's processor to themselves: that part of the time that
+ * pushing will take, and no longer than so. */
+#define CALM_PART 64
+#define CALM_MAX_S 1.0
 /* Data pages of a push that is compressed: a push of few has zero pages among them. */
 #define PACK_MIN (XF_PUSH_MIN / 2)
 
@@ -34,6 +39,7 @@ struct xf_server {
     struct xf_source_vm *vm;
     struct xf_link *link; /* NULL: none */
     int silence_ms, quiet_ms;
+    double page_rate;
     double push_from; /* when pushing may begin, 0 before PULL; the caller's thread's */
     bool pushing;     /* it has begun, over this link; likewise */
     struct xf_compress_opts compress; /* constant */
@@ -233,6 +239,8 @@ static int hear_taken(struct pusher *p, struct xf_window *w, struct scratch *x, 
             return xf_fail(err, EPROTO, "the destination answered a push with message %u", m.type);
         if (!xf_window_taken(w, xf_now()))
             return xf_fail(err, EPROTO, "the destination took more than it was sent");
+        if (t->hold && xf_window_slack(w))
+            t->hold(p->chan, w->rate, xf_window_slack(w));
         must = false;
     } while (w->nr);
     return 0;
@@ -336,6 +344,7 @@ int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigne
     }
     s->silence_ms = opts ? opts->silence_ms : 0;
     s->quiet_ms = opts ? opts->quiet_ms : 0;
+    s->page_rate = opts ? opts->page_rate : 0;
     s->order.linear = opts && opts->linear;
     if (opts)
         s->compress = opts->compress;
@@ -456,18 +465,35 @@ int xf_server_attach(struct xf_server *s, struct xf_link *link,
     return rc ? rc : xf_server_start(s, link, err);
 }
 
-/* Pushing begins once its time has come. */
-static void let_push(struct xf_server *s)
+static double quiet_s(struct xf_server *s)
 {
+    double calm;
+
+    pthread_mutex_lock(&s->lock);
+    calm = s->page_rate > 0 ? (double)s->order.nr_left / s->page_rate / CALM_PART : 0;
+    pthread_mutex_unlock(&s->lock);
+    calm = calm > CALM_MAX_S ? CALM_MAX_S : calm;
+    return s->quiet_ms / 1000.0 > calm ? s->quiet_ms / 1000.0 : calm;
+}
+
+/* Pushing begins once its time has come. Returns for how long its thread may sleep, in ms. */
+static int let_push(struct xf_server *s)
+{
+    double now = xf_now();
+
     if (s->push_from == 0)
-        s->push_from = xf_now() + s->quiet_ms / 1000.0;
-    if (s->pushing || xf_now() < s->push_from)
-        return;
+        s->push_from = now + quiet_s(s);
+    if (s->pushing)
+        return TICK_MS;
+    if (now < s->push_from)
+        return s->push_from - now < TICK_MS / 1000.0 ? (int)((s->push_from - now) * 1000) + 1
+                                                     : TICK_MS;
     s->pushing = true;
     pthread_mutex_lock(&s->lock);
     s->go = true;
     pthread_cond_broadcast(&s->push);
     pthread_mutex_unlock(&s->lock);
+    return TICK_MS;
 }
 
 static int start_pushing(struct xf_server *s, struct xf_err *err)
@@ -553,14 +579,14 @@ static int listen_to_sink(struct xf_server *s, enum xf_pull_end *end,
 
     for (;;) {
         double now = xf_now();
+        int sleep_ms = let_push(s);
 
-        let_push(s);
         if (now - pinged > PING_S) { /* so that a sink that waits knows us alive */
             if (xf_link_say(s->link, XF_MSG_PING, NULL, 0, err))
                 return -1;
             pinged = now;
         }
-        rc = s->link->ops->recv(s->link->control, &m, meta, TICK_MS, err);
+        rc = s->link->ops->recv(s->link->control, &m, meta, sleep_ms, err);
         if (!rc) {
             heard = now;
             rc = take_word(s, &m, meta, end, err);

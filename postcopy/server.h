@@ -24,6 +24,7 @@ struct xf_server_opts {
     int silence_ms; /* a sink that says nothing for so long is lost; 0: never */
     bool linear;    /* push without regard to the faults: for comparison */
     int quiet_ms;   /* for so long after RUNNING nothing is pushed, only answered: for tests */
+    double page_rate; /* what the link carried in COPY, pages per second; 0: unknown */
     struct xf_compress_opts compress; /* of what is pushed; all 0: nothing is compressed */
 };
 

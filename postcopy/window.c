@@ -5,7 +5,11 @@
 #include "transport/wire.h"
 
 #define MORE (64u << 10)   /* beyond what the path holds */
-#define FIRST (256u << 10) /* until something is known of the path */
+#define FIRST (64u << 10)  /* until something is known of the path */
+/* On a slow path what waits in its queues may be so many seconds of its work, of each channel, but
+ * not less than a few segments, or it would run dry. */
+#define SLACK_S 0.008
+#define SLACK_MIN (28u << 10)
 /* What the peer may have that it has not taken: so many seconds of its work, within bounds. */
 #define WAITING_S 0.1
 #define WAITING_MIN (256u << 10)
@@ -28,6 +32,13 @@ bool xf_window_room(const struct xf_window *w, uint64_t bytes, uint64_t in_netwo
      * waits at the peer could never become more. */
     return w->in_flight + bytes <= w->limit ||
            (in_network <= w->limit && w->in_flight + bytes <= w->waiting);
+}
+
+size_t xf_window_slack(const struct xf_window *w)
+{
+    double slack = w->rate * SLACK_S;
+
+    return !w->slow ? 0 : slack < SLACK_MIN ? SLACK_MIN : slack > MORE ? MORE : (size_t)slack;
 }
 
 unsigned xf_window_push(const struct xf_window *w)
@@ -74,6 +85,7 @@ bool xf_window_taken(struct xf_window *w, double now)
     span = sending > span ? sending : span;
     rate = span > 0 ? (double)(w->delivered - w->batches[i].delivered) / span : 0;
     w->rate = rate > w->rate * FADE ? rate : w->rate * FADE;
+    w->slow = w->slow || w->rate * SLACK_S < MORE;
     w->limit = (uint64_t)(w->rate * w->rtt) + MORE;
     w->waiting = (uint64_t)(w->rate * WAITING_S);
     w->waiting = w->waiting < WAITING_MIN ? WAITING_MIN : w->waiting;

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HOLD_STEPS 1500 /* of 20 ms */
+#define HOLD_STEPS 6000 /* of 20 ms */
 
 int xf_hold(const char *point, int (*tick)(void *priv, struct xf_err *err), void *priv,
             struct xf_err *err)

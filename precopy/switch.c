@@ -155,7 +155,8 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
     double deadline;
     int rc;
 
-    if (xf_copy_leaves(c) && xf_copy_leave(c, err))
+    if (xf_hold("before-switch", c->tick, c->priv, err) ||
+        (xf_copy_leaves(c) && xf_copy_leave(c, err)))
         return XF_SWITCH_BACK;
     if (xf_hold("before-suspend", c->tick, c->priv, err))
         return XF_SWITCH_BACK;

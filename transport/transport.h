@@ -137,6 +137,12 @@ struct xf_transport_ops {
      * channel's thread. NULL: this transport cannot tell. */
     uint64_t (*in_network)(const struct xf_chan *c);
 
+    /* From now on keep no more in the network than what the path itself holds at `rate` (bytes
+     * per second) and about `more` bytes; send waits. For what is not urgent and shares the path
+     * with something that is. May be called again. The channel's thread. NULL: this transport
+     * cannot. */
+    void (*hold)(struct xf_chan *c, double rate, size_t more);
+
     /* Free everything. NULL is allowed. No thread may be inside the channel. */
     void (*close)(struct xf_chan *c);
 };

@@ -7,13 +7,14 @@
 # kind of move. Under emulation only the ratios say anything.
 #   RUNS=N       of every move (1: some 40 minutes; figures are medians)
 #   PARTS=...    "moves faults": of these parts only
-#   LIMIT=S      after so many seconds a move is ended and its row says so (420)
-#   LINK=MBIT    of the link between the hosts (24)
+#   LIMIT=S      after so many seconds a move is ended and its row says so (600)
+#   LINK=MBIT    of the link between the hosts (16)
 #   PATTERNS=... "seq stride random": of the part faults
 #
-# The link is shaped, or it would be the one CPU of a host in emulation that moves and guest
-# share: beside a move the guest got to a twentieth of what it was to write, and work it was to
-# do after SWITCH waited for dom0.
+# The link is shaped, or it would be the one CPU of a host in emulation that a move is bound by,
+# and no guest can write faster than that which it shares with the move. For the same reason
+# dom0 has Xen's own weight here and not that of the lab's tests, which is four times the
+# guest's: with that the guest got to a twentieth of what it was to write.
 #
 # The guest writes faster than the link carries: at twice the rate that COPY of the same
 # guest had in this boot when it was idle (RATE=PAGES/s says otherwise). --bandwidth limits

@@ -67,6 +67,7 @@ struct xf_chan *xf_chan_new(const struct xf_link_cfg *cfg, int fd, const struct 
     c->fd = fd;
     c->messages = (struct xf_messages){.ops = &stream_ops, .chan = c, .who = c->who};
     c->stall_ms = cfg->stall_ms;
+    c->piece = SIZE_MAX;
     c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (c->wake < 0) {
         xf_fail(err, errno, "no descriptor for a channel: %s", strerror(errno));
@@ -166,5 +167,6 @@ const struct xf_transport_ops xf_tcp_ops = {
     .abort = tcp_abort,
     .stats = tcp_stats,
     .in_network = tcp_in_network,
+    .hold = xf_tcp_hold,
     .close = tcp_close,
 };

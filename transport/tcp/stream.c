@@ -77,9 +77,11 @@ static int io_failed(struct xf_chan *c, int num, struct xf_err *err)
     return xf_fail(err, num, "%s: %s", c->who, strerror(num));
 }
 
-/* Add the iterator's pieces to the window; returns how many entries it now has. */
-static int iter_window(struct xf_iter it, struct iovec *win, int n)
+/* Add up to max bytes of the iterator's to the window; returns how many entries it now has. */
+static int iter_window(struct xf_iter it, size_t max, struct iovec *win, int n)
 {
+    if (it.left > max)
+        it.left = max;
     while (it.left && n < XF_TCP_WINDOW) {
         uint8_t *at;
         size_t len = xf_iter_piece(&it, SIZE_MAX, &at);
@@ -100,7 +102,8 @@ static int send_plain(struct xf_chan *c, struct xf_iter *head, struct xf_iter *b
 
         if (check_abort(c, err))
             return -1;
-        mh.msg_iovlen = (size_t)iter_window(*body, c->win, iter_window(*head, c->win, 0));
+        mh.msg_iovlen = (size_t)iter_window(*head, SIZE_MAX, c->win, 0);
+        mh.msg_iovlen = (size_t)iter_window(*body, c->piece, c->win, (int)mh.msg_iovlen);
         n = sendmsg(c->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
@@ -273,7 +276,7 @@ static int recv_direct(struct xf_chan *c, struct xf_iter *to, struct xf_err *err
     struct msghdr mh = {.msg_iov = c->win};
     ssize_t n;
 
-    mh.msg_iovlen = (size_t)iter_window(*to, c->win, 0);
+    mh.msg_iovlen = (size_t)iter_window(*to, SIZE_MAX, c->win, 0);
     n = recvmsg(c->fd, &mh, MSG_DONTWAIT);
     if (n < 0 && errno == EINTR)
         return 0;

@@ -5,6 +5,7 @@
  *   tls.c        TLS sessions and credentials; their bytes in and out of the socket
  *   handshake.c  proof of the key and channel hello, one step at a time, both roles
  *   connect.c    source: resolve, connect        listen.c  sink: listen, accept
+ *   hold.c       how much of them the network holds
  *   stream.c     bytes on an open channel        chan.c    life of a channel; the ops
  */
 #ifndef XF_TCP_H
@@ -47,6 +48,8 @@ struct xf_chan {
     gnutls_packet_t packet;    /* TLS: where `ahead` points into */
     uint8_t buf[XF_TCP_AHEAD]; /* plain: where `ahead` points into; TLS: a record to be sent */
     struct iovec win[XF_TCP_WINDOW];
+    size_t held;  /* bytes that the socket may hold; 0: as many as it likes */
+    size_t piece; /* bytes given to one system call at most */
 
     atomic_uint_fast64_t tx, rx; /* bytes on the wire; read by any thread */
 };
@@ -95,6 +98,9 @@ int xf_stream_send(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body
 int xf_stream_fill(struct xf_chan *c, int timeout_ms, struct xf_err *err);
 /* Fill `to` to its end; a peer that is silent for stall_ms is dead. */
 int xf_stream_recv(struct xf_chan *c, struct xf_iter *to, struct xf_err *err);
+
+/* hold.c: transport.h's hold */
+void xf_tcp_hold(struct xf_chan *c, double rate, size_t more);
 
 /* chan.c */
 int xf_tcp_check(const struct xf_link_cfg *cfg, struct xf_err *err);

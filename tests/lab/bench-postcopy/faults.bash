@@ -5,9 +5,8 @@
 # share of the pages that the workload touches in PULL has to be asked for over the network, with
 # pushes that follow the faults and without (XENFERRY_PULL=linear).
 #
-# So that PULL holds the workload's memory and no more, the guest rewrites all of it during one
-# round of COPY. Before the switch, while the move waits at a hold point, the pattern under
-# test begins, at a quarter of the rate at which PULL pushed in the part "moves" (40 pages/s if
+# So that PULL holds the workload's memory and no more, the guest rewrites all of it after one
+# round of COPY, while the move waits at a hold point. Then the pattern under test begins, at a quarter of the rate at which PULL pushed in the part "moves" (40 pages/s if
 # that did not run; TOUCH_RATE=PAGES/s). Half of the touches read.
 #
 # Asked for are also pages of the guest's kernel and of its backends; touched are only those that
@@ -38,18 +37,34 @@ watch_status() { # HOST FILE
     background+=("$poller")
 }
 
+# All pages that the workload has, each once at least.
+rewrite_all() {
+    local before now pages end=$((SECONDS + 90)) # a hold point lets go after 120
+    read -r before pages < <(written)
+    cmd rate 4000
+    while read -r now _ < <(written) && [ $((now - before)) -lt "$pages" ]; do
+        [ $SECONDS -lt $end ] || die "the guest rewrote $((now - before)) of $pages pages in 90 s"
+    done
+}
+
+# Pages written so far, and how many there are to be written.
+written() {
+    timeout 60 "$lab" guest cmd $guest status | jq -r '"\(.page_writes) \(.pages)"'
+}
+
 # pull KIND RUN PATTERN RATE SWITCH: one move, with the pattern's figures in KIND-RUN.json.
 pull() {
     local kind=$1 run=$2 pattern=$3 rate=$4 file=$cases/$1-$2 from=$at to=${other[$at]} answer range
     local deadline=$((SECONDS + limit)) came=no rc
     on "$from" "rm -f $hold"
-    cmd pattern random
+    cmd pattern seq
     cmd reads 0
-    cmd rate 2000
-    begin_move "$file" "env XENFERRY_PULL=$5 XENFERRY_HOLD=before-suspend=$hold" \
+    cmd rate 0
+    begin_move "$file" "env XENFERRY_PULL=$5 XENFERRY_HOLD=before-switch=$hold" \
         xl migrate --tcp --json --postcopy-after 1
     while [ ! -e "$file.rc" ] && [ $SECONDS -lt $deadline ]; do
         if held "$from"; then
+            rewrite_all
             cmd pattern "$pattern"
             cmd reads 50
             cmd rate "$rate"

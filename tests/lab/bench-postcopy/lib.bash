@@ -10,11 +10,26 @@ bench='bench-postcopy' on_limit=60 logs=$top/build/bench/postcopy-logs
 . "$here/bench.bash"
 cases=$out/postcopy
 runs=${RUNS:-1}
-limit=${LIMIT:-420}
-link=${LINK:-24}
+limit=${LIMIT:-600}
+link=${LINK:-16}
 guest_options=()
 
 say() { printf '%s\n' "$*"; }
+
+# Of dom0, against a guest's 256 (credit2).
+weigh() { # WEIGHT
+    local h
+    for h in a b; do
+        on $h "xl sched-credit2 -d 0 -w $1" || die "cannot set dom0's weight on host $h"
+    done
+}
+
+# shellcheck disable=SC2317 # called by the trap
+as_before() {
+    "$lab" net rate off >/dev/null 2>&1 || true
+    [ $ours = yes ] || (weigh 1024) >/dev/null 2>&1 || true # tests/lab/dom0/xf-init
+    leave
+}
 
 begin_lab() {
     local h
@@ -29,8 +44,9 @@ begin_lab() {
     for h in a b; do
         "$lab" put $h "$top/build/xl" /usr/local/sbin/xl || die "cannot install xl on host $h"
     done
-    trap '"$lab" net rate off >/dev/null 2>&1 || true; leave' EXIT
+    trap as_before EXIT
     "$lab" net rate "$link" || die "cannot shape the link"
+    weigh 256
 }
 
 # --- the guest ---
