@@ -38,7 +38,10 @@ size_t xf_window_slack(const struct xf_window *w)
 {
     double slack = w->rate * SLACK_S;
 
-    return !w->slow ? 0 : slack < SLACK_MIN ? SLACK_MIN : slack > MORE ? MORE : (size_t)slack;
+    return !w->slow            ? 0
+           : slack < SLACK_MIN ? SLACK_MIN
+           : slack < MORE      ? (size_t)slack
+                               : XF_WINDOW_ANY;
 }
 
 unsigned xf_window_push(const struct xf_window *w)
@@ -85,7 +88,7 @@ bool xf_window_taken(struct xf_window *w, double now)
     span = sending > span ? sending : span;
     rate = span > 0 ? (double)(w->delivered - w->batches[i].delivered) / span : 0;
     w->rate = rate > w->rate * FADE ? rate : w->rate * FADE;
-    w->slow = w->slow || w->rate * SLACK_S < MORE;
+    w->slow = w->slow || (w->rate > 0 && w->rate * SLACK_S < MORE);
     w->limit = (uint64_t)(w->rate * w->rtt) + MORE;
     w->waiting = (uint64_t)(w->rate * WAITING_S);
     w->waiting = w->waiting < WAITING_MIN ? WAITING_MIN : w->waiting;

@@ -32,7 +32,7 @@ struct xf_window {
     uint64_t waiting;          /* bytes that may be on their way if the network holds few of them */
     double rate;               /* bytes per second, the best of late; 0: unknown */
     double rtt;                /* shortest seen, seconds; 0: unknown */
-    bool slow;                 /* the path was, once; what was said for that must be unsaid */
+    bool slow;                 /* the path was, once; what was held for that must be let go */
     uint64_t delivered;        /* bytes, all together */
     double delivered_at;       /* when the last of them was taken, and when it was sent */
     double delivered_sent;
@@ -48,7 +48,9 @@ void xf_window_init(struct xf_window *w);
  * bytes that have not reached the peer's machine, or XF_WINDOW_UNKNOWN. */
 bool xf_window_room(const struct xf_window *w, uint64_t bytes, uint64_t in_network);
 /* Bytes of this channel that may be in the network beyond what the path holds, once that was
- * found to be slow: queued, they would make an answer wait. 0: let the network have what it takes. */
+ * found to be slow: queued, they would make an answer wait. XF_WINDOW_ANY: it is not slow any
+ * more; 0: it never was. */
+#define XF_WINDOW_ANY (4u << 20)
 size_t xf_window_slack(const struct xf_window *w);
 /* Pages that the next push should have at most, XF_PUSH_MIN to XF_PUSH_MAX. */
 unsigned xf_window_push(const struct xf_window *w);

@@ -39,12 +39,18 @@ def set_up():
 
 
 def shape(link):
+    """None, or why this machine cannot be made such a link."""
     for n, d in zip(NETNS, DEVICES):
         subprocess.run(["tc", "-n", n, "qdisc", "del", "dev", d, "root"], check=False,
                        stderr=subprocess.DEVNULL)
-        if LINKS[link][2]:
-            subprocess.run(["tc", "-n", n, "qdisc", "add", "dev", d, "root",
-                            *LINKS[link][2].split()], check=True)
+        if not LINKS[link][2]:
+            continue
+        done = subprocess.run(["tc", "-n", n, "qdisc", "add", "dev", d, "root",
+                               *LINKS[link][2].split()], check=False, stderr=subprocess.PIPE)
+        if done.returncode:
+            return (f"tc {LINKS[link][2].split()[0]}: "
+                    f"{done.stderr.decode(errors='replace').strip()}")
+    return None
 
 
 def path(side):

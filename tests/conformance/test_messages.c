@@ -198,6 +198,29 @@ static void test_pieces(void)
     pair_close(&p);
 }
 
+/* A channel that is to keep little in the network, then less, then more: slower, and no more. */
+static void test_held(void)
+{
+    static const struct {
+        double rate;
+        size_t more;
+    } to[] = {{0, 0}, {1e6, 12 << 10}, {1e300, 1}, {1e9, 4 << 20}};
+    struct xf_msg m = {1, 0, 100, XF_PAYLOAD_MAX};
+    struct xf_link_cfg cfg = config(1);
+    struct sender s;
+    struct pair p;
+
+    PAIR(p, &cfg);
+    for (unsigned i = 0; row->ops->hold && i < 4; i++) {
+        row->ops->hold(p.a, to[i].rate, to[i].more);
+        sender_begin(&s, p.a, &m, 1, 2);
+        CU_ASSERT(take(p.b, &m, 0) && take(p.b, &m, 1));
+        pthread_join(s.thread, NULL);
+        CU_ASSERT_EQUAL(s.rc, 0);
+    }
+    pair_close(&p);
+}
+
 /* The rules for payloads: all of it, no more, before the next message. */
 static void test_payload_rules(void)
 {
@@ -411,6 +434,7 @@ int main(void)
         {"order", test_order, false},
         {"over the limits: refused by the sender", test_limits, false},
         {"payload in many pieces", test_pieces, false},
+        {"held back", test_held, false},
         {"rules for payloads", test_payload_rules, false},
         {"waiting and polling", test_waiting, false},
         {"back-pressure", test_back_pressure, false},

@@ -350,7 +350,7 @@ static int before_go(void *priv, struct xf_err *err)
     struct sourcing *s = priv;
     struct xf_server_opts opts = server_opts(s->m);
 
-    opts.page_rate = s->copy.status.page_rate;
+    opts.page_rate = s->m->opts.page_rate > 0 ? s->m->opts.page_rate : s->copy.status.page_rate;
     s->m->source.left_out = s->copy.nr_missing;
     if (s->copy.nr_missing &&
         (xf_server_new(&s->server, &s->guest.vm, s->copy.missing, &opts, err) ||

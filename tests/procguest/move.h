@@ -17,6 +17,7 @@ struct pg_opts {
     enum xf_mode mode;
     bool linear;         /* PULL without regard to the faults */
     int quiet_ms;        /* of PULL, without pushing */
+    double page_rate;    /* what COPY is said to have shown of the link; 0: what it did */
     int done_ms;         /* how long the sink waits for a source that is lost when all is there */
     bool relayed;        /* through pg_move.relay */
     uint64_t relay_rate; /* as pg_relay.rate */

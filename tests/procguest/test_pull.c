@@ -128,6 +128,17 @@ static void test_quiet(void)
     pg_move_free(m);
 }
 
+/* Where the link is known to be slow the guest's first moments are its own, but not for long. */
+static void test_calm(void)
+{
+    open_move(XF_MODE_POSTCOPY);
+    m->opts.page_rate = 10; /* pushing would take minutes */
+    work(0, PG_RANDOM, 0, 500);
+    move_it("calm at first");
+    CU_ASSERT(m->source.pulled && m->source.pull_s >= 1.0 && m->source.pushed > 0);
+    pg_move_free(m);
+}
+
 /* A guest that writes all it has, all the time: COPY does not pay. */
 static void test_hybrid(void)
 {
@@ -210,6 +221,7 @@ int main(void)
         {"an idle guest, post-copy", test_idle},
         {"busy guests, post-copy", test_postcopy},
         {"nothing is pushed at first", test_quiet},
+        {"calm at first where the link is slow", test_calm},
         {"a guest that COPY cannot follow, hybrid", test_hybrid},
         {"a guest that COPY can follow, hybrid", test_hybrid_converges},
         {"a guest that writes faster than the link", test_fast_writer},

@@ -338,6 +338,32 @@ static void test_window_busy(void)
                 part * 125, blind * 125, queued * 125e6 / 1024);
 }
 
+/* What may lie in the queues of a slow path: little, and as much as ever once it is fast. */
+static void test_window_slack(void)
+{
+    struct xf_window w;
+
+    for (unsigned fast = 0; fast < 2; fast++) {
+        xf_window_init(&w);
+        CU_ASSERT_EQUAL(xf_window_slack(&w), 0); /* nothing is known */
+        for (unsigned i = 1; i < 50; i++) {
+            xf_window_sent(&w, 64 << 10, i);
+            CU_ASSERT(xf_window_taken(&w, i + (fast ? 0.0005 : 0.05))); /* 131 and 1.3 MB/s */
+        }
+        if (fast) {
+            CU_ASSERT_EQUAL(xf_window_slack(&w), 0);
+            continue;
+        }
+        CU_ASSERT(xf_window_slack(&w) > 0 && xf_window_slack(&w) <= 32 << 10);
+        xf_window_sent(&w, 64 << 10, 60);
+        CU_ASSERT(xf_window_taken(&w, 60.01)); /* 6.5 MB/s */
+        CU_ASSERT(xf_window_slack(&w) > 32 << 10 && xf_window_slack(&w) < 64 << 10);
+        xf_window_sent(&w, 64 << 10, 61);
+        CU_ASSERT(xf_window_taken(&w, 61.0005));
+        CU_ASSERT_EQUAL(xf_window_slack(&w), XF_WINDOW_ANY);
+    }
+}
+
 static void test_window_edges(void)
 {
     struct xf_window w;
@@ -393,6 +419,7 @@ int main(void)
         {"XENFERRY_PULL", test_switch},
         {"window: full line, short queue", test_window},
         {"a window to a machine that is busy", test_window_busy},
+        {"window: a slow path", test_window_slack},
         {"window: edges", test_window_edges},
         {"times", test_times},
         CU_TEST_INFO_NULL,
