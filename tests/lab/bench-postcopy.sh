@@ -9,6 +9,9 @@
 #   PARTS=...    "moves faults": of these parts only
 #   LIMIT=S      after so many seconds a move is ended and its row says so (600)
 #   LINK=MBIT    of the link between the hosts (16)
+#   FAULT_LINK=MBIT  the same for the part faults (48)
+#   MOVES=...    "idle stock precopy postcopy hybrid hybrid-quarter": of the part moves
+#   KEEP=1       add to what an earlier run has measured in the same boot of the lab
 #   PATTERNS=... "seq stride random": of the part faults
 #
 # The link is shaped, or it would be the one CPU of a host in emulation that a move is bound by,
@@ -34,8 +37,8 @@ parts=$here/bench-postcopy
 . "$parts/faults.bash"
 
 mkdir -p "$out"
-rm -rf "$cases"
-mkdir "$cases"
+[ -n "${KEEP-}" ] || rm -rf "$cases"
+mkdir -p "$cases"
 begin_lab
 for run in $(seq "$runs"); do
     for part in ${PARTS:-moves faults}; do
@@ -49,10 +52,10 @@ for run in $(seq "$runs"); do
 done
 
 work=null
-if [ -e "$cases/hybrid-$runs.work" ]; then
-    work=$(draw "$runs") || die "cannot draw; what it was to be drawn from is in $cases"
+if [ -e "$cases/hybrid-1.work" ]; then
+    work=$(draw 1) || die "cannot draw; what it was to be drawn from is in $cases"
 fi
-jq -s --argjson link "$link" --argjson work "$work" -f "$parts/targets.jq" "$cases"/*.json >"$out/postcopy.json" ||
+jq -s --argjson link "$link" --argjson fault_link "$fault_link" --argjson work "$work" -f "$parts/targets.jq" "$cases"/*.json >"$out/postcopy.json" ||
     die "cannot sum up what is in $cases"
 
 jq -r '.moves[] | select(.case | test("^(adaptive|linear|fault)-") | not) | "\(.case): " + (if .total_s then "\(.total_s * 10 | round / 10) s" else "-" end)

@@ -5,7 +5,7 @@
  *   tls.c        TLS sessions and credentials; their bytes in and out of the socket
  *   handshake.c  proof of the key and channel hello, one step at a time, both roles
  *   connect.c    source: resolve, connect        listen.c  sink: listen, accept
- *   hold.c       how much of them the network holds
+ *   sndbuf.c     how many of them the network holds
  *   stream.c     bytes on an open channel        chan.c    life of a channel; the ops
  */
 #ifndef XF_TCP_H
@@ -99,7 +99,7 @@ int xf_stream_fill(struct xf_chan *c, int timeout_ms, struct xf_err *err);
 /* Fill `to` to its end; a peer that is silent for stall_ms is dead. */
 int xf_stream_recv(struct xf_chan *c, struct xf_iter *to, struct xf_err *err);
 
-/* hold.c: transport.h's hold */
+/* sndbuf.c: the hold of transport.h */
 void xf_tcp_hold(struct xf_chan *c, double rate, size_t more);
 
 /* chan.c */

@@ -12,6 +12,7 @@ cases=$out/postcopy
 runs=${RUNS:-1}
 limit=${LIMIT:-600}
 link=${LINK:-16}
+fault_link=${FAULT_LINK:-48}
 guest_options=()
 
 say() { printf '%s\n' "$*"; }
@@ -33,7 +34,9 @@ as_before() {
 
 begin_lab() {
     local h
-    case $runs$limit$link in *[!0-9]*) die "RUNS, LIMIT and LINK are numbers, not '$runs', '$limit', '$link'" ;; esac
+    case $runs$limit$link$fault_link in
+    *[!0-9]*) die "RUNS, LIMIT, LINK and FAULT_LINK are numbers, not '$runs', '$limit', '$link', '$fault_link'" ;;
+    esac
     [ "$runs" -gt 0 ] || die "RUNS is at least 1"
     # Longer than a lab that was merely forgotten may live.
     export XENFERRY_LAB_MAX="${XENFERRY_LAB_MAX:-14400}"
@@ -45,7 +48,6 @@ begin_lab() {
         "$lab" put $h "$top/build/xl" /usr/local/sbin/xl || die "cannot install xl on host $h"
     done
     trap as_before EXIT
-    "$lab" net rate "$link" || die "cannot shape the link"
     weigh 256
 }
 
@@ -70,6 +72,11 @@ new_guest() { # OPTIONS of lab guest start; without any, as the last one
 # What our xl says of it, or null.
 report_of() { # FILE
     jq -s 'map(select(type == "object" and .type == "report")) | last' "$1" 2>/dev/null || echo null
+}
+
+# Has an earlier run in this boot measured it? KEEP=1
+kept() { # KIND RUN
+    [ -n "${KEEP-}" ] && jq -e '.trouble == null' "$cases/$1-$2.json" >/dev/null 2>&1
 }
 
 # begin_move FILE COMMAND...: in the background; its status comes to FILE.rc, its time to FILE.us.

@@ -11,6 +11,8 @@ after_s=11 # of the guest's work after SWITCH are drawn 10
 go() { # KIND RUN COMMAND...
     local kind=$1 run=$2 file=$cases/$1-$2 watched=0
     shift 2
+    case " ${MOVES:-$kind} " in *" $kind "*) ;; *) return 0 ;; esac
+    ! kept "$kind" "$run" || return 0
     case " $plotted " in *" $kind "*) watched=$after_s ;; esac
     begin_move "$file" "$@"
     end_move "$kind" "$run" "$file" $watched || return 0
@@ -24,12 +26,14 @@ busy_rate() { # RUN
         echo "$RATE"
         return
     }
-    jq -e '.report | 2 * .pages_sent / .phase_s.COPY | round' "$cases/idle-$1.json" ||
+    jq -e '.report | 2 * .pages_sent / .phase_s.COPY | round' "$cases/idle-$1.json" 2>/dev/null ||
+        jq -e '.report | 2 * .pages_sent / .phase_s.COPY | round' "$cases/idle-1.json" ||
         die "no rate to be busy at: the idle guest did not move; RATE=PAGES/s gives one"
 }
 
 moves() { # RUN
     local n=$1 rate
+    "$lab" net rate "$link" || die "cannot shape the link"
     new_guest --mem 256 --fill 96 --zero 0 --rate 0 --ip 154 --disk vdb
     go idle "$n" xl migrate --tcp --json --precopy
     rate=$(busy_rate "$n")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# All cases of all runs (jq -s) -> build/bench/postcopy.json. $work: what plot.py printed, $link:
-# Mbit/s between the hosts.
+# All cases of all runs (jq -s) -> build/bench/postcopy.json. $work: what plot.py printed, $link
+# and $fault_link: Mbit/s between the hosts.
 # A row whose cases did not run is left out; one whose case met with trouble says which.
 
 def median: map(numbers) | sort | if length == 0 then null
@@ -27,7 +27,7 @@ def round3: . * 1000 | round / 1000;
   def shares($how): {seq: med($how + "-seq"; share), stride: med($how + "-stride"; share),
                      random: med($how + "-random"; share)};
 
-  {runs: ($all | map(.run) | max), link_mbit: $link,
+  {runs: ($all | map(.run) | max), link_mbit: $link, fault_link_mbit: $fault_link,
    targets: [
     ratio("total time, post-copy of a busy guest / pre-copy of the same guest idle"; 1.5;
         "postcopy"; med("postcopy"; .total_s); "idle"; med("idle"; .total_s)),
