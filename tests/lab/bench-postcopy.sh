@@ -5,7 +5,8 @@
 # lab, beside the stock tool and our own pre-copy. Writes build/bench/postcopy.json, prints its
 # targets, and draws build/bench/postcopy.svg: the guest's work before, during and after each
 # kind of move. Under emulation only the ratios say anything.
-#   RUNS=N       of every move (1: some 40 minutes; figures are medians)
+#   RUNS=N       of every move (1: some 50 minutes; figures are medians)
+#   PAIRS=N      in each run, of the two hybrid moves whose downtimes are compared (3)
 #   PARTS=...    "moves faults": of these parts only
 #   LIMIT=S      after so many seconds a move is ended and its row says so (600)
 #   LINK=MBIT    of the link between the hosts (16)

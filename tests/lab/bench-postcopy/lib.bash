@@ -10,6 +10,7 @@ bench='bench-postcopy' on_limit=60 logs=$top/build/bench/postcopy-logs
 . "$here/bench.bash"
 cases=$out/postcopy
 runs=${RUNS:-1}
+pairs=${PAIRS:-3}
 limit=${LIMIT:-600}
 link=${LINK:-16}
 fault_link=${FAULT_LINK:-48}
@@ -34,8 +35,9 @@ as_before() {
 
 begin_lab() {
     local h
-    case $runs$limit$link$fault_link in
-    *[!0-9]*) die "RUNS, LIMIT, LINK and FAULT_LINK are numbers, not '$runs', '$limit', '$link', '$fault_link'" ;;
+    case $runs$pairs$limit$link$fault_link in
+    *[!0-9]*) die "RUNS, PAIRS, LIMIT, LINK and FAULT_LINK are numbers, not" \
+        "'$runs', '$pairs', '$limit', '$link' and '$fault_link'" ;;
     esac
     [ "$runs" -gt 0 ] || die "RUNS is at least 1"
     # Longer than a lab that was merely forgotten may live.
@@ -124,7 +126,7 @@ end_move() {
             die "$kind: the heartbeat was disturbed: $(cat "$file.watch")"
         at=$to
     fi
-    jq -n --arg case "$kind" --argjson run "$run" --arg trouble "$trouble" \
+    jq -n --arg case "$kind" --argjson run "${run%%.*}" --arg trouble "$trouble" \
         --argjson us "$(cat "$file.us" 2>/dev/null || echo 0)" --slurpfile w "$file.watch" \
         --argjson report "$(report_of "$file.out")" '
         {case: $case, run: $run} + if $trouble == "" then

@@ -26,13 +26,17 @@ busy_rate() { # RUN
         echo "$RATE"
         return
     }
-    jq -e '.report | 2 * .pages_sent / .phase_s.COPY | round' "$cases/idle-$1.json" 2>/dev/null ||
-        jq -e '.report | 2 * .pages_sent / .phase_s.COPY | round' "$cases/idle-1.json" ||
+    jq -e '.report | 2 * .pages_sent / .phase_s.COPY | round' "$cases/idle-$1.json" ||
         die "no rate to be busy at: the idle guest did not move; RATE=PAGES/s gives one"
 }
 
+quarter() { # RUN PAGES/S
+    new_guest --mem 256 --fill 24 --zero 0 --rate "$2" --ip 154 --disk vdb
+    go hybrid-quarter "$1" xl migrate --tcp --json --hybrid
+}
+
 moves() { # RUN
-    local n=$1 rate
+    local n=$1 rate k
     "$lab" net rate "$link" || die "cannot shape the link"
     new_guest --mem 256 --fill 96 --zero 0 --rate 0 --ip 154 --disk vdb
     go idle "$n" xl migrate --tcp --json --precopy
@@ -45,8 +49,13 @@ moves() { # RUN
     go precopy "$n" xl migrate --tcp --json --precopy
     go postcopy "$n" xl migrate --tcp --json --postcopy
     go hybrid "$n" xl migrate --tcp --json --hybrid
-    new_guest --mem 256 --fill 24 --zero 0 --rate "$rate" --ip 154 --disk vdb
-    go hybrid-quarter "$n" xl migrate --tcp --json --hybrid
+    quarter "$n" "$rate"
+    # One downtime differs from the next by more than these two may differ from each other.
+    for k in $(seq 2 "$pairs"); do
+        new_guest --mem 256 --fill 96 --zero 0 --rate "$rate" --ip 154 --disk vdb
+        go hybrid "$n.$k" xl migrate --tcp --json --hybrid
+        quarter "$n.$k" "$rate"
+    done
     "$lab" guest stop $guest >/dev/null
 }
 
