@@ -239,8 +239,6 @@ static int hear_taken(struct pusher *p, struct xf_window *w, struct scratch *x, 
             return xf_fail(err, EPROTO, "the destination answered a push with message %u", m.type);
         if (!xf_window_taken(w, xf_now()))
             return xf_fail(err, EPROTO, "the destination took more than it was sent");
-        if (t->hold && xf_window_slack(w))
-            t->hold(p->chan, w->rate, xf_window_slack(w));
         must = false;
     } while (w->nr);
     return 0;
@@ -252,6 +250,16 @@ static bool has_room(struct pusher *p, const struct xf_window *w, uint64_t bytes
 
     return xf_window_room(w, bytes, XF_WINDOW_UNKNOWN) ||
            (t->in_network && xf_window_room(w, bytes, t->in_network(p->chan)));
+}
+
+/* On a slow path a push waits here, at the source, and not in front of an answer. */
+static void hold_back(struct pusher *p, const struct xf_window *w)
+{
+    const struct xf_transport_ops *t = p->s->link->ops;
+    size_t slack = xf_window_slack(w);
+
+    if (slack && t->hold)
+        t->hold(p->chan, w->rate, slack);
 }
 
 /* The next pages into x->gfns; 0: stop. Waits while there is nothing to push. */
@@ -302,6 +310,7 @@ static void *push_main(void *arg)
         /* The link makes a push wait here, and not within the transport. */
         waited = xf_now() - began;
         xf_window_sent(&w, bytes, xf_now());
+        hold_back(p, &w);
         if (send_pages(s, p->chan, XF_MSG_BATCH, view, x, n, &own, &err) ||
             hear_taken(p, &w, x, false, &err))
             goto out;

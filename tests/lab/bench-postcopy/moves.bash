@@ -30,15 +30,19 @@ busy_rate() { # RUN
         die "no rate to be busy at: the idle guest did not move; RATE=PAGES/s gives one"
 }
 
+guest_with() { # MIB PAGES/S
+    new_guest --mem 256 --fill "$1" --zero 0 --rate "$2" --ip 154 --disk vdb
+}
+
 quarter() { # RUN PAGES/S
-    new_guest --mem 256 --fill 24 --zero 0 --rate "$2" --ip 154 --disk vdb
+    guest_with 24 "$2"
     go hybrid-quarter "$1" xl migrate --tcp --json --hybrid
 }
 
 moves() { # RUN
     local n=$1 rate k
     "$lab" net rate "$link" || die "cannot shape the link"
-    new_guest --mem 256 --fill 96 --zero 0 --rate 0 --ip 154 --disk vdb
+    guest_with 96 0
     go idle "$n" xl migrate --tcp --json --precopy
     rate=$(busy_rate "$n")
     say "  busy from now on: $rate pages/s rewritten, all over its 96 MiB"
@@ -52,7 +56,7 @@ moves() { # RUN
     quarter "$n" "$rate"
     # One downtime differs from the next by more than these two may differ from each other.
     for k in $(seq 2 "$pairs"); do
-        new_guest --mem 256 --fill 96 --zero 0 --rate "$rate" --ip 154 --disk vdb
+        guest_with 96 "$rate"
         go hybrid "$n.$k" xl migrate --tcp --json --hybrid
         quarter "$n.$k" "$rate"
     done
