@@ -269,7 +269,7 @@ int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err)
 }
 
 /* Wait until all that was sent is in the destination's memory. base: of what this round has
- * sent, or NULL. */
+ * sent, or NULL. A round that is cut short now takes back what is still queued. */
 static int sync_round(struct xf_copy *c, const uint64_t *base, struct xf_err *err)
 {
     int rc;
@@ -281,6 +281,8 @@ static int sync_round(struct xf_copy *c, const uint64_t *base, struct xf_err *er
             c->status.round_done = sent_total(c) - *base;
         if (c->tick(c->priv, err))
             return -1;
+        if (base && cut_short(c))
+            xf_senders_take_back(c->senders, c->order.todo);
     }
     return rc;
 }
