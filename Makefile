@@ -164,7 +164,7 @@ bench-postcopy: deps
 	@$(MAKE) -j$(JOBS) all
 	@tests/lab/bench-postcopy.sh
 bench: deps
-	@$(MAKE) -j$(JOBS) $(B)/tests/bench/race_guest $(B)/tests/bench/race_limits $(PAYLOAD)
+	@$(MAKE) -j$(JOBS) $(addprefix $(B)/tests/bench/,race_guest race_limits race_delay) $(PAYLOAD)
 	@python3 -B tests/bench/race.py
 lab-soak: deps
 	@$(MAKE) -j$(JOBS) all

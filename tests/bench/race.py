@@ -146,7 +146,7 @@ def write(result):
     os.replace(f"{OUT}/native.json.new", f"{OUT}/native.json")
 
 
-def race(where, cases, links, runs, result):
+def race(where, net, cases, links, runs, result):
     accel = os.environ.get("BENCH_ACCEL") or \
         race_qemu.usable_accel(where, f"{BUILD}/payload.elf", race_net.NETNS[0])
     result["accel"] = accel
@@ -155,7 +155,8 @@ def race(where, cases, links, runs, result):
         mine = [c for c in cases if c["link"] == link]
         if not mine:
             continue
-        why = race_net.shape(link)
+        how, why = net.shape(link)
+        result["links"][link] = how
         if why:
             result["not_measured"][link] = why
             print(f"the link {link} cannot be had here: {why}", flush=True)
@@ -192,14 +193,18 @@ def main():
         return
     if os.geteuid() != 0:
         sys.exit("race: network namespaces need root")
-    result = {"limits": {}, "not_measured": {}, "cases": {}, "targets": []}
+    result = {"links": {}, "limits": {}, "not_measured": {}, "cases": {}, "targets": []}
     where = tempfile.mkdtemp(prefix="race-")
+    net = None
     try:
         race_net.set_up()
-        race(where, cases, links, runs, result)
+        net = race_net.Link(f"{BUILD}/race_delay")
+        race(where, net, cases, links, runs, result)
         result["targets"] = race_targets.rows(result, sizes, links, growth)
         write(result)
     finally:
+        if net:
+            net.plain()
         race_net.take_down()
         shutil.rmtree(where, ignore_errors=True)
     race_targets.table(result["targets"])
