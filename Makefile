@@ -71,7 +71,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests deps check check-run demo lab-check lab-soak bench bench-rdma bench-postcopy lint format fuzz fuzz-build install \
+.PHONY: all tests deps check check-run soak demo lab-check lab-soak bench bench-rdma bench-postcopy lint format fuzz fuzz-build install \
         clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
@@ -151,6 +151,12 @@ check-run:
 	@TESTS='$(TEST_NAMES)' FRONT_TESTS='$(FRONT_TESTS)' FUZZ='$(FUZZ_NAMES)' MAN='$(MAN)' \
 	 SAN_DIR=build/fuzz FUZZ_TIME=$(CHECK_FUZZ_TIME) tests/check.sh
 
+# Moves of the process guest in which something fails at a random moment, until it is stopped.
+SEEDS ?= 0
+soak: deps
+	@$(MAKE) -j$(JOBS) $(B)/tests/procguest/test_death
+	SEEDS=$(SEEDS) $(B)/tests/procguest/test_death
+
 demo: deps
 	@$(MAKE) -j$(JOBS) all
 	@tests/lab/demo.sh
@@ -214,6 +220,7 @@ help:
 	@echo 'make bench          a race against QEMU in this machine: build/bench/native.json (as root)'
 	@echo 'make bench-rdma     RDMA in the lab against perftest and TCP: build/bench/rdma.json'
 	@echo 'make bench-postcopy  post-copy in the lab against stock and pre-copy: build/bench/postcopy.json, .svg'
+	@echo 'make soak           moves of a process guest that fail at random, until stopped; SEEDS=N of them'
 	@echo 'make lab-soak       MOVES=20 there and back in the lab, every byte verified'
 	@echo 'make lint format    cppcheck, clang-tidy, shellcheck, mandoc; clang-format'
 	@echo 'make clean'
