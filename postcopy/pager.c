@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "postcopy/times.h"
+#include "postcopy/urgent.h"
 #include "precopy/extents.h"
 #include "precopy/packing.h"
 #include "transport/clock.h"
@@ -383,6 +384,7 @@ static void *pager_main(void *arg)
     struct xf_err err = {0};
     struct scratch *x = p->scratch;
 
+    xf_urgent_thread();
     for (;;) {
         struct xf_err link_err = {0};
         struct xf_chan *urgent;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "postcopy/prefetch.h"
+#include "postcopy/urgent.h"
 #include "postcopy/window.h"
 #include "precopy/batch.h"
 #include "precopy/cost.h"
@@ -184,6 +185,7 @@ static void *answer_main(void *arg)
     struct scratch *x = calloc(1, sizeof(*x));
     bool own = true;
 
+    xf_urgent_thread();
     if (!x) {
         xf_fail(&err, ENOMEM, "out of memory for the answering thread");
         goto out;
