@@ -6,6 +6,7 @@
  *   race_guest --size MIB [--mode precopy|hybrid|postcopy] [--text] [--zero N] [--rate N]
  *       [--channels N] [--encrypt] [--compress HOW] [--resident] [--max-downtime MS]
  *       [--netns-a PATH --netns-b PATH --addr ADDR] [--samples FILE] [--check]
+ *   race_guest --warm MIB     only touch so much memory, as each move does before it begins
  *
  * --zero N: every N-th page is zeros, 0: none. --rate N: the guest's one vCPU rewrites so many
  * random pages a second, 0 none. --samples: "nanoseconds pages-written" of the guest, once a
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "tests/procguest/move.h"
@@ -39,6 +41,22 @@ static unsigned number(const char *text)
     if (*end || end == text || n > 1u << 24)
         die("a number is wrong");
     return (unsigned)n;
+}
+
+/*
+ * A virtual machine may give free memory back to its host (free page reporting), and then the first
+ * touch of it waits for the host, for whichever of the race's sides comes first. Touched and
+ * given back just now it is there, for the two seconds until the kernel reports it again.
+ */
+static void warm(size_t bytes)
+{
+    char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED)
+        die("no memory to touch");
+    for (size_t i = 0; i < bytes; i += XF_PAGE_SIZE)
+        ((volatile char *)p)[i] = 1;
+    munmap(p, bytes);
 }
 
 /* Which of these words? Ended by NULL. */
@@ -198,8 +216,13 @@ int main(int argc, char **argv)
     uint64_t wrong = 0;
     bool ended;
 
+    if (argc == 3 && !strcmp(argv[1], "--warm")) {
+        warm((size_t)number(argv[2]) << 20);
+        return 0;
+    }
     parse(&r, argc, argv);
     pg_move_fill(r.m);
+    warm(r.m->truth->nr_gfns * XF_PAGE_SIZE);
     r.m->opts.wait_ns = r.m->src->vcpus[0].rate ? BEFORE_NS : 0;
     pg_move_start(r.m);
     watch(&r);

@@ -254,6 +254,9 @@ def move(where, netns, addr, case, accel, payload):
         set_up(sink, case, True)
         set_up(source, case, False)
         sink.ask("migrate-incoming", uri=f"tcp:{addr}:{PORT}")
+        # See race_guest.c.
+        subprocess.run([f"{os.path.dirname(payload)}/race_guest", "--warm", str(case["size"])],
+                       check=True)
         cpu = source.cpu_s() + sink.cpu_s()
         began = time.monotonic()
         source.ask("migrate", uri=f"tcp:{addr}:{PORT}")
