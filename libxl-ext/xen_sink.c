@@ -60,6 +60,7 @@ static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_ma
     if (!m->base)
         return xf_fail(err, errno, "cannot map memory of the new domain %u: %s", v->domid,
                        strerror(errno));
+    xf_xen_view_mapped(m);
     for (unsigned i = 0; i < n; i++) {
         if (!m->err[i])
             continue;

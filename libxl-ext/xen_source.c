@@ -71,6 +71,7 @@ static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_ma
     if (!m->base)
         return xf_fail(err, errno, "cannot map memory of domain %u: %s", v->domid,
                        strerror(errno));
+    xf_xen_view_mapped(m);
     while (i < n && !m->err[i])
         i++;
     /* A page that cannot be mapped is a hole, and in PULL a hole is zeros to the running guest.

@@ -41,6 +41,12 @@ void xf_xen_view_fill(struct xf_view *v, const uint64_t *gfns, unsigned n)
         v->pfns[i] = gfns[i];
 }
 
+void xf_xen_view_mapped(struct xf_map *m)
+{
+    for (unsigned i = 0; i < m->n; i++)
+        m->page[i] = m->base + (size_t)i * XF_PAGE_SIZE;
+}
+
 void xf_xen_view_unmap(struct xf_view *v, struct xf_map *m)
 {
     if (m->base)

@@ -30,6 +30,8 @@ void xf_xen_view_close(struct xf_view *v);
 
 /* Put n (at most XF_BATCH_PAGES) gfns into v->pfns, where libxc wants them. */
 void xf_xen_view_fill(struct xf_view *v, const uint64_t *gfns, unsigned n);
+/* Where the pages are, of m->n that lie side by side from m->base. */
+void xf_xen_view_mapped(struct xf_map *m);
 void xf_xen_view_unmap(struct xf_view *v, struct xf_map *m);
 
 #endif

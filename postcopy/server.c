@@ -117,7 +117,7 @@ static int send_pages(struct xf_server *s, struct xf_chan *chan, uint16_t type,
     began = xf_now_ns();
     xf_batch_clear(&x->batch, 0);
     for (unsigned i = 0; i < n; i++) {
-        uint8_t *page = x->map.base + (size_t)i * XF_PAGE_SIZE;
+        uint8_t *page = x->map.page[i];
 
         if (x->map.err[i] || xf_page_is_zero(page)) {
             xf_batch_add(&x->batch, x->gfns[i], XF_RUN_ZERO);

@@ -18,6 +18,7 @@
 #include <xxhash.h>
 
 #include "precopy/absent.h"
+#include "precopy/batch.h"
 #include "precopy/packing.h"
 #include "precopy/zero.h"
 
@@ -53,7 +54,9 @@ struct scratch {
     unsigned nr_late;
     uint64_t away[XF_BATCH_PAGES]; /* marked absent, and the guest has given them back since */
     unsigned nr_away;
-    uint8_t *bounce; /* XF_PAYLOAD_MAX bytes; NULL: no page can be absent */
+    uint8_t *bounce; /* XF_PAYLOAD_MAX bytes; NULL: no page can be absent, none was needed yet */
+    struct iovec iov[XF_BATCH_PAGES];
+    XXH3_state_t *sum;
     struct xf_unpacker *unpacker; /* NULL until the first batch that needs it */
     struct xf_pack pack;          /* of the batch; nr_blocks 0: it is not compressed */
     struct xf_map map;
@@ -108,16 +111,44 @@ static int receive_pages(struct receiver *w, struct scratch *x, uint8_t *to, str
                : 0;
 }
 
+/* The same to the niov pieces of x->iov, the pages that are mapped. */
+static int receive_scattered(struct receiver *w, struct scratch *x, int niov, struct xf_err *err)
+{
+    if (!x->pack.nr_blocks)
+        return w->r->link->ops->recv_payload(w->chan, x->iov, niov, err)
+                   ? xf_link_failed(w->r->link, err)
+                   : 0;
+    if (!x->bounce)
+        x->bounce = malloc(XF_PAYLOAD_MAX);
+    if (!x->bounce)
+        return xf_fail(err, ENOMEM, "out of memory for decompressing");
+    if (receive_pages(w, x, x->bounce, err))
+        return -1;
+    for (unsigned i = 0; i < x->nr_data; i++)
+        memcpy(x->map.page[i], x->bounce + (size_t)i * XF_PAGE_SIZE, XF_PAGE_SIZE);
+    return 0;
+}
+
+static bool sum_is(struct scratch *x, int niov, uint64_t sum)
+{
+    XXH3_64bits_reset(x->sum);
+    for (int i = 0; i < niov; i++)
+        XXH3_64bits_update(x->sum, x->iov[i].iov_base, x->iov[i].iov_len);
+    return XXH3_64bits_digest(x->sum) == sum;
+}
+
 static int put_data(struct receiver *w, struct xf_view *view, struct scratch *x, struct xf_err *err)
 {
     const struct xf_sink_ops *ops = w->r->vm->ops;
-    size_t len = (size_t)x->nr_data * XF_PAGE_SIZE;
-    int rc;
+    int rc, niov = 0;
 
     if (ops->map(view, x->data, x->nr_data, &x->map, err))
         return -1;
-    rc = receive_pages(w, x, x->map.base, err);
-    if (!rc && x->batch.sum && XXH3_64bits(x->map.base, len) != x->batch.sum)
+    for (unsigned i = 0; i < x->nr_data; i++)
+        niov = xf_iov_add(x->iov, niov, x->map.page[i]);
+    rc = niov == 1 ? receive_pages(w, x, x->iov[0].iov_base, err)
+                   : receive_scattered(w, x, niov, err);
+    if (!rc && x->batch.sum && !sum_is(x, niov, x->batch.sum))
         rc = xf_fail(err, EBADMSG, "pages arrived with another checksum than they were sent with");
     ops->unmap(view, &x->map);
     return rc;
@@ -138,7 +169,7 @@ static int put_mixed(struct receiver *w, struct xf_view *view, struct scratch *x
         if (ops->map(view, x->data, x->nr_data, &x->map, err))
             return -1;
         for (unsigned i = 0; i < x->nr_data; i++)
-            memcpy(x->map.base + (size_t)i * XF_PAGE_SIZE,
+            memcpy(x->map.page[i],
                    x->bounce + (size_t)x->data_at[i] * XF_PAGE_SIZE, XF_PAGE_SIZE);
         ops->unmap(view, &x->map);
     }
@@ -156,7 +187,7 @@ static int put_zeros(struct receiver *w, struct xf_view *view, struct scratch *x
     if (ops->map(view, x->zero, x->nr_zero, &x->map, err))
         return -1;
     for (unsigned i = 0; i < x->nr_zero; i++) {
-        uint8_t *page = x->map.base + (size_t)i * XF_PAGE_SIZE;
+        uint8_t *page = x->map.page[i];
 
         if (!xf_page_is_zero(page))
             memset(page, 0, XF_PAGE_SIZE);
@@ -247,7 +278,9 @@ static void *receiver_main(void *arg)
     struct scratch *x = calloc(1, sizeof(*x));
     bool last = false;
 
-    if (!x) {
+    if (x)
+        x->sum = XXH3_createState();
+    if (!x || !x->sum) {
         xf_fail(&err, ENOMEM, "out of memory for a receiving thread");
         goto out;
     }
@@ -288,6 +321,7 @@ out:
         r->vm->ops->view_close(view);
     if (x) {
         xf_unpacker_free(x->unpacker);
+        XXH3_freeState(x->sum);
         free(x->bounce);
     }
     free(x);

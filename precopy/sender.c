@@ -109,7 +109,7 @@ static int describe(struct scratch *x)
             continue;
         }
         unsigned slot = mapped++;
-        uint8_t *page = x->map.base + (size_t)slot * XF_PAGE_SIZE;
+        uint8_t *page = x->map.page[slot];
 
         if (x->map.err[slot])
             xf_batch_add(b, gfn, XF_RUN_ABSENT); /* ballooned out since it was classified */
@@ -135,7 +135,7 @@ static void sift(struct scratch *x)
         if (!x->ram[i])
             continue;
         mapped++;
-        if (x->map.err[slot] || !xf_page_is_zero(x->map.base + (size_t)slot * XF_PAGE_SIZE))
+        if (x->map.err[slot] || !xf_page_is_zero(x->map.page[slot]))
             continue;
         xf_batch_add(&x->batch, x->job.gfns[i], XF_RUN_ZERO);
         xf_set_atomic(x->job.zeros, x->job.gfns[i]);

@@ -20,11 +20,13 @@
 
 struct xf_view; /* one thread's access to a guest's pages */
 
-/* A batch of guest pages mapped side by side: page i is at base + i * XF_PAGE_SIZE. */
+/* A batch of guest pages, mapped: side by side where each had to be mapped for it, or wherever
+ * they are. */
 struct xf_map {
-    uint8_t *base; /* NULL when nothing is mapped */
+    uint8_t *page[XF_BATCH_PAGES]; /* of no use where there is an err */
+    int err[XF_BATCH_PAGES];       /* 0, or an errno: there is no such page */
     unsigned n;
-    int err[XF_BATCH_PAGES]; /* per page: 0, or an errno: there is no such page */
+    uint8_t *base; /* the implementer's: what it has mapped; NULL when nothing is */
 };
 
 enum xf_log_read {

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define PAGE XF_PAGE_SIZE
 
@@ -26,54 +25,28 @@ int pg_view_open(struct pg_guest *g, void *owner, struct xf_view **out, struct x
         return xf_fail(err, ENOMEM, "out of memory");
     v->g = g;
     v->owner = owner;
-    v->window = mmap(NULL, XF_BATCH_PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (v->window == MAP_FAILED) {
-        free(v);
-        return xf_fail(err, errno, "no address space for a view");
-    }
     *out = v;
     return 0;
 }
 
 void pg_view_close(struct xf_view *v)
 {
-    munmap(v->window, XF_BATCH_PAGES * PAGE);
     free(v);
 }
 
-int pg_view_map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m, int prot,
-                struct xf_err *err)
+void pg_view_map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m)
 {
-    bool all = true;
-
     m->n = n;
+    m->base = v->g->mem;
     for (unsigned i = 0; i < n; i++) {
         m->err[i] = v->g->has[gfns[i]] ? 0 : ENOENT;
-        all &= !m->err[i];
+        m->page[i] = v->g->mem + gfns[i] * PAGE;
     }
-    if (all && pg_run_length(gfns, 0, n) == n) {
-        m->base = v->g->mem + gfns[0] * PAGE;
-        return 0;
-    }
-    m->base = v->window;
-    for (unsigned i = 0, len; i < n; i += len) {
-        len = pg_run_length(gfns, i, n);
-        for (unsigned k = 0; k < len; k++)
-            if (m->err[i + k])
-                len = k ? k : 1;
-        if (!m->err[i] && mmap(v->window + (size_t)i * PAGE, (size_t)len * PAGE, prot,
-                               MAP_SHARED | MAP_FIXED | MAP_POPULATE, v->g->memfd,
-                               (off_t)(gfns[i] * PAGE)) == MAP_FAILED)
-            return xf_fail(err, errno, "cannot map %u pages: %s", len, strerror(errno));
-    }
-    return 0;
 }
 
 void pg_view_unmap(struct xf_view *v, struct xf_map *m)
 {
-    /* Whoever keeps a pointer into the window dies of it. */
-    if (m->base == v->window && mmap(v->window, XF_BATCH_PAGES * PAGE, PROT_NONE,
-                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
-        abort();
+    (void)v;
+    memset(m->page, 0, m->n * sizeof(m->page[0])); /* whoever goes on using them dies of it */
     m->base = NULL;
 }

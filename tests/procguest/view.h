@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A view of a process guest's memory, the same at both ends: pages side by side, by the
- * mapping that is there already when they lie side by side, else in a window of their own.
+ * A view of a process guest's memory, the same at both ends: all of it is mapped already.
  */
 #ifndef XF_PG_VIEW_H
 #define XF_PG_VIEW_H
@@ -11,15 +10,13 @@
 
 struct xf_view {
     struct pg_guest *g;
-    void *owner;     /* struct pg_source or pg_sink */
-    uint8_t *window; /* XF_BATCH_PAGES of address space */
+    void *owner; /* struct pg_source or pg_sink */
 };
 
 int pg_view_open(struct pg_guest *g, void *owner, struct xf_view **out, struct xf_err *err);
 void pg_view_close(struct xf_view *v);
 /* As `map` in precopy/vm.h; an err[i] where the guest has no page. */
-int pg_view_map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m, int prot,
-                struct xf_err *err);
+void pg_view_map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m);
 void pg_view_unmap(struct xf_view *v, struct xf_map *m);
 /* How many of gfns[i..n) are consecutive. */
 unsigned pg_run_length(const uint64_t *gfns, unsigned i, unsigned n);

@@ -120,11 +120,14 @@ static int map_pages(struct xf_view *v, const uint64_t *gfns, unsigned n, struct
     m->n = n;
     for (unsigned i = 0, len; i < n; i += len) {
         len = 1;
+        m->page[i] = v->window + (size_t)i * PAGE;
         m->err[i] = v->side->has[gfns[i]] ? 0 : ENOENT;
         if (m->err[i])
             continue;
-        while (i + len < n && gfns[i + len] == gfns[i] + len && v->side->has[gfns[i + len]])
-            m->err[i + len++] = 0;
+        for (; i + len < n && gfns[i + len] == gfns[i] + len && v->side->has[gfns[i + len]]; len++) {
+            m->page[i + len] = v->window + (size_t)(i + len) * PAGE;
+            m->err[i + len] = 0;
+        }
         if (mmap(v->window + (size_t)i * PAGE, (size_t)len * PAGE, prot, MAP_SHARED | MAP_FIXED,
                  v->side->fd, (off_t)(gfns[i] * PAGE)) == MAP_FAILED)
             return -1;
