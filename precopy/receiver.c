@@ -90,8 +90,11 @@ static int sort_gfns(struct xf_receivers *r, struct scratch *x, struct xf_err *e
                     run->kind == XF_RUN_DATA ? x->bounce + (size_t)at++ * XF_PAGE_SIZE : NULL;
                 continue;
             }
-            if (!xf_set_atomic(r->present, g))
+            if (!xf_set_atomic(r->present, g)) {
                 x->fresh[x->nr_fresh++] = g;
+                if (run->kind == XF_RUN_ZERO && r->vm->fresh_zero)
+                    continue;
+            }
             if (run->kind == XF_RUN_DATA) {
                 x->data_at[x->nr_data] = at++;
                 x->data[x->nr_data++] = g;
@@ -177,7 +180,7 @@ static int put_mixed(struct receiver *w, struct xf_view *view, struct scratch *x
                                                                                             : 0;
 }
 
-/* New memory is whatever the heap gave (a live guest's freed pages are not scrubbed by Xen),
+/* New memory may be whatever the heap gave (a live guest's freed pages are not scrubbed by Xen),
  * and old memory has old contents: look, and write only where it is needed. */
 static int put_zeros(struct receiver *w, struct xf_view *view, struct scratch *x,
                      struct xf_err *err)

@@ -161,6 +161,7 @@ struct xf_sink_vm {
     unsigned nr_built;
     const uint64_t *rings; /* gfns no batch may touch */
     unsigned nr_rings;
+    bool fresh_zero; /* what populate gives is zeros (Xen's heap: whatever was there before) */
 };
 
 #endif

@@ -235,6 +235,8 @@ static void sink_main(struct pg_move *m)
     tell_begin(&s.telling, m, false);
     if (!pg_sink_open(&s.guest, m->dst, pulls(m), &m->sink.err)) {
         s.guest.garbage = m->opts.garbage;
+        /* Where pages may be absent the pager would be asked for what has not been touched. */
+        s.guest.vm.fresh_zero = !m->opts.garbage && !pulls(m);
         s.guest.vm.built = s.guest.vm.rings = m->rings;
         s.guest.vm.nr_built = s.guest.vm.nr_rings = 2;
         if (pulls(m))
