@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "tests/procguest/move.h"
 #include "tests/unit/suite.h"
@@ -51,6 +52,24 @@ static void test_idle(void)
     }
 }
 
+/* Where fresh memory is zeros a zero page is none of the sink's work. */
+static void test_fresh(void)
+{
+    for (unsigned clean = 0; clean < 2; clean++) {
+        struct pg_move *m = pg_move_new(GFNS, 1);
+        struct stat st = {0};
+
+        m->truth->zero_every = 2;
+        m->opts.garbage = !clean;
+        pg_move_start(m);
+        CU_ASSERT(pg_move_wait(m));
+        CU_ASSERT_EQUAL(fstat(m->dst->memfd, &st), 0); /* the comparison touches all */
+        CU_ASSERT((st.st_blocks * 512 < (off_t)GFNS * XF_PAGE_SIZE * 3 / 4) == clean);
+        CU_ASSERT_EQUAL(pg_move_check(m, m->dst), 0);
+        pg_move_free(m);
+    }
+}
+
 static void test_busy(void)
 {
     static const enum pg_work works[] = {PG_SEQ, PG_STRIDE, PG_RANDOM, PG_HOT};
@@ -69,15 +88,19 @@ static void test_busy(void)
 /* Pages come and go while they are copied. */
 static void test_balloon(void)
 {
-    struct pg_move *m = pg_move_new(GFNS, 2);
+    for (unsigned clean = 0; clean < 2; clean++) {
+        struct pg_move *m = pg_move_new(GFNS, 2);
 
-    work(m, 0, PG_BALLOON, 0, 3000);
-    work(m, 1, PG_HOT, 100, 0);
-    m->opts.policy.max_downtime_s = 0; /* all the rounds there are */
-    moved(m);
-    pg_stop(m->dst);
-    CU_ASSERT(m->dst->pages < GFNS);
-    pg_move_free(m);
+        work(m, 0, PG_BALLOON, 0, 3000);
+        work(m, 1, PG_HOT, 100, 0);
+        m->truth->zero_every = clean ? 2 : m->truth->zero_every;
+        m->opts.garbage = !clean;
+        m->opts.policy.max_downtime_s = 0; /* all the rounds there are */
+        moved(m);
+        pg_stop(m->dst);
+        CU_ASSERT(m->dst->pages < GFNS);
+        pg_move_free(m);
+    }
 }
 
 /* The same with the dirty log of older kernels. */
@@ -124,6 +147,7 @@ int main(void)
         {"the truth is told from what is not", test_check},
         {"an idle guest moves", test_idle},
         {"a busy guest moves", test_busy},
+        {"fresh memory that is zeros", test_fresh},
         {"a ballooning guest moves", test_balloon},
         {"guests whose writes are logged synchronously move", test_sync_log},
         CU_TEST_INFO_NULL,
