@@ -167,17 +167,17 @@ static int put_mixed(struct receiver *w, struct xf_view *view, struct scratch *x
     if (len && receive_pages(w, x, x->bounce, err))
         return -1;
     if (x->batch.sum && XXH3_64bits(x->bounce, len) != x->batch.sum)
-        return xf_fail(err, EBADMSG, "pages arrived with another checksum than they were sent with");
+        return xf_fail(err, EBADMSG,
+                       "pages arrived with another checksum than they were sent with");
     if (x->nr_data) {
         if (ops->map(view, x->data, x->nr_data, &x->map, err))
             return -1;
         for (unsigned i = 0; i < x->nr_data; i++)
-            memcpy(x->map.page[i],
-                   x->bounce + (size_t)x->data_at[i] * XF_PAGE_SIZE, XF_PAGE_SIZE);
+            memcpy(x->map.page[i], x->bounce + (size_t)x->data_at[i] * XF_PAGE_SIZE, XF_PAGE_SIZE);
         ops->unmap(view, &x->map);
     }
     return xf_absent_put(w->r->vm->absent, view, x->late, x->late_page, x->nr_late, err) < 0 ? -1
-                                                                                            : 0;
+                                                                                             : 0;
 }
 
 /* New memory may be whatever the heap gave (a live guest's freed pages are not scrubbed by Xen),
