@@ -144,6 +144,8 @@ static void test_hybrid(void)
 {
     open_move(XF_MODE_HYBRID);
     m->opts.policy.max_downtime_s = 0.001;
+    m->opts.relayed = true; /* a guest whose log is synchronous is slower than memory */
+    m->opts.relay_rate = 32u << 20;
     work(0, PG_SEQ, 0, 0);
     work(1, PG_RANDOM, 0, 0);
     move_it("hybrid");
