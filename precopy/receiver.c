@@ -114,7 +114,14 @@ static int receive_pages(struct receiver *w, struct scratch *x, uint8_t *to, str
                : 0;
 }
 
-/* The same to the niov pieces of x->iov, the pages that are mapped. */
+/* Of the payload that was received into x->bounce, the pages that are mapped. */
+static void copy_mapped(struct scratch *x)
+{
+    for (unsigned i = 0; i < x->nr_data; i++)
+        memcpy(x->map.page[i], x->bounce + (size_t)x->data_at[i] * XF_PAGE_SIZE, XF_PAGE_SIZE);
+}
+
+/* As receive_pages, to the niov pieces of x->iov, which are the mapped pages. */
 static int receive_scattered(struct receiver *w, struct scratch *x, int niov, struct xf_err *err)
 {
     if (!x->pack.nr_blocks)
@@ -127,8 +134,7 @@ static int receive_scattered(struct receiver *w, struct scratch *x, int niov, st
         return xf_fail(err, ENOMEM, "out of memory for decompressing");
     if (receive_pages(w, x, x->bounce, err))
         return -1;
-    for (unsigned i = 0; i < x->nr_data; i++)
-        memcpy(x->map.page[i], x->bounce + (size_t)i * XF_PAGE_SIZE, XF_PAGE_SIZE);
+    copy_mapped(x);
     return 0;
 }
 
@@ -172,8 +178,7 @@ static int put_mixed(struct receiver *w, struct xf_view *view, struct scratch *x
     if (x->nr_data) {
         if (ops->map(view, x->data, x->nr_data, &x->map, err))
             return -1;
-        for (unsigned i = 0; i < x->nr_data; i++)
-            memcpy(x->map.page[i], x->bounce + (size_t)x->data_at[i] * XF_PAGE_SIZE, XF_PAGE_SIZE);
+        copy_mapped(x);
         ops->unmap(view, &x->map);
     }
     return xf_absent_put(w->r->vm->absent, view, x->late, x->late_page, x->nr_late, err) < 0 ? -1

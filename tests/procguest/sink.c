@@ -41,11 +41,21 @@ static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct 
     return 0;
 }
 
+/* How many of gfns[i..n) are consecutive. */
+static unsigned run_length(const uint64_t *gfns, unsigned i, unsigned n)
+{
+    unsigned len = 1;
+
+    while (i + len < n && gfns[i + len] == gfns[i] + len)
+        len++;
+    return len;
+}
+
 /* Throw the pages' memory away; what comes to be there next is zero, or faults. */
 int pg_punch(struct pg_guest *g, const uint64_t *gfns, unsigned n, struct xf_err *err)
 {
     for (unsigned i = 0, len; i < n; i += len) {
-        len = pg_run_length(gfns, i, n);
+        len = run_length(gfns, i, n);
         if (fallocate(g->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(gfns[i] * PAGE),
                       (off_t)len * PAGE))
             return xf_fail(err, errno, "cannot take pages back: %s", strerror(errno));

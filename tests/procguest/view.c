@@ -8,15 +8,6 @@
 
 #define PAGE XF_PAGE_SIZE
 
-unsigned pg_run_length(const uint64_t *gfns, unsigned i, unsigned n)
-{
-    unsigned len = 1;
-
-    while (i + len < n && gfns[i + len] == gfns[i] + len)
-        len++;
-    return len;
-}
-
 int pg_view_open(struct pg_guest *g, void *owner, struct xf_view **out, struct xf_err *err)
 {
     struct xf_view *v = calloc(1, sizeof(*v));

@@ -18,7 +18,5 @@ void pg_view_close(struct xf_view *v);
 /* As `map` in precopy/vm.h; an err[i] where the guest has no page. */
 void pg_view_map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m);
 void pg_view_unmap(struct xf_view *v, struct xf_map *m);
-/* How many of gfns[i..n) are consecutive. */
-unsigned pg_run_length(const uint64_t *gfns, unsigned i, unsigned n);
 
 #endif

@@ -6,8 +6,9 @@
 # pushes that follow the faults and without (XENFERRY_PULL=linear).
 #
 # So that PULL holds the workload's memory and no more, the guest rewrites all of it after one
-# round of COPY, while the move waits at a hold point. Then the pattern under test begins, at a quarter of the rate at which PULL pushed in the part "moves" (40 pages/s if
-# that did not run; TOUCH_RATE=PAGES/s). Half of the touches read.
+# round of COPY, while the move waits at a hold point. Then the pattern under test begins, at a
+# quarter of the rate at which PULL pushed in the part "moves" (40 pages/s if that did not run;
+# TOUCH_RATE=PAGES/s). Half of the touches read.
 #
 # The link is faster here than for the moves: what is asked is how long a fault takes while all is
 # pushed, and on a link on which one page takes 2 ms that is the time of the pages before it.
