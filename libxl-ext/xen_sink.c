@@ -51,9 +51,10 @@ static int depopulate(struct xf_view *v, const uint64_t *gfns, unsigned n, struc
     return 0;
 }
 
-static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
+static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, bool fill, struct xf_map *m,
                struct xf_err *err)
 {
+    (void)fill; /* a foreign mapping costs the same */
     xf_xen_view_fill(v, gfns, n);
     m->n = n;
     m->base = xenforeignmemory_map(v->fmem, v->domid, PROT_READ | PROT_WRITE, n, v->pfns, m->err);

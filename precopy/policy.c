@@ -66,6 +66,16 @@ bool xf_policy_cut(const struct xf_policy *p, const struct xf_within *w)
     return (double)w->to_send - fresh < XF_PAYING_PART * (double)w->to_send;
 }
 
+/* The switch would be short already. Is there a round, no longer than it, that shortens it? */
+static bool shortens(const struct xf_policy *p, const struct xf_round *r)
+{
+    double least = r->fixed_s > XF_SHORT_S ? r->fixed_s : XF_SHORT_S;
+
+    return r->round < p->max_rounds && r->page_rate > 0 && r->next >= 0 &&
+           (double)r->remaining / r->page_rate > least &&
+           r->next <= (1 - XF_PAYING_PART) * (double)r->remaining;
+}
+
 enum xf_switch_reason xf_policy_decide(struct xf_policy *p, const struct xf_round *r)
 {
     double down = xf_policy_predict(r);
@@ -75,7 +85,7 @@ enum xf_switch_reason xf_policy_decide(struct xf_policy *p, const struct xf_roun
     p->last_remaining = r->remaining;
 
     if (down >= 0 && down <= p->max_downtime_s)
-        return XF_SWITCH_SHORT;
+        return poor || !shortens(p, r) ? XF_SWITCH_SHORT : XF_SWITCH_NOT_YET;
     if (r->round >= p->max_rounds)
         return XF_SWITCH_ROUNDS;
     if (poor || !next_pays(p, r))

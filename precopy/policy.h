@@ -26,7 +26,7 @@ struct xf_round {
     double page_rate;   /* pages per second that SWITCH may count on; 0: unknown */
     double fixed_s;     /* what SWITCH costs with no page at all: suspend, log, state, GO */
     double next;        /* pages that one more round would leave, by all that is known; < 0:
-                           nothing is. Of use only if pages may be left */
+                           nothing is */
 };
 
 /* A moment within a round. */
@@ -42,7 +42,8 @@ struct xf_within {
 
 enum xf_switch_reason {
     XF_SWITCH_NOT_YET,
-    XF_SWITCH_SHORT,      /* the predicted downtime is within the limit */
+    XF_SWITCH_SHORT,      /* the predicted downtime is within the limit, and another round would
+                             not shorten it by much */
     XF_SWITCH_ROUNDS,     /* as many rounds as were allowed */
     XF_SWITCH_NOT_PAYING, /* the rounds no longer make the remainder smaller */
     XF_SWITCH_AT_ONCE,    /* post-copy: there was no COPY */
@@ -61,6 +62,11 @@ const char *xf_switch_reason_text(enum xf_switch_reason r);
 /* A round is not cut short before so much of the guest's memory was sent in vain: the first
  * looks at the log say little about the later ones, and until then nothing much is lost. */
 #define XF_WASTE_PART (1.0 / 64)
+
+/* Within the limit on the downtime COPY goes on as long as a round pays in that sense and the pages
+ * it sends would cost the guest more than SWITCH does without any, or than this. Such a round is
+ * never longer than the downtime that is allowed. */
+#define XF_SHORT_S 0.001
 
 /* Pages that would add less than this part to what the downtime may be, or has to be, are not
  * left for PULL: it takes the guest's network away for a while, and each page makes it wait. */

@@ -151,7 +151,7 @@ static int put_data(struct receiver *w, struct xf_view *view, struct scratch *x,
     const struct xf_sink_ops *ops = w->r->vm->ops;
     int rc, niov = 0;
 
-    if (ops->map(view, x->data, x->nr_data, &x->map, err))
+    if (ops->map(view, x->data, x->nr_data, true, &x->map, err))
         return -1;
     for (unsigned i = 0; i < x->nr_data; i++)
         niov = xf_iov_add(x->iov, niov, x->map.page[i]);
@@ -176,7 +176,7 @@ static int put_mixed(struct receiver *w, struct xf_view *view, struct scratch *x
         return xf_fail(err, EBADMSG,
                        "pages arrived with another checksum than they were sent with");
     if (x->nr_data) {
-        if (ops->map(view, x->data, x->nr_data, &x->map, err))
+        if (ops->map(view, x->data, x->nr_data, true, &x->map, err))
             return -1;
         copy_mapped(x);
         ops->unmap(view, &x->map);
@@ -192,7 +192,7 @@ static int put_zeros(struct receiver *w, struct xf_view *view, struct scratch *x
 {
     const struct xf_sink_ops *ops = w->r->vm->ops;
 
-    if (ops->map(view, x->zero, x->nr_zero, &x->map, err))
+    if (ops->map(view, x->zero, x->nr_zero, false, &x->map, err))
         return -1;
     for (unsigned i = 0; i < x->nr_zero; i++) {
         uint8_t *page = x->map.page[i];

@@ -93,8 +93,12 @@ struct xf_sink_ops {
     int (*populate)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err);
     /* Take it back (all of them have some, and none is absent). */
     int (*depopulate)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err);
-    /* Map writable; every page must be there. gfns need not ascend. */
-    int (*map)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
+    /*
+     * Map writable; every page must be there. gfns need not ascend. fill: the caller writes every
+     * page whole and has no use for what it holds, so it may be shown anything, and what it writes
+     * need not be the guest's before unmap.
+     */
+    int (*map)(struct xf_view *v, const uint64_t *gfns, unsigned n, bool fill, struct xf_map *m,
                struct xf_err *err);
     void (*unmap)(struct xf_view *v, struct xf_map *m);
 

@@ -159,9 +159,9 @@ def compression(r, size, links):
 
 
 def growth_rows(r, growth):
-    first = r.get("ours", "precopy", "veth", growth[0]) if growth else None
+    first = r.get("ours", "precopy", "veth", growth[0], resident=True) if growth else None
     for size in growth[1:]:
-        c = r.get("ours", "precopy", "veth", size)
+        c = r.get("ours", "precopy", "veth", size, resident=True)
         if not first or not c:
             continue
         t = value(first, "total_s")

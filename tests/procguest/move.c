@@ -233,7 +233,8 @@ static void sink_main(struct pg_move *m)
     enter(m->opts.netns[1]);
     m->sink.end = XF_SINK_FAILED;
     tell_begin(&s.telling, m, false);
-    if (!pg_sink_open(&s.guest, m->dst, pulls(m), &m->sink.err)) {
+    if (!pg_sink_open(&s.guest, m->dst, pulls(m), &m->sink.err) &&
+        (!m->opts.resident || !pg_sink_resident(&s.guest, &m->sink.err))) {
         s.guest.garbage = m->opts.garbage;
         /* Where pages may be absent the pager would be asked for what has not been touched. */
         s.guest.vm.fresh_zero = !m->opts.garbage && !pulls(m);
@@ -536,7 +537,8 @@ struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus)
     return m;
 }
 
-static pid_t start(void (*main)(struct pg_move *), struct pg_move *m)
+/* name: what perf and ps call the process and its threads. */
+static pid_t start(void (*main)(struct pg_move *), const char *name, struct pg_move *m)
 {
     pid_t pid;
 
@@ -544,6 +546,7 @@ static pid_t start(void (*main)(struct pg_move *), struct pg_move *m)
     pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        prctl(PR_SET_NAME, name);
         main(m);
         exit(0); /* not _exit(): a sanitizer looks for leaks here */
     }
@@ -566,16 +569,13 @@ void pg_move_start(struct pg_move *m)
     if (!m->src->pages)
         pg_move_fill(m);
     pg_start(m->src, false);
-    if (m->opts.resident &&
-        fallocate(m->dst->memfd, 0, 0, (off_t)(m->truth->nr_gfns * XF_PAGE_SIZE)))
-        exit(2);
     pg_start(m->dst, true);
     if (m->opts.relayed) {
         m->relay = pg_relay_start();
         m->relay->rate = m->opts.relay_rate;
     }
-    m->sink_pid = start(sink_main, m);
-    m->source_pid = start(source_main, m);
+    m->sink_pid = start(sink_main, "engine-sink", m);
+    m->source_pid = start(source_main, "engine-source", m);
     pg_run(m->src);
 }
 
@@ -602,7 +602,7 @@ void pg_move_take_over(struct pg_move *m)
 {
     m->pulling = m->source.done = false;
     xf_clear(&m->source.err);
-    m->source_pid = start(take_over_main, m);
+    m->source_pid = start(take_over_main, "engine-source", m);
 }
 
 static bool ended(pid_t *pid, bool done, const char *who)

@@ -41,21 +41,11 @@ static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct 
     return 0;
 }
 
-/* How many of gfns[i..n) are consecutive. */
-static unsigned run_length(const uint64_t *gfns, unsigned i, unsigned n)
-{
-    unsigned len = 1;
-
-    while (i + len < n && gfns[i + len] == gfns[i] + len)
-        len++;
-    return len;
-}
-
 /* Throw the pages' memory away; what comes to be there next is zero, or faults. */
 int pg_punch(struct pg_guest *g, const uint64_t *gfns, unsigned n, struct xf_err *err)
 {
     for (unsigned i = 0, len; i < n; i += len) {
-        len = run_length(gfns, i, n);
+        len = pg_run_length(gfns, i, n);
         if (fallocate(g->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(gfns[i] * PAGE),
                       (off_t)len * PAGE))
             return xf_fail(err, errno, "cannot take pages back: %s", strerror(errno));
@@ -76,15 +66,40 @@ static int depopulate(struct xf_view *v, const uint64_t *gfns, unsigned n, struc
     return pg_punch(v->g, gfns, n, err);
 }
 
-static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
+static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, bool fill, struct xf_map *m,
                struct xf_err *err)
 {
+    const struct pg_sink *s = v->owner;
+
     for (unsigned i = 0; i < n; i++)
         if (!v->g->has[gfns[i]] || v->g->late[gfns[i]])
             return xf_fail(err, EFAULT, "gfn 0x%llx was mapped while it was not there",
                            (unsigned long long)gfns[i]);
-    pg_view_map(v, gfns, n, m);
+    if (!fill || s->mapped) {
+        pg_view_map(v, gfns, n, m);
+        return 0;
+    }
+    if (!v->filling)
+        v->filling = malloc(sizeof(*v->filling));
+    if (!v->filling)
+        return xf_fail(err, ENOMEM, "out of memory");
+    pg_fill_begin(v->filling, gfns, n, m);
     return 0;
+}
+
+static void unmap(struct xf_view *v, struct xf_map *m)
+{
+    const struct pg_sink *s = v->owner;
+
+    if (v->filling && m->base == v->filling->pages)
+        pg_fill_end(&s->fill, v->filling, m->n);
+    pg_view_unmap(v, m);
+}
+
+static void view_close(struct xf_view *v)
+{
+    free(v->filling);
+    pg_view_close(v);
 }
 
 static int set_target(struct xf_sink_vm *vm, uint64_t kib, struct xf_err *err)
@@ -117,11 +132,11 @@ static int run(struct xf_sink_vm *vm, struct xf_err *err)
 
 static const struct xf_sink_ops ops = {
     .view_open = view_open,
-    .view_close = pg_view_close,
+    .view_close = view_close,
     .populate = populate,
     .depopulate = depopulate,
     .map = map,
-    .unmap = pg_view_unmap,
+    .unmap = unmap,
     .set_target = set_target,
     .load_state = load_state,
     .run = run,
@@ -136,10 +151,20 @@ int pg_sink_open(struct pg_sink *s, struct pg_guest *g, bool paging, struct xf_e
                           .again = -1,
                           .epoll = -1};
     pthread_mutex_init(&s->lock, NULL);
+    if (pg_fill_open(&s->fill, g, err))
+        return -1;
     if (!paging)
         return 0;
     s->vm.pager = &pg_pager_ops;
     return pg_pager_ops.enable(&s->vm, err);
+}
+
+int pg_sink_resident(struct pg_sink *s, struct xf_err *err)
+{
+    if (madvise(s->g->mem, s->g->truth->nr_gfns * PAGE, MADV_POPULATE_WRITE))
+        return xf_fail(err, errno, "cannot have all memory at once: %s", strerror(errno));
+    s->mapped = true;
+    return 0;
 }
 
 void pg_sink_close(struct pg_sink *s)
@@ -151,6 +176,7 @@ void pg_sink_close(struct pg_sink *s)
             close(*fds[i]);
         *fds[i] = -1;
     }
+    pg_fill_close(&s->fill);
     free(s->found);
     s->found = NULL;
     s->nr_found = s->max_found = 0;

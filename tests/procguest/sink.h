@@ -12,12 +12,15 @@
 #include <stdatomic.h>
 
 #include "precopy/vm.h"
+#include "tests/procguest/fill.h"
 #include "tests/procguest/guest.h"
 
 struct pg_sink {
     struct xf_sink_vm vm;
     struct pg_guest *g;
     bool garbage; /* fresh memory is full of it, as Xen's may be */
+    bool mapped;  /* all its memory is there, and mapped here: pg_sink_resident() */
+    struct pg_fill fill;
     bool loaded;
     atomic_bool gone; /* the guest was found to be no more */
 
@@ -32,6 +35,8 @@ struct pg_sink {
 
 /* paging: pages may be absent. */
 int pg_sink_open(struct pg_sink *s, struct pg_guest *g, bool paging, struct xf_err *err);
+/* Make all its memory now, and map it, so that no page costs a fault later. */
+int pg_sink_resident(struct pg_sink *s, struct xf_err *err);
 void pg_sink_close(struct pg_sink *s);
 
 /* Between sink.c and pager.c. */

@@ -151,6 +151,22 @@ static const struct xf_source_ops ops = {
     .state = state,
 };
 
+/* All that the guest has into this process's page tables; holes are left alone. A hypervisor's
+ * guest is mapped in its own process already (QEMU). */
+static int map_all(struct pg_guest *g)
+{
+    uint64_t n = g->truth->nr_gfns, end;
+
+    for (uint64_t gfn = 0; gfn < n; gfn = end) {
+        for (end = gfn; end < n && g->has[end]; end++)
+            ;
+        if (end > gfn && madvise(g->mem + gfn * PAGE, (end - gfn) * PAGE, MADV_POPULATE_READ))
+            return -1;
+        end += end < n;
+    }
+    return 0;
+}
+
 int pg_source_open(struct pg_source *s, struct pg_guest *g, uint64_t *rings, unsigned nr_rings,
                    struct xf_err *err)
 {
@@ -162,7 +178,7 @@ int pg_source_open(struct pg_source *s, struct pg_guest *g, uint64_t *rings, uns
     };
     s->uffd = uffd_borrow(g->pid, g->uffd);
     s->pagemap = uffd_pagemap(g->pid);
-    if (s->uffd < 0 || s->pagemap < 0) {
+    if (s->uffd < 0 || s->pagemap < 0 || map_all(g)) {
         xf_fail(err, errno, "cannot reach the guest's process: %s", strerror(errno));
         pg_source_close(s);
         return -1;

@@ -37,6 +37,7 @@ int uffd_open(enum uffd_use use)
                            UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_WP_ASYNC,
         /* Shared memory that is not there yet is protected without more (Linux 5.19). */
         [UFFD_LOG_SYNC] = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+        [UFFD_FILL] = UFFD_FEATURE_MISSING_SHMEM,
     };
     struct uffdio_api api = {.api = UFFD_API, .features = features[use]};
     int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);

@@ -12,9 +12,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* In the guest's own process: a userfaultfd for absent pages, or for a dirty log. EINVAL: this
- * kernel cannot log writes asynchronously. */
-enum uffd_use { UFFD_ABSENT, UFFD_LOG_ASYNC, UFFD_LOG_SYNC };
+/* In the guest's own process: a userfaultfd for absent pages, or for a dirty log; in any: for
+ * uffd_put() alone. EINVAL: this kernel cannot log writes asynchronously. */
+enum uffd_use { UFFD_ABSENT, UFFD_LOG_ASYNC, UFFD_LOG_SYNC, UFFD_FILL };
 int uffd_open(enum uffd_use use);
 /* In another one: the same descriptor, for us. */
 int uffd_borrow(pid_t pid, int fd);

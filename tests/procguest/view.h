@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A view of a process guest's memory, the same at both ends: all of it is mapped already.
+ * A view of a process guest's memory, the same at both ends: all of it is mapped already. (What the
+ * sink writes whole it writes elsewhere, fill.h.)
  */
 #ifndef XF_PG_VIEW_H
 #define XF_PG_VIEW_H
@@ -11,6 +12,7 @@
 struct xf_view {
     struct pg_guest *g;
     void *owner; /* struct pg_source or pg_sink */
+    struct pg_filling *filling; /* the sink's; NULL: none was needed yet */
 };
 
 int pg_view_open(struct pg_guest *g, void *owner, struct xf_view **out, struct xf_err *err);

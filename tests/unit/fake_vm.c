@@ -381,11 +381,12 @@ static int depopulate(struct xf_view *v, const uint64_t *gfns, unsigned n, struc
     return 0;
 }
 
-static int sink_map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
-                    struct xf_err *err)
+static int sink_map(struct xf_view *v, const uint64_t *gfns, unsigned n, bool fill,
+                    struct xf_map *m, struct xf_err *err)
 {
     int rc;
 
+    (void)fill;
     if (enter(v->f, FAKE_SINK_MAP, err))
         return -1;
     pthread_mutex_lock(&v->f->lock);

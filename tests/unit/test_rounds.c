@@ -63,7 +63,8 @@ static void test_zero(void)
 
 static enum xf_switch_reason round_left(struct xf_policy *p, unsigned round, uint64_t left)
 {
-    struct xf_round r = {.round = round, .remaining = left, .page_rate = 1000, .fixed_s = 0.1};
+    struct xf_round r = {
+        .round = round, .remaining = left, .page_rate = 1000, .fixed_s = 0.1, .next = -1};
 
     return xf_policy_decide(p, &r);
 }
@@ -88,6 +89,40 @@ static void test_short(void)
     CU_ASSERT_EQUAL(round_left(&p, 1, 100), XF_SWITCH_SHORT);
     /* short comes before every other reason */
     CU_ASSERT_EQUAL(round_left(&p, 10, 100), XF_SWITCH_SHORT);
+}
+
+/* Within the limit, too, a round is made that at least halves what is left. */
+static void test_shortens(void)
+{
+    struct xf_policy p = {.max_downtime_s = 0.5, .max_rounds = 10};
+    struct xf_round r = {
+        .round = 1, .remaining = 400, .page_rate = 1000, .fixed_s = 0.1, .next = 200};
+
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_NOT_YET);
+    r.next = 201;
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_SHORT);
+    r.next = -1; /* unknown */
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_SHORT);
+    r.next = 10;
+    p.last_remaining = 1000;
+    r.round = 10; /* the last one that is allowed */
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_SHORT);
+    r.round = 2;
+    p.last_remaining = 410; /* the one before has not kept what was promised */
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_SHORT);
+    p.last_remaining = 1000;
+    r.remaining = 101;
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_NOT_YET);
+    r.remaining = 100; /* no longer than what SWITCH costs anyway */
+    p.last_remaining = 1000;
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_SHORT);
+    r.fixed_s = 0;
+    r.next = 0;
+    r.remaining = 2;
+    p.last_remaining = 1000;
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_NOT_YET);
+    r.remaining = 1; /* a page takes a millisecond */
+    CU_ASSERT_EQUAL(xf_policy_decide(&p, &r), XF_SWITCH_SHORT);
 }
 
 static void test_no_rate(void)
@@ -589,6 +624,7 @@ int main(void)
         {"zero page", test_zero},
         {"prediction", test_predict},
         {"short", test_short},
+        {"one more round for less downtime", test_shortens},
         {"no rate", test_no_rate},
         {"round limit", test_rounds},
         {"not paying", test_poor},
