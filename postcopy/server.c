@@ -27,7 +27,7 @@
 #define CALM_PART 64
 #define CALM_MAX_S 1.0
 /* Data pages of a push that is compressed: a push of few has zero pages among them. */
-#define PACK_MIN (XF_PUSH_MIN / 2)
+#define PACK_MIN XF_PUSH_MIN
 
 struct pusher {
     struct xf_server *s;

@@ -4,8 +4,11 @@
 
 #include "transport/wire.h"
 
-#define MORE (64u << 10)   /* beyond what the path holds */
-#define FIRST (64u << 10)  /* until something is known of the path */
+/* Beyond what the path holds: so many seconds of its work, within bounds. More than the least push,
+ * or the window would never let one out more than it has seen come through. */
+#define MORE_S 0.0005
+#define MORE_MIN (40u << 10)
+#define MORE_MAX (64u << 10)
 /* On a slow path what waits in its queues may be so many seconds of its work, of each channel, but
  * not less than a few segments, or it would run dry. */
 #define SLACK_S 0.008
@@ -19,7 +22,9 @@
 
 void xf_window_init(struct xf_window *w)
 {
-    *w = (struct xf_window){.limit = FIRST, .waiting = WAITING_MIN};
+    /* Large pushes first: the round trip is that of a batch, too, and by one that was too short the
+     * limit would not let a second one out. */
+    *w = (struct xf_window){.more = MORE_MAX, .limit = MORE_MAX, .waiting = WAITING_MIN};
 }
 
 bool xf_window_room(const struct xf_window *w, uint64_t bytes, uint64_t in_network)
@@ -28,10 +33,11 @@ bool xf_window_room(const struct xf_window *w, uint64_t bytes, uint64_t in_netwo
         return true;
     if (w->nr == XF_WINDOW_BATCHES)
         return false;
-    /* The network may hold the limit and one batch: an answer then makes room for two, or what
+    /* The network may hold the limit and half a batch: an answer then makes room for two, or what
      * waits at the peer could never become more. */
     return w->in_flight + bytes <= w->limit ||
-           (in_network <= w->limit && w->in_flight + bytes <= w->waiting);
+           (in_network <= w->limit && in_network + bytes / 2 <= w->limit &&
+            w->in_flight + bytes <= w->waiting);
 }
 
 size_t xf_window_slack(const struct xf_window *w)
@@ -40,15 +46,16 @@ size_t xf_window_slack(const struct xf_window *w)
 
     return !w->slow            ? 0
            : slack < SLACK_MIN ? SLACK_MIN
-           : slack < MORE      ? (size_t)slack
+           : slack < MORE_MAX  ? (size_t)slack
                                : XF_WINDOW_ANY;
 }
 
 unsigned xf_window_push(const struct xf_window *w)
 {
     uint64_t pages = w->limit / 4 / XF_PAGE_SIZE;
+    unsigned least = w->more < MORE_MAX ? XF_PUSH_MIN : XF_PUSH_FULL;
 
-    return pages < XF_PUSH_MIN ? XF_PUSH_MIN : pages > XF_PUSH_MAX ? XF_PUSH_MAX : (unsigned)pages;
+    return pages < least ? least : pages > XF_PUSH_MAX ? XF_PUSH_MAX : (unsigned)pages;
 }
 
 void xf_window_sent(struct xf_window *w, uint64_t bytes, double now)
@@ -64,6 +71,14 @@ void xf_window_sent(struct xf_window *w, uint64_t bytes, double now)
     w->batches[i].delivered_sent = w->delivered_sent;
     w->nr++;
     w->in_flight += bytes;
+}
+
+/* A slow path is held in another way (xf_window_slack), and each push costs its peer some work. */
+static unsigned more_of(const struct xf_window *w)
+{
+    double more = w->rate * MORE_S;
+
+    return w->slow || more > MORE_MAX ? MORE_MAX : more < MORE_MIN ? MORE_MIN : (unsigned)more;
 }
 
 bool xf_window_taken(struct xf_window *w, double now)
@@ -88,8 +103,9 @@ bool xf_window_taken(struct xf_window *w, double now)
     span = sending > span ? sending : span;
     rate = span > 0 ? (double)(w->delivered - w->batches[i].delivered) / span : 0;
     w->rate = rate > w->rate * FADE ? rate : w->rate * FADE;
-    w->slow = w->slow || (w->rate > 0 && w->rate * SLACK_S < MORE);
-    w->limit = (uint64_t)(w->rate * w->rtt) + MORE;
+    w->slow = w->slow || (w->rate > 0 && w->rate * SLACK_S < MORE_MAX);
+    w->more = more_of(w);
+    w->limit = (uint64_t)(w->rate * w->rtt) + w->more;
     w->waiting = (uint64_t)(w->rate * WAITING_S);
     w->waiting = w->waiting < WAITING_MIN ? WAITING_MIN : w->waiting;
     w->waiting = w->waiting > WAITING_MAX ? WAITING_MAX : w->waiting;

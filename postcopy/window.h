@@ -23,12 +23,15 @@
 #define XF_WINDOW_UNKNOWN UINT64_MAX
 
 /* Pages of one push: few, so that a bubble follows the faults closely, unless the path holds
- * so much that a batch of few would be lost in it. */
-#define XF_PUSH_MIN 16u
+ * so much that a batch of few would be lost in it. MIN where 16 would take half a millisecond, and
+ * an answer wait for it. */
+#define XF_PUSH_MIN 8u
+#define XF_PUSH_FULL 16u
 #define XF_PUSH_MAX 256u
 
 struct xf_window {
     uint64_t in_flight, limit; /* bytes */
+    unsigned more;             /* bytes beyond what the path holds */
     uint64_t waiting;          /* bytes that may be on their way if the network holds few of them */
     double rate;               /* bytes per second, the best of late; 0: unknown */
     double rtt;                /* shortest seen, seconds; 0: unknown */

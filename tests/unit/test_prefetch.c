@@ -266,11 +266,11 @@ static double next_look(double t)
  * A path of so many bytes per second and seconds one way, to a peer that is busy or not: what
  * the window makes of it. told: the transport says what the network holds.
  */
-static double drive(double rate, double delay, bool busy, bool told, uint64_t batch,
-                    double *rtt_worst)
+static double drive(double rate, double delay, bool busy, bool told, double *rtt_worst)
 {
     struct xf_window w;
     double now = 0, free_at = 0, arrive[XF_WINDOW_BATCHES] = {0}, there[XF_WINDOW_BATCHES] = {0};
+    uint64_t sizes[XF_WINDOW_BATCHES] = {0};
     unsigned head = 0, nr = 0;
     uint64_t taken = 0;
 
@@ -278,9 +278,13 @@ static double drive(double rate, double delay, bool busy, bool told, uint64_t ba
     *rtt_worst = 0;
     while (now < 2) {
         uint64_t in_network = told ? 0 : XF_WINDOW_UNKNOWN;
+        uint64_t batch = (uint64_t)xf_window_push(&w) * XF_PAGE_SIZE;
 
-        for (unsigned i = 0; told && i < nr; i++)
-            in_network += there[(head + i) % XF_WINDOW_BATCHES] > now ? batch : 0;
+        for (unsigned i = 0; told && i < nr; i++) {
+            unsigned k = (head + i) % XF_WINDOW_BATCHES;
+
+            in_network += there[k] > now ? sizes[k] : 0;
+        }
         if (xf_window_room(&w, batch, in_network)) {
             double start = free_at > now ? free_at : now, looks;
 
@@ -289,6 +293,7 @@ static double drive(double rate, double delay, bool busy, bool told, uint64_t ba
             looks = free_at + delay;
             if (busy)
                 looks = next_look(looks);
+            sizes[(head + nr) % XF_WINDOW_BATCHES] = batch;
             there[(head + nr) % XF_WINDOW_BATCHES] = free_at + 2 * delay; /* acknowledged */
             arrive[(head + nr++) % XF_WINDOW_BATCHES] = looks + delay;
             if (now > 1 && free_at - now > *rtt_worst)
@@ -296,10 +301,10 @@ static double drive(double rate, double delay, bool busy, bool told, uint64_t ba
             continue;
         }
         now = arrive[head];
+        taken += sizes[head];
         head = (head + 1) % XF_WINDOW_BATCHES;
         nr--;
         CU_ASSERT(xf_window_taken(&w, now));
-        taken += batch;
     }
     return (double)taken / now / rate;
 }
@@ -313,7 +318,7 @@ static void test_window(void)
     for (unsigned k = 0; k < 10; k++) {
         unsigned i = k / 2;
         double queued;
-        double part = drive(paths[i].rate, paths[i].delay, false, k & 1, 64 << 10, &queued);
+        double part = drive(paths[i].rate, paths[i].delay, false, k & 1, &queued);
 
         /* Nine tenths of the line at least, and no more than some batches wait in it. */
         CU_ASSERT(part > 0.9);
@@ -328,8 +333,8 @@ static void test_window(void)
  * little, and more goes over it than to a network of which nothing is known. */
 static void test_window_busy(void)
 {
-    double queued, part = drive(125e6, 0.0002, true, true, 64 << 10, &queued);
-    double blind_queued, blind = drive(125e6, 0.0002, true, false, 64 << 10, &blind_queued);
+    double queued, part = drive(125e6, 0.0002, true, true, &queued);
+    double blind_queued, blind = drive(125e6, 0.0002, true, false, &blind_queued);
 
     CU_ASSERT(queued * 125e6 <= (6 * 64 << 10));
     CU_ASSERT(part >= 1.5 * blind);
@@ -380,7 +385,11 @@ static void test_window_edges(void)
 
     /* a quarter of what the path holds, within bounds */
     w.limit = 0;
-    CU_ASSERT_EQUAL(xf_window_push(&w), XF_PUSH_MIN);
+    CU_ASSERT_EQUAL(xf_window_push(&w), XF_PUSH_MIN); /* nothing was taken in any time */
+    xf_window_sent(&w, 1 << 20, 1);
+    CU_ASSERT(xf_window_taken(&w, 1.001));
+    w.limit = 0;
+    CU_ASSERT_EQUAL(xf_window_push(&w), XF_PUSH_FULL); /* of a fast path */
     w.limit = 4ull * 100 * 4096;
     CU_ASSERT_EQUAL(xf_window_push(&w), 100);
     w.limit = UINT64_MAX;
