@@ -60,17 +60,24 @@ static void enter(const char *netns)
         close(fd);
 }
 
-/* What this process has used. */
-static void account(double *cpu_s, uint64_t *own_kib)
+/* Processor time that this process has used, user and system. */
+static double cpu_now(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+/* What this process has used: processor time since it was `before`, and memory of its own. */
+static void account(double before, double *cpu_s, uint64_t *own_kib)
 {
     unsigned long long kib = 0;
-    struct rusage u;
     char line[128];
     FILE *f = fopen("/proc/self/status", "re");
 
-    getrusage(RUSAGE_SELF, &u);
-    *cpu_s = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-             (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+    *cpu_s = cpu_now() - before;
     while (f && fgets(line, sizeof(line), f))
         if (sscanf(line, "RssAnon: %llu kB", &kib) == 1)
             break;
@@ -132,6 +139,7 @@ struct sinking {
     struct xf_pager *pager;
     struct xf_rejoin rejoin;
     struct telling telling;
+    double cpu_before; /* when the link was there */
 };
 
 static int sink_tick(void *priv, struct xf_err *err)
@@ -214,6 +222,7 @@ static int serve(struct sinking *s, struct xf_err *err)
     /* At once, so that nobody else gets this port. */
     if (pulls(m) && r->ops->listen(&r->cfg, r->addr, r->port, &r->listener, &port, err))
         return -1;
+    s->cpu_before = cpu_now();
     m->sink.end = xf_sink_serve(&s->guest.vm, &s->link, &watch, err);
     if (m->sink.end != XF_SINK_RUNS)
         return xf_link_say(&s->link, XF_MSG_ABORTED, NULL, 0, NULL);
@@ -245,7 +254,7 @@ static void sink_main(struct pg_move *m)
         if (!pulls(m) || !xf_absent_init(&s.absent, &s.guest.vm, &m->sink.err))
             serve(&s, &m->sink.err);
     }
-    account(&m->sink.cpu_s, &m->sink.own_kib);
+    account(s.cpu_before, &m->sink.cpu_s, &m->sink.own_kib);
     xf_pager_free(s.pager);
     if (s.rejoin.listener)
         s.rejoin.ops->unlisten(s.rejoin.listener);
@@ -388,7 +397,7 @@ static void serve_rest(struct sourcing *s)
 static void move(struct sourcing *s, struct xf_err *err)
 {
     struct xf_copy *c = &s->copy;
-    double start = xf_now(), began;
+    double start = xf_now(), cpu = cpu_now(), began;
 
     if (xf_copy_begin(c, err))
         return;
@@ -401,7 +410,7 @@ static void move(struct sourcing *s, struct xf_err *err)
     s->m->source.end = xf_switch(c, before_go, err);
     s->m->source.total_s = xf_now() - start;
     fill_end(s);
-    account(&s->m->source.cpu_s, &s->m->source.own_kib);
+    account(cpu, &s->m->source.cpu_s, &s->m->source.own_kib);
     if (s->m->source.end == XF_SWITCHED)
         xf_record_mark(s->record, s->server ? XF_RECORD_PULLING : XF_RECORD_WHOLE, NULL);
     if (s->m->source.end != XF_SWITCHED || !s->server)
@@ -410,7 +419,7 @@ static void move(struct sourcing *s, struct xf_err *err)
     serve_rest(s);
     s->m->source.total_s = xf_now() - start;
     s->m->source.wire_bytes = xf_link_bytes(&s->link);
-    account(&s->m->source.cpu_s, &s->m->source.own_kib);
+    account(cpu, &s->m->source.cpu_s, &s->m->source.own_kib);
 }
 
 static void source_open(struct sourcing *s)

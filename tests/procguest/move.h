@@ -58,7 +58,7 @@ struct pg_source_end {
     double copy_s; /* first round until COPY ended */
     uint64_t wire_bytes;
     double total_s;   /* until the destination had everything */
-    double cpu_s;     /* of the engine's process, user and system */
+    double cpu_s;     /* of the engine's process, user and system, since it was connected */
     uint64_t own_kib; /* memory of its own at the end, the guest's not counted */
 };
 struct pg_sink_end {
