@@ -22,8 +22,9 @@
 #define BYE_MS 2000
 #define PING_S 0.2
 /* The guest's first moments, in which it asks for one page after the other and nothing else
- * matters, have the link and the sink's processor to themselves: that part of the time that
- * pushing will take, and no longer than so. */
+ * matters, have the link and the sink's processor to themselves: as long as so many pages would
+ * take, that part of what is to be pushed, and so many seconds at most. */
+#define CALM_PAGES 512u
 #define CALM_PART 64
 #define CALM_MAX_S 1.0
 /* Data pages of a push that is compressed: a push of few has zero pages among them. */
@@ -478,11 +479,14 @@ int xf_server_attach(struct xf_server *s, struct xf_link *link,
 
 static double quiet_s(struct xf_server *s)
 {
+    uint64_t pages;
     double calm;
 
     pthread_mutex_lock(&s->lock);
-    calm = s->page_rate > 0 ? (double)s->order.nr_left / s->page_rate / CALM_PART : 0;
+    pages = s->order.nr_left / CALM_PART;
     pthread_mutex_unlock(&s->lock);
+    pages = pages > CALM_PAGES ? CALM_PAGES : pages;
+    calm = s->page_rate > 0 ? (double)pages / s->page_rate : 0;
     calm = calm > CALM_MAX_S ? CALM_MAX_S : calm;
     return s->quiet_ms / 1000.0 > calm ? s->quiet_ms / 1000.0 : calm;
 }
