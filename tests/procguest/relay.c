@@ -28,6 +28,42 @@ static void nap(long ms)
     nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
 }
 
+static bool send_all(int fd, const char *buf, ssize_t n)
+{
+    ssize_t at = 0, sent = 0;
+
+    while (at < n && (sent = send(fd, buf + at, (size_t)(n - at), MSG_NOSIGNAL)) > 0)
+        at += sent;
+    return at == n;
+}
+
+/* Pass a piece on, or what harm makes of it. */
+static bool pass_piece(struct way *w, char *buf, ssize_t n)
+{
+    struct pg_relay *r = w->r;
+
+    if (!r->harm_at || r->bytes < r->harm_at || !atomic_exchange(&r->harm_at, 0))
+        return send_all(w->to, buf, n);
+    r->harmed++;
+    switch ((enum pg_harm)r->harm) {
+    case PG_HARM_FLIP:
+        buf[n / 2] ^= 1;
+        break;
+    case PG_HARM_TWICE:
+        if (!send_all(w->to, buf, n))
+            return false;
+        break;
+    case PG_HARM_DROP:
+        return true;
+    case PG_HARM_HOLD:
+        nap(r->hold_ms);
+        break;
+    case PG_HARMS:
+        break;
+    }
+    return send_all(w->to, buf, n);
+}
+
 static void *pass(void *arg)
 {
     struct way *w = arg;
@@ -35,15 +71,11 @@ static void *pass(void *arg)
     ssize_t n;
 
     while (buf && (n = read(w->from, buf, 1 << 16)) > 0) {
-        ssize_t at = 0, sent = 0;
-
         while (w->r->line == PG_LINE_STALLED)
             nap(5);
         if (w->r->line == PG_LINE_CUT) /* what the line held is lost with it */
             break;
-        while (at < n && (sent = send(w->to, buf + at, (size_t)(n - at), MSG_NOSIGNAL)) > 0)
-            at += sent;
-        if (at < n)
+        if (!pass_piece(w, buf, n))
             break;
         w->r->bytes += (uint64_t)n;
         if (w->r->rate) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A relay between the engines of a move, in a process of its own: it passes bytes on, or cuts
- * every connection and takes no new one, or lets them stand without passing anything.
+ * every connection and takes no new one, or lets them stand without passing anything; or it does
+ * harm to a piece of what it passes, of up to 64 KiB.
  */
 #ifndef XF_PG_RELAY_H
 #define XF_PG_RELAY_H
@@ -12,6 +13,14 @@
 
 enum pg_line { PG_LINE_UP, PG_LINE_CUT, PG_LINE_STALLED };
 
+enum pg_harm {
+    PG_HARM_FLIP,  /* one bit is another */
+    PG_HARM_TWICE, /* the piece comes twice */
+    PG_HARM_DROP,  /* it does not come */
+    PG_HARM_HOLD,  /* it comes later, and so do those behind it: other channels overtake it */
+    PG_HARMS
+};
+
 /* In shared memory. */
 struct pg_relay {
     _Atomic uint32_t line;  /* enum pg_line; the relay follows within 10 ms */
@@ -21,8 +30,13 @@ struct pg_relay {
     /* When so many have been passed: cut, and up again after cut_ms. 0: never. Once. */
     _Atomic uint64_t cut_at;
     uint32_t cut_ms;
-    _Atomic uint64_t rate; /* bytes per second of each connection and direction; 0: no limit */
-    _Atomic uint32_t cuts; /* how often it has cut */
+    /* When so many have been passed: harm to the next piece. 0: none. Once. */
+    _Atomic uint64_t harm_at;
+    uint32_t harm;           /* enum pg_harm */
+    uint32_t hold_ms;        /* PG_HARM_HOLD */
+    _Atomic uint32_t harmed; /* how often it did */
+    _Atomic uint64_t rate;   /* bytes per second of each connection and direction; 0: no limit */
+    _Atomic uint32_t cuts;   /* how often it has cut */
     pid_t pid;
 };
 

@@ -17,6 +17,7 @@
 
 #define GFNS 1536u /* 6 MiB */
 #define SOON_NS 30000000000ull
+#define HARM_NS 2000000000ull
 #define DEFAULT_SEEDS 200u
 
 enum act {
@@ -25,16 +26,19 @@ enum act {
     KILL_SINK,   /* the sink's engine */
     KILL_GUEST,  /* the guest at the sink */
     GIVE_UP,     /* Ctrl-C at both ends */
+    HARM,        /* a piece of what goes over the line is damaged, lost, doubled or late */
     ACTS
 };
 
-static const char *const act_names[ACTS] = {"cut", "kill source", "kill sink", "kill guest",
-                                            "give up"};
+static const char *const act_names[ACTS] = {"cut",        "kill source", "kill sink",
+                                            "kill guest", "give up",     "harm"};
+static const char *const harm_names[PG_HARMS] = {"flip", "twice", "drop", "hold"};
 
 static struct pg_move *m;
 static uint64_t random_state;
-static unsigned bad;          /* broken rules of this seed */
-static unsigned ends[4];      /* moved, stayed, ended, given up: over all seeds */
+static unsigned bad;              /* broken rules of this seed */
+static unsigned ends[4];          /* moved, stayed, ended, given up: over all seeds */
+static unsigned harmed[PG_HARMS]; /* how often each was done */
 
 static uint64_t pick(uint64_t n)
 {
@@ -166,6 +170,33 @@ static void after_give_up(void)
     }
 }
 
+/*
+ * Bytes that TCP would never have let through. Only encryption notices, whatever they were; a
+ * piece that is lost may also have been the last for a while, so that there is nothing to notice,
+ * and the operator gives up.
+ */
+static void after_harm(void)
+{
+    uint64_t end = xf_now_ns() + HARM_NS;
+
+    if (m->relay->harm == PG_HARM_HOLD)
+        MUST(EVENTUALLY(m->source.done));
+    while (!m->source.done && xf_now_ns() < end)
+        nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+    if (!m->source.done) {
+        m->give_up = true;
+        MUST(EVENTUALLY(m->source.done));
+    }
+    if (m->source.end != XF_SWITCH_BACK && m->source.pull != XF_PULL_DONE)
+        MUST(EVENTUALLY(m->sink.done || m->committed));
+    if (m->give_up)
+        after_give_up();
+    else if (m->committed && m->source.pulled && m->source.pull != XF_PULL_DONE)
+        finish_at_sink();
+    else
+        after_cut();
+}
+
 static void setup(enum act act)
 {
     m = pg_move_new(GFNS, 2);
@@ -185,13 +216,14 @@ static void setup(enum act act)
         v->arg = 1 + (uint32_t)pick(64);
         v->rate = pick(3) ? 0 : 10000;
     }
-    (void)act;
+    if (act == HARM)
+        m->opts.encrypt = true;
 }
 
 static void one(uint64_t seed)
 {
-    static void (*const after[ACTS])(void) = {after_cut, after_source, after_sink, after_guest,
-                                              after_give_up};
+    static void (*const after[ACTS])(void) = {after_cut,   after_source,  after_sink,
+                                              after_guest, after_give_up, after_harm};
     enum act act;
     uint64_t when;
 
@@ -202,7 +234,11 @@ static void one(uint64_t seed)
     /* Handshakes alone are some KiB; a move is two or three times the memory at most. */
     when = 2000 + pick(pick(2) ? GFNS * XF_PAGE_SIZE : 3ull * GFNS * XF_PAGE_SIZE);
     pg_move_start(m);
-    if (act == CUT) {
+    if (act == HARM) {
+        m->relay->harm = (uint32_t)pick(PG_HARMS);
+        m->relay->hold_ms = (uint32_t)pick(500);
+        m->relay->harm_at = when;
+    } else if (act == CUT) {
         m->relay->cut_ms = 20 + (uint32_t)pick(100);
         m->relay->cut_at = when;
     } else {
@@ -220,10 +256,13 @@ static void one(uint64_t seed)
     if (bad)
         fprintf(stderr,
                 "SEED=%llu: %s after %llu bytes, mode %d, source %d/%d (%s), sink %d/%d (%s)\n",
-                (unsigned long long)seed, act_names[act], (unsigned long long)when, m->opts.mode,
-                m->source.end, m->source.pulled ? (int)m->source.pull : -1, m->source.err.text,
-                m->sink.end, m->sink.pulled ? (int)m->sink.pull : -1, m->sink.err.text);
+                (unsigned long long)seed, act == HARM ? harm_names[m->relay->harm] : act_names[act],
+                (unsigned long long)when, m->opts.mode, m->source.end,
+                m->source.pulled ? (int)m->source.pull : -1, m->source.err.text, m->sink.end,
+                m->sink.pulled ? (int)m->sink.pull : -1, m->sink.err.text);
     CU_ASSERT_EQUAL(bad, 0);
+    if (act == HARM)
+        harmed[m->relay->harm] += m->relay->harmed;
     pg_move_free(m);
 }
 
@@ -244,6 +283,8 @@ static void test_deaths(void)
         one(first + i);
     printf("\n    moved %u, stayed %u, the guest ended %u, given up in PULL %u ", ends[0], ends[1],
            ends[2], ends[3]);
+    printf("\n    bytes flipped %u, twice %u, lost %u, late %u times ", harmed[PG_HARM_FLIP],
+           harmed[PG_HARM_TWICE], harmed[PG_HARM_DROP], harmed[PG_HARM_HOLD]);
 }
 
 int main(void)
