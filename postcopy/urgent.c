@@ -2,13 +2,20 @@
 /* Who answers a guest that waits: see urgent.h. */
 #include "postcopy/urgent.h"
 
-#include <sys/resource.h>
+#include <linux/sched.h>
+#include <linux/sched/types.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BEFORE_OTHERS (-10)
+#define SLICE_NS 100000u
 
 void xf_urgent_thread(void)
 {
-    /* In Linux a nice value is a thread's own, whatever POSIX says: setpriority(2), NOTES. */
-    setpriority(PRIO_PROCESS, (id_t)gettid(), BEFORE_OTHERS);
+    struct sched_attr attr = {.size = sizeof(attr),
+                              .sched_policy = SCHED_NORMAL,
+                              .sched_nice = BEFORE_OTHERS,
+                              .sched_runtime = SLICE_NS};
+
+    syscall(SYS_sched_setattr, 0, &attr, 0);
 }

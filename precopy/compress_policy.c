@@ -31,6 +31,9 @@
 #define AGAIN_MAX_S 60.0
 /* Where compressing cannot pay whatever it gives, every so many-th batch is still sampled. */
 #define SAMPLE_EVERY 16u
+/* After so many samples in a row that were not worth it one batch in four is. */
+#define UNWORTHY 4u
+#define UNWORTHY_EVERY 4u
 #define BEST_RATIO 0.05
 /* Fewer bytes say nothing about a rate. */
 #define TELLING (64u * XF_PAGE_SIZE)
@@ -126,6 +129,8 @@ bool xf_compress_wants_sample(struct xf_compress_policy *p)
         p->other + p->pack[XF_CODEC_LZ4] + BEST_RATIO * p->copy > PROMISE * t &&
         ++p->unsampled < SAMPLE_EVERY)
         return false;
+    if (p->now == XF_CODEC_NONE && p->unworthy >= UNWORTHY && ++p->unsampled < UNWORTHY_EVERY)
+        return false;
     p->unsampled = 0;
     return true;
 }
@@ -136,8 +141,11 @@ void xf_compress_sampled(struct xf_compress_policy *p, uint64_t bytes, uint64_t 
     double part = (double)packed / (double)bytes, pace = seconds / (double)bytes;
 
     p->batch_sample = part;
-    if (part > WORTH)
+    if (part > WORTH) {
+        p->unworthy++;
         return; /* says nothing of those that will be compressed */
+    }
+    p->unworthy = 0;
     p->sample = average(p->sample, part);
     if (!p->tried[XF_CODEC_LZ4])
         p->pack[XF_CODEC_LZ4] = average(p->pack[XF_CODEC_LZ4], pace);

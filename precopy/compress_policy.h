@@ -62,6 +62,7 @@ struct xf_compress_policy {
 
     double batch_sample; /* of the next batch; 0: none was taken */
     unsigned unsampled;  /* batches since the last sample */
+    unsigned unworthy;   /* samples in a row that were not worth it */
     double barred_until[XF_CODECS], bar_s[XF_CODECS];
     double probe_s;
 };

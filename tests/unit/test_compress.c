@@ -29,6 +29,7 @@ struct world {
     double sample;                           /* what is left of a sample */
     double now, fill;
     unsigned by[XF_CODECS]; /* batches */
+    unsigned samples;
     struct xf_compress_policy p;
 };
 
@@ -56,6 +57,7 @@ static void begin(struct world *w, enum xf_compress asked, unsigned can)
 
     xf_compress_init(&w->p, &opts);
     w->now = w->fill = 0;
+    w->samples = 0;
     memset(w->by, 0, sizeof(w->by));
 }
 
@@ -76,6 +78,7 @@ static void send_one(struct world *w)
     packed = w->now;
     if (xf_compress_wants_sample(&w->p)) {
         pass(w, 16384 / w->pace[XF_CODEC_LZ4]);
+        w->samples++;
         xf_compress_sampled(&w->p, 16384, (uint64_t)(16384 * w->sample), w->now - packed);
     }
     b.codec = xf_compress_choose(&w->p);
@@ -161,7 +164,22 @@ static void test_incompressible(void)
         begin(&w, XF_COMPRESS_AUTO, BOTH);
         CU_ASSERT(send_mib(&w, 512) < 1.03 * plain_s(w, 512));
         CU_ASSERT_EQUAL(w.by[XF_CODEC_NONE], 128);
+        CU_ASSERT(w.samples <= 40); /* after a few, one batch in four */
     }
+}
+
+/* What does not compress is followed by what does: that is seen within some batches. */
+static void test_turns(void)
+{
+    struct world w = incompressible(58 * MB);
+
+    begin(&w, XF_COMPRESS_AUTO, BOTH);
+    send_mib(&w, 512);
+    w.part[XF_CODEC_LZ4] = 0.5;
+    w.part[XF_CODEC_ZSTD] = 0.3;
+    w.sample = 0.58;
+    send_mib(&w, 64);
+    CU_ASSERT(w.p.now != XF_CODEC_NONE && w.by[XF_CODEC_NONE] <= 128 + 8);
 }
 
 /* What no prediction knows: the sink takes long. It is tried, left, and tried more rarely. */
@@ -459,6 +477,7 @@ int main(void)
         {"a link in between", test_middle_link},
         {"a fast link", test_fast_link},
         {"nothing to gain", test_incompressible},
+        {"what compresses comes later", test_turns},
         {"a sink that decompresses slowly", test_slow_sink},
         {"link and contents change", test_changes},
         {"misleading samples", test_misleading},

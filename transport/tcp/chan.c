@@ -68,6 +68,7 @@ struct xf_chan *xf_chan_new(const struct xf_link_cfg *cfg, int fd, const struct 
     c->messages = (struct xf_messages){.ops = &stream_ops, .chan = c, .who = c->who};
     c->stall_ms = cfg->stall_ms;
     c->piece = SIZE_MAX;
+    c->lowat = 1;
     c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (c->wake < 0) {
         xf_fail(err, errno, "no descriptor for a channel: %s", strerror(errno));

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "transport/clock.h"
@@ -44,26 +45,40 @@ int xf_tcp_wait(struct xf_chan *c, short events, int timeout_ms, struct xf_err *
     }
 }
 
-/* Bytes that the peer has not acknowledged. */
-static int unacknowledged(struct xf_chan *c)
+/* Bytes in the socket: those that the peer has not acknowledged, or (POLLIN) that we have not read.
+ */
+static int queued(struct xf_chan *c, short events)
 {
     int n = 0;
 
-    return ioctl(c->fd, SIOCOUTQ, &n) ? 0 : n;
+    return ioctl(c->fd, events == POLLIN ? SIOCINQ : SIOCOUTQ, &n) ? 0 : n;
+}
+
+/*
+ * Wait for so many bytes, not for the first that come: on a fast link a thread would be woken for
+ * each 64 KiB, and to wake a processor costs about as much as to copy that.
+ */
+static void await_bytes(struct xf_chan *c, size_t bytes)
+{
+    int n = bytes < XF_TCP_FEW ? 1 : bytes < XF_TCP_MANY ? (int)bytes : (int)XF_TCP_MANY;
+
+    if (n == c->lowat || setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &n, sizeof(n)))
+        return; /* as before, then: it is for speed alone */
+    c->lowat = n;
 }
 
 /* Wait for progress in the middle of something. */
 static int wait_stall(struct xf_chan *c, short events, struct xf_err *err)
 {
-    int rc, before, after = unacknowledged(c);
+    int rc, before, after = queued(c, events);
 
     do {
         before = after;
         rc = xf_tcp_wait(c, events, c->stall_ms > 0 ? c->stall_ms : -1, err);
-        after = unacknowledged(c);
-        /* a socket is writable only when a third of its buffer is free: on a slow line that
-         * may take longer, while the peer does take what we send */
-    } while (rc == 1 && events == POLLOUT && after < before);
+        after = queued(c, events);
+        /* a socket is writable only when a third of its buffer is free, and readable when what was
+         * asked for is there: on a slow line that may take longer, while bytes do move */
+    } while (rc == 1 && (events == POLLOUT ? after < before : after > before));
     if (rc == 1)
         return xf_fail(err, ETIMEDOUT, "%s: the peer has %s nothing for %d ms", c->who,
                        events == POLLOUT ? "taken" : "sent", c->stall_ms);
@@ -297,8 +312,10 @@ int xf_stream_recv(struct xf_chan *c, struct xf_iter *to, struct xf_err *err)
 
     for (;;) {
         take_ahead(c, to);
-        if (to->left == 0)
+        if (to->left == 0) {
+            await_bytes(c, 1); /* also for those who poll it themselves */
             return 0;
+        }
         if (check_abort(c, err))
             return -1;
         if (c->tls) /* gnutls decrypts into memory of its own anyway */
@@ -307,8 +324,10 @@ int xf_stream_recv(struct xf_chan *c, struct xf_iter *to, struct xf_err *err)
             rc = recv_direct(c, to, err);
         else
             rc = fill_plain(c, err); /* the next message's head may come along */
-        if (rc == 1)
+        if (rc == 1) {
+            await_bytes(c, c->tls ? 1 : to->left); /* nobody knows the length of records to come */
             rc = wait_stall(c, POLLIN, err);
+        }
         if (rc < 0)
             return -1;
     }

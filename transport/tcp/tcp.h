@@ -21,10 +21,14 @@
 #include "transport/message.h"
 #include "transport/transport.h"
 
-#define XF_TCP_AHEAD 16384u  /* plain: read this far ahead of a message's head */
-#define XF_TCP_RECORD 16384u /* largest TLS record */
+#define XF_TCP_AHEAD 16384u   /* plain: read this far ahead of a message's head */
+#define XF_TCP_RECORD 16384u  /* largest TLS record */
 #define XF_TLS_GATHER 131072u /* TLS: bytes per system call, about */
-#define XF_TCP_WINDOW 512    /* iovecs given to one system call, < IOV_MAX */
+/* Plain: of a payload with MANY bytes to come a reader sleeps until so many are there, with FEW or
+ * more until all are. */
+#define XF_TCP_FEW 65536u
+#define XF_TCP_MANY 524288u
+#define XF_TCP_WINDOW 512 /* iovecs given to one system call, < IOV_MAX */
 
 /* All of it belongs to the thread that uses the channel, but for what says "any thread". */
 struct xf_chan {
@@ -43,13 +47,14 @@ struct xf_chan {
     bool mid_record;                          /* pull: inside a TLS record */
 
     struct xf_messages messages;
-    const uint8_t *ahead;  /* bytes received but not yet taken */
+    const uint8_t *ahead; /* bytes received but not yet taken */
     size_t ahead_len;
     gnutls_packet_t packet;    /* TLS: where `ahead` points into */
     uint8_t buf[XF_TCP_AHEAD]; /* plain: where `ahead` points into; TLS: a record to be sent */
     struct iovec win[XF_TCP_WINDOW];
     size_t held;  /* bytes that the socket may hold; 0: as many as it likes */
     size_t piece; /* bytes given to one system call at most */
+    int lowat;    /* bytes that make the socket readable */
 
     atomic_uint_fast64_t tx, rx; /* bytes on the wire; read by any thread */
 };
