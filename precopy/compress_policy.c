@@ -11,9 +11,13 @@
  * overlap, because the transport has buffers. `line` is seen when the thread waits for the
  * link; when it does not wait, `line` is no more than what a byte took, and how much less
  * only a probe can tell: a few batches as they are.
+ *
+ * Where LZ4 leaves the processors idle and zstd the link, batches of both in turns keep both at
+ * work, in the proportion in which neither waits for the other.
  */
 #include "precopy/compress_policy.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Batches until a method is judged: the first one still meets the buffers of the one before. */
@@ -50,9 +54,19 @@ static double average(double old, double value)
     return old > 0 ? old + NEW * (value - old) : value;
 }
 
-static bool can(const struct xf_compress_policy *p, enum xf_codec c)
+static bool can(const struct xf_compress_policy *p, unsigned method)
 {
-    return c == XF_CODEC_NONE || (p->opts.can & XF_CODEC_BIT(c));
+    unsigned both = XF_CODEC_BIT(XF_CODEC_LZ4) | XF_CODEC_BIT(XF_CODEC_ZSTD);
+
+    if (method == XF_METHOD_TURNS)
+        return (p->opts.can & both) == both;
+    return method == XF_CODEC_NONE || (p->opts.can & XF_CODEC_BIT(method));
+}
+
+/* Is a batch by this codec one of the method that is in use? */
+static bool in_use(const struct xf_compress_policy *p, enum xf_codec c)
+{
+    return p->now == (unsigned)c || (p->now == XF_METHOD_TURNS && c != XF_CODEC_NONE);
 }
 
 static double ratio(const struct xf_compress_policy *p, enum xf_codec c)
@@ -62,12 +76,39 @@ static double ratio(const struct xf_compress_policy *p, enum xf_codec c)
     return r < 1 ? r : 1;
 }
 
-static double predict(const struct xf_compress_policy *p, enum xf_codec c)
+static double computed(const struct xf_compress_policy *p, enum xf_codec c)
 {
-    double r = ratio(p, c);
-    double computed = p->other + p->pack[c] + r * p->copy, sent = r * p->line;
+    return p->other + p->pack[c] + ratio(p, c) * p->copy;
+}
 
-    return computed > sent ? computed : sent;
+/* The part of batches by zstd with which what it computes longer than the link takes is what the
+ * others, by LZ4, send longer than they compute. 0: it does, with none; 1: with all. */
+static double zstd_part(const struct xf_compress_policy *p)
+{
+    double waits = ratio(p, XF_CODEC_LZ4) * p->line - computed(p, XF_CODEC_LZ4);
+    double lags = computed(p, XF_CODEC_ZSTD) - ratio(p, XF_CODEC_ZSTD) * p->line;
+
+    return waits <= 0 ? 0 : lags <= 0 ? 1 : waits / (waits + lags);
+}
+
+static double predict_turns(const struct xf_compress_policy *p)
+{
+    double part = zstd_part(p);
+
+    if (part <= 0 || part >= 1)
+        return HUGE_VAL; /* one codec does it */
+    return part * computed(p, XF_CODEC_ZSTD) + (1 - part) * computed(p, XF_CODEC_LZ4);
+}
+
+static double predict(const struct xf_compress_policy *p, unsigned method)
+{
+    double here, sent;
+
+    if (method == XF_METHOD_TURNS)
+        return predict_turns(p);
+    here = computed(p, (enum xf_codec)method);
+    sent = ratio(p, (enum xf_codec)method) * p->line;
+    return here > sent ? here : sent;
 }
 
 /* What a byte has taken since the method was chosen; 0: not known yet. */
@@ -76,21 +117,21 @@ static double took(const struct xf_compress_policy *p)
     return p->batches >= SETTLE + MEASURE && p->bytes > 0 ? p->seconds / p->bytes : 0;
 }
 
-static void change(struct xf_compress_policy *p, enum xf_codec c, double now_s)
+static void change(struct xf_compress_policy *p, unsigned method, double now_s)
 {
-    p->now = c;
+    p->now = method;
     p->batches = 0;
     p->bytes = p->seconds = p->blocked_s = 0;
     p->since = now_s;
     p->trial = false;
 }
 
-static void try(struct xf_compress_policy *p, enum xf_codec c, double now_s)
+static void try(struct xf_compress_policy *p, unsigned method, double now_s)
 {
     double before = took(p);
-    enum xf_codec from = p->now;
+    unsigned from = p->now;
 
-    change(p, c, now_s);
+    change(p, method, now_s);
     p->trial = true;
     p->from = from;
     p->before = before;
@@ -103,8 +144,8 @@ void xf_compress_init(struct xf_compress_policy *p, const struct xf_compress_opt
     p->factor[XF_CODEC_LZ4] = LZ4_FACTOR;
     p->factor[XF_CODEC_ZSTD] = ZSTD_FACTOR;
     p->probe_s = AGAIN_S;
-    for (int c = 0; c < XF_CODECS; c++)
-        p->bar_s[c] = AGAIN_S;
+    for (unsigned i = 0; i < XF_METHODS; i++)
+        p->bar_s[i] = AGAIN_S;
     if (opts->asked == XF_COMPRESS_LZ4 && can(p, XF_CODEC_LZ4))
         p->now = XF_CODEC_LZ4;
     if (opts->asked == XF_COMPRESS_ZSTD && can(p, XF_CODEC_ZSTD))
@@ -155,15 +196,18 @@ void xf_compress_sampled(struct xf_compress_policy *p, uint64_t bytes, uint64_t 
 
 enum xf_codec xf_compress_choose(const struct xf_compress_policy *p)
 {
-    return p->opts.asked == XF_COMPRESS_AUTO && p->batch_sample > WORTH ? XF_CODEC_NONE : p->now;
+    if (p->opts.asked == XF_COMPRESS_AUTO && p->batch_sample > WORTH)
+        return XF_CODEC_NONE;
+    if (p->now == XF_METHOD_TURNS)
+        return p->turn >= 1 ? XF_CODEC_ZSTD : XF_CODEC_LZ4;
+    return (enum xf_codec)p->now;
 }
 
 static void learn(struct xf_compress_policy *p, const struct xf_compress_batch *b)
 {
     double bytes = (double)b->bytes, wire = (double)b->wire;
     double blocked = b->send_s - b->send_cpu_s, per_wire = b->total_s / wire;
-    bool settled = b->codec == p->now && p->batches >= SETTLE;
-
+    bool settled = in_use(p, b->codec) && p->batches >= SETTLE;
     p->other = average(p->other, (b->total_s - b->pack_s - b->send_s) / bytes);
     p->copy = average(p->copy, b->send_cpu_s / wire);
     if (b->codec != XF_CODEC_NONE) {
@@ -185,17 +229,16 @@ static void learn(struct xf_compress_policy *p, const struct xf_compress_batch *
 /* Is there a method that promises enough? */
 static void look_around(struct xf_compress_policy *p, double now_s)
 {
-    enum xf_codec best = p->now;
+    unsigned best = p->now;
     double least = PROMISE * took(p);
 
     if (p->sample <= 0)
         return;
-    for (int c = 0; c < XF_CODECS; c++) {
-        if ((int)p->now == c || !can(p, (enum xf_codec)c) || now_s < p->barred_until[c] ||
-            predict(p, (enum xf_codec)c) >= least)
+    for (unsigned i = 0; i < XF_METHODS; i++) {
+        if (p->now == i || !can(p, i) || now_s < p->barred_until[i] || predict(p, i) >= least)
             continue;
-        best = (enum xf_codec)c;
-        least = predict(p, best);
+        best = i;
+        least = predict(p, i);
     }
     if (best != p->now)
         try(p, best, now_s);
@@ -232,8 +275,11 @@ void xf_compress_sent(struct xf_compress_policy *p, const struct xf_compress_bat
     if (p->opts.asked != XF_COMPRESS_AUTO || b->bytes < TELLING || !b->wire)
         return;
     learn(p, b);
-    if (b->codec != p->now)
+    if (!in_use(p, b->codec))
         return;
+    if (p->turn >= 1)
+        p->turn -= 1;
+    p->turn += zstd_part(p);
     if (p->batches++ >= SETTLE) {
         p->bytes += (double)b->bytes;
         p->seconds += b->total_s;

@@ -37,9 +37,12 @@ struct xf_compress_batch {
     double total_s;      /* all of it, mapping and zero test included */
 };
 
+/* Ways to send batches: each codec, and LZ4 and zstd in turns. */
+enum { XF_METHOD_TURNS = XF_CODECS, XF_METHODS };
+
 struct xf_compress_policy {
     struct xf_compress_opts opts;
-    enum xf_codec now;
+    unsigned now; /* a method */
 
     /* Since `now` was chosen, the first batch left out. */
     unsigned batches;
@@ -48,7 +51,7 @@ struct xf_compress_policy {
 
     /* A trial: what the time per byte was by `from`, and that it has to be beaten. */
     bool trial;
-    enum xf_codec from;
+    unsigned from;
     double before;
 
     /* What is known, seconds per byte; 0: nothing yet. */
@@ -60,10 +63,11 @@ struct xf_compress_policy {
     double factor[XF_CODECS]; /* part that a batch keeps, in relation to its sample */
     bool tried[XF_CODECS];
 
+    double turn;         /* 1 or more: it is zstd's */
     double batch_sample; /* of the next batch; 0: none was taken */
     unsigned unsampled;  /* batches since the last sample */
     unsigned unworthy;   /* samples in a row that were not worth it */
-    double barred_until[XF_CODECS], bar_s[XF_CODECS];
+    double barred_until[XF_METHODS], bar_s[XF_METHODS];
     double probe_s;
 };
 
