@@ -36,7 +36,7 @@ bool xf_window_room(const struct xf_window *w, uint64_t bytes, uint64_t in_netwo
     /* The network may hold the limit and half a batch: an answer then makes room for two, or what
      * waits at the peer could never become more. */
     return w->in_flight + bytes <= w->limit ||
-           (in_network <= w->limit && in_network + bytes / 2 <= w->limit &&
+           (in_network <= w->limit /* unknown is more */ && in_network + bytes / 2 <= w->limit &&
             w->in_flight + bytes <= w->waiting);
 }
 

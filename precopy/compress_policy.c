@@ -208,6 +208,7 @@ static void learn(struct xf_compress_policy *p, const struct xf_compress_batch *
     double bytes = (double)b->bytes, wire = (double)b->wire;
     double blocked = b->send_s - b->send_cpu_s, per_wire = b->total_s / wire;
     bool settled = in_use(p, b->codec) && p->batches >= SETTLE;
+
     p->other = average(p->other, (b->total_s - b->pack_s - b->send_s) / bytes);
     p->copy = average(p->copy, b->send_cpu_s / wire);
     if (b->codec != XF_CODEC_NONE) {

@@ -37,14 +37,18 @@ static bool is_short(const struct xf_policy *p, double left, double page_rate, d
 }
 
 /* One more round would send what is left now, and leave r->next of it, or of other pages. */
-static bool next_pays(const struct xf_policy *p, const struct xf_round *r)
+static bool pays(const struct xf_round *r)
 {
     double left = (double)r->remaining;
 
+    return left - r->next >= XF_PAYING_PART * left;
+}
+
+static bool next_pays(const struct xf_policy *p, const struct xf_round *r)
+{
     if (!p->may_leave || r->next < 0)
         return true; /* nothing is known against it */
-    return is_short(p, r->next, r->page_rate, r->fixed_s) ||
-           left - r->next >= XF_PAYING_PART * left;
+    return is_short(p, r->next, r->page_rate, r->fixed_s) || pays(r);
 }
 
 bool xf_policy_worth(const struct xf_policy *p, const struct xf_round *r)
@@ -72,8 +76,7 @@ static bool shortens(const struct xf_policy *p, const struct xf_round *r)
     double least = r->fixed_s > XF_SHORT_S ? r->fixed_s : XF_SHORT_S;
 
     return r->round < p->max_rounds && r->page_rate > 0 && r->next >= 0 &&
-           (double)r->remaining / r->page_rate > least &&
-           r->next <= (1 - XF_PAYING_PART) * (double)r->remaining;
+           (double)r->remaining / r->page_rate > least && pays(r);
 }
 
 enum xf_switch_reason xf_policy_decide(struct xf_policy *p, const struct xf_round *r)
