@@ -45,8 +45,9 @@ struct xf_server {
     double push_from; /* when pushing may begin, 0 before PULL; the caller's thread's */
     bool pushing;     /* it has begun, over this link; likewise */
     struct xf_compress_opts compress; /* constant */
+    struct xf_packing_rule packing;   /* the pushers' */
     pthread_mutex_t lock;
-    pthread_cond_t push; /* to the pushers: go, more, or stop */
+    pthread_cond_t push;      /* to the pushers: go, more, or stop */
     struct xf_cost map, copy; /* any thread */
     /* All below under lock. */
     struct xf_prefetch order;
@@ -298,7 +299,7 @@ static void *push_main(void *arg)
         xf_fail(&err, ENOMEM, "out of memory for a pushing thread");
         goto out;
     }
-    if (xf_packing_init(&x->packing, &s->compress, &err) ||
+    if (xf_packing_init(&x->packing, &s->packing, &err) ||
         s->vm->ops->view_open(s->vm, &view, &err))
         goto out;
     x->packing.least = PACK_MIN;
@@ -513,6 +514,7 @@ static int let_push(struct xf_server *s)
 
 static int start_pushing(struct xf_server *s, struct xf_err *err)
 {
+    xf_packing_rule_init(&s->packing, &s->compress, s->link->nr_bulk);
     for (unsigned i = 0; i < s->link->nr_bulk; i++) {
         struct pusher *p = &s->pushers[s->nr++];
         int rc;

@@ -36,6 +36,7 @@
 /* How long to wait for what the peer may have said before the link broke. */
 #define LAST_WORDS_MS 200
 /* A rate is believed when it was measured over so many pages. */
+#define FIRST_PAGES 2048u /* so many pages are sent in small batches */
 #define RATE_PAGES 512
 
 static uint64_t sent_total(struct xf_copy *c)
@@ -239,6 +240,16 @@ static int peek(struct xf_copy *c, double *next, uint64_t sent, uint64_t skipped
     return 0;
 }
 
+/* How many pages the next batch may have. What is sent before the first batches have been measured
+ * goes without compression: they are small. */
+static unsigned batch_pages(struct xf_copy *c, bool last)
+{
+    bool first = !last && c->compress.asked == XF_COMPRESS_AUTO && c->compress.can &&
+                 sent_total(c) < FIRST_PAGES;
+
+    return first ? XF_BATCH_PAGES / 2 : XF_BATCH_PAGES;
+}
+
 int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err)
 {
     uint64_t gfns[XF_BATCH_PAGES];
@@ -247,7 +258,7 @@ int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err)
     unsigned n;
 
     while ((last || !cut_short(c)) &&
-           (n = xf_order_next(&c->order, gfns, XF_BATCH_PAGES, !last)) > 0) {
+           (n = xf_order_next(&c->order, gfns, batch_pages(c, last), !last)) > 0) {
         int rc;
 
         if (!last && pass_time(c, limit_wait(c, n), err))

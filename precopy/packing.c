@@ -7,12 +7,27 @@
 
 #include "transport/clock.h"
 
-int xf_packing_init(struct xf_packing *k, const struct xf_compress_opts *opts, struct xf_err *err)
+void xf_packing_rule_init(struct xf_packing_rule *rule, const struct xf_compress_opts *opts,
+                          unsigned threads)
 {
+    struct xf_compress_opts shared = *opts;
+
+    shared.threads = threads;
+    *rule = (struct xf_packing_rule){.lock = PTHREAD_MUTEX_INITIALIZER};
+    xf_compress_init(&rule->policy, &shared);
+}
+
+int xf_packing_init(struct xf_packing *k, struct xf_packing_rule *rule, struct xf_err *err)
+{
+    bool possible;
+
     memset(k, 0, sizeof(*k));
     k->least = XF_COMPRESS_PAGES;
-    xf_compress_init(&k->policy, opts);
-    return xf_compress_possible(&k->policy) ? xf_packer_new(&k->packer, err) : 0;
+    k->rule = rule;
+    pthread_mutex_lock(&rule->lock);
+    possible = xf_compress_possible(&rule->policy);
+    pthread_mutex_unlock(&rule->lock);
+    return possible ? xf_packer_new(&k->packer, err) : 0;
 }
 
 void xf_packing_free(struct xf_packing *k)
@@ -30,6 +45,32 @@ static double cpu_now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* How to send a batch with these pages. */
+static enum xf_codec choose(struct xf_packing *k, const struct iovec *iov, int niov)
+{
+    struct xf_packing_rule *r = k->rule;
+    uint64_t bytes, packed;
+    enum xf_codec codec;
+    bool sample;
+
+    pthread_mutex_lock(&r->lock);
+    sample = xf_compress_wants_sample(&r->policy);
+    pthread_mutex_unlock(&r->lock);
+    if (sample) {
+        double cpu = cpu_now();
+
+        xf_pack_sample(k->packer, iov, niov, &bytes, &packed);
+        cpu = cpu_now() - cpu;
+        pthread_mutex_lock(&r->lock);
+        xf_compress_sampled(&r->policy, &k->was, bytes, packed, cpu);
+        pthread_mutex_unlock(&r->lock);
+    }
+    pthread_mutex_lock(&r->lock);
+    codec = xf_compress_choose(&r->policy, &k->was);
+    pthread_mutex_unlock(&r->lock);
+    return codec;
+}
+
 /* Compress the batch if that is worth it: then m and the iovec are of what became of it, and
  * the meta part is written. Returns the new length of the iovec. */
 static int pack(struct xf_packing *k, struct xf_batch *b, struct iovec *iov, int niov, bool still,
@@ -37,16 +78,9 @@ static int pack(struct xf_packing *k, struct xf_batch *b, struct iovec *iov, int
 {
     uint32_t len;
     double began = xf_now();
-    enum xf_codec codec;
+    enum xf_codec codec = choose(k, iov, niov);
     uint8_t *out;
 
-    if (xf_compress_wants_sample(&k->policy)) {
-        uint64_t bytes, packed;
-
-        xf_pack_sample(k->packer, iov, niov, &bytes, &packed);
-        xf_compress_sampled(&k->policy, bytes, packed, xf_now() - began);
-    }
-    codec = k->was.codec = xf_compress_choose(&k->policy);
     if (codec && xf_pack(k->packer, codec, iov, niov, still, b->data_pages, &k->pack, &out, &len)) {
         k->sent_as = codec;
         m->type = XF_MSG_PACKED;
@@ -89,8 +123,11 @@ void xf_packing_sent(struct xf_packing *k, double began, double waited_s)
 
     k->was.total_s = now - began;
     k->was.send_s += waited_s;
-    if (k->packer)
-        xf_compress_sent(&k->policy, &k->was, now);
+    if (!k->packer)
+        return;
+    pthread_mutex_lock(&k->rule->lock);
+    xf_compress_sent(&k->rule->policy, &k->was, now);
+    pthread_mutex_unlock(&k->rule->lock);
 }
 
 int xf_packing_decode(struct xf_pack *pack, struct xf_batch *b, const struct xf_msg *m,

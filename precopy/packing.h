@@ -4,17 +4,29 @@
  * way. What pays is compress_policy.h's to say, how it is done pack.h's; here the two meet a
  * channel. Bulk only: an answer that a guest waits for is never compressed.
  *
- * Each struct belongs to one thread.
+ * A struct xf_packing belongs to one thread; the rule is shared by those that send.
  */
 #ifndef XF_PACKING_H
 #define XF_PACKING_H
+
+#include <pthread.h>
 
 #include "precopy/compress_policy.h"
 #include "precopy/pack.h"
 #include "transport/transport.h"
 
+/* What pays, for all threads that send by the same link. */
+struct xf_packing_rule {
+    pthread_mutex_t lock;
+    struct xf_compress_policy policy; /* under lock */
+};
+
+/* threads: how many send. None may be using the rule; nothing has to be freed. */
+void xf_packing_rule_init(struct xf_packing_rule *rule, const struct xf_compress_opts *opts,
+                          unsigned threads);
+
 struct xf_packing {
-    struct xf_compress_policy policy;
+    struct xf_packing_rule *rule;
     struct xf_packer *packer;     /* NULL: nothing is ever compressed */
     struct xf_compress_batch was; /* how the last batch went */
     enum xf_codec sent_as;        /* not was.codec if that was tried and gained nothing */
@@ -22,8 +34,8 @@ struct xf_packing {
     unsigned least; /* data pages of a batch that is compressed; XF_COMPRESS_PAGES unless changed */
 };
 
-/* -1: out of memory, and nothing has to be freed. */
-int xf_packing_init(struct xf_packing *k, const struct xf_compress_opts *opts, struct xf_err *err);
+/* The rule is the caller's and outlives it. -1: out of memory, and nothing has to be freed. */
+int xf_packing_init(struct xf_packing *k, struct xf_packing_rule *rule, struct xf_err *err);
 void xf_packing_free(struct xf_packing *k); /* a zeroed one is allowed */
 
 /*

@@ -46,6 +46,7 @@ struct xf_senders {
     struct xf_source_vm *vm;
     struct xf_link *link;
     struct xf_compress_opts compress; /* constant */
+    struct xf_packing_rule packing;
     pthread_mutex_t lock;
     pthread_cond_t work;  /* to the workers: a job, a sync, or stop */
     pthread_cond_t space; /* to the caller: room, a confirmed sync, or a failure */
@@ -237,7 +238,7 @@ static void *worker_main(void *arg)
         goto out;
     }
     memset(x->copy, 0, XF_PAYLOAD_MAX); /* first touch now, not in downtime */
-    if (xf_packing_init(&x->packing, &s->compress, &err))
+    if (xf_packing_init(&x->packing, &s->packing, &err))
         goto out;
     if (s->vm->ops->view_open(s->vm, &view, &err))
         goto out;
@@ -332,6 +333,7 @@ int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf
 int xf_senders_go(struct xf_senders *s, struct xf_err *err)
 {
     s->nr = 0;
+    xf_packing_rule_init(&s->packing, &s->compress, s->link->nr_bulk);
     for (unsigned i = 0; i < s->link->nr_bulk; i++) {
         struct worker *w = &s->workers[s->nr++];
         int rc;

@@ -64,9 +64,10 @@ def all_cases(sizes, links, growth):
     for link in links:
         # What is compared with a bound of 3 % runs side by side.
         for contents in ("random", "half", "text") if link in SLOW else ("random", "half"):
-            for compress in ("off", "auto"):
-                out.append(case("ours", "precopy", link, small, contents=contents,
-                                compress=compress))
+            for resident in (False, True) if contents == "text" else (False,):
+                for compress in ("off", "auto"):
+                    out.append(case("ours", "precopy", link, small, contents=contents,
+                                    resident=resident, compress=compress))
         for size in sizes:
             for resident in (False, True) if link == "veth" else (False,):
                 out += both(["precopy"], pre, link, size, resident=resident)

@@ -149,13 +149,15 @@ def fast_writer(r, size, links):
 
 def compression(r, size, links):
     for link in links:
-        for contents, bound, where in (("text", 0.4, ("1g", "1g1ms")),
-                                       ("random", 1.03, links), ("half", 1.03, links)):
-            off = r.get("ours", "precopy", link, size, contents=contents)
-            on = r.get("ours", "precopy", link, size, contents=contents, extra="/compress-auto")
+        for contents, resident, bound, where in (
+                ("text", False, 0.4, ("1g", "1g1ms")), ("text", True, 0.4, ("1g", "1g1ms")),
+                ("random", False, 1.03, links), ("half", False, 1.03, links)):
+            what = f"compressing {contents}" + ", resident" * resident
+            off, on = (r.get("ours", "precopy", link, size, contents=contents, resident=resident,
+                             extra=extra) for extra in ("", "/compress-auto"))
             if off and on and link in where:
-                r.add(f"compressing {contents}, total time", place(link, size),
-                      value(on, "total_s"), value(off, "total_s"), bound, False, "uncompressed")
+                r.add(f"{what}, time", place(link, size), value(on, "total_s"),
+                      value(off, "total_s"), bound, False, "uncompressed")
 
 
 def growth_rows(r, growth):
