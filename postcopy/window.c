@@ -9,6 +9,11 @@
 #define MORE_S 0.0005
 #define MORE_MIN (40u << 10)
 #define MORE_MAX (64u << 10)
+/* The longer a path, the less even: what crosses it may come late by as much as the path is long.
+ * A window that had no room for that would make the rate seen small, and the rate the window. Round
+ * trips below this are our own work and not the path's length; beyond, as much again, up to
+ * MORE_MAX bytes. */
+#define NEAR_S 0.0005
 /* On a slow path what waits in its queues may be so many seconds of its work, of each channel, but
  * not less than a few segments, or it would run dry. */
 #define SLACK_S 0.008
@@ -81,6 +86,13 @@ static unsigned more_of(const struct xf_window *w)
     return w->slow || more > MORE_MAX ? MORE_MAX : more < MORE_MIN ? MORE_MIN : (unsigned)more;
 }
 
+static unsigned uneven(const struct xf_window *w)
+{
+    double late = w->slow || w->rtt < NEAR_S ? 0 : w->rate * (w->rtt - NEAR_S);
+
+    return late > MORE_MAX ? MORE_MAX : (unsigned)late;
+}
+
 bool xf_window_taken(struct xf_window *w, double now)
 {
     unsigned i = w->head;
@@ -105,7 +117,7 @@ bool xf_window_taken(struct xf_window *w, double now)
     w->rate = rate > w->rate * FADE ? rate : w->rate * FADE;
     w->slow = w->slow || (w->rate > 0 && w->rate * SLACK_S < MORE_MAX);
     w->more = more_of(w);
-    w->limit = (uint64_t)(w->rate * w->rtt) + w->more;
+    w->limit = (uint64_t)(w->rate * w->rtt) + uneven(w) + w->more;
     w->waiting = (uint64_t)(w->rate * WAITING_S);
     w->waiting = w->waiting < WAITING_MIN ? WAITING_MIN : w->waiting;
     w->waiting = w->waiting > WAITING_MAX ? WAITING_MAX : w->waiting;

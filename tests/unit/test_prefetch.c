@@ -264,15 +264,17 @@ static double next_look(double t)
 
 /*
  * A path of so many bytes per second and seconds one way, to a peer that is busy or not: what
- * the window makes of it. told: the transport says what the network holds.
+ * the window makes of it. told: the transport says what the network holds. late: two pushes of
+ * three arrive so many seconds later.
  */
-static double drive(double rate, double delay, bool busy, bool told, double *rtt_worst)
+static double drive(double rate, double delay, double late, bool busy, bool told, double *rtt_worst)
 {
     struct xf_window w;
     double now = 0, free_at = 0, arrive[XF_WINDOW_BATCHES] = {0}, there[XF_WINDOW_BATCHES] = {0};
     uint64_t sizes[XF_WINDOW_BATCHES] = {0};
-    unsigned head = 0, nr = 0;
+    unsigned head = 0, nr = 0, sent = 0;
     uint64_t taken = 0;
+    double last = 0;
 
     xf_window_init(&w);
     *rtt_worst = 0;
@@ -290,7 +292,8 @@ static double drive(double rate, double delay, bool busy, bool told, double *rtt
 
             xf_window_sent(&w, batch, now);
             free_at = start + (double)batch / rate;
-            looks = free_at + delay;
+            looks = free_at + delay + (sent++ % 3 ? late : 0);
+            last = looks = looks > last ? looks : last; /* none overtakes another */
             if (busy)
                 looks = next_look(looks);
             sizes[(head + nr) % XF_WINDOW_BATCHES] = batch;
@@ -318,7 +321,7 @@ static void test_window(void)
     for (unsigned k = 0; k < 10; k++) {
         unsigned i = k / 2;
         double queued;
-        double part = drive(paths[i].rate, paths[i].delay, false, k & 1, &queued);
+        double part = drive(paths[i].rate, paths[i].delay, 0, false, k & 1, &queued);
 
         /* Nine tenths of the line at least, and no more than some batches wait in it. */
         CU_ASSERT(part > 0.9);
@@ -329,12 +332,23 @@ static void test_window(void)
     }
 }
 
+/* A path that is not even: a window that keeps the rate small keeps itself small. */
+static void test_window_uneven(void)
+{
+    double queued;
+
+    for (int told = 0; told < 2; told++) {
+        CU_ASSERT(drive(60e6, 0.0005, 0.0015, false, told, &queued) > 0.85);
+        CU_ASSERT(queued * 60e6 <= (4 * 64 << 10));
+    }
+}
+
 /* A fast network to a machine that is busy with other things: what the network holds stays
  * little, and more goes over it than to a network of which nothing is known. */
 static void test_window_busy(void)
 {
-    double queued, part = drive(125e6, 0.0002, true, true, &queued);
-    double blind_queued, blind = drive(125e6, 0.0002, true, false, &blind_queued);
+    double queued, part = drive(125e6, 0.0002, 0, true, true, &queued);
+    double blind_queued, blind = drive(125e6, 0.0002, 0, true, false, &blind_queued);
 
     CU_ASSERT(queued * 125e6 <= (6 * 64 << 10));
     CU_ASSERT(part >= 1.5 * blind);
@@ -427,6 +441,7 @@ int main(void)
         {"what is asked for", test_share},
         {"XENFERRY_PULL", test_switch},
         {"window: full line, short queue", test_window},
+        {"a window over an uneven path", test_window_uneven},
         {"a window to a machine that is busy", test_window_busy},
         {"window: a slow path", test_window_slack},
         {"window: edges", test_window_edges},
