@@ -19,7 +19,6 @@
  */
 #include "precopy/compress_policy.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Batches until what was chosen is judged, at least; each thread's first still meets the buffers
@@ -76,14 +75,9 @@ static bool both(const struct xf_compress_policy *p)
     return can(p, XF_CODEC_LZ4) && can(p, XF_CODEC_ZSTD);
 }
 
-static unsigned threads(const struct xf_compress_policy *p)
-{
-    return p->opts.threads ? p->opts.threads : 1;
-}
-
 static unsigned measure(const struct xf_compress_policy *p)
 {
-    return threads(p) > MEASURE ? threads(p) : MEASURE;
+    return p->threads > MEASURE ? p->threads : MEASURE;
 }
 
 static double ratio(const struct xf_compress_policy *p, enum xf_codec c)
@@ -134,6 +128,12 @@ static double took(const struct xf_compress_policy *p)
     return p->batches >= p->settle + measure(p) && p->bytes > 0 ? p->seconds / p->bytes : 0;
 }
 
+/* Have the threads waited for the link? */
+static bool waited(const struct xf_compress_policy *p)
+{
+    return p->blocked_s > BLOCKED * p->seconds;
+}
+
 static void forget(struct xf_compress_policy *p, double part)
 {
     p->bytes *= 1 - part;
@@ -147,7 +147,7 @@ static void change(struct xf_compress_policy *p, bool packs, double now_s)
 {
     p->packs = packs;
     p->choice++;
-    p->settle = threads(p);
+    p->settle = p->threads;
     p->batches = 0;
     forget(p, 1);
     p->marked = 0;
@@ -174,10 +174,12 @@ static void try(struct xf_compress_policy *p, bool packs, double now_s)
     p->before = before;
 }
 
-void xf_compress_init(struct xf_compress_policy *p, const struct xf_compress_opts *opts)
+void xf_compress_init(struct xf_compress_policy *p, const struct xf_compress_opts *opts,
+                      unsigned threads)
 {
     memset(p, 0, sizeof(*p));
     p->opts = *opts;
+    p->threads = threads;
     p->factor[XF_CODEC_LZ4] = LZ4_FACTOR;
     p->factor[XF_CODEC_ZSTD] = ZSTD_FACTOR;
     p->bar_s = BAR_S;
@@ -300,11 +302,11 @@ static void judge(struct xf_compress_policy *p, double now_s)
 /* Zstd's part follows what the batch has waited for the link. */
 static void balance(struct xf_compress_policy *p, const struct xf_compress_batch *b, double now_s)
 {
-    double waited = (b->send_s - b->send_cpu_s) / b->total_s;
+    double part = (b->send_s - b->send_cpu_s) / b->total_s;
 
     if (!both(p))
         return;
-    set_part(p, p->part + STEP * (waited - WAIT), now_s);
+    set_part(p, p->part + STEP * (part - WAIT), now_s);
 }
 
 /* A thread also waits for a sink that is slow; then more zstd makes it wait longer than it has
@@ -316,7 +318,7 @@ static void check_balance(struct xf_compress_policy *p, double now_s)
     if (p->marked <= 0 || part <= p->marked_part || t <= p->marked) {
         p->marked = t;
         p->marked_part = part;
-    } else if (p->blocked_s > BLOCKED * p->seconds && t > WORSE * p->marked) {
+    } else if (waited(p) && t > WORSE * p->marked) {
         hold_part(p, p->marked_part, now_s);
         p->marked = 0;
     }
@@ -326,11 +328,10 @@ static void check_balance(struct xf_compress_policy *p, double now_s)
 static void look_around(struct xf_compress_policy *p, double now_s)
 {
     double need = PROMISE * took(p);
-    bool waits = p->blocked_s >= BLOCKED * p->seconds;
     bool least = p->part <= 0 || !can(p, XF_CODEC_LZ4); /* there is no zstd to have less of */
 
     if (p->packs) {
-        if (predict_plain(p) < need || (!waits && least && now_s - p->since > p->probe_s))
+        if (predict_plain(p) < need || (!waited(p) && least && now_s - p->since > p->probe_s))
             try(p, false, now_s);
     } else if (p->sample > 0 && now_s >= p->barred_until && predict_packed(p) < need) {
         try(p, true, now_s);
@@ -339,8 +340,6 @@ static void look_around(struct xf_compress_policy *p, double now_s)
 
 void xf_compress_sent(struct xf_compress_policy *p, const struct xf_compress_batch *b, double now_s)
 {
-    bool waits;
-
     if (p->opts.asked != XF_COMPRESS_AUTO || b->bytes < TELLING || !b->wire)
         return;
     learn(p, b);
@@ -357,8 +356,7 @@ void xf_compress_sent(struct xf_compress_policy *p, const struct xf_compress_bat
         balance(p, b, now_s);
     if (took(p) <= 0)
         return;
-    waits = p->blocked_s > BLOCKED * p->seconds;
-    if (!p->packs || waits || p->seconds / p->wire < p->line)
+    if (!p->packs || waited(p) || p->seconds / p->wire < p->line)
         p->line = p->seconds / p->wire;
     if (p->trial)
         judge(p, now_s);

@@ -24,8 +24,7 @@
 
 struct xf_compress_opts {
     enum xf_compress asked;
-    unsigned can;     /* XF_CODEC_BIT()s of what the destination can unpack; 0: nothing */
-    unsigned threads; /* that share the policy; 0 is one */
+    unsigned can; /* XF_CODEC_BIT()s of what the destination can unpack; 0: nothing */
 };
 
 /* A batch is compressed only with so many data pages: fewer teach nothing and gain nothing. */
@@ -46,9 +45,10 @@ struct xf_compress_batch {
 
 struct xf_compress_policy {
     struct xf_compress_opts opts;
-    bool packs;  /* pages are compressed now, if a batch's sample is worth it */
-    double part; /* of the batches that are: by zstd instead of LZ4, 0 to 1 */
-    double turn; /* 1 or more: it is zstd's */
+    unsigned threads; /* that share the policy */
+    bool packs;       /* pages are compressed now, if a batch's sample is worth it */
+    double part;      /* of the batches that are: by zstd instead of LZ4, 0 to 1 */
+    double turn;      /* 1 or more: it is zstd's */
 
     /* Since that was chosen, the first batches left out. */
     unsigned choice, settle, batches;
@@ -77,7 +77,9 @@ struct xf_compress_policy {
     double most_part, marked_part, marked; /* and what a byte took with marked_part */
 };
 
-void xf_compress_init(struct xf_compress_policy *p, const struct xf_compress_opts *opts);
+/* threads: how many share the policy, 1 or more. */
+void xf_compress_init(struct xf_compress_policy *p, const struct xf_compress_opts *opts,
+                      unsigned threads);
 
 /* Can the policy ever choose to compress? */
 bool xf_compress_possible(const struct xf_compress_policy *p);

@@ -10,11 +10,8 @@
 void xf_packing_rule_init(struct xf_packing_rule *rule, const struct xf_compress_opts *opts,
                           unsigned threads)
 {
-    struct xf_compress_opts shared = *opts;
-
-    shared.threads = threads;
     *rule = (struct xf_packing_rule){.lock = PTHREAD_MUTEX_INITIALIZER};
-    xf_compress_init(&rule->policy, &shared);
+    xf_compress_init(&rule->policy, opts, threads);
 }
 
 int xf_packing_init(struct xf_packing *k, struct xf_packing_rule *rule, struct xf_err *err)
@@ -51,21 +48,18 @@ static enum xf_codec choose(struct xf_packing *k, const struct iovec *iov, int n
     struct xf_packing_rule *r = k->rule;
     uint64_t bytes, packed;
     enum xf_codec codec;
-    bool sample;
 
     pthread_mutex_lock(&r->lock);
-    sample = xf_compress_wants_sample(&r->policy);
-    pthread_mutex_unlock(&r->lock);
-    if (sample) {
-        double cpu = cpu_now();
+    if (xf_compress_wants_sample(&r->policy)) {
+        double cpu;
 
+        pthread_mutex_unlock(&r->lock);
+        cpu = cpu_now();
         xf_pack_sample(k->packer, iov, niov, &bytes, &packed);
         cpu = cpu_now() - cpu;
         pthread_mutex_lock(&r->lock);
         xf_compress_sampled(&r->policy, &k->was, bytes, packed, cpu);
-        pthread_mutex_unlock(&r->lock);
     }
-    pthread_mutex_lock(&r->lock);
     codec = xf_compress_choose(&r->policy, &k->was);
     pthread_mutex_unlock(&r->lock);
     return codec;

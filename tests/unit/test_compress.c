@@ -56,7 +56,7 @@ static void begin(struct world *w, enum xf_compress asked, unsigned can)
 {
     struct xf_compress_opts opts = {.asked = asked, .can = can};
 
-    xf_compress_init(&w->p, &opts);
+    xf_compress_init(&w->p, &opts, 1);
     w->now = w->fill = 0;
     w->samples = 0;
     memset(w->by, 0, sizeof(w->by));
