@@ -403,7 +403,7 @@ enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err)
     enum xf_pull_end end;
 
     xf_move_rejoin(m, &r);
-    xf_copy_end(&m->copy); /* its threads hold the bulk channels */
+    xf_copy_free_bulk(&m->copy);
     m->report->ran_there = true;
     m->pulled.missing = m->report->left_out;
     end = xf_rejoin_serve(&r, m->server, &m->link, err);

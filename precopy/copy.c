@@ -64,10 +64,15 @@ int xf_copy_begin(struct xf_copy *c, struct xf_err *err)
     return xf_senders_start(&c->senders, c->vm, c->link, &c->compress, err);
 }
 
-void xf_copy_end(struct xf_copy *c)
+void xf_copy_free_bulk(struct xf_copy *c)
 {
     xf_senders_stop(c->senders);
     c->senders = NULL;
+}
+
+void xf_copy_end(struct xf_copy *c)
+{
+    xf_copy_free_bulk(c);
     if (c->log_on)
         c->vm->ops->log_stop(c->vm);
     c->log_on = false;

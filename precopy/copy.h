@@ -114,6 +114,10 @@ enum xf_switch_end {
 enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, struct xf_err *err),
                              struct xf_err *err);
 
+/* After the switch: stop the workers, so that the bulk channels are free for PULL. Quick, where
+ * stopping the log may take a while, for which PULL would wait with the guest. Idempotent. */
+void xf_copy_free_bulk(struct xf_copy *c);
+
 /* Stop the workers and the dirty log, free everything. Idempotent. */
 void xf_copy_end(struct xf_copy *c);
 

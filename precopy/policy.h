@@ -61,7 +61,7 @@ const char *xf_switch_reason_text(enum xf_switch_reason r);
 #define XF_PAYING_PART 0.5
 /* A round is not cut short before so much of the guest's memory was sent in vain: the first
  * looks at the log say little about the later ones, and until then nothing much is lost. */
-#define XF_WASTE_PART (1.0 / 64)
+#define XF_WASTE_PART (1.0 / 128)
 
 /* Within the limit on the downtime COPY goes on as long as a round pays in that sense and the pages
  * it sends would cost the guest more than SWITCH does without any, or than this. Such a round is

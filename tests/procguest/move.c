@@ -415,7 +415,7 @@ static void move(struct sourcing *s, struct xf_err *err)
         xf_record_mark(s->record, s->server ? XF_RECORD_PULLING : XF_RECORD_WHOLE, NULL);
     if (s->m->source.end != XF_SWITCHED || !s->server)
         return;
-    xf_copy_end(c); /* its threads hold the bulk channels */
+    xf_copy_free_bulk(c);
     serve_rest(s);
     s->m->source.total_s = xf_now() - start;
     s->m->source.wire_bytes = xf_link_bytes(&s->link);
