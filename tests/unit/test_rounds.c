@@ -210,7 +210,7 @@ static void test_cut(void)
     const struct xf_policy all = {.max_downtime_s = 0.3};
     struct xf_within w = {.memory = 64000,
                           .to_send = 50000,
-                          .wasted = 1000,
+                          .wasted = 500,
                           .written = 10000,
                           .at_end = 35001,
                           .page_rate = 20000,
@@ -224,9 +224,9 @@ static void test_cut(void)
     CU_ASSERT_FALSE(xf_policy_cut(&p, &w));
     w.at_end = 60000;
     CU_ASSERT_TRUE(xf_policy_cut(&p, &w));
-    w.wasted = 999; /* too early */
+    w.wasted = 499; /* too early */
     CU_ASSERT_FALSE(xf_policy_cut(&p, &w));
-    w.wasted = 1000;
+    w.wasted = 500;
     w.page_rate = 1e6; /* a link that takes what is left in no time */
     CU_ASSERT_FALSE(xf_policy_cut(&p, &w));
 }
