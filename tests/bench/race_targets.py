@@ -85,25 +85,31 @@ def rate(c, size):
     return size * (1 << 20) / GIB / t if t else None
 
 
+def memory(resident):
+    return ", memory resident" if resident else ", memory fresh"
+
+
 def copy_rates(r, sizes, links):
     for size in sizes:
         for resident in (False, True):
             c = r.get("ours", "precopy", "veth", size, resident=resident)
             best = r.best(PRE, "total_s", True, "veth", size, resident=resident)
-            name = "rate, memory resident" if resident else "rate, memory fresh"
             if c and best:
-                r.add(name, place("veth", size), rate(c, size), size / 1024 / best[1], 1.3, True,
-                      f"QEMU {best[0]}")
+                r.add("rate" + memory(resident), place("veth", size), rate(c, size),
+                      size / 1024 / best[1], 1.3, True, f"QEMU {best[0]}")
             fill = r.result["limits"].get("veth", {}).get("fill_gib_s")
             if c and fill and not resident:
-                r.add(name, place("veth", size), rate(c, size), fill, 0.85, True, "in-order fill")
-        for link in links:
-            c = r.get("ours", "precopy", link, size)
-            raw = max((r.result["limits"].get(link, {}).get(f"stream{n}_gib_s", 0)
-                       for n in (1, 2)))
-            if c and link != "veth":
-                r.add("rate", place(link, size), rate(c, size), raw, 0.97, True, "plain stream")
-            r.compare("processor time", PRE, "cpu_s", 0.6, link, size)
+                r.add("rate" + memory(resident), place("veth", size), rate(c, size), fill, 0.85,
+                      True, "in-order fill")
+            for link in links:
+                c = r.get("ours", "precopy", link, size, resident=resident)
+                raw = max((r.result["limits"].get(link, {}).get(f"stream{n}_gib_s", 0)
+                           for n in (1, 2)))
+                if c and link != "veth":
+                    r.add("rate" + memory(resident), place(link, size), rate(c, size), raw, 0.97,
+                          True, "plain stream")
+                r.compare("processor time" + memory(resident), PRE, "cpu_s", 0.6, link, size,
+                          resident=resident)
 
 
 def latencies(r, size, links):
@@ -151,13 +157,12 @@ def compression(r, size, links):
     for link in links:
         for contents, resident, bound, where in (
                 ("text", False, 0.4, ("1g", "1g1ms")), ("text", True, 0.4, ("1g", "1g1ms")),
-                ("random", False, 1.03, links), ("half", False, 1.03, links)):
-            what = f"compressing {contents}" + ", resident" * resident
+                ("random", True, 1.03, links), ("half", True, 1.03, links)):
             off, on = (r.get("ours", "precopy", link, size, contents=contents, resident=resident,
                              extra=extra) for extra in ("", "/compress-auto"))
             if off and on and link in where:
-                r.add(f"{what}, time", place(link, size), value(on, "total_s"),
-                      value(off, "total_s"), bound, False, "uncompressed")
+                r.add(f"compressing {contents}" + memory(resident), place(link, size),
+                      value(on, "total_s"), value(off, "total_s"), bound, False, "uncompressed")
 
 
 def growth_rows(r, growth):
@@ -181,7 +186,9 @@ def rows(result, sizes, links, growth):
     copy_rates(r, sizes, links)
     small = sizes[0]
     for link in links:
-        r.compare("half-zero, total time", PRE, "total_s", 0.6, link, small, contents="half")
+        for resident in (False, True):
+            r.compare("half-zero" + memory(resident), PRE, "total_s", 0.6, link, small,
+                      contents="half", resident=resident)
         c = r.get("ours", "precopy", link, small, extra="/tls")
         best = r.best(PRE, "total_s", True, link, small, extra="/tls")
         if c and best:
