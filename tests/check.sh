@@ -3,8 +3,8 @@
 #
 # What `make check` runs once everything is built: every test program plain and sanitized,
 # the front's scripts, the fuzz targets, the manual pages, then the lab (and before it, whether
-# its tests count right). One line each; the output of a test is kept in build/check/ and shown
-# only when it fails.
+# its tests count right and whether one that was killed is in the way of the next). One line
+# each; the output of a test is kept in build/check/ and shown only when it fails.
 # The last line is "N passed, N failed".
 #
 # From the Makefile: TESTS FRONT_TESTS FUZZ MAN (lists), SAN_DIR, FUZZ_TIME.
@@ -124,6 +124,7 @@ if [ -n "$FUZZ" ]; then
 fi
 
 run tests/lab/test_lib bash tests/lab/test_lib.sh
+run tests/lab/test_killed bash tests/lab/test_killed.sh
 for m in $MAN; do
     run "$m" mandoc -Tlint -Werror "$m"
 done

@@ -57,6 +57,9 @@ cmd_up() {
     for h in "$hyp_a" "$hyp_b"; do
         [ "$h" = paging ] || [ "$h" = debian ] || die "hypervisor: paging or debian, not '$h'"
     done
+    # Whatever fails without a word of its own names itself.
+    trap 'say "stopped at ${BASH_SOURCE[0]##*/} line $LINENO: $BASH_COMMAND"' ERR
+    set -E
     cmd_build
 
     t0=$(now)
@@ -96,8 +99,8 @@ lab_end() {
         fi
         pid_kill "$p"
     done
-    for h in a b; do # masters of ssh
-        [ -S "$STATE/ssh.$h" ] && ssh -F "$STATE/ssh_config" -O exit "$h" 2>/dev/null
+    for h in a b; do # masters of ssh; of a lab that was killed only the sockets are left
+        [ ! -S "$STATE/ssh.$h" ] || ssh -F "$STATE/ssh_config" -O exit "$h" 2>/dev/null || true
     done
     net_down
     if [ -d "$STATE" ]; then
