@@ -11,13 +11,22 @@ trap 'rm -rf "$work"' EXIT
 export XENFERRY_LAB_STATE=$work/state XENFERRY_LAB_NS=xf-test-killed
 lab=$(cd "$(dirname "$0")" && pwd)/lab
 
+state() { sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f1; }
+
 mkdir "$work/state"
 sleep 0 &
 gone=$!
 wait $gone
-for name in a b collect watchdog; do
+for name in b collect watchdog; do
     echo "$gone 1" >"$work/state/pid.$name"
 done
+# Its parent never waits.
+sh -c 'sleep 0.1 & echo $! >"$1/zombie"; exec sleep 60' sh "$work/state" &
+parent=$!
+until zombie=$(cat "$work/state/zombie" 2>/dev/null) && [ "$(state "$zombie")" = Z ]; do
+    sleep 0.02
+done
+echo "$zombie $(sed 's/.*) //' "/proc/$zombie/stat" | cut -d' ' -f20)" >"$work/state/pid.a"
 echo 'Host *' >"$work/state/ssh_config"
 # Bound, and nobody listens any more.
 python3 -c 'import socket, sys
@@ -25,9 +34,12 @@ for path in sys.argv[1:]:
     socket.socket(socket.AF_UNIX).bind(path)' \
     "$work/state/ssh.a" "$work/state/ssh.b" "$work/state/a.monitor" || exit 1
 
+up=$("$lab" status 2>&1 </dev/null)
 out=$("$lab" down 2>&1 </dev/null)
 rc=$?
+kill $parent
 bad=0
+[ "$up" = "lab: down" ] || { bad=1 && echo "FAIL: lab status: $up"; }
 [ $rc = 0 ] || { bad=1 && echo "FAIL: lab down: status $rc: $out"; }
 [ "$out" = "lab: down" ] || { bad=1 && echo "FAIL: it says: $out"; }
 [ ! -e "$work/state" ] || { bad=1 && echo "FAIL: the state is left"; }

@@ -44,8 +44,9 @@ pid_save() {
 }
 
 pid_start() {
-    # Field 22 of stat, counted after the command's closing parenthesis.
-    sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20 || true
+    # Field 22 of stat, counted after the command's closing parenthesis. One that has ended and
+    # that nobody has waited for yet (state Z) runs no more.
+    sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 !~ /[ZX]/ { print $20 }' || true
 }
 
 # pid_of NAME: prints the pid if that very process still runs.
