@@ -191,7 +191,7 @@ lint:
 	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" \
 	    -- -std=gnu11 $(ALL_CPPFLAGS) $(PKG_CFLAGS)' sh
 	@echo "  LINT  shellcheck"
-	@shellcheck -x tests/*.sh tests/lab/test_lib.sh .ci/run $(FRONT_TESTS)
+	@shellcheck -x tests/*.sh tests/lab/test_*.sh .ci/run $(FRONT_TESTS)
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
 
 format:

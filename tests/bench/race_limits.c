@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the machine and the link can do at most, for the race: memory by itself, plain TCP
- * between two network namespaces, a round trip of 8 bytes out and 4096 back, and page faults
- * that userfaultfd has served across that. Writes one JSON object. race.py runs it.
+ * between two network namespaces (and the processor time of both its ends), a round trip of
+ * 8 bytes out and 4096 back, and page faults that userfaultfd has served across that. Writes one
+ * JSON object. race.py runs it.
  *
  *   race_limits [--netns-a PATH --netns-b PATH --addr ADDR] [--mib MIB] [--no-memory]
  */
@@ -25,6 +26,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "precopy/zero.h"
@@ -239,10 +241,20 @@ static void *stream_main(void *arg)
     return NULL;
 }
 
-static void streams(uint16_t port, unsigned n)
+/* Processor time of a process so far, in seconds. */
+static double used(clockid_t clock)
+{
+    struct timespec t;
+
+    if (clock_gettime(clock, &t))
+        die("processor time");
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void streams(uint16_t port, unsigned n, clockid_t server)
 {
     struct stream list[STREAMS];
-    double t = xf_now();
+    double t = xf_now(), cpu = used(CLOCK_PROCESS_CPUTIME_ID) + used(server);
 
     for (unsigned i = 0; i < n; i++) {
         list[i] = (struct stream){.port = port, .len = bytes / n};
@@ -251,7 +263,10 @@ static void streams(uint16_t port, unsigned n)
     }
     for (unsigned i = 0; i < n; i++)
         pthread_join(list[i].thread, NULL);
-    printf(" \"stream%u_gib_s\": %.4f,\n", n, gib_s(xf_now() - t));
+    t = xf_now() - t;
+    cpu = used(CLOCK_PROCESS_CPUTIME_ID) + used(server) - cpu;
+    printf(" \"stream%u_gib_s\": %.4f, \"stream%u_cpu_s_gib\": %.3f,\n", n, gib_s(t), n,
+           1 / gib_s(cpu));
 }
 
 static int by_value(const void *a, const void *b)
@@ -344,6 +359,7 @@ int main(int argc, char **argv)
     uint16_t port;
     int opt, report[2];
     pid_t server;
+    clockid_t clock;
 
     while ((opt = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         if (opt == 'a')
@@ -368,12 +384,15 @@ int main(int argc, char **argv)
         serve(report[1]);
     if (read(report[0], &port, sizeof(port)) != sizeof(port))
         die("the server");
+    errno = clock_getcpuclockid(server, &clock);
+    if (errno)
+        die("the server's processor time");
     enter(netns[0]);
     printf("{\n");
     if (with_memory)
         memory_limits();
     for (unsigned n = 1; n <= STREAMS; n++)
-        streams(port, n);
+        streams(port, n, clock);
     trips(port);
     faults(port);
     printf(" \"mib\": %zu}\n", bytes >> 20);
