@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the machine and the link can do at most, for the race: memory by itself, plain TCP
- * between two network namespaces (and the processor time of both its ends), a round trip of
- * 8 bytes out and 4096 back, and page faults that userfaultfd has served across that. Writes one
- * JSON object. race.py runs it.
+ * between two network namespaces (and the processor time of both its ends), the same without the
+ * sender's copy, a round trip of 8 bytes out and 4096 back, and page faults that userfaultfd has
+ * served across that. Writes one JSON object. race.py runs it.
  *
  *   race_limits [--netns-a PATH --netns-b PATH --addr ADDR] [--mib MIB] [--no-memory]
  */
@@ -22,6 +22,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -36,9 +37,15 @@
 #define CHUNK (64u << 10)
 #define TRIPS 2000u
 #define STREAMS 2u
+#define PIECE (1u << 20)
 
 static const char *netns[2], *addr = "127.0.0.1";
 static size_t bytes = 256u << 20;
+/* What plain streams send, again and again. */
+static struct {
+    int file;
+    char *map;
+} piece;
 
 static _Noreturn void die(const char *what)
 {
@@ -223,21 +230,32 @@ struct stream {
     pthread_t thread;
     uint16_t port;
     size_t len;
+    bool spliced; /* the file's own pages (sendfile), not copies of them */
 };
+
+static void send_piece(int fd, bool spliced)
+{
+    off_t from = 0;
+
+    if (!spliced)
+        all(fd, piece.map, PIECE, true);
+    else
+        while (from < PIECE)
+            if (sendfile(fd, piece.file, &from, PIECE - (size_t)from) <= 0)
+                die("sendfile");
+}
 
 static void *stream_main(void *arg)
 {
     struct stream *s = arg;
     int fd = call(s->port, 's');
-    char *buf = memory(1u << 20), end;
+    char end;
 
-    memset(buf, 7, 1u << 20);
-    for (size_t n = 0; n < s->len; n += 1u << 20)
-        all(fd, buf, 1u << 20, true);
+    for (size_t n = 0; n < s->len; n += PIECE)
+        send_piece(fd, s->spliced);
     shutdown(fd, SHUT_WR);
     all(fd, &end, 1, false); /* all of it has been read there */
     close(fd);
-    munmap(buf, 1u << 20);
     return NULL;
 }
 
@@ -251,13 +269,14 @@ static double used(clockid_t clock)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void streams(uint16_t port, unsigned n, clockid_t server)
+static void streams(uint16_t port, unsigned n, bool spliced, clockid_t server)
 {
+    const char *what = spliced ? "spliced" : "stream";
     struct stream list[STREAMS];
     double t = xf_now(), cpu = used(CLOCK_PROCESS_CPUTIME_ID) + used(server);
 
     for (unsigned i = 0; i < n; i++) {
-        list[i] = (struct stream){.port = port, .len = bytes / n};
+        list[i] = (struct stream){.port = port, .len = bytes / n, .spliced = spliced};
         if (pthread_create(&list[i].thread, NULL, stream_main, &list[i]))
             die("a thread");
     }
@@ -265,7 +284,7 @@ static void streams(uint16_t port, unsigned n, clockid_t server)
         pthread_join(list[i].thread, NULL);
     t = xf_now() - t;
     cpu = used(CLOCK_PROCESS_CPUTIME_ID) + used(server) - cpu;
-    printf(" \"stream%u_gib_s\": %.4f, \"stream%u_cpu_s_gib\": %.3f,\n", n, gib_s(t), n,
+    printf(" \"%s%u_gib_s\": %.4f, \"%s%u_cpu_s_gib\": %.3f,\n", what, n, gib_s(t), what, n,
            1 / gib_s(cpu));
 }
 
@@ -388,11 +407,19 @@ int main(int argc, char **argv)
     if (errno)
         die("the server's processor time");
     enter(netns[0]);
+    piece.file = memfd_create("race_limits", 0);
+    if (piece.file < 0 || ftruncate(piece.file, PIECE))
+        die("memfd");
+    piece.map = mmap(NULL, PIECE, PROT_READ | PROT_WRITE, MAP_SHARED, piece.file, 0);
+    if (piece.map == MAP_FAILED)
+        die("memory");
+    memset(piece.map, 7, PIECE);
     printf("{\n");
     if (with_memory)
         memory_limits();
     for (unsigned n = 1; n <= STREAMS; n++)
-        streams(port, n, clock);
+        streams(port, n, false, clock);
+    streams(port, STREAMS, true, clock);
     trips(port);
     faults(port);
     printf(" \"mib\": %zu}\n", bytes >> 20);
