@@ -206,11 +206,14 @@ def short(x):
 
 
 def table(found):
-    print(f"\n{'figure':36} {'where':18} {'ours':>9} {'other':>9} {'ratio':>7}  needed")
-    for row in found:
-        need = f">= {row['at_least']}" if "at_least" in row else f"<= {row['at_most']}"
-        print(f"{row['figure']:36} {row['where']:18} {short(row['ours']):>9} "
-              f"{short(row['other']):>9} {short(row['ratio']):>7}  {need:8} "
-              f"{'met' if row['met'] else 'MISSED':6} ({row['against']})")
+    """Rows by figure, within 80 columns."""
+    print(f"\n  {'where':15} {'ours':>7} {'other':>7} {'ratio':>7} {'needed':14} against")
+    for figure in dict.fromkeys(row["figure"] for row in found):
+        print(figure)
+        for row in (r for r in found if r["figure"] == figure):
+            need = f">= {row['at_least']}" if "at_least" in row else f"<= {row['at_most']}"
+            print(f"  {row['where']:15} {short(row['ours']):>7} {short(row['other']):>7} "
+                  f"{short(row['ratio']):>7} {need:7} {'met' if row['met'] else 'MISSED':6} "
+                  f"{row['against']}")
     missed = sum(not row["met"] for row in found)
     print(f"{len(found) - missed} of {len(found)} targets met")
