@@ -177,6 +177,7 @@ lab-soak: deps
 	@tests/lab/soak.sh
 
 # ---- looking at the source ----
+FORMATTED := $(ALL_SRC) $(HEADERS) tests/bench/payload/payload.c
 lint:
 	@echo "  LINT  cppcheck"
 	@# What it is given at once it takes for one program, so that a function of a test could be
@@ -193,9 +194,11 @@ lint:
 	@echo "  LINT  shellcheck"
 	@shellcheck -x tests/*.sh tests/lab/test_*.sh .ci/run $(FRONT_TESTS)
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
+	@echo "  LINT  clang-format"
+	@clang-format --dry-run -Werror $(FORMATTED)
 
 format:
-	@clang-format -i $(ALL_SRC) $(HEADERS) tests/bench/payload/payload.c
+	@clang-format -i $(FORMATTED)
 
 # ---- installing ----
 install: all
@@ -222,7 +225,7 @@ help:
 	@echo 'make bench-postcopy  post-copy in the lab against stock and pre-copy: build/bench/postcopy.json, .svg'
 	@echo 'make soak           moves of a process guest that fail at random, until stopped; SEEDS=N of them'
 	@echo 'make lab-soak       MOVES=20 there and back in the lab, every byte verified'
-	@echo 'make lint format    cppcheck, clang-tidy, shellcheck, mandoc; clang-format'
+	@echo 'make lint format    what the tools say of the source; the source as clang-format has it'
 	@echo 'make clean'
 	@echo 'SAN=address,undefined with any of the first builds a sanitized copy in build/san-...'
 

@@ -37,13 +37,13 @@ struct xf_hello {
     struct xf_rdma_side rdma;    /* the source's; looked at unless transport is TCP */
     bool leave_paused;
     bool check_only;
-    bool pull; /* pages may come after GO, if the receiver has paging */
+    bool pull;         /* pages may come after GO, if the receiver has paging */
     bool find_only;    /* no move: the reply says whether the domain is there, and that is all */
     uint64_t need_kib; /* memory that the domain takes from the host, overhead included */
     uint32_t xen_major, xen_minor;
-    void *cpuid;       /* xen_cpuid_leaf_t[] */
+    void *cpuid; /* xen_cpuid_leaf_t[] */
     uint32_t cpuid_len;
-    void *msrs;        /* xen_msr_entry_t[] */
+    void *msrs; /* xen_msr_entry_t[] */
     uint32_t msr_len;
 };
 
@@ -57,9 +57,9 @@ struct xf_reply {
     char addresses[XF_ADDRESSES_MAX][XF_ADDR_LEN];
     unsigned nr_findings;
     struct xf_finding findings[XF_FINDINGS_MAX];
-    unsigned codecs; /* what it can decompress: XF_CODEC_BIT()s */
+    unsigned codecs;      /* what it can decompress: XF_CODEC_BIT()s */
     bool unpacks_in_pull; /* ... also what comes after GO */
-    bool paging; /* the hypervisor there has memory paging: post-copy would be possible */
+    bool paging;          /* the hypervisor there has memory paging: post-copy would be possible */
 };
 
 /* The pipe and, at the source, the process behind it. */

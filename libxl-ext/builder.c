@@ -186,8 +186,7 @@ void xf_builder_dismiss(struct xf_builder *b)
         kill(b->pid, SIGKILL);
 }
 
-int xf_destroy_by_name(libxl_ctx *ctx, struct xf_toollog *log, const char *name,
-                       struct xf_err *err)
+int xf_destroy_by_name(libxl_ctx *ctx, struct xf_toollog *log, const char *name, struct xf_err *err)
 {
     uint32_t domid;
     char why[300];

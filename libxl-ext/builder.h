@@ -20,9 +20,9 @@
 #include "libxl-ext/toollog.h"
 
 struct xf_builder {
-    pid_t pid;      /* the stock xl, 0: not started or reaped */
-    int in, out;    /* our ends of its stdin and stdout */
-    int said;       /* an unlinked file with its stderr */
+    pid_t pid;   /* the stock xl, 0: not started or reaped */
+    int in, out; /* our ends of its stdin and stdout */
+    int said;    /* an unlinked file with its stderr */
     /* What is still to be fed to it, and how far what it says has come. */
     const uint8_t *stream;
     size_t left, heard;

@@ -19,8 +19,8 @@ struct xf_findings {
 };
 
 /* Add one; more than fit are dropped (the first ones matter). */
-void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code,
-             const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code, const char *fmt,
+             ...) __attribute__((format(printf, 4, 5)));
 /* The first refusal, or NULL. */
 const struct xf_finding *xf_first_refusal(const struct xf_findings *f);
 
@@ -53,8 +53,8 @@ int xf_check_find(libxl_ctx *ctx, const char *uuid, bool same_host, struct xf_fi
  * xen_cpuid_leaf_t. Returns 1 when one is missing, with its leaf and the missing bits in
  * `what`. Pure.
  */
-int xf_policy_missing(const void *guest, uint32_t guest_len, const void *host,
-                      uint32_t host_len, char *what, size_t what_len);
+int xf_policy_missing(const void *guest, uint32_t guest_len, const void *host, uint32_t host_len,
+                      char *what, size_t what_len);
 
 /* Does Xen here have memory paging (CONFIG_MEM_PAGING)? */
 bool xf_has_paging(xc_interface *xch);

@@ -20,8 +20,8 @@ bool xf_has_paging(xc_interface *xch)
     return xc_mem_paging_prep(xch, DOMID_INVALID, 0) < 0 && errno == ESRCH;
 }
 
-static const xen_cpuid_leaf_t *find_leaf(const xen_cpuid_leaf_t *list, uint32_t n,
-                                         uint32_t leaf, uint32_t subleaf)
+static const xen_cpuid_leaf_t *find_leaf(const xen_cpuid_leaf_t *list, uint32_t n, uint32_t leaf,
+                                         uint32_t subleaf)
 {
     for (uint32_t i = 0; i < n; i++)
         if (list[i].leaf == leaf && list[i].subleaf == subleaf)
@@ -48,8 +48,8 @@ static const struct feature_leaf {
     {0x80000008, XEN_CPUID_NO_SUBLEAF, 2, 0, 0},
 };
 
-int xf_policy_missing(const void *guest, uint32_t guest_len, const void *host,
-                      uint32_t host_len, char *what, size_t what_len)
+int xf_policy_missing(const void *guest, uint32_t guest_len, const void *host, uint32_t host_len,
+                      char *what, size_t what_len)
 {
     const xen_cpuid_leaf_t *g = guest, *h = host;
     uint32_t ng = guest_len / sizeof(*g), nh = host_len / sizeof(*h);

@@ -14,8 +14,8 @@
 
 #include <xen/hvm/params.h>
 
-void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code,
-             const char *fmt, ...)
+void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code, const char *fmt,
+             ...)
 {
     struct xf_finding *x;
     va_list al;

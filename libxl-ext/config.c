@@ -112,10 +112,9 @@ bool xf_is_address_or_device(const char *s)
     /* Letters first, so that a mistyped address is not taken for a device. */
     size_t len = strlen(s), bad = strspn(s, "0123456789.:");
 
-    return xf_is_address(s) ||
-           (len && len < XF_ADDR_LEN && bad == 0 &&
-            strspn(s, "0123456789._-abcdefghijklmnopqrstuvwxyz"
-                      "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == len);
+    return xf_is_address(s) || (len && len < XF_ADDR_LEN && bad == 0 &&
+                                strspn(s, "0123456789._-abcdefghijklmnopqrstuvwxyz"
+                                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == len);
 }
 
 /* The schema has seen these values: what is there is a number within its limits. */

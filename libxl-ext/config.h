@@ -22,7 +22,7 @@
 
 /* Where the file is silent a member is 0, empty or -1. */
 struct xf_config {
-    bool ours;                /* a bare `xl migrate` is ours, over `transport` */
+    bool ours; /* a bare `xl migrate` is ours, over `transport` */
     enum xf_transport transport;
     unsigned max_downtime_ms; /* 0: not given */
     unsigned max_rounds;      /* 0: not given */
@@ -31,9 +31,9 @@ struct xf_config {
     int encrypt;              /* 1, 0; -1: not given */
     int mode;                 /* enum xf_mode; -1: not given */
     enum xf_compress compress;
-    unsigned rdma_buffer_mib; /* 0: not given */
-    int rdma_poll_us;         /* -1: not given */
-    char source_address[XF_ADDR_LEN]; /* or a network interface or an RDMA device */
+    unsigned rdma_buffer_mib;                         /* 0: not given */
+    int rdma_poll_us;                                 /* -1: not given */
+    char source_address[XF_ADDR_LEN];                 /* or a network interface or an RDMA device */
     char addresses[XF_CONFIG_ADDRESSES][XF_ADDR_LEN]; /* where a receiver listens */
     unsigned nr_addresses;
     uint16_t port; /* 0: any */

@@ -38,12 +38,12 @@ static char *xl_reads(const char *real_xl, const char *file, struct xf_err *err)
         _exit(127);
     }
     close(from[1]);
-    while (pid > 0 && have < OUTPUT_MAX - 1 &&
-           ((n = read(from[0], text + have, OUTPUT_MAX - 1 - have)) > 0 || (n < 0 && errno == EINTR)))
+    while (
+        pid > 0 && have < OUTPUT_MAX - 1 &&
+        ((n = read(from[0], text + have, OUTPUT_MAX - 1 - have)) > 0 || (n < 0 && errno == EINTR)))
         have += n > 0 ? (size_t)n : 0;
     close(from[0]);
-    if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
-        WEXITSTATUS(status)) {
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status)) {
         free(text);
         xf_fail(err, EINVAL, "xl cannot read the configuration file %s (-C)", file);
         return NULL;
@@ -65,8 +65,7 @@ static int from_file(libxl_ctx *ctx, const struct xf_move_opts *o, libxl_domain_
     /* The configuration itself, or (some versions) {"domid": null, "config": {...}}. */
     if (whole && !json_object_object_get_ex(whole, "config", &inner))
         inner = whole;
-    if (!whole || libxl_domain_config_from_json(ctx, config,
-                                                json_object_to_json_string(inner)))
+    if (!whole || libxl_domain_config_from_json(ctx, config, json_object_to_json_string(inner)))
         rc = xf_fail(err, EINVAL, "cannot understand what xl made of %s (-C)", o->config_file);
     json_object_put(whole);
     free(text);
@@ -74,8 +73,7 @@ static int from_file(libxl_ctx *ctx, const struct xf_move_opts *o, libxl_domain_
 }
 
 int xf_domain_config(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
-                     const struct xf_move_opts *o, libxl_domain_config *config,
-                     struct xf_err *err)
+                     const struct xf_move_opts *o, libxl_domain_config *config, struct xf_err *err)
 {
     char why[300];
 

@@ -14,7 +14,6 @@
  * (`xl create -n`), so that its syntax is xl's and not ours.
  */
 int xf_domain_config(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
-                     const struct xf_move_opts *o, libxl_domain_config *config,
-                     struct xf_err *err);
+                     const struct xf_move_opts *o, libxl_domain_config *config, struct xf_err *err);
 
 #endif

@@ -19,8 +19,8 @@ struct xf_hold_vif {
  * with what could not be held: then pages must not be absent at GO. */
 int xf_hold_vif_begin(struct xf_hold_vif *h, uint32_t domid, struct xf_err *err);
 
-/* Let them connect; does nothing if nothing is held. On failure err names what is left to do, and it
- * may be called again. */
+/* Let them connect; does nothing if nothing is held. On failure err names what is left to do, and
+ * it may be called again. */
 int xf_hold_vif_end(struct xf_hold_vif *h, struct xf_err *err);
 
 #endif

@@ -94,34 +94,34 @@ struct xf_report {
     enum xf_outcome outcome;
     char domain[160]; /* its name here, as it is when the move has ended */
     char host[256];
-    char transport[16];       /* "tcp" or "rdma"; empty: not chosen yet */
-    char mode[12];            /* "precopy", "hybrid" or "postcopy", as it was possible; empty: it
-                                 did not come to COPY */
-    char fallback[300];       /* empty, or why and when COPY went on over `transport` */
-    bool encrypted;           /* all guest memory was, on every transport used */
-    char cipher[64];          /* of `transport`; empty when not encrypted */
+    char transport[16]; /* "tcp" or "rdma"; empty: not chosen yet */
+    char mode[12];      /* "precopy", "hybrid" or "postcopy", as it was possible; empty: it
+                           did not come to COPY */
+    char fallback[300]; /* empty, or why and when COPY went on over `transport` */
+    bool encrypted;     /* all guest memory was, on every transport used */
+    char cipher[64];    /* of `transport`; empty when not encrypted */
     unsigned channels;
     double total_s;
     double phase_s[XF_PHASES];
-    double downtime_s;        /* source's clock: from the suspend request to "it runs"; < 0: none */
-    double predicted_down_s;  /* what the policy predicted when it chose to switch */
-    char switch_reason[80];   /* why COPY ended */
+    double downtime_s;       /* source's clock: from the suspend request to "it runs"; < 0: none */
+    double predicted_down_s; /* what the policy predicted when it chose to switch */
+    char switch_reason[80];  /* why COPY ended */
     /* SWITCH's parts, seconds on the source's clock */
-    double suspend_s;         /* guest asked to suspend until it has */
-    double last_dirty_s;      /* reading the last dirty log */
-    double last_pages_s;      /* sending the last pages until all are in place there */
-    double resume_s;          /* GO until the destination says that it runs */
+    double suspend_s;    /* guest asked to suspend until it has */
+    double last_dirty_s; /* reading the last dirty log */
+    double last_pages_s; /* sending the last pages until all are in place there */
+    double resume_s;     /* GO until the destination says that it runs */
     unsigned rounds;
     double rounds_s; /* sending them; the rest of COPY waited for the destination's devices */
     uint64_t guest_pages;
     uint64_t pages_sent, pages_zero, pages_skipped; /* skipped: dirty again before their turn;
                                                      * sent: also in PULL */
-    uint64_t last_pages;      /* sent in SWITCH */
+    uint64_t last_pages;                            /* sent in SWITCH */
     uint64_t wire_bytes;
     /* Of the pages sent until GO; those of neither went as they were. */
     uint64_t lz4_pages, zstd_pages;
-    uint64_t packed_bytes;    /* what these pages became */
-    double pack_s;            /* sum over the sending threads: compressing, and trying it */
+    uint64_t packed_bytes; /* what these pages became */
+    double pack_s;         /* sum over the sending threads: compressing, and trying it */
     /* PULL; all 0 when there was none */
     uint64_t left_out;  /* pages missing at GO */
     uint64_t faults;    /* absent pages that were touched before they came */
@@ -145,16 +145,16 @@ struct xf_watch {
 };
 
 struct xf_move_opts {
-    const char *domain;      /* name or number */
-    const char *host;        /* destination as given; with ssh_command "" the whole rune */
-    const char *ssh_command; /* NULL: "ssh" */
+    const char *domain;       /* name or number */
+    const char *host;         /* destination as given; with ssh_command "" the whole rune */
+    const char *ssh_command;  /* NULL: "ssh" */
     const char *receive_args; /* appended to "xl migrate-receive", e.g. " -e"; NULL: none */
-    const char *xl_args;     /* put between "xl" and "migrate-receive", e.g. " -vvv"; NULL: none */
-    const char *config_file; /* -C: configuration sent instead of the running one; NULL */
-    const char *real_xl;     /* the distribution's xl, which reads config_file; else unused */
-    bool preserve_domid;     /* -D */
-    bool leave_paused;       /* -p */
-    bool check_only;         /* stop after CHECK */
+    const char *xl_args;      /* put between "xl" and "migrate-receive", e.g. " -vvv"; NULL: none */
+    const char *config_file;  /* -C: configuration sent instead of the running one; NULL */
+    const char *real_xl;      /* the distribution's xl, which reads config_file; else unused */
+    bool preserve_domid;      /* -D */
+    bool leave_paused;        /* -p */
+    bool check_only;          /* stop after CHECK */
     enum xf_transport transport;
     enum xf_encryption encrypt;
     unsigned rdma_buffer_mib; /* RDMA: ring of one bulk channel, each side; 0: found out */
@@ -165,9 +165,9 @@ struct xf_move_opts {
     unsigned channels;        /* bulk channels, 1..16 */
     unsigned max_downtime_ms; /* target for the policy */
     unsigned max_rounds;
-    uint64_t bandwidth;       /* bytes per second of guest memory, 0 = no limit */
-    const char *address;      /* data connections at the source: an address, a network
-                                  interface or an RDMA device; NULL: whatever leads there */
+    uint64_t bandwidth;  /* bytes per second of guest memory, 0 = no limit */
+    const char *address; /* data connections at the source: an address, a network
+                             interface or an RDMA device; NULL: whatever leads there */
     /* Set to 1 by a signal handler to give up (Ctrl-C), to 2 when asked again. Before GO the
      * guest stays; in PULL only the second one gives up. */
     const volatile sig_atomic_t *cancel;
@@ -185,13 +185,13 @@ enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
                         struct xf_report *report, struct xf_err *err);
 
 struct xf_receive_opts {
-    int in_fd, out_fd;       /* the bootstrap: two ends of any byte pipe */
-    const char *real_xl;     /* path of the distribution's xl */
-    const char *xl_args;     /* extra arguments for it, e.g. "-e"; NULL: none */
-    bool leave_paused;       /* -p was given on migrate-receive's command line */
+    int in_fd, out_fd;        /* the bootstrap: two ends of any byte pipe */
+    const char *real_xl;      /* path of the distribution's xl */
+    const char *xl_args;      /* extra arguments for it, e.g. "-e"; NULL: none */
+    bool leave_paused;        /* -p was given on migrate-receive's command line */
     const char *addresses[8]; /* where the data connections may come in; none: found out */
     unsigned nr_addresses;
-    uint16_t port;           /* 0: any */
+    uint16_t port;            /* 0: any */
     unsigned rdma_buffer_mib; /* as in xf_move_opts; 0: as the source asks */
     unsigned rdma_poll_us;
 };

@@ -31,7 +31,7 @@ struct xf_move {
     xc_interface *xch;
     uint32_t domid;
     char name[128];
-    char *config_json;     /* what the destination will build from */
+    char *config_json; /* what the destination will build from */
     libxl_domain_config config;
     int lock_fd;   /* the lock of the domain's move (record.h), -1: not held */
     int record_fd; /* what a successor of this process would need, -1: not written */
@@ -39,7 +39,7 @@ struct xf_move {
     struct xf_pipe pipe;
     struct xf_hello hello;
     struct xf_reply reply;
-    struct xf_own own;      /* what of this host is used */
+    struct xf_own own; /* what of this host is used */
     struct xf_link link;
     char peer[XF_ADDR_LEN]; /* the address that answered */
     double rtt_s;
@@ -47,15 +47,15 @@ struct xf_move {
     struct xf_xen_source xen;
     bool xen_open;
     struct xf_copy copy;
-    bool pull;    /* pages may come after GO: asked for, and possible there */
+    bool pull; /* pages may come after GO: asked for, and possible there */
     struct xf_server_opts server_opts;
-    struct xf_server *server; /* PULL */
-    struct xf_pulled pulled;  /* as heard last */
-    uint64_t served;          /* pages that went in PULL, while it lasts */
-    bool told_cancel;         /* an interrupt in PULL was answered by a note */
+    struct xf_server *server;        /* PULL */
+    struct xf_pulled pulled;         /* as heard last */
+    uint64_t served;                 /* pages that went in PULL, while it lasts */
+    bool told_cancel;                /* an interrupt in PULL was answered by a note */
     struct xf_status_server *status; /* NULL: nobody can ask */
     struct xf_status_pace pace;      /* of PULL */
-    bool renamed; /* here, to NAME--migratedaway: both sides are one host */
+    bool renamed;                    /* here, to NAME--migratedaway: both sides are one host */
 
     enum xf_phase phase;
     double began, phase_began, shown;

@@ -27,7 +27,8 @@ static int find_domain(struct xf_move *m, struct xf_err *err)
     char *name;
 
     if (libxl_domain_qualifier_to_domid(m->ctx, m->o->domain, &m->domid))
-        return xf_fail(err, ESRCH, "there is no domain \"%s\" here; `xl list` shows those there are",
+        return xf_fail(err, ESRCH,
+                       "there is no domain \"%s\" here; `xl list` shows those there are",
                        m->o->domain);
     if (m->domid == 0)
         return xf_fail(err, EINVAL, "domain 0 cannot be moved");
@@ -44,8 +45,8 @@ static int find_domain(struct xf_move *m, struct xf_err *err)
 static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
 {
     if (xf_domain_config(m->ctx, &m->log, m->domid, m->o, &m->config, err) ||
-        xf_check_source(m->ctx, m->xch, &m->log, m->domid, &m->config, found,
-                        &m->hello.need_kib, err))
+        xf_check_source(m->ctx, m->xch, &m->log, m->domid, &m->config, found, &m->hello.need_kib,
+                        err))
         return -1;
     m->config_json = libxl_domain_config_to_json(m->ctx, &m->config);
     if (!m->config_json)
@@ -81,8 +82,7 @@ static int fill_hello(struct xf_move *m, struct xf_err *err)
     h->pull = m->o->mode != XF_MODE_PRECOPY;
     h->xen_major = (uint32_t)info->xen_version_major;
     h->xen_minor = (uint32_t)info->xen_version_minor;
-    return xf_read_policy(m->xch, m->domid, &h->cpuid, &h->cpuid_len, &h->msrs, &h->msr_len,
-                          err);
+    return xf_read_policy(m->xch, m->domid, &h->cpuid, &h->cpuid_len, &h->msrs, &h->msr_len, err);
 }
 
 /* Exactly as stock xl puts it together. */
@@ -92,8 +92,9 @@ char *xf_move_rune(const struct xf_move_opts *o)
 
     if (o->ssh_command && !o->ssh_command[0])
         return strdup(o->host);
-    if (asprintf(&rune, "exec %s %s xl%s migrate-receive%s", o->ssh_command ? o->ssh_command : "ssh",
-                 o->host, o->xl_args ? o->xl_args : "", o->receive_args ? o->receive_args : "") < 0)
+    if (asprintf(&rune, "exec %s %s xl%s migrate-receive%s",
+                 o->ssh_command ? o->ssh_command : "ssh", o->host, o->xl_args ? o->xl_args : "",
+                 o->receive_args ? o->receive_args : "") < 0)
         return NULL;
     return rune;
 }
@@ -114,7 +115,8 @@ static int ask_peer(struct xf_move *m, struct xf_err *err)
 {
     if (xf_pipe_await_banner(&m->pipe, BANNER_MS, m->o->cancel, err)) {
         if (err->num != ECANCELED)
-            xf_wrap(err, "no receiver answers at \"%s\" (is Xen running there, and xl in its PATH?)",
+            xf_wrap(err,
+                    "no receiver answers at \"%s\" (is Xen running there, and xl in its PATH?)",
                     m->o->host);
         return -1;
     }
@@ -148,8 +150,7 @@ static void check_compress(const struct xf_move *m, struct xf_findings *found)
 }
 
 /* Tell the watcher everything found; the first refusal becomes the error. */
-static int report_findings(struct xf_move *m, const struct xf_findings *found,
-                           struct xf_err *err)
+static int report_findings(struct xf_move *m, const struct xf_findings *found, struct xf_err *err)
 {
     const struct xf_finding *refusal = xf_first_refusal(found);
 

@@ -27,16 +27,15 @@ static int gather(struct xf_move *m, struct xf_skeleton *k, struct parts *p, str
     k->config_len = (uint32_t)strlen(m->config_json) + 1;
     k->nr_gfns = m->xen.vm.nr_gfns;
     if (m->xen.vm.ops->population(&m->xen.vm, &pages, err) ||
-        xf_read_policy(m->xch, m->domid, &p->cpuid, &k->cpuid_len, &p->msrs, &k->msr_len,
-                       err) ||
+        xf_read_policy(m->xch, m->domid, &p->cpuid, &k->cpuid_len, &p->msrs, &k->msr_len, err) ||
         xf_read_tsc(m->xch, m->domid, &k->tsc, err) ||
         xf_read_params(m->xch, m->domid, k->params, &k->nr_params, err) ||
         xf_read_context(m->xch, m->domid, &p->context, &k->ctx_len, err))
         return -1;
     k->nr_pages = pages;
     m->report->guest_pages = pages;
-    k->nr_specials = xf_special_gfns(k->params, k->nr_params, k->nr_gfns, k->specials,
-                                     XF_SPECIALS_MAX);
+    k->nr_specials =
+        xf_special_gfns(k->params, k->nr_params, k->nr_gfns, k->specials, XF_SPECIALS_MAX);
     return 0;
 }
 
@@ -142,12 +141,11 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
 
     if (!k)
         return xf_fail(err, ENOMEM, "out of memory");
-    if (xf_move_connect_bulk(m, err) ||
-        xf_xen_source_open(&m->xen, m->ctx, &m->log, m->domid, err))
+    if (xf_move_connect_bulk(m, err) || xf_xen_source_open(&m->xen, m->ctx, &m->log, m->domid, err))
         goto out;
     m->xen_open = true;
-    if (gather(m, k, &p, err) || send_skeleton(m, k, &p, err) ||
-        begin_copy(m, err) || wait_built(m, err) || measure_rtt(m, err))
+    if (gather(m, k, &p, err) || send_skeleton(m, k, &p, err) || begin_copy(m, err) ||
+        wait_built(m, err) || measure_rtt(m, err))
         goto out;
     rc = 0;
 out:

@@ -79,9 +79,9 @@ struct sink {
     struct xf_skeleton skeleton;
     struct xf_announce announce;
     struct xf_hold_vif hold_vif;
-    uint64_t go_ns;    /* when GO came, CLOCK_MONOTONIC */
+    uint64_t go_ns; /* when GO came, CLOCK_MONOTONIC */
     bool network_let;
-    struct xf_err vif; /* why the network was not let go */
+    struct xf_err vif;       /* why the network was not let go */
     bool pull;               /* pages may come after GO: asked for, and possible as it seems */
     struct xf_err no_paging; /* ... and here is why not, as it turned out */
     struct xf_xen_pager paging;
@@ -91,7 +91,7 @@ struct sink {
     uint16_t port, rdma_port;
     uint64_t rings[XF_SPECIALS_MAX];
     bool go;
-    enum xf_phase phase; /* for migrate-status, and all below */
+    enum xf_phase phase;             /* for migrate-status, and all below */
     struct xf_status_server *status; /* NULL: nobody can ask */
     struct xf_status_pace pace;
     double began, told;

@@ -259,7 +259,8 @@ int xf_record_lock(const char *dir, uint32_t domid, int *fd, struct xf_err *err)
         return 0;
     close(*fd);
     *fd = -1;
-    return xf_fail(err, EBUSY, "domain %u is being migrated already; wait for its end "
+    return xf_fail(err, EBUSY,
+                   "domain %u is being migrated already; wait for its end "
                    "(`xl migrate-status` shows how far it is)",
                    domid);
 }

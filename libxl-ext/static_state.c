@@ -11,34 +11,34 @@
 
 int xf_read_tsc(xc_interface *xch, uint32_t domid, struct xf_tsc *out, struct xf_err *err)
 {
-    if (xc_domain_get_tsc_info(xch, domid, &out->mode, &out->nsec, &out->khz,
-                               &out->incarnation) < 0)
-        return xf_fail(err, errno, "cannot read the TSC of domain %u: %s", domid,
-                       strerror(errno));
+    if (xc_domain_get_tsc_info(xch, domid, &out->mode, &out->nsec, &out->khz, &out->incarnation))
+        return xf_fail(err, errno, "cannot read the TSC of domain %u: %s", domid, strerror(errno));
     return 0;
 }
 
 int xf_read_params(xc_interface *xch, uint32_t domid, struct xf_param *params, uint32_t *n,
                    struct xf_err *err)
 {
+    /* clang-format off */
     static const uint32_t wanted[] = {
-        HVM_PARAM_STORE_PFN,         HVM_PARAM_IOREQ_PFN,
-        HVM_PARAM_BUFIOREQ_PFN,      HVM_PARAM_PAGING_RING_PFN,
-        HVM_PARAM_MONITOR_RING_PFN,  HVM_PARAM_SHARING_RING_PFN,
-        HVM_PARAM_VM86_TSS_SIZED,    HVM_PARAM_CONSOLE_PFN,
+        HVM_PARAM_STORE_PFN,             HVM_PARAM_IOREQ_PFN,
+        HVM_PARAM_BUFIOREQ_PFN,          HVM_PARAM_PAGING_RING_PFN,
+        HVM_PARAM_MONITOR_RING_PFN,      HVM_PARAM_SHARING_RING_PFN,
+        HVM_PARAM_VM86_TSS_SIZED,        HVM_PARAM_CONSOLE_PFN,
         HVM_PARAM_ACPI_IOPORTS_LOCATION, HVM_PARAM_VIRIDIAN,
-        HVM_PARAM_IDENT_PT,          HVM_PARAM_VM_GENERATION_ID_ADDR,
-        HVM_PARAM_IOREQ_SERVER_PFN,  HVM_PARAM_NR_IOREQ_SERVER_PAGES,
-        HVM_PARAM_X87_FIP_WIDTH,     HVM_PARAM_MCA_CAP,
+        HVM_PARAM_IDENT_PT,              HVM_PARAM_VM_GENERATION_ID_ADDR,
+        HVM_PARAM_IOREQ_SERVER_PFN,      HVM_PARAM_NR_IOREQ_SERVER_PAGES,
+        HVM_PARAM_X87_FIP_WIDTH,         HVM_PARAM_MCA_CAP,
     };
+    /* clang-format on */
 
     *n = 0;
     for (unsigned i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         uint64_t value = 0;
 
         if (xc_hvm_param_get(xch, domid, wanted[i], &value))
-            return xf_fail(err, errno, "cannot read HVM parameter %u of domain %u: %s",
-                           wanted[i], domid, strerror(errno));
+            return xf_fail(err, errno, "cannot read HVM parameter %u of domain %u: %s", wanted[i],
+                           domid, strerror(errno));
         if (value)
             params[(*n)++] = (struct xf_param){.index = wanted[i], .value = value};
     }
@@ -59,8 +59,7 @@ int xf_read_context(xc_interface *xch, uint32_t domid, void **blob, uint32_t *le
         return xf_fail(err, ENOMEM, "out of memory for %d bytes of HVM context", size);
     size = xc_domain_hvm_getcontext(xch, domid, *blob, (uint32_t)size);
     if (size <= 0) {
-        xf_fail(err, errno, "cannot read the HVM context of domain %u: %s", domid,
-                strerror(errno));
+        xf_fail(err, errno, "cannot read the HVM context of domain %u: %s", domid, strerror(errno));
         free(*blob);
         *blob = NULL;
         return -1;
@@ -86,8 +85,7 @@ int xf_read_policy(xc_interface *xch, uint32_t domid, void **cpuid, uint32_t *cp
         xf_fail(err, ENOMEM, "out of memory for the CPU policy");
     else if (xc_cpu_policy_get_domain(xch, domid, policy) ||
              xc_cpu_policy_serialise(xch, policy, *cpuid, &nr_leaves, *msrs, &nr_msrs))
-        xf_fail(err, errno, "cannot read the CPU policy of domain %u: %s", domid,
-                strerror(errno));
+        xf_fail(err, errno, "cannot read the CPU policy of domain %u: %s", domid, strerror(errno));
     else
         rc = 0;
     if (policy)
@@ -118,12 +116,12 @@ static unsigned add_gfn(uint64_t gfn, uint64_t nr_gfns, uint64_t *out, unsigned 
     return n;
 }
 
-unsigned xf_ring_gfns(const struct xf_param *params, uint32_t n, uint64_t nr_gfns,
-                      uint64_t *out, unsigned max)
+unsigned xf_ring_gfns(const struct xf_param *params, uint32_t n, uint64_t nr_gfns, uint64_t *out,
+                      unsigned max)
 {
     static const uint32_t rings[] = {
-        HVM_PARAM_STORE_PFN,       HVM_PARAM_CONSOLE_PFN,      HVM_PARAM_IOREQ_PFN,
-        HVM_PARAM_BUFIOREQ_PFN,    HVM_PARAM_PAGING_RING_PFN,  HVM_PARAM_MONITOR_RING_PFN,
+        HVM_PARAM_STORE_PFN,        HVM_PARAM_CONSOLE_PFN,     HVM_PARAM_IOREQ_PFN,
+        HVM_PARAM_BUFIOREQ_PFN,     HVM_PARAM_PAGING_RING_PFN, HVM_PARAM_MONITOR_RING_PFN,
         HVM_PARAM_SHARING_RING_PFN,
     };
     uint64_t ioreq = value_of(params, n, HVM_PARAM_IOREQ_SERVER_PFN);
@@ -137,14 +135,13 @@ unsigned xf_ring_gfns(const struct xf_param *params, uint32_t n, uint64_t nr_gfn
     return nr;
 }
 
-unsigned xf_special_gfns(const struct xf_param *params, uint32_t n, uint64_t nr_gfns,
-                         uint64_t *out, unsigned max)
+unsigned xf_special_gfns(const struct xf_param *params, uint32_t n, uint64_t nr_gfns, uint64_t *out,
+                         unsigned max)
 {
     uint64_t tss = value_of(params, n, HVM_PARAM_VM86_TSS_SIZED);
     unsigned nr = xf_ring_gfns(params, n, nr_gfns, out, max);
 
-    nr = add_gfn(value_of(params, n, HVM_PARAM_IDENT_PT) >> XC_PAGE_SHIFT, nr_gfns, out, nr,
-                 max);
+    nr = add_gfn(value_of(params, n, HVM_PARAM_IDENT_PT) >> XC_PAGE_SHIFT, nr_gfns, out, nr, max);
     /* Address in the low half, size in the high (xen/include/public/hvm/params.h). */
     nr = add_gfn((tss & 0xffffffffu) >> XC_PAGE_SHIFT, nr_gfns, out, nr, max);
     return nr;

@@ -30,12 +30,12 @@ int xf_read_policy(xc_interface *xch, uint32_t domid, void **cpuid, uint32_t *cp
  * From parameters: gfns that the receiver makes anew and whose content is never moved.
  * At most max are written, all below nr_gfns; returns their number.
  */
-unsigned xf_ring_gfns(const struct xf_param *params, uint32_t n, uint64_t nr_gfns,
-                      uint64_t *out, unsigned max);
+unsigned xf_ring_gfns(const struct xf_param *params, uint32_t n, uint64_t nr_gfns, uint64_t *out,
+                      unsigned max);
 
 /* From parameters: gfns that must exist before a restore handles the parameters: the rings
  * and the pages that Xen itself uses (identity page table, VM86 TSS). */
-unsigned xf_special_gfns(const struct xf_param *params, uint32_t n, uint64_t nr_gfns,
-                         uint64_t *out, unsigned max);
+unsigned xf_special_gfns(const struct xf_param *params, uint32_t n, uint64_t nr_gfns, uint64_t *out,
+                         unsigned max);
 
 #endif

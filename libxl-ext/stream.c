@@ -160,8 +160,7 @@ static void libxc_stream(FILE *f, const struct xf_skeleton_parts *p)
     record(f, REC_END, NULL, 0);
 }
 
-int xf_stream_build(const struct xf_skeleton_parts *p, void **out, size_t *len,
-                    struct xf_err *err)
+int xf_stream_build(const struct xf_skeleton_parts *p, void **out, size_t *len, struct xf_err *err)
 {
     char *buf = NULL;
     FILE *f = open_memstream(&buf, len);

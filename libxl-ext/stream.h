@@ -15,14 +15,13 @@
 
 struct xf_skeleton_parts {
     const struct xf_skeleton *skeleton;
-    const char *config;    /* JSON, skeleton->config_len bytes with its NUL */
-    const void *cpuid;     /* skeleton->cpuid_len bytes */
-    const void *msrs;      /* skeleton->msr_len bytes */
-    const void *context;   /* skeleton->ctx_len bytes */
+    const char *config;  /* JSON, skeleton->config_len bytes with its NUL */
+    const void *cpuid;   /* skeleton->cpuid_len bytes */
+    const void *msrs;    /* skeleton->msr_len bytes */
+    const void *context; /* skeleton->ctx_len bytes */
 };
 
 /* Write the whole stream into a malloc()ed buffer, the caller's to free. */
-int xf_stream_build(const struct xf_skeleton_parts *p, void **out, size_t *len,
-                    struct xf_err *err);
+int xf_stream_build(const struct xf_skeleton_parts *p, void **out, size_t *len, struct xf_err *err);
 
 #endif

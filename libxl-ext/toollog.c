@@ -19,8 +19,8 @@ static void log_message(xentoollog_logger *logger, xentoollog_level level, int e
     va_end(again);
     text[strcspn(text, "\n")] = 0;
     if (t->debug)
-        fprintf(stderr, "%s: %s%s%s\n", context ? context : "xen", text,
-                errnoval >= 0 ? ": " : "", errnoval >= 0 ? strerror(errnoval) : "");
+        fprintf(stderr, "%s: %s%s%s\n", context ? context : "xen", text, errnoval >= 0 ? ": " : "",
+                errnoval >= 0 ? strerror(errnoval) : "");
     if (level < XTL_ERROR)
         return;
     pthread_mutex_lock(&t->lock);

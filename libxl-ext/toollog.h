@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Where Xen's libraries log to: nowhere, but the first error sentence since it was last
- * asked for is kept, so that our one error can say what they said. XENFERRY_DEBUG in the environment prints everything
- * to stderr as well.
+ * asked for is kept, so that our one error can say what they said. XENFERRY_DEBUG in the
+ * environment prints everything to stderr as well.
  */
 #ifndef XF_TOOLLOG_H
 #define XF_TOOLLOG_H

@@ -130,14 +130,13 @@ static const struct xf_sink_ops ops = {
     .run = run,
 };
 
-int xf_xen_sink_open(struct xf_xen_sink *x, libxl_ctx *ctx, struct xf_toollog *log,
-                     uint32_t domid, struct xf_err *err)
+int xf_xen_sink_open(struct xf_xen_sink *x, libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
+                     struct xf_err *err)
 {
     *x = (struct xf_xen_sink){.vm.ops = &ops, .domid = domid, .ctx = ctx, .log = log};
     x->xch = xc_interface_open(&log->vtable, &log->vtable, 0);
     if (!x->xch)
-        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s",
-                       strerror(errno));
+        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
     return 0;
 }
 

@@ -16,13 +16,13 @@ struct xf_xen_sink {
     libxl_ctx *ctx;         /* the caller's */
     struct xf_toollog *log; /* the caller's */
     xc_interface *xch;
-    uint64_t claimed;       /* pages claimed for the domain, 0: none */
+    uint64_t claimed;           /* pages claimed for the domain, 0: none */
     struct xf_xen_pager *pager; /* set before the first view is opened; NULL: none */
 };
 
 /* ctx and log must outlive it. After -1 nothing needs to be closed. */
-int xf_xen_sink_open(struct xf_xen_sink *x, libxl_ctx *ctx, struct xf_toollog *log,
-                     uint32_t domid, struct xf_err *err);
+int xf_xen_sink_open(struct xf_xen_sink *x, libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
+                     struct xf_err *err);
 
 /*
  * Set nr_pages of the host's memory aside for the domain, those it already has included, so

@@ -69,8 +69,7 @@ static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_ma
     m->n = n;
     m->base = xenforeignmemory_map(v->fmem, v->domid, PROT_READ, n, v->pfns, m->err);
     if (!m->base)
-        return xf_fail(err, errno, "cannot map memory of domain %u: %s", v->domid,
-                       strerror(errno));
+        return xf_fail(err, errno, "cannot map memory of domain %u: %s", v->domid, strerror(errno));
     xf_xen_view_mapped(m);
     while (i < n && !m->err[i])
         i++;
@@ -110,8 +109,8 @@ static int log_read(struct xf_source_vm *vm, enum xf_log_read how, unsigned long
     long long got;
     DECLARE_HYPERCALL_BUFFER_SHADOW(unsigned long, bits, &x->bits);
 
-    got = xc_logdirty_control(x->xch, x->domid, op, HYPERCALL_BUFFER(bits), vm->nr_gfns, mode,
-                              NULL);
+    got =
+        xc_logdirty_control(x->xch, x->domid, op, HYPERCALL_BUFFER(bits), vm->nr_gfns, mode, NULL);
     if (got < 0)
         return xf_fail(err, errno, "cannot read the dirty log of domain %u: %s", x->domid,
                        strerror(errno));
@@ -155,9 +154,8 @@ static int target(struct xf_source_vm *vm, uint64_t *kib, struct xf_err *err)
 
 static bool is_suspended(const xc_domaininfo_t *info)
 {
-    return (info->flags & XEN_DOMINF_shutdown) &&
-           ((info->flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask) ==
-               SHUTDOWN_suspend;
+    return (info->flags & XEN_DOMINF_shutdown) && ((info->flags >> XEN_DOMINF_shutdownshift) &
+                                                   XEN_DOMINF_shutdownmask) == SHUTDOWN_suspend;
 }
 
 int xf_xen_resume(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid, struct xf_err *err)
@@ -207,8 +205,9 @@ static int suspend(struct xf_source_vm *vm, struct xf_err *err)
         return -1;
     if (!failed && is_suspended(&info))
         return 0;
-    xf_fail(err, ETIMEDOUT, "the guest did not suspend when asked (%s); is its kernel up, and "
-                            "does it have Xen's suspend support?",
+    xf_fail(err, ETIMEDOUT,
+            "the guest did not suspend when asked (%s); is its kernel up, and "
+            "does it have Xen's suspend support?",
             xf_toollog_last(x->log, why, sizeof(why)));
     return -1;
 }
@@ -273,8 +272,7 @@ int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollo
     *x = (struct xf_xen_source){.vm.ops = &ops, .domid = domid, .ctx = ctx, .log = log};
     x->xch = xc_interface_open(&log->vtable, &log->vtable, 0);
     if (!x->xch)
-        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s",
-                       strerror(errno));
+        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
     if (xc_domain_nr_gpfns(x->xch, domid, &nr) < 0 || !nr) {
         xf_fail(err, errno, "cannot read the size of domain %u: %s", domid, strerror(errno));
         goto fail;

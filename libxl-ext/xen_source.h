@@ -12,9 +12,9 @@
 struct xf_xen_source {
     struct xf_source_vm vm; /* first: the engine sees only this */
     uint32_t domid;
-    libxl_ctx *ctx;         /* the caller's */
-    struct xf_toollog *log; /* the caller's */
-    xc_interface *xch;      /* the control thread's */
+    libxl_ctx *ctx;             /* the caller's */
+    struct xf_toollog *log;     /* the caller's */
+    xc_interface *xch;          /* the control thread's */
     xc_hypercall_buffer_t bits; /* the dirty bitmap Xen writes to */
     size_t bits_pages;
     uint64_t rings[128];

@@ -18,7 +18,7 @@ struct xf_view {
     uint32_t domid;
     xc_interface *xch; /* one per thread: libxc's error state and buffer cache are per handle */
     xenforeignmemory_handle *fmem;
-    struct xf_xen_pager *pager; /* sink, post-copy: the domain's; NULL: none */
+    struct xf_xen_pager *pager;  /* sink, post-copy: the domain's; NULL: none */
     struct xf_xen_paging paging; /* with a pager; else all zero */
     xen_pfn_t pfns[XF_BATCH_PAGES];
 };

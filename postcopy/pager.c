@@ -59,13 +59,13 @@ struct xf_pager {
     unsigned nr_waits, max_waits, nr_new; /* nr_new: of them, not asked for yet */
     uint64_t faults, requested;
     struct xf_times times;
-    uint64_t held_ns; /* the guest's network; 0: it is, or was not */
+    uint64_t held_ns;    /* the guest's network; 0: it is, or was not */
     struct xf_err lost;  /* what happened to the link */
     struct xf_err error; /* what ends PULL: ESRCH is the guest's end */
 
     struct xf_cost copy; /* taking pages off the link; any thread */
     pthread_t thread;
-    bool started; /* the caller's */
+    bool started;      /* the caller's */
     bool source_knows; /* of the guest's end; likewise */
     unsigned nr;
     struct puller pullers[XF_CHANNELS_MAX];
@@ -77,7 +77,7 @@ struct scratch {
     uint64_t gfns[XF_BATCH_PAGES];
     const uint8_t *pages[XF_BATCH_PAGES];
     struct xf_view *view;
-    uint8_t *payload; /* XF_PAYLOAD_MAX bytes */
+    uint8_t *payload;             /* XF_PAYLOAD_MAX bytes */
     struct xf_unpacker *unpacker; /* NULL until the first batch that needs it */
     struct xf_pack pack;
     uint8_t meta[XF_META_MAX];

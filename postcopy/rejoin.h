@@ -12,10 +12,10 @@
 struct xf_rejoin {
     const struct xf_transport_ops *ops;
     struct xf_link_cfg cfg;
-    struct xf_link_peer peer;                    /* source: where the sink listens */
-    const char *addr;                            /* sink: where to listen, as in the listen op */
+    struct xf_link_peer peer; /* source: where the sink listens */
+    const char *addr;         /* sink: where to listen, as in the listen op */
     int refused_ms; /* source, xf_rejoin_serve(): give up when nobody has listened for so long */
-    uint16_t port;                               /* sink: where it listened before */
+    uint16_t port;  /* sink: where it listened before */
     struct xf_listener *listener;                /* sink: listening already; or NULL */
     int (*tick)(void *priv, struct xf_err *err); /* as in xf_server_run() */
     /* A link was lost (why) or made again (NULL); may be NULL. */

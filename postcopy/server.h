@@ -21,9 +21,9 @@
 struct xf_server;
 
 struct xf_server_opts {
-    int silence_ms; /* a sink that says nothing for so long is lost; 0: never */
-    bool linear;    /* push without regard to the faults: for comparison */
-    int quiet_ms;   /* for so long after RUNNING nothing is pushed, only answered: for tests */
+    int silence_ms;   /* a sink that says nothing for so long is lost; 0: never */
+    bool linear;      /* push without regard to the faults: for comparison */
+    int quiet_ms;     /* for so long after RUNNING nothing is pushed, only answered: for tests */
     double page_rate; /* what the link carried in COPY, pages per second; 0: unknown */
     struct xf_compress_opts compress; /* of what is pushed; all 0: nothing is compressed */
 };
@@ -40,11 +40,11 @@ struct xf_server_status {
     struct xf_pulled pulled; /* as the sink said last; missing is UINT64_MAX before */
     uint64_t left;           /* pages neither pushed nor answered */
     uint64_t pushed, answered;
-    bool ended;              /* the sink has said that the guest is no more */
+    bool ended;    /* the sink has said that the guest is no more */
     bool hopeless; /* no page comes any more: the sink has given up, or the domain here is gone */
     struct xf_cost_sum map;  /* mapping pages here, and taking the mapping away again */
     struct xf_cost_sum copy; /* finding the zero pages, and sending */
-    uint64_t packed; /* of pushed: those that went compressed */
+    uint64_t packed;         /* of pushed: those that went compressed */
 };
 
 /* missing (nr_gfns bits, copied): what the sink lacks. NULL: xf_server_attach() will tell. */

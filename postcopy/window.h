@@ -42,7 +42,7 @@ struct xf_window {
     struct {
         uint64_t bytes, delivered;
         double sent_at, delivered_at, delivered_sent; /* of the window when this went out */
-    } batches[XF_WINDOW_BATCHES]; /* ring */
+    } batches[XF_WINDOW_BATCHES];                     /* ring */
     unsigned head, nr;
 };
 

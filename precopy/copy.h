@@ -127,8 +127,8 @@ bool xf_copy_leaves(const struct xf_copy *c);
  * destination mark them absent. */
 int xf_copy_leave(struct xf_copy *c, struct xf_err *err);
 /* The guest is suspended and order.todo holds what the last log says: add what must not be
- * left out, and take all of it out of c->missing. Nothing stays missing in a hybrid move that nobody
- * asked to switch if that is little (xf_policy_worth(), policy.h). */
+ * left out, and take all of it out of c->missing. Nothing stays missing in a hybrid move that
+ * nobody asked to switch if that is little (xf_policy_worth(), policy.h). */
 void xf_copy_settle(struct xf_copy *c);
 
 /* For copy.c and switch.c: queue all pages that order holds. */

@@ -25,8 +25,7 @@ int xf_hold(const char *point, int (*tick)(void *priv, struct xf_err *err), void
     file = hold + len + 1;
     fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return xf_fail(err, errno, "cannot create %s (XENFERRY_HOLD): %s", file,
-                       strerror(errno));
+        return xf_fail(err, errno, "cannot create %s (XENFERRY_HOLD): %s", file, strerror(errno));
     close(fd);
     for (int i = 0; i < HOLD_STEPS && access(file, F_OK) == 0; i++) {
         if (tick(priv, err))

@@ -148,12 +148,12 @@ int xf_copy_leave(struct xf_copy *c, struct xf_err *err)
     return rc;
 }
 
-/* Nobody has asked for the switch, and they are so few that leaving them out saves less downtime than PULL would cost the guest. */
+/* Nobody has asked for the switch, and they are so few that leaving them out saves less downtime
+ * than PULL would cost the guest. */
 static bool are_few(const struct xf_copy *c)
 {
-    const struct xf_round r = {.remaining = c->nr_missing,
-                               .page_rate = c->status.page_rate,
-                               .fixed_s = c->opts.fixed_s};
+    const struct xf_round r = {
+        .remaining = c->nr_missing, .page_rate = c->status.page_rate, .fixed_s = c->opts.fixed_s};
 
     return c->opts.mode == XF_MODE_HYBRID && c->status.reason != XF_SWITCH_ASKED &&
            !xf_policy_worth(&c->opts.policy, &r);

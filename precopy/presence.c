@@ -68,8 +68,7 @@ static int look(struct xf_presence *p, uint64_t chunk, struct xf_err *err)
  * pages right below 4 GiB, and to look at a hole costs what a page costs. So everywhere means
  * from both ends; when every page is found, what is left in the middle is the hole.
  */
-static int look_all(struct xf_presence *p, bool everywhere, uint64_t population,
-                    struct xf_err *err)
+static int look_all(struct xf_presence *p, bool everywhere, uint64_t population, struct xf_err *err)
 {
     uint64_t chunks = (p->vm->nr_gfns + CHUNK - 1) / CHUNK;
     double began = xf_now();
@@ -124,8 +123,7 @@ int xf_presence_sweep(struct xf_presence *p, unsigned long *todo, struct xf_err 
     return 0;
 }
 
-int xf_presence_settled(struct xf_presence *p, double budget_s, bool *settled,
-                        struct xf_err *err)
+int xf_presence_settled(struct xf_presence *p, double budget_s, bool *settled, struct xf_err *err)
 {
     uint64_t population;
 

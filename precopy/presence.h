@@ -41,8 +41,7 @@ int xf_presence_first(struct xf_presence *p, struct xf_err *err);
 int xf_presence_sweep(struct xf_presence *p, unsigned long *todo, struct xf_err *err);
 
 /* May the sweep after the suspend be left out? Only when nothing has ballooned lately. */
-int xf_presence_settled(struct xf_presence *p, double budget_s, bool *settled,
-                        struct xf_err *err);
+int xf_presence_settled(struct xf_presence *p, double budget_s, bool *settled, struct xf_err *err);
 
 /* Pages that were new at the last sweep, into todo: what SWITCH owes when it does not sweep. */
 void xf_presence_owed(const struct xf_presence *p, unsigned long *todo);

@@ -143,8 +143,7 @@ static void sift(struct scratch *x)
     }
 }
 
-static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x,
-                      struct xf_err *err)
+static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x, struct xf_err *err)
 {
     const struct xf_source_ops *ops = w->s->vm->ops;
     double began = xf_now();
@@ -175,8 +174,7 @@ static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x,
     return 0;
 }
 
-static int do_sync(struct worker *w, uint32_t seq, bool last, struct scratch *x,
-                   struct xf_err *err)
+static int do_sync(struct worker *w, uint32_t seq, bool last, struct scratch *x, struct xf_err *err)
 {
     const struct xf_transport_ops *t = w->s->link->ops;
     struct xf_sync sync = {.seq = seq, .flags = last ? XF_SYNC_LAST : 0};

@@ -16,9 +16,9 @@
 struct xf_senders;
 
 struct xf_sent {
-    uint64_t data;   /* pages sent with their bytes */
-    uint64_t zero;   /* pages sent as a mark */
-    uint64_t absent; /* gfns without a page */
+    uint64_t data;          /* pages sent with their bytes */
+    uint64_t zero;          /* pages sent as a mark */
+    uint64_t absent;        /* gfns without a page */
     uint64_t by[XF_CODECS]; /* of data: how they were compressed */
     uint64_t packed;        /* bytes that compressed pages became */
     double pack_s;          /* seconds of threads spent on compressing and on trying it */

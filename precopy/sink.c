@@ -20,12 +20,12 @@ struct serve {
     struct xf_link *link;
     const struct xf_sink_watch *watch;
     struct xf_receivers *receivers;
-    bool asked;  /* the source waits for the devices */
-    bool ready;  /* they are there */
-    bool loaded; /* the final state is in place */
-    struct xf_view *view;     /* for marking; opened when it is first needed */
-    struct xf_extents *set;   /* the same */
-    unsigned long *refused;   /* the same: gfns that could not be marked absent */
+    bool asked;             /* the source waits for the devices */
+    bool ready;             /* they are there */
+    bool loaded;            /* the final state is in place */
+    struct xf_view *view;   /* for marking; opened when it is first needed */
+    struct xf_extents *set; /* the same */
+    unsigned long *refused; /* the same: gfns that could not be marked absent */
     uint8_t meta[XF_META_MAX];
 };
 

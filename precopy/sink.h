@@ -10,9 +10,9 @@
 #include "transport/link.h"
 
 enum xf_sink_end {
-    XF_SINK_RUNS,     /* GO came: the guest lives here (stopped, if err is set) */
-    XF_SINK_ABORTED,  /* the source gave up in good order: destroy the copy */
-    XF_SINK_FAILED,   /* anything else before GO: destroy the copy */
+    XF_SINK_RUNS,    /* GO came: the guest lives here (stopped, if err is set) */
+    XF_SINK_ABORTED, /* the source gave up in good order: destroy the copy */
+    XF_SINK_FAILED,  /* anything else before GO: destroy the copy */
 };
 
 struct xf_sink_watch {

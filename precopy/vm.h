@@ -79,8 +79,8 @@ struct xf_source_ops {
 
 struct xf_source_vm {
     const struct xf_source_ops *ops;
-    uint64_t nr_gfns;     /* highest gfn + 1 */
-    uint64_t *rings;      /* gfns that the destination makes anew and that are never sent */
+    uint64_t nr_gfns; /* highest gfn + 1 */
+    uint64_t *rings;  /* gfns that the destination makes anew and that are never sent */
     unsigned nr_rings;
 };
 

@@ -33,7 +33,7 @@ struct migrate_args {
     bool help;
     bool json;
     bool quiet;
-    bool no_wait; /* return when the guest runs there */
+    bool no_wait;           /* return when the guest runs there */
     const char *stock_word; /* the word of argv that was --stock, to be left out; or NULL */
     char receive_args[16];
     char xl_args[24];

@@ -213,10 +213,11 @@ void report_advice(char *buf, size_t n, const struct xf_report *r)
         break;
     case XF_PULLING:
         if (r->hopeless) {
-            snprintf(buf, n,
-                     "%s is at %s and lacks pages that cannot come any more, so it cannot go on: "
-                     "`xl destroy %s` there and, if its old domain is left, here, and boot it anew.",
-                     d, h, d);
+            snprintf(
+                buf, n,
+                "%s is at %s and lacks pages that cannot come any more, so it cannot go on: "
+                "`xl destroy %s` there and, if its old domain is left, here, and boot it anew.",
+                d, h, d);
             break;
         }
         snprintf(buf, n,

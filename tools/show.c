@@ -148,8 +148,8 @@ static void leave_end(const struct xf_report *r, const struct xf_err *err, const
     snprintf(e.host, sizeof(e.host), "%s", r->host);
     if (r->outcome != XF_MOVED)
         snprintf(e.text, sizeof(e.text), "%s", err->text);
-    background_log(r->domain, r->outcome == XF_MOVED ? "moved: all of its memory is there"
-                                                     : err->text);
+    background_log(r->domain,
+                   r->outcome == XF_MOVED ? "moved: all of its memory is there" : err->text);
     if (r->outcome != XF_MOVED)
         background_log(r->domain, advice);
     if (xf_ended_write(&e, &why))

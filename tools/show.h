@@ -16,8 +16,8 @@ struct show {
     const char *cmd; /* "migrate": what its lines begin with */
     bool json, quiet;
     struct progress_view view;
-    /* --no-wait, set by the caller after show_init(): once PULL begins the call is left, and what is
-     * to be said goes to the log. NULL: no. */
+    /* --no-wait, set by the caller after show_init(): once PULL begins the call is left, and what
+     * is to be said goes to the log. NULL: no. */
     struct background *background;
     const char *domain;             /* as the caller named it */
     const struct xf_report *report; /* being filled */

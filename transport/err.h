@@ -18,7 +18,7 @@
 #define XF_ERR_TEXT 480
 
 struct xf_err {
-    int num;               /* errno value, 0 = no error */
+    int num;                /* errno value, 0 = no error */
     char text[XF_ERR_TEXT]; /* one sentence, no newline, UTF-8 */
 };
 

@@ -94,7 +94,8 @@ void xf_chan_hello_encode(uint8_t out[XF_HELLO_BYTES], const struct xf_chan_hell
     put_le16(p, h->encrypt ? HELLO_FLAG_ENCRYPT : 0);
 }
 
-int xf_chan_hello_decode(struct xf_chan_hello *h, const uint8_t in[XF_HELLO_BYTES], struct xf_err *err)
+int xf_chan_hello_decode(struct xf_chan_hello *h, const uint8_t in[XF_HELLO_BYTES],
+                         struct xf_err *err)
 {
     uint32_t magic = get_le32(in);
     uint16_t flags;
@@ -120,8 +121,8 @@ int xf_chan_hello_decode(struct xf_chan_hello *h, const uint8_t in[XF_HELLO_BYTE
     return 0;
 }
 
-enum xf_chan_hello_status xf_chan_hello_judge(const struct xf_chan_hello *ours, const struct xf_chan_hello *peer,
-                                    uint32_t taken)
+enum xf_chan_hello_status xf_chan_hello_judge(const struct xf_chan_hello *ours,
+                                              const struct xf_chan_hello *peer, uint32_t taken)
 {
     if (peer->version != ours->version)
         return XF_HELLO_VERSION;
@@ -138,7 +139,7 @@ enum xf_chan_hello_status xf_chan_hello_judge(const struct xf_chan_hello *ours, 
 }
 
 int xf_chan_hello_refused(enum xf_chan_hello_status status, const struct xf_chan_hello *ours,
-                     const struct xf_chan_hello *peer, struct xf_err *err)
+                          const struct xf_chan_hello *peer, struct xf_err *err)
 {
     switch (status) {
     case XF_HELLO_VERSION:

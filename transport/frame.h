@@ -46,15 +46,16 @@ struct xf_chan_hello {
 
 void xf_chan_hello_encode(uint8_t out[XF_HELLO_BYTES], const struct xf_chan_hello *h);
 /* Of a hello of another version only version and status are given (the rest is 0). */
-int xf_chan_hello_decode(struct xf_chan_hello *h, const uint8_t in[XF_HELLO_BYTES], struct xf_err *err);
+int xf_chan_hello_decode(struct xf_chan_hello *h, const uint8_t in[XF_HELLO_BYTES],
+                         struct xf_err *err);
 
 /* Judge a peer's hello by our own; returns the verdict. `taken` has a bit for each index
  * that is connected already. */
-enum xf_chan_hello_status xf_chan_hello_judge(const struct xf_chan_hello *ours, const struct xf_chan_hello *peer,
-                                    uint32_t taken);
+enum xf_chan_hello_status xf_chan_hello_judge(const struct xf_chan_hello *ours,
+                                              const struct xf_chan_hello *peer, uint32_t taken);
 
 /* Report a verdict other than XF_HELLO_WELCOME, in words that fit both sides. Returns -1. */
 int xf_chan_hello_refused(enum xf_chan_hello_status status, const struct xf_chan_hello *ours,
-                     const struct xf_chan_hello *peer, struct xf_err *err);
+                          const struct xf_chan_hello *peer, struct xf_err *err);
 
 #endif

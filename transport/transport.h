@@ -33,8 +33,8 @@
 #define XF_PAYLOAD_MAX (4u << 20) /* largest payload, bytes (1024 pages) */
 #define XF_CHANNELS_MAX 16u       /* bulk channels of one move */
 #define XF_URGENT_INDEX(channels) ((channels) + 1u)
-#define XF_RDMA_POLL_US 20        /* what rdma_poll_us is if nobody says otherwise */
-#define XF_AGAIN 1                /* recv: nothing arrived within the time */
+#define XF_RDMA_POLL_US 20 /* what rdma_poll_us is if nobody says otherwise */
+#define XF_AGAIN 1         /* recv: nothing arrived within the time */
 
 struct xf_chan;
 struct xf_listener;
@@ -97,8 +97,8 @@ struct xf_transport_ops {
      * Source: connect channel `index` to host:port (`host` numeric or a name, `src` the
      * local address to use or NULL) and prove knowledge of the key, within cfg->timeout_ms.
      */
-    int (*connect)(const struct xf_link_cfg *cfg, const char *host, uint16_t port,
-                   const char *src, unsigned index, struct xf_chan **out, struct xf_err *err);
+    int (*connect)(const struct xf_link_cfg *cfg, const char *host, uint16_t port, const char *src,
+                   unsigned index, struct xf_chan **out, struct xf_err *err);
 
     /*
      * Send one message. Blocks until the memory named may be changed again (copied or
@@ -120,8 +120,7 @@ struct xf_transport_ops {
                 struct xf_err *err);
 
     /* Receive the next bytes of the payload, exactly filling iov (sum <= what is left). */
-    int (*recv_payload)(struct xf_chan *c, const struct iovec *iov, int niov,
-                        struct xf_err *err);
+    int (*recv_payload)(struct xf_chan *c, const struct iovec *iov, int niov, struct xf_err *err);
 
     /* A descriptor that polls readable when recv may have something; *ready is set when recv
      * has something already (buffered), whatever poll says. Valid until close. */

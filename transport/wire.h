@@ -17,19 +17,19 @@
 
 #define XF_WIRE_VERSION 1u
 #define XF_PAGE_SIZE 4096u
-#define XF_BATCH_PAGES 1024u  /* most pages named by one batch, all kinds together */
+#define XF_BATCH_PAGES 1024u /* most pages named by one batch, all kinds together */
 #define XF_GFN_MAX (1ull << 40)
 #define XF_TEXT_MAX 480u
 
 enum xf_msg_type {
-    XF_MSG_BATCH = 1,    /* bulk, source -> sink: pages */
-    XF_MSG_SYNC = 2,     /* bulk, source -> sink: all before this must be in memory, then ack */
-    XF_MSG_SYNC_ACK = 3, /* bulk, sink -> source */
-    XF_MSG_ERROR = 4,    /* control, sink -> source: the move has failed; errno and sentence */
-    XF_MSG_PACKED = 5,   /* bulk, source -> sink: a batch whose payload is compressed */
-    XF_MSG_SKELETON = 16,/* control, source -> sink: build the domain (meta: xf_skeleton, payload: JSON config + static state) */
-    XF_MSG_BUILT = 17,   /* control, sink -> source: the domain is there, its memory can be filled */
-    XF_MSG_TARGET = 18,  /* control, source -> sink: the guest's memory target changed */
+    XF_MSG_BATCH = 1,     /* bulk, source -> sink: pages */
+    XF_MSG_SYNC = 2,      /* bulk, source -> sink: all before this must be in memory, then ack */
+    XF_MSG_SYNC_ACK = 3,  /* bulk, sink -> source */
+    XF_MSG_ERROR = 4,     /* control, sink -> source: the move has failed; errno and sentence */
+    XF_MSG_PACKED = 5,    /* bulk, source -> sink: a batch whose payload is compressed */
+    XF_MSG_SKELETON = 16, /* control, source -> sink: build the domain (meta: xf_skeleton) */
+    XF_MSG_BUILT = 17,  /* control, sink -> source: the domain is there, its memory can be filled */
+    XF_MSG_TARGET = 18, /* control, source -> sink: the guest's memory target changed */
     XF_MSG_TARGET_ACK = 19,
     XF_MSG_STATE = 20,   /* control, source -> sink: final CPU state (payload: HVM context) */
     XF_MSG_LOADED = 21,  /* control, sink -> source: everything is in place, GO is awaited */
@@ -39,16 +39,16 @@ enum xf_msg_type {
     XF_MSG_ABORTED = 25, /* control, sink -> source: nothing of it is left */
     XF_MSG_PING = 26,    /* control, source -> sink: measures the round trip */
     XF_MSG_PONG = 27,
-    XF_MSG_ABSENT = 28,     /* control, source -> sink: pages that come after GO; mark them */
-    XF_MSG_ABSENT_ACK = 29, /* control, sink -> source: of those, the ones that cannot */
-    XF_MSG_REQUEST = 30,    /* urgent, sink -> source: pages that a vCPU waits for */
-    XF_MSG_ANSWER = 31,     /* urgent, source -> sink: these pages (meta: a batch) */
-    XF_MSG_TAKEN = 32,      /* bulk, sink -> source, in PULL: pages taken on this channel */
-    XF_MSG_PULLED = 33,     /* control, sink -> source, in PULL: what is missing; see xf_pulled */
-    XF_MSG_BYE = 34,        /* control, source -> sink: I know that nothing is missing */
-    XF_MSG_ATTACH = 35,     /* control, source -> sink: a new link to go on with PULL */
-    XF_MSG_MISSING = 36,    /* control, sink -> source: the answer, pages still missing */
-    XF_MSG_ENDED = 37,      /* control, sink -> source, in PULL: the guest is no more */
+    XF_MSG_ABSENT = 28,      /* control, source -> sink: pages that come after GO; mark them */
+    XF_MSG_ABSENT_ACK = 29,  /* control, sink -> source: of those, the ones that cannot */
+    XF_MSG_REQUEST = 30,     /* urgent, sink -> source: pages that a vCPU waits for */
+    XF_MSG_ANSWER = 31,      /* urgent, source -> sink: these pages (meta: a batch) */
+    XF_MSG_TAKEN = 32,       /* bulk, sink -> source, in PULL: pages taken on this channel */
+    XF_MSG_PULLED = 33,      /* control, sink -> source, in PULL: what is missing; see xf_pulled */
+    XF_MSG_BYE = 34,         /* control, source -> sink: I know that nothing is missing */
+    XF_MSG_ATTACH = 35,      /* control, source -> sink: a new link to go on with PULL */
+    XF_MSG_MISSING = 36,     /* control, sink -> source: the answer, pages still missing */
+    XF_MSG_ENDED = 37,       /* control, sink -> source, in PULL: the guest is no more */
     XF_MSG_DEVICES = 40,     /* control, source -> sink: say when the devices are attached */
     XF_MSG_DEVICES_ACK = 41, /* control, sink -> source: they are; the guest may be suspended */
 };
@@ -93,8 +93,8 @@ enum xf_codec { XF_CODEC_NONE, XF_CODEC_LZ4, XF_CODEC_ZSTD, XF_CODECS };
 #define XF_PACK_BLOCKS (XF_BATCH_PAGES / XF_PACK_PAGES)
 #define XF_PACK_BYTES (XF_PACK_PAGES * XF_PAGE_SIZE)
 struct xf_pack {
-    uint32_t codec;     /* enum xf_codec, not XF_CODEC_NONE */
-    uint32_t nr_blocks; /* xf_pack_blocks() of the batch's data pages, at least 1 */
+    uint32_t codec;               /* enum xf_codec, not XF_CODEC_NONE */
+    uint32_t nr_blocks;           /* xf_pack_blocks() of the batch's data pages, at least 1 */
     uint32_t len[XF_PACK_BLOCKS]; /* 1..xf_pack_raw(); payload = their sum */
 };
 /* Blocks of so many data pages, and the bytes of block i before it is compressed. */
@@ -122,8 +122,7 @@ struct xf_sync {
     uint64_t pages; /* ack: pages (all kinds) taken on this channel since the start */
 };
 size_t xf_sync_encode(const struct xf_sync *s, void *meta);
-int xf_sync_decode(struct xf_sync *s, const struct xf_msg *m, const void *meta,
-                   struct xf_err *err);
+int xf_sync_decode(struct xf_sync *s, const struct xf_msg *m, const void *meta, struct xf_err *err);
 
 /* XF_MSG_ABSENT, ABSENT_ACK, MISSING: a set of gfns as extents that ascend and do not
  * overlap. One set may take several messages, each of which stands for itself. */
@@ -195,14 +194,16 @@ struct xf_tsc {
     uint64_t nsec;
     uint32_t incarnation;
 };
+/* The payload after it: the configuration as JSON, then the static state. */
 struct xf_skeleton {
     uint32_t xen_major, xen_minor; /* of the source */
     uint32_t config_len, cpuid_len, msr_len, ctx_len;
     uint64_t nr_gfns;  /* highest gfn + 1: the limit of every later gfn */
     uint64_t nr_pages; /* pages the guest has now, for the claim */
     struct xf_tsc tsc;
-    uint32_t nr_params;   /* <= XF_PARAMS_MAX */
-    uint32_t nr_specials; /* <= XF_SPECIALS_MAX: gfns that exist at once and are built by the sink */
+    uint32_t nr_params; /* <= XF_PARAMS_MAX */
+    uint32_t
+        nr_specials; /* <= XF_SPECIALS_MAX: gfns that exist at once and are built by the sink */
     struct xf_param params[XF_PARAMS_MAX];
     uint64_t specials[XF_SPECIALS_MAX];
 };

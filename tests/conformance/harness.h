@@ -62,8 +62,8 @@ static void nap(void)
 /* Wait until cond holds; false after SOON. */
 #define EVENTUALLY(cond)                                                                           \
     ({                                                                                             \
-        int64_t end_ = xf_now_ms() + SOON;                                                            \
-        while (!(cond) && xf_now_ms() < end_)                                                         \
+        int64_t end_ = xf_now_ms() + SOON;                                                         \
+        while (!(cond) && xf_now_ms() < end_)                                                      \
             nap();                                                                                 \
         (bool)(cond);                                                                              \
     })

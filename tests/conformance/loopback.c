@@ -310,8 +310,8 @@ static size_t compose(uint8_t *out, const struct xf_msg *m, const void *meta,
            xf_iter_gather(&it, out + XF_FRAME_BYTES + m->meta_len, m->payload_len);
 }
 
-static int send_faulty(struct xf_chan *c, const struct xf_loopback_fault *f, uint8_t *bytes, size_t len,
-                       struct xf_err *err)
+static int send_faulty(struct xf_chan *c, const struct xf_loopback_fault *f, uint8_t *bytes,
+                       size_t len, struct xf_err *err)
 {
     size_t arg = f->arg < len ? f->arg : len;
 
@@ -685,7 +685,8 @@ static int loop_connect(const struct xf_link_cfg *cfg, const char *host, uint16_
     struct xf_listener *l;
     struct call **last;
 
-    if (check_cfg(cfg, err) || check_here(host, 0, err) || (src && check_here(src, AI_NUMERICHOST, err)))
+    if (check_cfg(cfg, err) || check_here(host, 0, err) ||
+        (src && check_here(src, AI_NUMERICHOST, err)))
         return -1;
     enter();
     l = listener_at(port);

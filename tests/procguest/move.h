@@ -24,12 +24,12 @@ struct pg_opts {
     unsigned channels;
     bool encrypt;
     struct xf_compress_opts compress; /* auto, as the destination can all, unless changed */
-    bool garbage; /* fresh memory at the sink is full of it */
-    bool whole;   /* without the hole */
-    bool resident;        /* the sink's memory is there before the move */
-    uint64_t wait_ns;     /* the guest runs for so long before COPY, below 1 s */
-    const char *netns[2]; /* of source and sink: path of a network namespace, or NULL */
-    const char *addr;     /* where the sink listens */
+    bool garbage;                     /* fresh memory at the sink is full of it */
+    bool whole;                       /* without the hole */
+    bool resident;                    /* the sink's memory is there before the move */
+    uint64_t wait_ns;                 /* the guest runs for so long before COPY, below 1 s */
+    const char *netns[2];             /* of source and sink: path of a network namespace, or NULL */
+    const char *addr;                 /* where the sink listens */
     int stall_ms;
     struct xf_policy policy;
     uint64_t bandwidth;
@@ -49,7 +49,7 @@ struct pg_source_end {
     uint64_t pushed, answered;
     struct xf_pulled told;        /* what the sink said last */
     struct xf_cost_sum map, copy; /* as xf_server_status */
-    uint64_t packed; /* of pushed: those that went compressed */
+    uint64_t packed;              /* of pushed: those that went compressed */
     double pull_s;
     struct xf_err err;
     struct xf_copy_status status;
@@ -89,15 +89,15 @@ struct pg_move {
     uint64_t rings[2];
     _Atomic uint32_t port; /* where the sink listens */
     _Atomic bool committed;
-    _Atomic bool pulling;     /* the source is in PULL */
-    _Atomic uint32_t lost[2]; /* links lost in PULL, as source and sink saw it */
+    _Atomic bool pulling;       /* the source is in PULL */
+    _Atomic uint32_t lost[2];   /* links lost in PULL, as source and sink saw it */
     _Atomic uint32_t after_end; /* ticks of the sink since it has found the guest gone */
-    _Atomic bool give_up;     /* the ticks of both engines fail */
-    enum pg_die die;          /* set before the start */
-    _Atomic bool go_held;     /* PG_DIES_AFTER_GO: the sink has GO and waits */
-    char dir[64];             /* of the source's record (libxl-ext/record.h) */
-    uint32_t found;           /* the state in which a source that took over found it */
-    struct pg_relay *relay;   /* with opts.relayed */
+    _Atomic bool give_up;       /* the ticks of both engines fail */
+    enum pg_die die;            /* set before the start */
+    _Atomic bool go_held;       /* PG_DIES_AFTER_GO: the sink has GO and waits */
+    char dir[64];               /* of the source's record (libxl-ext/record.h) */
+    uint32_t found;             /* the state in which a source that took over found it */
+    struct pg_relay *relay;     /* with opts.relayed */
     pid_t source_pid, sink_pid;
     struct pg_source_end source;
     struct pg_sink_end sink;

@@ -11,7 +11,7 @@
 
 struct xf_view {
     struct pg_guest *g;
-    void *owner; /* struct pg_source or pg_sink */
+    void *owner;                /* struct pg_source or pg_sink */
     struct pg_filling *filling; /* the sink's; NULL: none was needed yet */
 };
 

@@ -124,7 +124,8 @@ static int map_pages(struct xf_view *v, const uint64_t *gfns, unsigned n, struct
         m->err[i] = v->side->has[gfns[i]] ? 0 : ENOENT;
         if (m->err[i])
             continue;
-        for (; i + len < n && gfns[i + len] == gfns[i] + len && v->side->has[gfns[i + len]]; len++) {
+        for (; i + len < n && gfns[i + len] == gfns[i] + len && v->side->has[gfns[i + len]];
+             len++) {
             m->page[i + len] = v->window + (size_t)(i + len) * PAGE;
             m->err[i + len] = 0;
         }

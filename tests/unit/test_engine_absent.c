@@ -21,7 +21,7 @@ static uint8_t page[XF_PAGE_SIZE];
 static atomic_bool put_waits; /* a page that was put in stays counted until there is a claim ... */
 static atomic_uint nr_put;
 static atomic_uint claims, claimed; /* ... which sees this sum of pages, absent and put in */
-static unsigned taken_absent; /* pages that were taken away while they were absent */
+static unsigned taken_absent;       /* pages that were taken away while they were absent */
 
 /* --- a pager for the fake guest --- */
 

@@ -100,7 +100,6 @@ static void say_state(uint32_t len)
     m.source.ops->send(m.source.control, &msg, meta, &iov, 1, NULL);
 }
 
-
 /* The sink has refused, and said why to both. */
 static void refused(int num, const char *word)
 {

@@ -188,8 +188,8 @@ static void test_silence(void)
         {true, 1, 0},  {true, 2, 10}};
 
     for (unsigned i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
-        const struct xf_loopback_fault f = {XF_FAULT_SILENCE, 1, where[i].from_sink, where[i].message,
-                                   where[i].at};
+        const struct xf_loopback_fault f = {XF_FAULT_SILENCE, 1, where[i].from_sink,
+                                            where[i].message, where[i].at};
 
         stall_ms = 200;
         open_faulty(&f, &xf_tcp_ops, false, 1);
@@ -257,10 +257,10 @@ static void test_control(void)
 static void test_harmless(void)
 {
     const struct xf_loopback_fault list[] = {{XF_FAULT_DUPLICATE, 1, false, 2, 0},
-                                    {XF_FAULT_DELAY, 1, false, 1, 30},
-                                    {XF_FAULT_DELAY, 1, false, round1_sync, 30},
-                                    {XF_FAULT_DELAY, 0, false, 1, 30},
-                                    {XF_FAULT_DELAY, 1, true, 1, 30}};
+                                             {XF_FAULT_DELAY, 1, false, 1, 30},
+                                             {XF_FAULT_DELAY, 1, false, round1_sync, 30},
+                                             {XF_FAULT_DELAY, 0, false, 1, 30},
+                                             {XF_FAULT_DELAY, 1, true, 1, 30}};
 
     for (unsigned i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
         open_faulty(&list[i], &xf_tcp_ops, false, 1);
@@ -306,7 +306,7 @@ static void test_in_switch(void)
 
     for (unsigned i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
         const struct xf_loopback_fault f = {XF_FAULT_KILL, where[i].channel, where[i].from_sink,
-                                   where[i].message, 20};
+                                            where[i].message, 20};
 
         open_faulty(&f, &xf_tcp_ops, false, 1);
         move_run(&m);

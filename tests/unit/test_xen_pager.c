@@ -27,9 +27,9 @@ enum entry { RAM, OUT, PAGED };
 
 static struct {
     enum entry p2m[GFNS];
-    bool held[GFNS];     /* nominate: EBUSY */
-    int busy[GFNS];      /* so many evicts are EBUSY */
-    int fail[GFNS];      /* this errno for the gfn's next nominate or prep, and those after it */
+    bool held[GFNS]; /* nominate: EBUSY */
+    int busy[GFNS];  /* so many evicts are EBUSY */
+    int fail[GFNS];  /* this errno for the gfn's next nominate or prep, and those after it */
     int evict_fail[GFNS];
     uint8_t content[GFNS][XF_PAGE_SIZE];
     unsigned hypercalls, notified;

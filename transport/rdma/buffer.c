@@ -15,7 +15,7 @@
 #define SMALL_SLOT 16384u /* small channels, and the way back of bulk channels */
 #define SMALL_SLOTS 32u
 #define BULK_SLOT (256u << 10)
-#define BULK_SLOTS 16u        /* no fewer; smaller ones instead */
+#define BULK_SLOTS 16u /* no fewer; smaller ones instead */
 #define HUGE_PAGE (2u << 20)
 #define DEFAULT_MAX (8u << 20)
 #define DEFAULT_SHARE 32 /* of the memory that is free, for all channels together */

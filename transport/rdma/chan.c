@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Channels of the RDMA transport: their life, and the table of ops. How bytes move is in stream.c and flow.c; how a channel comes to be, in
- * connect.c and listen.c.
+ * Channels of the RDMA transport: their life, and the table of ops. How bytes move is in stream.c
+ * and flow.c; how a channel comes to be, in connect.c and listen.c.
  */
 #include "transport/rdma/rdma.h"
 

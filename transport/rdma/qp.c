@@ -14,7 +14,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-
 #define HS_MEM (8 * XF_HS_MAX)
 #define RECV_ANY UINT64_MAX /* wr_id of a receive that has no slot of its own */
 

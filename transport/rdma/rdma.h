@@ -96,9 +96,9 @@ struct xf_chan {
     uint32_t inline_max;      /* bytes */
     uint32_t posted, done;    /* work requests; they wrap */
     uint32_t data, data_done; /* those with data; they wrap */
-    uint32_t unsignalled; /* since the last signalled one */
-    int64_t probe_ms;     /* when it did */
-    uint32_t probe;       /* `posted` when the last probe went out */
+    uint32_t unsignalled;     /* since the last signalled one */
+    int64_t probe_ms;         /* when it did */
+    uint32_t probe;           /* `posted` when the last probe went out */
 
     /* receiving */
     struct xf_rdma_ring rx;
@@ -110,7 +110,7 @@ struct xf_chan {
     uint32_t reposts;               /* bulk: receive work requests to be posted again */
     struct xf_rdma_fragment *queue; /* [window] */
     struct xf_messages messages;
-    const uint8_t *ahead;           /* bytes received but not yet taken */
+    const uint8_t *ahead; /* bytes received but not yet taken */
     size_t ahead_len;
     int64_t ahead_slot; /* the slot they lie in; -1: in `open` */
 
@@ -220,7 +220,7 @@ int xf_rdma_seal_scatter(struct xf_chan *c, const uint8_t *in, size_t n, struct 
 void xf_rdma_progress(struct xf_chan *c);
 /* Events of rdma_cm, once the channel has an event channel of its own. */
 void xf_rdma_cm_events(struct xf_chan *c);
-/* Consume the event that was raised, so that the descriptor says something new when it is readable. */
+/* Consume the event that was raised: readable then says something new. */
 void xf_rdma_take_events(struct xf_chan *c);
 int xf_rdma_arm(struct xf_chan *c, struct xf_err *err);
 bool xf_rdma_ended(const struct xf_chan *c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Channels of the TCP transport: their life, and the table of ops. How bytes move is in stream.c; how a channel comes to be, in connect.c
- * and listen.c.
+ * Channels of the TCP transport: their life, and the table of ops. How bytes move is in stream.c;
+ * how a channel comes to be, in connect.c and listen.c.
  */
 #include "transport/tcp/tcp.h"
 
@@ -149,9 +149,8 @@ static uint64_t tcp_in_network(const struct xf_chan *c)
 {
     int unacked;
 
-    return ioctl(c->fd, SIOCOUTQ, &unacked) || unacked < 0
-               ? UINT64_MAX
-               : (uint64_t)unacked + xf_tls_unsent(c);
+    return ioctl(c->fd, SIOCOUTQ, &unacked) || unacked < 0 ? UINT64_MAX
+                                                           : (uint64_t)unacked + xf_tls_unsent(c);
 }
 
 const struct xf_transport_ops xf_tcp_ops = {

@@ -53,8 +53,9 @@ int xf_tls_flush(struct xf_chan *c)
     struct xf_tls_io *io = c->io;
 
     while (io && io->out_len) {
-        ssize_t n = send(c->fd, io->out + io->out_at, io->out_len < c->piece ? io->out_len : c->piece,
-                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n =
+            send(c->fd, io->out + io->out_at, io->out_len < c->piece ? io->out_len : c->piece,
+                 MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (n < 0 && errno == EINTR)
             continue;

@@ -6,8 +6,8 @@
  * time. The first byte comes when all is filled. In between it halts, so an idle guest costs
  * nothing.
  *
- * Command line: zero=N (every N-th page is zeros; 0: none) text (else random contents) rate=N (pages per
- * second, up to 200000; 0: idle).
+ * Command line: zero=N (every N-th page is zeros; 0: none) text (else random contents) rate=N
+ * (pages per second, up to 200000; 0: idle).
  */
 #include <stdint.h>
 
