@@ -138,6 +138,16 @@ enum xf_chan_hello_status xf_chan_hello_judge(const struct xf_chan_hello *ours,
     return XF_HELLO_WELCOME;
 }
 
+int xf_link_cfg_check(const struct xf_link_cfg *cfg, struct xf_err *err)
+{
+    if (cfg->channels < 1 || cfg->channels > XF_CHANNELS_MAX)
+        return xf_fail(err, EINVAL, "a move has 1 to %u bulk channels, not %u", XF_CHANNELS_MAX,
+                       cfg->channels);
+    if (cfg->timeout_ms <= 0)
+        return xf_fail(err, EINVAL, "a connection needs some time, not %d ms", cfg->timeout_ms);
+    return 0;
+}
+
 int xf_chan_hello_refused(enum xf_chan_hello_status status, const struct xf_chan_hello *ours,
                           const struct xf_chan_hello *peer, struct xf_err *err)
 {

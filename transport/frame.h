@@ -49,6 +49,9 @@ void xf_chan_hello_encode(uint8_t out[XF_HELLO_BYTES], const struct xf_chan_hell
 int xf_chan_hello_decode(struct xf_chan_hello *h, const uint8_t in[XF_HELLO_BYTES],
                          struct xf_err *err);
 
+/* What every transport asks of a configuration, so that a hello can be made of it. EINVAL. */
+int xf_link_cfg_check(const struct xf_link_cfg *cfg, struct xf_err *err);
+
 /* Judge a peer's hello by our own; returns the verdict. `taken` has a bit for each index
  * that is connected already. */
 enum xf_chan_hello_status xf_chan_hello_judge(const struct xf_chan_hello *ours,

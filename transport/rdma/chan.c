@@ -17,11 +17,8 @@
 
 int xf_rdma_check(const struct xf_link_cfg *cfg, struct xf_err *err)
 {
-    if (cfg->channels < 1 || cfg->channels > XF_CHANNELS_MAX)
-        return xf_fail(err, EINVAL, "a move has 1 to %u bulk channels, not %u", XF_CHANNELS_MAX,
-                       cfg->channels);
-    if (cfg->timeout_ms <= 0)
-        return xf_fail(err, EINVAL, "a connection needs some time, not %d ms", cfg->timeout_ms);
+    if (xf_link_cfg_check(cfg, err))
+        return -1;
     if (cfg->rdma_buffer &&
         (cfg->rdma_buffer < XF_RDMA_BUFFER_MIN || cfg->rdma_buffer > XF_RDMA_BUFFER_MAX))
         return xf_fail(err, EINVAL, "an RDMA buffer has %u KiB to %u MiB, not %u bytes",

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The sink's side of making connections. accept() drives a small table of unfinished
- * handshakes with one poll(), so that a slow or hostile peer holds up nobody; both the
- * table and each handshake's time are bounded. A stranger gets a queue pair and a page of
- * memory until he has proved that he knows the key; the ring comes after that.
+ * The sink's side of making connections: the listening id, and what a handshake on one of its
+ * connections is to the table of transport/handshakes.h. A stranger gets a queue pair and a page
+ * of memory until he has proved that he knows the key; the ring comes after that.
  */
 #include "transport/rdma/rdma.h"
 
@@ -13,27 +12,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include "transport/clock.h"
+#include "transport/handshakes.h"
 #include "transport/lookup.h"
-
-#define PENDING_MAX 32 /* a whole move of 17 channels may come at once */
-
-struct pending {
-    struct xf_rdma_hs hs; /* hs.c == NULL: free */
-    int64_t deadline;
-};
 
 struct xf_listener {
     struct rdma_event_channel *cm;
     struct rdma_cm_id *id;
-    int wake;
-    atomic_bool aborted;
     struct xf_link_cfg cfg;
     uint32_t taken; /* bit n: channel n is connected */
-    struct pending pending[PENDING_MAX];
+    struct xf_handshakes table;
+    struct xf_rdma_hs hs[XF_HANDSHAKES]; /* at the table's places */
 };
 
 static int bind_to(struct xf_listener *l, const struct sockaddr *sa, struct xf_err *err)
@@ -84,94 +73,6 @@ static int listen_at(struct xf_listener *l, const char *addr, uint16_t port, str
     return rc;
 }
 
-int xf_rdma_listen(const struct xf_link_cfg *cfg, const char *addr, uint16_t port,
-                   struct xf_listener **out, uint16_t *port_out, struct xf_err *err)
-{
-    struct xf_listener *l;
-
-    if (xf_rdma_check(cfg, err))
-        return -1;
-    l = calloc(1, sizeof(*l));
-    if (!l)
-        return xf_fail(err, ENOMEM, "no memory for a listener");
-    l->cfg = *cfg;
-    l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (l->wake < 0) {
-        xf_fail(err, errno, "listening: %s", strerror(errno));
-        goto err_free;
-    }
-    l->cm = xf_cm_channel(err);
-    if (!l->cm)
-        goto err_free;
-    if (addr ? listen_at(l, addr, port, err) : listen_any(l, port, err)) {
-        xf_wrap(err, "listening over RDMA on %s port %u", addr ? addr : "every address", port);
-        goto err_free;
-    }
-    *port_out = ntohs(rdma_get_src_port(l->id));
-    *out = l;
-    return 0;
-
-err_free:
-    xf_rdma_unlisten(l);
-    return -1;
-}
-
-void xf_rdma_unlisten(struct xf_listener *l)
-{
-    int i;
-
-    if (!l)
-        return;
-    for (i = 0; i < PENDING_MAX; i++)
-        if (l->pending[i].hs.c)
-            xf_rdma_hs_cancel(&l->pending[i].hs);
-    if (l->id)
-        rdma_destroy_id(l->id);
-    if (l->cm)
-        rdma_destroy_event_channel(l->cm);
-    if (l->wake >= 0)
-        close(l->wake);
-    gnutls_memset(&l->cfg, 0, sizeof(l->cfg));
-    free(l);
-}
-
-void xf_rdma_abort_accept(struct xf_listener *l)
-{
-    uint64_t one = 1;
-
-    atomic_store_explicit(&l->aborted, true, memory_order_release);
-    if (write(l->wake, &one, sizeof(one)) < 0)
-        return; /* full, so it is readable already */
-}
-
-/* A free place, if need be that of the oldest: who floods us pushes out his own first. */
-static struct pending *place(struct xf_listener *l)
-{
-    struct pending *oldest = &l->pending[0];
-    int i;
-
-    for (i = 0; i < PENDING_MAX; i++) {
-        struct pending *p = &l->pending[i];
-
-        if (!p->hs.c)
-            return p;
-        if (p->deadline < oldest->deadline)
-            oldest = p;
-    }
-    xf_rdma_hs_cancel(&oldest->hs);
-    return oldest;
-}
-
-static struct pending *find(struct xf_listener *l, const struct rdma_cm_id *id)
-{
-    int i;
-
-    for (i = 0; i < PENDING_MAX; i++)
-        if (l->pending[i].hs.c && l->pending[i].hs.c->id == id)
-            return &l->pending[i];
-    return NULL;
-}
-
 static void name_peer(struct xf_chan *c)
 {
     char host[48] = "?", port[8] = "?";
@@ -190,8 +91,8 @@ static int take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours, str
 {
     uint8_t greeting[XF_GREETING_BYTES];
     struct rdma_conn_param param;
-    struct pending *p;
     struct xf_chan *c;
+    unsigned i;
 
     xf_rdma_conn_param(&param, greeting);
     if (!ours) { /* with our version, so that a later one can say what is wrong */
@@ -199,23 +100,33 @@ static int take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours, str
         rdma_destroy_id(id);
         return 0;
     }
-    p = place(l);
     c = xf_rdma_chan_new(&l->cfg, id, false, err);
     if (!c)
         return -1;
     name_peer(c);
-    xf_rdma_hs_init(&p->hs, c, &l->cfg, true, &l->taken);
-    p->deadline = xf_now_ms() + l->cfg.timeout_ms;
     xf_rdma_ack_timeout(id, l->cfg.stall_ms);
     if (xf_rdma_qp_open(c, &l->cfg, err)) {
-        xf_rdma_hs_cancel(&p->hs);
+        xf_rdma_chan_free(c);
         return -1;
     }
+    i = xf_handshakes_place(&l->table, c->comp->fd, POLLIN, l->cfg.timeout_ms);
+    xf_rdma_hs_init(&l->hs[i], c, &l->cfg, true, &l->taken);
     if (rdma_accept(id, &param)) /* he may have gone away meanwhile */
-        xf_rdma_hs_cancel(&p->hs);
+        xf_handshakes_drop(&l->table, i);
     else
         c->connected = true;
     return 0;
+}
+
+/* The handshake on this id, or XF_HANDSHAKES. */
+static unsigned find(const struct xf_listener *l, const struct rdma_cm_id *id)
+{
+    unsigned i;
+
+    for (i = 0; i < XF_HANDSHAKES; i++)
+        if (l->hs[i].c && l->hs[i].c->id == id)
+            break;
+    return i;
 }
 
 /* What rdma_cm has to say. */
@@ -231,7 +142,7 @@ static int take_events(struct xf_listener *l, struct xf_err *err)
         bool ours = type == RDMA_CM_EVENT_CONNECT_REQUEST &&
                     xf_greeting_decode(&version, ev->param.conn.private_data,
                                        ev->param.conn.private_data_len) == 0;
-        struct pending *p = find(l, id);
+        unsigned i = find(l, id);
 
         rdma_ack_cm_event(ev);
         if (type == RDMA_CM_EVENT_CONNECT_REQUEST) {
@@ -239,17 +150,17 @@ static int take_events(struct xf_listener *l, struct xf_err *err)
                 return -1;
         } else if (type == RDMA_CM_EVENT_DEVICE_REMOVAL && id == l->id) {
             return xf_fail(err, ENODEV, "listening: the RDMA device was removed");
-        } else if (p && type != RDMA_CM_EVENT_ESTABLISHED) {
-            xf_rdma_hs_cancel(&p->hs);
+        } else if (i < XF_HANDSHAKES && type != RDMA_CM_EVENT_ESTABLISHED) {
+            xf_handshakes_drop(&l->table, i);
         }
     }
     return rc < 0 ? -1 : 0;
 }
 
 /* Out of the listener's hands: events of its own from here on. */
-static int finish(struct pending *p, struct xf_chan **out, unsigned *index, struct xf_err *err)
+static int finish(struct xf_rdma_hs *hs, struct xf_chan **out, unsigned *index, struct xf_err *err)
 {
-    struct xf_chan *c = p->hs.c;
+    struct xf_chan *c = hs->c;
     struct rdma_event_channel *cm = xf_cm_channel(err);
     char peer[sizeof(c->who)];
 
@@ -267,70 +178,83 @@ static int finish(struct pending *p, struct xf_chan **out, unsigned *index, stru
     snprintf(c->who, sizeof(c->who), "channel %u from %.70s", c->index, peer);
     *out = c;
     *index = c->index;
-    p->hs.c = NULL;
-    return 1;
+    hs->c = NULL;
+    return XF_HANDSHAKE_DONE;
 }
 
-/* 1: a channel is open, 0: not yet or dropped, -1: a peer who knows the key was refused. */
-static int step(struct pending *p, struct xf_chan **out, unsigned *index, struct xf_err *err)
+static int step(struct xf_listener *l, unsigned i, short *events, struct xf_chan **out,
+                unsigned *index, struct xf_err *err)
 {
+    struct xf_rdma_hs *hs = &l->hs[i];
     struct xf_err why = {0};
-    bool known;
     int rc;
 
-    xf_rdma_take_events(p->hs.c);
-    rc = xf_rdma_hs_step(&p->hs, &why);
-    if (rc == 1)
-        rc = finish(p, out, index, &why);
-    if (rc >= 0)
-        return rc;
-    known = p->hs.authentic;
-    xf_rdma_hs_cancel(&p->hs);
-    if (!known) /* a stranger, or one who went away: no business of the caller's */
-        return 0;
-    return xf_fail(err, why.num, "%s", why.text);
+    (void)events; /* completions, from the first step to the last */
+    xf_rdma_take_events(hs->c);
+    rc = xf_rdma_hs_step(hs, &why);
+    if (rc == 0)
+        return XF_HANDSHAKE_GOES_ON;
+    if (rc == 1 && finish(hs, out, index, &why) == XF_HANDSHAKE_DONE)
+        return XF_HANDSHAKE_DONE;
+    return hs->authentic ? xf_fail(err, why.num, "%s", why.text) : XF_HANDSHAKE_ENDED;
+}
+
+static void cancel(struct xf_listener *l, unsigned i)
+{
+    xf_rdma_hs_cancel(&l->hs[i]);
+}
+
+static const struct xf_handshakes_ops handshakes_ops = {take_events, step, cancel};
+
+int xf_rdma_listen(const struct xf_link_cfg *cfg, const char *addr, uint16_t port,
+                   struct xf_listener **out, uint16_t *port_out, struct xf_err *err)
+{
+    struct xf_listener *l;
+
+    if (xf_rdma_check(cfg, err))
+        return -1;
+    l = calloc(1, sizeof(*l));
+    if (!l)
+        return xf_fail(err, ENOMEM, "no memory for a listener");
+    l->cfg = *cfg;
+    if (xf_handshakes_open(&l->table, &handshakes_ops, l, err))
+        goto err_free;
+    l->cm = xf_cm_channel(err);
+    if (!l->cm)
+        goto err_free;
+    if (addr ? listen_at(l, addr, port, err) : listen_any(l, port, err)) {
+        xf_wrap(err, "listening over RDMA on %s port %u", addr ? addr : "every address", port);
+        goto err_free;
+    }
+    *port_out = ntohs(rdma_get_src_port(l->id));
+    *out = l;
+    return 0;
+
+err_free:
+    xf_rdma_unlisten(l);
+    return -1;
+}
+
+void xf_rdma_unlisten(struct xf_listener *l)
+{
+    if (!l)
+        return;
+    xf_handshakes_close(&l->table);
+    if (l->id)
+        rdma_destroy_id(l->id);
+    if (l->cm)
+        rdma_destroy_event_channel(l->cm);
+    gnutls_memset(&l->cfg, 0, sizeof(l->cfg));
+    free(l);
 }
 
 int xf_rdma_accept(struct xf_listener *l, int timeout_ms, struct xf_chan **out, unsigned *index,
                    struct xf_err *err)
 {
-    int64_t deadline = timeout_ms < 0 ? -1 : xf_now_ms() + timeout_ms;
-    struct pollfd fds[2 + PENDING_MAX];
-    int i, n, rc, wait, left;
+    return xf_handshakes_accept(&l->table, l->cm->fd, timeout_ms, out, index, err);
+}
 
-    for (;;) {
-        fds[0] = (struct pollfd){.fd = l->wake, .events = POLLIN};
-        fds[1] = (struct pollfd){.fd = l->cm->fd, .events = POLLIN};
-        wait = xf_ms_left(deadline);
-        for (i = 0; i < PENDING_MAX; i++) {
-            struct pending *p = &l->pending[i];
-
-            fds[2 + i] = (struct pollfd){.fd = p->hs.c ? p->hs.c->comp->fd : -1, .events = POLLIN};
-            left = p->hs.c ? xf_ms_left(p->deadline) : -1;
-            if (left >= 0 && (wait < 0 || left < wait))
-                wait = left;
-        }
-        n = poll(fds, 2 + PENDING_MAX, wait);
-        if (n < 0 && errno != EINTR)
-            return xf_fail(err, errno, "accepting connections: poll: %s", strerror(errno));
-        if (atomic_load_explicit(&l->aborted, memory_order_acquire))
-            return xf_fail(err, ECANCELED, "waiting for the peer was given up on this side");
-        for (i = 0; i < PENDING_MAX; i++) {
-            struct pending *p = &l->pending[i];
-
-            if (!p->hs.c)
-                continue;
-            if (n > 0 && fds[2 + i].revents) {
-                rc = step(p, out, index, err);
-                if (rc)
-                    return rc < 0 ? -1 : 0;
-            } else if (xf_ms_left(p->deadline) == 0) {
-                xf_rdma_hs_cancel(&p->hs);
-            }
-        }
-        if (n > 0 && fds[1].revents && take_events(l, err))
-            return -1;
-        if (xf_ms_left(deadline) == 0) /* whatever strangers keep us busy with */
-            return XF_AGAIN;
-    }
+void xf_rdma_abort_accept(struct xf_listener *l)
+{
+    xf_handshakes_abort(&l->table);
 }

@@ -37,16 +37,6 @@ static void tune(int fd, int stall_ms)
     set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, stall_ms);
 }
 
-int xf_tcp_check(const struct xf_link_cfg *cfg, struct xf_err *err)
-{
-    if (cfg->channels < 1 || cfg->channels > XF_CHANNELS_MAX)
-        return xf_fail(err, EINVAL, "a move has 1 to %u bulk channels, not %u", XF_CHANNELS_MAX,
-                       cfg->channels);
-    if (cfg->timeout_ms <= 0)
-        return xf_fail(err, EINVAL, "a connection needs some time, not %d ms", cfg->timeout_ms);
-    return 0;
-}
-
 static const struct xf_stream_ops stream_ops = {
     .send = xf_stream_send,
     .fill = xf_stream_fill,

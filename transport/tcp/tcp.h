@@ -108,7 +108,6 @@ int xf_stream_recv(struct xf_chan *c, struct xf_iter *to, struct xf_err *err);
 void xf_tcp_hold(struct xf_chan *c, double rate, size_t more);
 
 /* chan.c */
-int xf_tcp_check(const struct xf_link_cfg *cfg, struct xf_err *err);
 /* Takes the socket, also on failure. */
 struct xf_chan *xf_chan_new(const struct xf_link_cfg *cfg, int fd, const struct sockaddr *peer,
                             socklen_t len, struct xf_err *err);

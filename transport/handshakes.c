@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of unfinished handshakes. */
+#include "transport/handshakes.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "transport/clock.h"
+#include "transport/transport.h"
+
+int xf_handshakes_open(struct xf_handshakes *h, const struct xf_handshakes_ops *ops,
+                       struct xf_listener *l, struct xf_err *err)
+{
+    h->ops = ops;
+    h->listener = l;
+    for (unsigned i = 0; i < XF_HANDSHAKES; i++)
+        h->place[i].fd = -1;
+    h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (h->wake < 0)
+        return xf_fail(err, errno, "no descriptor for a listener: %s", strerror(errno));
+    return 0;
+}
+
+void xf_handshakes_close(struct xf_handshakes *h)
+{
+    for (unsigned i = 0; i < XF_HANDSHAKES; i++)
+        if (h->place[i].fd >= 0)
+            xf_handshakes_drop(h, i);
+    if (h->wake >= 0)
+        close(h->wake);
+}
+
+unsigned xf_handshakes_place(struct xf_handshakes *h, int fd, short events, int timeout_ms)
+{
+    unsigned i, oldest = 0;
+
+    for (i = 0; i < XF_HANDSHAKES && h->place[i].fd >= 0; i++)
+        if (h->place[i].deadline < h->place[oldest].deadline)
+            oldest = i;
+    if (i == XF_HANDSHAKES) {
+        i = oldest;
+        xf_handshakes_drop(h, i);
+    }
+    h->place[i].fd = fd;
+    h->place[i].events = events;
+    h->place[i].deadline = xf_now_ms() + timeout_ms;
+    return i;
+}
+
+void xf_handshakes_drop(struct xf_handshakes *h, unsigned i)
+{
+    h->ops->cancel(h->listener, i);
+    h->place[i].fd = -1;
+}
+
+/* XF_HANDSHAKE_GOES_ON: none is done; else as step. */
+static int step_ready(struct xf_handshakes *h, const struct pollfd *fds, struct xf_chan **out,
+                      unsigned *index, struct xf_err *err)
+{
+    for (unsigned i = 0; i < XF_HANDSHAKES; i++) {
+        int rc;
+
+        if (h->place[i].fd < 0)
+            continue;
+        if (fds[i].revents) {
+            rc = h->ops->step(h->listener, i, &h->place[i].events, out, index, err);
+            if (rc == XF_HANDSHAKE_DONE)
+                h->place[i].fd = -1;
+            else if (rc != XF_HANDSHAKE_GOES_ON)
+                xf_handshakes_drop(h, i);
+            if (rc == XF_HANDSHAKE_DONE || rc < 0)
+                return rc;
+        } else if (xf_ms_left(h->place[i].deadline) == 0) {
+            xf_handshakes_drop(h, i);
+        }
+    }
+    return XF_HANDSHAKE_GOES_ON;
+}
+
+int xf_handshakes_accept(struct xf_handshakes *h, int listen_fd, int timeout_ms,
+                         struct xf_chan **out, unsigned *index, struct xf_err *err)
+{
+    int64_t deadline = timeout_ms < 0 ? -1 : xf_now_ms() + timeout_ms;
+    struct pollfd fds[XF_HANDSHAKES + 2];
+
+    for (;;) {
+        int n, rc, left, wait = xf_ms_left(deadline);
+
+        for (unsigned i = 0; i < XF_HANDSHAKES; i++) {
+            fds[i] = (struct pollfd){.fd = h->place[i].fd, .events = h->place[i].events};
+            left = h->place[i].fd >= 0 ? xf_ms_left(h->place[i].deadline) : -1;
+            if (left >= 0 && (wait < 0 || left < wait))
+                wait = left;
+        }
+        fds[XF_HANDSHAKES] = (struct pollfd){.fd = listen_fd, .events = POLLIN};
+        fds[XF_HANDSHAKES + 1] = (struct pollfd){.fd = h->wake, .events = POLLIN};
+        n = poll(fds, XF_HANDSHAKES + 2, wait);
+        if (n < 0 && errno != EINTR)
+            return xf_fail(err, errno, "accepting connections: poll: %s", strerror(errno));
+        if (atomic_load_explicit(&h->aborted, memory_order_acquire))
+            return xf_fail(err, ECANCELED, "waiting for the peer was given up on this side");
+        if (n >= 0) {
+            rc = step_ready(h, fds, out, index, err);
+            if (rc != XF_HANDSHAKE_GOES_ON)
+                return rc < 0 ? -1 : 0;
+            if (fds[XF_HANDSHAKES].revents && h->ops->take(h->listener, err))
+                return -1;
+        }
+        if (xf_ms_left(deadline) == 0) /* whatever strangers keep us busy with */
+            return XF_AGAIN;
+    }
+}
+
+void xf_handshakes_abort(struct xf_handshakes *h)
+{
+    uint64_t one = 1;
+
+    atomic_store_explicit(&h->aborted, true, memory_order_release);
+    if (write(h->wake, &one, sizeof(one)) < 0)
+        return; /* full, so it is readable already */
+}
