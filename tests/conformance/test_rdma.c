@@ -25,6 +25,8 @@ static struct xf_link_cfg small_config(unsigned channels)
 
 /* A hostile source in a thread: the sink's accept() has to run meanwhile. */
 struct foe {
+    struct xf_listener *l; /* foe_open() */
+    struct xf_chan *c;     /* the same */
     pthread_t thread;
     const struct xf_link_cfg *cfg;
     const struct rr_lie *lie;
@@ -65,21 +67,29 @@ static void foe_begin(struct foe *f, const struct xf_link_cfg *cfg, uint16_t por
     pthread_create(&f->thread, NULL, foe_run, f);
 }
 
-/* The sink's end of a channel whose source is hostile. */
-static struct xf_chan *foe_open(struct foe *f, struct xf_listener *l, const struct xf_link_cfg *cfg,
-                                uint16_t port, unsigned index)
+/* f->c, the sink's end of a channel whose source is hostile, at a listener of its own. */
+static void foe_open(struct foe *f, const struct xf_link_cfg *cfg, unsigned index)
 {
-    struct xf_chan *c = NULL;
     struct xf_err err = {0};
+    uint16_t port = 0;
+    struct xf_listener *l = listen_row(cfg, &port);
     unsigned got_index = 99;
     int rc;
 
     foe_begin(f, cfg, port, index, NULL);
-    rc = row->ops->accept(l, SOON, &c, &got_index, &err);
+    f->l = l;
+    rc = row->ops->accept(l, SOON, &f->c, &got_index, &err);
     pthread_join(f->thread, NULL);
     if (rc || f->verdict || got_index != index)
         fprintf(stderr, "foe: %d %d %s\n", rc, f->verdict, err.text);
-    return rc == 0 && f->verdict == 0 && got_index == index ? c : NULL;
+    CU_ASSERT_FATAL(rc == 0 && f->verdict == 0 && got_index == index);
+}
+
+static void foe_close(struct foe *f)
+{
+    rr_drop(&f->r, true);
+    row->ops->close(f->c);
+    row->ops->unlisten(f->l);
 }
 
 static bool still_good(struct xf_listener *l, const struct xf_link_cfg *cfg, uint16_t port)
@@ -136,30 +146,26 @@ static void test_by_the_book(void)
         uint32_t meta, payload;
     } sizes[] = {{0, 0}, {1000, 3000}, {8, 4096}, {0, 1}};
     struct xf_link_cfg cfg = small_config(1);
-    struct xf_listener *l;
     struct xf_err err = {0};
     struct xf_msg m = {3, 0, 5, 0};
     uint8_t bytes[16384], back[RR_RECV_BYTES];
-    uint16_t port = 0;
     unsigned index;
     size_t i;
 
-    l = listen_row(&cfg, &port);
     for (index = 0; index < 2; index++) {
         struct foe f;
-        struct xf_chan *c = foe_open(&f, l, &cfg, port, index);
 
-        CU_ASSERT_FATAL(c != NULL);
+        foe_open(&f, &cfg, index);
         CU_ASSERT(f.r.slots >= 4 && f.r.slot >= 4096 && !f.r.ring == !index);
         for (i = 0; i < 20; i++) {
             size_t k = i % 4;
             size_t len = compose(&f.r, cfg.encrypt, i, bytes, sizes[k].meta, sizes[k].payload);
 
             CU_ASSERT(rr_fragment(&f.r, bytes, len) == IBV_WC_SUCCESS);
-            CU_ASSERT_FATAL(take(c, &err) == 0);
+            CU_ASSERT_FATAL(take(f.c, &err) == 0);
             CU_ASSERT(holds(meta, sizes[k].meta, 1) && holds(got, sizes[k].payload, 2));
         }
-        CU_ASSERT(row->ops->send(c, &m, "hello", NULL, 0, &err) == 0);
+        CU_ASSERT(row->ops->send(f.c, &m, "hello", NULL, 0, &err) == 0);
         do { /* credits come by themselves, too */
             CU_ASSERT_FATAL(rr_recv(&f.r, back, sizeof(back)) >= 0);
         } while (!(ntohl(f.r.last.imm_data) >> 28 & 1));
@@ -167,11 +173,11 @@ static void test_by_the_book(void)
         CU_ASSERT(cfg.encrypt || !f.r.last.byte_len ||
                   !memcmp(index ? f.r.mem + RR_MEM / 2 : back, "XFM1", 4));
         rr_drop(&f.r, true);
-        CU_ASSERT(take(c, &err) == -1 && err.num == ECONNRESET);
+        CU_ASSERT(take(f.c, &err) == -1 && err.num == ECONNRESET);
         xf_clear(&err);
-        row->ops->close(c);
+        row->ops->close(f.c);
+        row->ops->unlisten(f.l);
     }
-    row->ops->unlisten(l);
 }
 
 /* Greetings and handshakes that are not ours: dropped without a word to the sink's caller, and at
@@ -399,20 +405,15 @@ static void test_fragments(void)
     };
     struct xf_link_cfg cfg = small_config(1);
     uint8_t *bytes = calloc(1, 1 << 20);
-    struct xf_listener *l;
-    uint16_t port = 0;
     size_t i;
 
     for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
         struct xf_err err = {0};
-        struct xf_chan *c;
         struct foe f;
         uint32_t imm = rr_imm(lies[i].seq, lies[i].credits, lies[i].flags);
         size_t len;
 
-        l = listen_row(&cfg, &port);
-        c = foe_open(&f, l, &cfg, port, lies[i].index);
-        CU_ASSERT_FATAL(c != NULL);
+        foe_open(&f, &cfg, lies[i].index);
         len = compose(&f.r, cfg.encrypt, 0, bytes, 10, 100);
         if (lies[i].len == LEN_SLOT_1)
             len = f.r.slot + 1;
@@ -424,14 +425,12 @@ static void test_fragments(void)
                 : lies[i].index ? IBV_WR_RDMA_WRITE_WITH_IMM
                                 : IBV_WR_SEND_WITH_IMM,
                 0, len, imm, f.r.ring, f.r.rkey);
-        CU_ASSERT(take(c, &err) == -1 && err.num == EPROTO);
+        CU_ASSERT(take(f.c, &err) == -1 && err.num == EPROTO);
         if (err.num != EPROTO)
             fprintf(stderr, "%s: %d %s\n", lies[i].what, err.num, err.text);
         xf_clear(&err); /* final: it stays an error */
-        CU_ASSERT(take(c, &err) == -1 && err.num);
-        rr_drop(&f.r, true);
-        row->ops->close(c);
-        row->ops->unlisten(l);
+        CU_ASSERT(take(f.c, &err) == -1 && err.num);
+        foe_close(&f);
     }
     free(bytes);
 }
@@ -441,26 +440,19 @@ static void overrun(unsigned index)
 {
     struct xf_link_cfg cfg = small_config(1);
     struct xf_err err = {0};
-    struct xf_listener *l;
-    struct xf_chan *c;
     uint8_t bytes[400];
     struct foe f;
-    uint16_t port = 0;
     uint32_t i, n = 0;
 
-    l = listen_row(&cfg, &port);
-    c = foe_open(&f, l, &cfg, port, index);
-    CU_ASSERT_FATAL(c != NULL);
+    foe_open(&f, &cfg, index);
     for (i = 0; i <= f.r.slots; i++)
         rr_fragment(&f.r, bytes, compose(&f.r, cfg.encrypt, i, bytes, 100, 200));
-    while (take(c, &err) == 0)
+    while (take(f.c, &err) == 0)
         n++;
     /* on a bulk channel the one too many has overwritten the first: its own loss */
     CU_ASSERT(err.num == EPROTO && n <= f.r.slots);
     CU_ASSERT(cfg.encrypt || n == f.r.slots);
-    rr_drop(&f.r, true);
-    row->ops->close(c);
-    row->ops->unlisten(l);
+    foe_close(&f);
 }
 
 static void test_overrun(void)
@@ -473,29 +465,22 @@ static void test_after_bye(void)
 {
     struct xf_link_cfg cfg = small_config(1);
     struct xf_err err = {0};
-    struct xf_listener *l;
-    struct xf_chan *c;
     uint8_t bytes[400];
     struct foe f;
-    uint16_t port = 0;
     int last;
 
     for (last = 0; last < 2; last++) {
         xf_clear(&err);
-        l = listen_row(&cfg, &port);
-        c = foe_open(&f, l, &cfg, port, 1);
-        CU_ASSERT_FATAL(c != NULL);
+        foe_open(&f, &cfg, 1);
         rr_fragment(&f.r, bytes, compose(&f.r, cfg.encrypt, 0, bytes, 100, 200));
         CU_ASSERT(rr_post(&f.r, IBV_WR_SEND_WITH_IMM, 0, 0, rr_imm(0, 0, 2), 0, 0) ==
                   IBV_WC_SUCCESS);
         if (last)
             rr_fragment(&f.r, bytes, compose(&f.r, cfg.encrypt, 1, bytes, 100, 200));
-        CU_ASSERT(take(c, &err) == 0); /* what came before the good-bye */
-        CU_ASSERT(take(c, &err) == -1 && err.num == (last ? EPROTO : ECONNRESET));
+        CU_ASSERT(take(f.c, &err) == 0); /* what came before the good-bye */
+        CU_ASSERT(take(f.c, &err) == -1 && err.num == (last ? EPROTO : ECONNRESET));
         CU_ASSERT(last || strstr(err.text, "closed"));
-        rr_drop(&f.r, true);
-        row->ops->close(c);
-        row->ops->unlisten(l);
+        foe_close(&f);
     }
 }
 
@@ -507,17 +492,12 @@ static void test_memory(void)
 
     for (i = 0; i < 5; i++) {
         struct xf_err err = {0};
-        struct xf_listener *l;
-        struct xf_chan *c;
         struct foe f;
-        uint16_t port = 0;
         uint64_t at;
         uint32_t rkey, key_off = 0;
         enum ibv_wc_status st;
 
-        l = listen_row(&cfg, &port);
-        c = foe_open(&f, l, &cfg, port, i < 4);
-        CU_ASSERT_FATAL(c != NULL);
+        foe_open(&f, &cfg, i < 4);
         at = f.r.ring;
         if (i == 0) /* one byte beyond the ring */
             at += (uint64_t)f.r.slot * f.r.slots - 63;
@@ -530,25 +510,16 @@ static void test_memory(void)
         rkey = f.r.rkey + key_off;
         st = rr_post(&f.r, IBV_WR_RDMA_WRITE_WITH_IMM, 0, 64, rr_imm(0, 0, 1), at, rkey);
         CU_ASSERT(st != IBV_WC_SUCCESS);
-        CU_ASSERT(take(c, &err) == -1 && (err.num == EPROTO || err.num == ECONNRESET));
-        rr_drop(&f.r, true);
-        row->ops->close(c);
-        row->ops->unlisten(l);
+        CU_ASSERT(take(f.c, &err) == -1 && (err.num == EPROTO || err.num == ECONNRESET));
+        foe_close(&f);
     }
     /* reading is not possible at all */
     {
-        struct xf_listener *l;
-        struct xf_chan *c;
         struct foe f;
-        uint16_t port = 0;
 
-        l = listen_row(&cfg, &port);
-        c = foe_open(&f, l, &cfg, port, 1);
-        CU_ASSERT_FATAL(c != NULL);
+        foe_open(&f, &cfg, 1);
         CU_ASSERT(rr_post(&f.r, IBV_WR_RDMA_READ, 0, 64, 0, f.r.ring, f.r.rkey) != IBV_WC_SUCCESS);
-        rr_drop(&f.r, true);
-        row->ops->close(c);
-        row->ops->unlisten(l);
+        foe_close(&f);
     }
 }
 
@@ -564,25 +535,18 @@ static void test_torn(void)
         return; /* test_sealed */
     for (i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
         struct xf_err err = {0};
-        struct xf_listener *l;
-        struct xf_chan *c;
         struct foe f;
-        uint16_t port = 0;
         size_t len;
 
-        l = listen_row(&cfg, &port);
-        c = foe_open(&f, l, &cfg, port, i % 2);
-        CU_ASSERT_FATAL(c != NULL);
+        foe_open(&f, &cfg, i % 2);
         len = compose(&f.r, false, 0, bytes, 100, 400);
         rr_fragment(&f.r, bytes, at[i]);
         rr_fragment(&f.r, bytes + at[i], len - at[i]);
-        CU_ASSERT(take(c, &err) == 0 && holds(meta, 100, 1) && holds(got, 400, 2));
+        CU_ASSERT(take(f.c, &err) == 0 && holds(meta, 100, 1) && holds(got, 400, 2));
         bytes[at[i] % 124] ^= 0x10; /* in the head or the meta part */
         rr_fragment(&f.r, bytes, len);
-        CU_ASSERT(take(c, &err) == -1 && err.num == EPROTO);
-        rr_drop(&f.r, true);
-        row->ops->close(c);
-        row->ops->unlisten(l);
+        CU_ASSERT(take(f.c, &err) == -1 && err.num == EPROTO);
+        foe_close(&f);
     }
 }
 
@@ -597,18 +561,13 @@ static void test_sealed(void)
         return;
     for (i = 0; i < 7; i++) {
         struct xf_err err = {0};
-        struct xf_listener *l;
-        struct xf_chan *c;
         struct foe f;
-        uint16_t port = 0;
         size_t len;
 
-        l = listen_row(&cfg, &port);
-        c = foe_open(&f, l, &cfg, port, i % 2);
-        CU_ASSERT_FATAL(c != NULL);
+        foe_open(&f, &cfg, i % 2);
         len = compose(&f.r, true, 0, bytes, 100, 200);
         rr_fragment(&f.r, bytes, len);
-        CU_ASSERT(take(c, &err) == 0 && holds(got, 200, 2));
+        CU_ASSERT(take(f.c, &err) == 0 && holds(got, 200, 2));
         if (i != 2) /* 2: the same once more */
             len = compose(&f.r, true, i == 3 ? 2 : 1, bytes, 100, 200);
         if (i == 0)
@@ -622,10 +581,8 @@ static void test_sealed(void)
         if (i == 6)
             len--;
         rr_fragment(&f.r, bytes, len);
-        CU_ASSERT(take(c, &err) == -1 && err.num == EPROTO);
-        rr_drop(&f.r, true);
-        row->ops->close(c);
-        row->ops->unlisten(l);
+        CU_ASSERT(take(f.c, &err) == -1 && err.num == EPROTO);
+        foe_close(&f);
     }
 }
 
@@ -666,23 +623,16 @@ static void test_silent_death(void)
 {
     struct xf_link_cfg cfg = small_config(1);
     struct xf_err err = {0};
-    struct xf_listener *l;
     struct xf_msg m;
-    struct xf_chan *c;
     struct foe f;
-    uint16_t port = 0;
 
     cfg.stall_ms = 600; /* so the device gives up after about as long */
-    l = listen_row(&cfg, &port);
-    c = foe_open(&f, l, &cfg, port, 1);
-    CU_ASSERT_FATAL(c != NULL);
-    CU_ASSERT(row->ops->recv(c, &m, meta, 1500, &err) == XF_AGAIN); /* alive, though silent */
+    foe_open(&f, &cfg, 1);
+    CU_ASSERT(row->ops->recv(f.c, &m, meta, 1500, &err) == XF_AGAIN); /* alive, though silent */
     rr_drop(&f.r, false);
-    CU_ASSERT(row->ops->recv(c, &m, meta, -1, &err) == -1);
+    CU_ASSERT(row->ops->recv(f.c, &m, meta, -1, &err) == -1);
     CU_ASSERT(err.num == ETIMEDOUT || err.num == ECONNRESET);
-    rr_drop(&f.r, true);
-    row->ops->close(c);
-    row->ops->unlisten(l);
+    foe_close(&f);
 }
 
 /* Of what the kernel counts for all RDMA devices: queue pairs and the like. */

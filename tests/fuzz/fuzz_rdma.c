@@ -10,18 +10,10 @@
  */
 #include "transport/rdma/flow.c"
 
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/fuzz/must.h"
 #include "transport/bytes.h"
-
-#define MUST(x)                                                                                    \
-    do {                                                                                           \
-        if (!(x)) {                                                                                \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #x);                      \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 /* flow.c posts; there is no device here. */
 int xf_rdma_repost_slot(struct xf_chan *c, uint32_t slot, struct xf_err *err)
