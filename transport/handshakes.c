@@ -33,7 +33,7 @@ void xf_handshakes_close(struct xf_handshakes *h)
         close(h->wake);
 }
 
-unsigned xf_handshakes_place(struct xf_handshakes *h, int fd, short events, int timeout_ms)
+unsigned xf_handshakes_room(struct xf_handshakes *h)
 {
     unsigned i, oldest = 0;
 
@@ -44,10 +44,14 @@ unsigned xf_handshakes_place(struct xf_handshakes *h, int fd, short events, int 
         i = oldest;
         xf_handshakes_drop(h, i);
     }
+    return i;
+}
+
+void xf_handshakes_begin(struct xf_handshakes *h, unsigned i, int fd, short events, int timeout_ms)
+{
     h->place[i].fd = fd;
     h->place[i].events = events;
     h->place[i].deadline = xf_now_ms() + timeout_ms;
-    return i;
 }
 
 void xf_handshakes_drop(struct xf_handshakes *h, unsigned i)

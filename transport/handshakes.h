@@ -58,9 +58,11 @@ int xf_handshakes_open(struct xf_handshakes *h, const struct xf_handshakes_ops *
 /* Cancels those that are left. */
 void xf_handshakes_close(struct xf_handshakes *h);
 
-/* A place for a new handshake, which waits for `events` on fd and has timeout_ms in all. If none
- * is free the oldest is cancelled: who floods us pushes out his own first. */
-unsigned xf_handshakes_place(struct xf_handshakes *h, int fd, short events, int timeout_ms);
+/* A free place, for a new handshake before it costs anything. If there is none the oldest is
+ * cancelled: who floods us pushes out his own first. */
+unsigned xf_handshakes_room(struct xf_handshakes *h);
+/* The new one is at this place, waits for `events` on fd and has timeout_ms in all. */
+void xf_handshakes_begin(struct xf_handshakes *h, unsigned i, int fd, short events, int timeout_ms);
 /* Cancel handshake i; its place is free again. */
 void xf_handshakes_drop(struct xf_handshakes *h, unsigned i);
 

@@ -100,6 +100,7 @@ static int take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours, str
         rdma_destroy_id(id);
         return 0;
     }
+    i = xf_handshakes_room(&l->table);
     c = xf_rdma_chan_new(&l->cfg, id, false, err);
     if (!c)
         return -1;
@@ -109,8 +110,8 @@ static int take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours, str
         xf_rdma_chan_free(c);
         return -1;
     }
-    i = xf_handshakes_place(&l->table, c->comp->fd, POLLIN, l->cfg.timeout_ms);
     xf_rdma_hs_init(&l->hs[i], c, &l->cfg, true, &l->taken);
+    xf_handshakes_begin(&l->table, i, c->comp->fd, POLLIN, l->cfg.timeout_ms);
     if (rdma_accept(id, &param)) /* he may have gone away meanwhile */
         xf_handshakes_drop(&l->table, i);
     else

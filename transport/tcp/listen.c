@@ -88,11 +88,12 @@ static int take_new(struct xf_listener *l, struct xf_err *err)
             return xf_fail(err, errno, "accepting connections: %s", strerror(errno));
         if (fd < 0)
             continue; /* that connection's own trouble (accept(2)) */
+        i = xf_handshakes_room(&l->table);
         c = xf_chan_new(&l->cfg, fd, (struct sockaddr *)&ss, len, err);
         if (!c)
             return -1;
-        i = xf_handshakes_place(&l->table, fd, POLLIN, l->cfg.timeout_ms);
         xf_hs_init(&l->hs[i], c, &l->cfg, true, &l->taken);
+        xf_handshakes_begin(&l->table, i, fd, POLLIN, l->cfg.timeout_ms);
         if (xf_tls_server(c, &l->cfg, l->cred, l->chacha, err)) {
             xf_handshakes_drop(&l->table, i);
             return -1;
