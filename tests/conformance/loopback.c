@@ -517,13 +517,6 @@ static void loop_close(struct xf_chan *c)
 
 /* --- finding each other --- */
 
-static int check_cfg(const struct xf_link_cfg *cfg, struct xf_err *err)
-{
-    if (cfg->channels < 1 || cfg->channels > XF_CHANNELS_MAX || cfg->timeout_ms <= 0)
-        return xf_fail(err, EINVAL, "no move has such channels");
-    return 0;
-}
-
 /* Is this one of the loopback's addresses? */
 static int check_here(const char *addr, int flags, struct xf_err *err)
 {
@@ -547,7 +540,7 @@ static int loop_listen(const struct xf_link_cfg *cfg, const char *addr, uint16_t
 {
     struct xf_listener *l;
 
-    if (check_cfg(cfg, err) || (addr && check_here(addr, AI_NUMERICHOST, err)))
+    if (xf_link_cfg_check(cfg, err) || (addr && check_here(addr, AI_NUMERICHOST, err)))
         return -1;
     l = calloc(1, sizeof(*l));
     if (!l)
@@ -685,7 +678,7 @@ static int loop_connect(const struct xf_link_cfg *cfg, const char *host, uint16_
     struct xf_listener *l;
     struct call **last;
 
-    if (check_cfg(cfg, err) || check_here(host, 0, err) ||
+    if (xf_link_cfg_check(cfg, err) || check_here(host, 0, err) ||
         (src && check_here(src, AI_NUMERICHOST, err)))
         return -1;
     enter();
