@@ -38,10 +38,13 @@ static char *xl_reads(const char *real_xl, const char *file, struct xf_err *err)
         _exit(127);
     }
     close(from[1]);
-    while (
-        pid > 0 && have < OUTPUT_MAX - 1 &&
-        ((n = read(from[0], text + have, OUTPUT_MAX - 1 - have)) > 0 || (n < 0 && errno == EINTR)))
-        have += n > 0 ? (size_t)n : 0;
+    while (pid > 0 && have < OUTPUT_MAX - 1) {
+        n = read(from[0], text + have, OUTPUT_MAX - 1 - have);
+        if (n > 0)
+            have += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            break;
+    }
     close(from[0]);
     if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status)) {
         free(text);

@@ -11,7 +11,10 @@
 
 int xf_read_tsc(xc_interface *xch, uint32_t domid, struct xf_tsc *out, struct xf_err *err)
 {
-    if (xc_domain_get_tsc_info(xch, domid, &out->mode, &out->nsec, &out->khz, &out->incarnation))
+    int rc =
+        xc_domain_get_tsc_info(xch, domid, &out->mode, &out->nsec, &out->khz, &out->incarnation);
+
+    if (rc < 0)
         return xf_fail(err, errno, "cannot read the TSC of domain %u: %s", domid, strerror(errno));
     return 0;
 }

@@ -194,6 +194,7 @@ struct xf_tsc {
     uint64_t nsec;
     uint32_t incarnation;
 };
+
 /* The payload after it: the configuration as JSON, then the static state. */
 struct xf_skeleton {
     uint32_t xen_major, xen_minor; /* of the source */
@@ -202,8 +203,8 @@ struct xf_skeleton {
     uint64_t nr_pages; /* pages the guest has now, for the claim */
     struct xf_tsc tsc;
     uint32_t nr_params; /* <= XF_PARAMS_MAX */
-    uint32_t
-        nr_specials; /* <= XF_SPECIALS_MAX: gfns that exist at once and are built by the sink */
+    /* <= XF_SPECIALS_MAX: gfns that exist at once and are built by the sink */
+    uint32_t nr_specials;
     struct xf_param params[XF_PARAMS_MAX];
     uint64_t specials[XF_SPECIALS_MAX];
 };
