@@ -61,22 +61,31 @@ static void on_schema_error(void *priv, xmlErrorPtr e)
 {
     struct reading *r = priv;
     xmlNodePtr node = e->node;
-    xmlChar *value = NULL;
+    xmlChar *value = NULL, *port = NULL;
     int line = e->line;
     char text[300];
 
     /* For a wrong value libxml2 names the attribute only; people look for the value. */
     if (node && node->type == XML_ELEMENT_NODE && e->str1)
         value = xmlGetNoNsProp(node, (const xmlChar *)e->str1);
+    /* For one that does not fit a pattern it names nothing. */
+    if (node && node->type == XML_TEXT_NODE)
+        node = node->parent;
+    if (node && node->name && !strcmp((const char *)node->name, "port"))
+        port = xmlNodeGetContent(node);
     if (node && line <= 0)
         line = (int)xmlGetLineNo(node);
     if (value)
         snprintf(text, sizeof(text), "%s=\"%.60s\" is wrong in <%s>", e->str1, (char *)value,
                  (const char *)node->name);
+    else if (port)
+        snprintf(text, sizeof(text),
+                 "<port> holds 0 to 65535, or a range as 8600-8615: not '%.60s'", (char *)port);
     else
         snprintf(text, sizeof(text), "%s", e->message ? e->message : "not as the schema wants it");
     first_error(r, line, text);
     xmlFree(value);
+    xmlFree(port);
 }
 
 /* A document type declaration is where entities come from; refuse it before it is read. */
@@ -193,6 +202,26 @@ static void take_rdma(xmlNodePtr node, struct xf_config *out)
         out->rdma_poll_us = (int)get_number(node, "poll");
 }
 
+/* Takes `text`: a port, or the first and the last of a range. The schema has seen their form. */
+static void take_port(struct reading *r, xmlNodePtr node, xmlChar *text, struct xf_config *out)
+{
+    char *end = NULL;
+    unsigned long first = text ? strtoul((const char *)text, &end, 10) : 0, last = 0;
+    char what[120];
+
+    if (end && (end = strchr(end, '-')))
+        last = strtoul(end + 1, NULL, 10);
+    if (end && (!first || last < first)) {
+        snprintf(what, sizeof(what),
+                 "a range of ports goes from one above 0 up to another, as 8600-8615: not '%.40s'",
+                 (const char *)text);
+        first_error(r, (int)xmlGetLineNo(node), what);
+    }
+    out->port = (uint16_t)first;
+    out->port_last = (uint16_t)last;
+    xmlFree(text);
+}
+
 static void take_receive(struct reading *r, xmlNodePtr node, struct xf_config *out)
 {
     bool port_seen = false;
@@ -203,8 +232,7 @@ static void take_receive(struct reading *r, xmlNodePtr node, struct xf_config *o
             if (port_seen)
                 first_error(r, (int)xmlGetLineNo(n), "a second <port>");
             port_seen = true;
-            out->port = text ? (uint16_t)strtoul((const char *)text, NULL, 10) : 0;
-            xmlFree(text);
+            take_port(r, n, text, out);
         } else if (out->nr_addresses == XF_CONFIG_ADDRESSES) {
             first_error(r, (int)xmlGetLineNo(n), "more than eight addresses");
             xmlFree(text);

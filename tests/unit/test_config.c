@@ -92,6 +92,19 @@ static void test_everything(void)
     CU_ASSERT_EQUAL(c.mode, XF_MODE_POSTCOPY);
 }
 
+static void test_ports(void)
+{
+    CU_ASSERT_EQUAL(parse("<xenferry><receive><port> 8600-8615\n</port></receive></xenferry>"), 0);
+    CU_ASSERT_STRING_EQUAL(err.text, "");
+    CU_ASSERT(c.port == 8600 && c.port_last == 8615);
+    CU_ASSERT_EQUAL(parse("<xenferry><receive><port>1-65535</port></receive></xenferry>"), 0);
+    CU_ASSERT(c.port == 1 && c.port_last == 65535);
+    CU_ASSERT_EQUAL(parse("<xenferry><receive><port>4711-4711</port></receive></xenferry>"), 0);
+    CU_ASSERT(c.port == 4711 && c.port_last == 4711);
+    CU_ASSERT_EQUAL(parse("<xenferry><receive><port>0</port></receive></xenferry>"), 0);
+    CU_ASSERT(c.port == 0 && c.port_last == 0);
+}
+
 static void test_transports(void)
 {
     static const struct {
@@ -176,8 +189,28 @@ static void test_schema(void)
     fails_with(IN("<migrate>\ntext</migrate>"), "x.xml:2: ", "migrate");
     fails_with(IN("text"), "x.xml:1: ", "text");
     fails_with(IN("<receive>\n<adress>10.0.0.1</adress></receive>"), "x.xml:3: ", "adress");
-    fails_with(IN("<receive>\n<port>65536</port></receive>"), "x.xml:3: ", "unsignedInt");
-    fails_with(IN("<receive>\n<port>ssh</port></receive>"), "x.xml:3: ", "unsignedInt");
+    fails_with(IN("<receive>\n<port>65536</port></receive>"), "x.xml:3: ",
+               "not '"
+               "65536");
+    fails_with(IN("<receive>\n<port>ssh</port></receive>"), "x.xml:3: ",
+               "not '"
+               "ssh");
+    fails_with(IN("<receive>\n<port>-1</port></receive>"), "x.xml:3: ",
+               "not '"
+               "-1");
+    fails_with(IN("<receive>\n<port></port></receive>"), "x.xml:3: ", "not ''");
+    fails_with(IN("<receive>\n<port>86-</port></receive>"), "x.xml:3: ",
+               "not '"
+               "86-");
+    fails_with(IN("<receive>\n<port>86-65536</port></receive>"), "x.xml:3: ",
+               "not '"
+               "86-65536");
+    fails_with(IN("<receive>\n<port>86 - 88</port></receive>"), "x.xml:3: ",
+               "not '"
+               "86 - 88");
+    fails_with(IN("<receive>\n<port>1-2-3</port></receive>"), "x.xml:3: ",
+               "not '"
+               "1-2-3");
     fails_with(IN("<receive address='10.0.0.1'/>"), "x.xml:2: ", "address=\"10.0.0.1\"");
     fails_with(IN("<source/>"), "x.xml:2: ", "source");
     /* Two errors: the first is the one told. */
@@ -186,6 +219,8 @@ static void test_schema(void)
 
 static void test_beyond_the_schema(void)
 {
+    fails_with(IN("<receive>\n<port>88-86</port></receive>"), "x.xml:3: ", "as 8600-8615");
+    fails_with(IN("<receive>\n<port>0-86</port></receive>"), "x.xml:3: ", "as 8600-8615");
 #define EIGHT                                                                                      \
     "<address>10.0.0.1</address><address>10.0.0.1</address><address>10.0.0.1</address>"            \
     "<address>10.0.0.1</address><address>10.0.0.1</address><address>10.0.0.1</address>"            \
@@ -299,7 +334,7 @@ int main(void)
         {"nothing said", test_empty},
         {"everything said", test_everything},
         {"transports", test_transports},
-        {"transports", test_transports},
+        {"ports", test_ports},
         {"not XML", test_not_xml},
         {"what the schema refuses", test_schema},
         {"what it cannot say", test_beyond_the_schema},
