@@ -9,11 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <libxl_utils.h>
+#include <linux/sockios.h>
 
 #include "libxl-ext/libxl_ext.h"
 #include "libxl-ext/process.h"
@@ -39,7 +40,7 @@ int xf_builder_pipes(struct xf_builder_fds *fds, struct xf_err *err)
 }
 
 int xf_builder_start(struct xf_builder *b, const struct xf_builder_fds *fds, const char *real_xl,
-                     const char *xl_args, const char *domain, struct xf_err *err)
+                     const char *xl_args, struct xf_err *err)
 {
     char *argv[12];
     int argc = 0;
@@ -47,7 +48,6 @@ int xf_builder_start(struct xf_builder *b, const struct xf_builder_fds *fds, con
 
     b->in = fds->in[1];
     b->out = fds->out[0];
-    snprintf(b->name, sizeof(b->name), "%s--incoming", domain);
     b->said = memfd_create("xl", MFD_CLOEXEC);
     if (b->said < 0)
         return xf_fail(err, errno, "cannot make a file in memory: %s", strerror(errno));
@@ -128,12 +128,29 @@ static int listen_for(struct xf_builder *b, const char *text, size_t len, struct
     return XF_AGAIN;
 }
 
-void xf_builder_feed(struct xf_builder *b, const void *stream, size_t len)
+void xf_builder_feed(struct xf_builder *b, const void *stream, size_t len, size_t rest)
 {
     b->stream = stream;
-    b->left = len;
+    b->rest = rest < len ? rest : len;
+    b->left = len - b->rest;
     b->heard = 0;
     b->step = 0;
+}
+
+bool xf_builder_restores(const struct xf_builder *b)
+{
+    struct pollfd pf = {.fd = b->in};
+    int unread = -1;
+
+    /* In this order: when the last reader goes, the socket is shut first, which is a hang-up here,
+     * and then loses what was not read (unix_release_sock(), Linux net/unix/af_unix.c). */
+    return !b->left && !ioctl(b->in, SIOCOUTQ, &unread) && !unread && poll(&pf, 1, 0) == 0;
+}
+
+void xf_builder_feed_rest(struct xf_builder *b)
+{
+    b->left += b->rest;
+    b->rest = 0;
 }
 
 int xf_builder_step(struct xf_builder *b, int wait_ms, struct xf_err *err)
@@ -186,25 +203,12 @@ void xf_builder_dismiss(struct xf_builder *b)
         kill(b->pid, SIGKILL);
 }
 
-int xf_destroy_by_name(libxl_ctx *ctx, struct xf_toollog *log, const char *name, struct xf_err *err)
+int xf_builder_undo(struct xf_builder *b, const struct xf_incoming *copy, libxl_ctx *ctx,
+                    struct xf_toollog *log, struct xf_err *err)
 {
-    uint32_t domid;
-    char why[300];
+    bool started = b->in >= 0;
 
-    if (libxl_name_to_domid(ctx, name, &domid))
-        return 0;
-    if (libxl_domain_destroy(ctx, domid, NULL))
-        return xf_fail(err, EIO, "cannot destroy domain \"%s\" (%u): %s", name, domid,
-                       xf_toollog_last(log, why, sizeof(why)));
-    return 0;
-}
-
-int xf_builder_undo(struct xf_builder *b, libxl_ctx *ctx, struct xf_toollog *log,
-                    struct xf_err *err)
-{
-    int rc = 0;
-
-    if (b->in >= 0)
+    if (started)
         close(b->in);
     b->in = -1;
     if (b->pid > 0 && !xf_reaped(b->pid, UNDO_MS)) {
@@ -212,8 +216,6 @@ int xf_builder_undo(struct xf_builder *b, libxl_ctx *ctx, struct xf_toollog *log
         xf_reaped(b->pid, 5000);
     }
     b->pid = 0;
-    if (b->name[0])
-        rc = xf_destroy_by_name(ctx, log, b->name, err);
     close_all(b);
-    return rc;
+    return started ? xf_incoming_destroy(copy, ctx, log, err) : 0;
 }

@@ -16,6 +16,7 @@
 
 #include <libxl.h>
 
+#include "libxl-ext/incoming.h"
 #include "libxl-ext/stream.h"
 #include "libxl-ext/toollog.h"
 
@@ -26,8 +27,8 @@ struct xf_builder {
     /* What is still to be fed to it, and how far what it says has come. */
     const uint8_t *stream;
     size_t left, heard;
+    size_t rest; /* held back */
     unsigned step;
-    char name[160]; /* of the domain while it is built: NAME--incoming */
 };
 
 /* Descriptors that somebody else must hold or close: see receive.c. */
@@ -39,11 +40,18 @@ int xf_builder_pipes(struct xf_builder_fds *fds, struct xf_err *err);
 
 /* Start `real_xl migrate-receive -p xl_args`. Takes over the descriptors' ends. */
 int xf_builder_start(struct xf_builder *b, const struct xf_builder_fds *fds, const char *real_xl,
-                     const char *xl_args, const char *domain, struct xf_err *err);
+                     const char *xl_args, struct xf_err *err);
 
-/* What it shall build from. The stream stays the caller's and must live until the domain
- * stands, or until xf_builder_undo(). */
-void xf_builder_feed(struct xf_builder *b, const void *stream, size_t len);
+/* What it shall build from; the last `rest` bytes are held back. The stream stays the caller's and
+ * must live until the domain stands, or until xf_builder_undo(). */
+void xf_builder_feed(struct xf_builder *b, const void *stream, size_t len, size_t rest);
+
+/* Has it read all that was not held back? Then it restores a domain, and needs the rest for that.
+ * Never true of one that has ended. */
+bool xf_builder_restores(const struct xf_builder *b);
+
+/* Let it have the rest. */
+void xf_builder_feed_rest(struct xf_builder *b);
 
 /*
  * Go on feeding it for at most wait_ms. 0: it has said that the domain stands, with its
@@ -55,14 +63,11 @@ int xf_builder_step(struct xf_builder *b, int wait_ms, struct xf_err *err);
 void xf_builder_dismiss(struct xf_builder *b);
 
 /*
- * The move has failed: close its input and let it clean up; whatever is left of the domain
- * after that is destroyed here. Nothing of the domain remains after 0.
+ * The move has failed: close its input and let it clean up; whatever is left of the copy after
+ * that is destroyed here, as xf_incoming_destroy() has it. Nothing of it remains after 0. Does
+ * nothing if it was not started.
  */
-int xf_builder_undo(struct xf_builder *b, libxl_ctx *ctx, struct xf_toollog *log,
-                    struct xf_err *err);
-
-/* Destroy the domain of that name if there is one. */
-int xf_destroy_by_name(libxl_ctx *ctx, struct xf_toollog *log, const char *name,
-                       struct xf_err *err);
+int xf_builder_undo(struct xf_builder *b, const struct xf_incoming *copy, libxl_ctx *ctx,
+                    struct xf_toollog *log, struct xf_err *err);
 
 #endif

@@ -169,6 +169,44 @@ static void check_name(libxl_ctx *ctx, const struct xf_hello *hello, bool same_h
                 incoming, domid);
 }
 
+/* A second domain of this uuid would be taken for the first, and share its part of xenstore (/vm).
+ * Within one host the domain that moves is one. One that is dying runs no more. */
+static int check_uuid(libxl_ctx *ctx, const struct xf_hello *hello, bool same_host,
+                      struct xf_findings *f, struct xf_err *err)
+{
+    uint32_t own = 0; /* within one host: the domain that moves */
+    libxl_dominfo *list;
+    libxl_uuid wanted;
+    int n = 0;
+
+    if (libxl_uuid_from_string(&wanted, hello->uuid))
+        return xf_fail(err, EPROTO, "the source sent an invalid uuid");
+    list = libxl_list_domain(ctx, &n);
+    if (!list)
+        return xf_fail(err, EIO, "cannot list the domains here");
+    if (same_host && libxl_name_to_domid(ctx, hello->domain, &own))
+        own = 0;
+    for (int i = 0; i < n; i++) {
+        char *name;
+
+        if (list[i].dying || libxl_uuid_compare(&list[i].uuid, &wanted))
+            continue;
+        if (same_host && !own) /* it is to get another name (-C) */
+            own = list[i].domid;
+        if (list[i].domid == own)
+            continue;
+        name = libxl_domid_to_name(ctx, list[i].domid);
+        xf_find(f, XF_REFUSAL, "uuid",
+                "domain %u (\"%.127s\") there has the same uuid (%s): it is the same guest, or one "
+                "of the two is a copy and needs a uuid= of its own; destroy the one that is not "
+                "needed",
+                list[i].domid, name ? name : "", hello->uuid);
+        free(name);
+    }
+    libxl_dominfo_list_free(list, n);
+    return 0;
+}
+
 /* What one domain of the uuid says. A copy is let run by a hypercall, its name comes after. */
 static const char *find_code(const libxl_dominfo *d, const char *name)
 {
@@ -268,7 +306,7 @@ int xf_check_peer(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log,
                 info->xen_version_major, info->xen_version_minor, hello->xen_major,
                 hello->xen_minor);
     check_name(ctx, hello, same_host, f);
-    if (check_cpu(xch, hello, f, err))
+    if (check_uuid(ctx, hello, same_host, f, err) || check_cpu(xch, hello, f, err))
         return -1;
     return check_memory(ctx, log, hello, f, err);
 }

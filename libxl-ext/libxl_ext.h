@@ -192,15 +192,24 @@ struct xf_receive_opts {
     const char *addresses[8]; /* where the data connections may come in; none: found out */
     unsigned nr_addresses;
     uint16_t port;            /* 0: any */
+    uint16_t port_last;       /* the first free one from `port` to this; 0: `port` alone */
     unsigned rdma_buffer_mib; /* as in xf_move_opts; 0: as the source asks */
     unsigned rdma_poll_us;
 };
 
 /*
  * Serve one incoming move of ours: the source's preamble has been seen on in_fd but not
- * consumed. Returns an exit status: 0 when the domain runs here. Blocks until it ended.
+ * consumed. Returns 0 when the domain runs here (or the source was told why it cannot come), -1
+ * when not. Blocks until it ended.
  */
 int xf_receive(const struct xf_receive_opts *o, struct xf_err *err);
+
+/*
+ * Serve it not at all: take the source's hello and answer that the destination cannot receive, and
+ * why. For callers that fail between the preamble and xf_receive(), which does the same when it
+ * cannot begin. The descriptors stay the caller's. SIGPIPE must be ignored, as for xf_receive().
+ */
+void xf_receive_refuse(int in_fd, int out_fd, const struct xf_err *why);
 
 struct xf_recover_opts {
     const char *domain; /* name or number, of the domain that lies suspended here */

@@ -42,6 +42,7 @@ struct xf_move {
     struct xf_own own; /* what of this host is used */
     struct xf_link link;
     char peer[XF_ADDR_LEN]; /* the address that answered */
+    uint32_t copy_domid;    /* of the copy there, from BUILT on; 0: not known */
     double rtt_s;
 
     struct xf_xen_source xen;

@@ -85,12 +85,11 @@ static int wait_built(struct xf_move *m, struct xf_err *err)
     struct xf_msg msg;
     int num;
 
-    if (wait_for(m, XF_MSG_BUILT, BUILD_MS, &msg, meta, err))
+    if (wait_for(m, XF_MSG_BUILT, BUILD_MS, &msg, meta, err) ||
+        xf_built_decode(&m->copy_domid, &num, why, &msg, meta, err))
         return -1;
-    if (!m->pull || !msg.meta_len)
+    if (!m->pull || !why[0])
         return 0;
-    if (xf_text_decode(&num, why, &msg, meta, err))
-        return -1;
     m->pull = false;
     if (m->o->mode == XF_MODE_POSTCOPY)
         return xf_fail(err, num ? num : ENOTSUP, "the destination cannot do post-copy: %s", why);

@@ -173,7 +173,7 @@ int xf_stream_build(const struct xf_skeleton_parts *p, void **out, size_t *len, 
     put32be(f, 0);
     record(f, LIBXL_LIBXC_CONTEXT, NULL, 0);
     libxc_stream(f, p);
-    record(f, LIBXL_END, NULL, 0);
+    record(f, LIBXL_END, NULL, 0); /* with libxc's before it: XF_STREAM_END */
     if (fclose(f)) {
         free(buf);
         return xf_fail(err, ENOMEM, "out of memory for the skeleton's stream");

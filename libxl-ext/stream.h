@@ -13,6 +13,10 @@
 
 #include "transport/wire.h"
 
+/* The stream ends with libxc's END record and libxl's, of so many bytes. Without them a receiver
+ * that has read all the rest waits for more, with the domain made and not introduced. */
+#define XF_STREAM_END 16u
+
 struct xf_skeleton_parts {
     const struct xf_skeleton *skeleton;
     const char *config;  /* JSON, skeleton->config_len bytes with its NUL */

@@ -53,17 +53,20 @@ static int serve_ours(const char *real_xl, const struct receive_args *args)
     struct xf_config cfg;
     int rc;
 
-    if (xf_config_load(NULL, &cfg, &err))
+    if (xf_config_load(NULL, &cfg, &err)) {
+        xf_receive_refuse(o.in_fd, o.out_fd, &err);
         return fail(&err);
+    }
     for (unsigned i = 0; i < cfg.nr_addresses; i++)
         o.addresses[o.nr_addresses++] = cfg.addresses[i];
     o.port = cfg.port;
+    o.port_last = cfg.port_last;
     o.rdma_buffer_mib = cfg.rdma_buffer_mib;
     o.rdma_poll_us = cfg.rdma_poll_us < 0 ? XF_RDMA_POLL_US : (unsigned)cfg.rdma_poll_us;
     rc = xf_receive(&o, &err);
     if (rc)
         front_error("migrate-receive", &err);
-    return rc;
+    return rc < 0 ? 1 : rc;
 }
 
 static int serve_stock(const char *real_xl, const struct front *f)

@@ -15,6 +15,8 @@
 #define RUN_BYTES 16u
 #define SYNC_BYTES 16u
 #define TEXT_FIXED 8u
+#define BUILT_FIXED 8u
+#define DOMID_LAST 0x7fefu /* DOMID_FIRST_RESERVED - 1, xen/include/public/xen.h */
 #define TSC_BYTES 24u
 #define PARAM_BYTES 16u
 #define SKELETON_FIXED 72u
@@ -431,6 +433,35 @@ int xf_text_decode(int *num, char text[XF_TEXT_MAX], const struct xf_msg *m, con
     text[len] = '\0';
     *num = (int)n;
     return 0;
+}
+
+/* XF_MSG_BUILT */
+
+size_t xf_built_encode(uint32_t domid, int num, const char *why, void *meta)
+{
+    uint8_t *p = put_le64(meta, domid);
+
+    return why ? BUILT_FIXED + xf_text_encode(num, why, p) : BUILT_FIXED;
+}
+
+int xf_built_decode(uint32_t *domid, int *num, char why[XF_TEXT_MAX], const struct xf_msg *m,
+                    const void *meta, struct xf_err *err)
+{
+    struct xf_msg text = *m;
+    uint64_t id;
+
+    *num = 0;
+    why[0] = 0;
+    if (min_meta(m, "BUILT", BUILT_FIXED, err) || no_payload(m, "BUILT", err))
+        return -1;
+    id = get_le64(meta);
+    if (!id || id > DOMID_LAST)
+        return xf_fail(err, EPROTO, "BUILT names domain %llu, which no guest can be",
+                       (unsigned long long)id);
+    *domid = (uint32_t)id;
+    text.meta_len -= BUILT_FIXED;
+    return text.meta_len ? xf_text_decode(num, why, &text, (const uint8_t *)meta + BUILT_FIXED, err)
+                         : 0;
 }
 
 /* XF_MSG_SKELETON, XF_MSG_STATE */

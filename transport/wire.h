@@ -222,7 +222,14 @@ size_t xf_state_encode(const struct xf_state *s, void *meta);
 int xf_state_decode(struct xf_state *s, const struct xf_msg *m, const void *meta,
                     struct xf_err *err);
 
-/* Messages whose meta is a few u64 (TARGET, BUILT, LOADED, GO, RUNNING, TAKEN, ...): exactly n. */
+/* XF_MSG_BUILT: the number of the domain there, and if pages were to be absent and cannot be, why
+ * (why: NULL if not; num: 0). meta has room for 8 bytes and a text. */
+size_t xf_built_encode(uint32_t domid, int num, const char *why, void *meta);
+/* *domid is that of a guest. why[0] is 0 if there was none. */
+int xf_built_decode(uint32_t *domid, int *num, char why[XF_TEXT_MAX], const struct xf_msg *m,
+                    const void *meta, struct xf_err *err);
+
+/* Messages whose meta is a few u64 (TARGET, LOADED, GO, RUNNING, TAKEN, ...): exactly n. */
 size_t xf_u64s_encode(const uint64_t *v, unsigned n, void *meta);
 int xf_u64s_decode(uint64_t *v, unsigned n, const struct xf_msg *m, const void *meta,
                    struct xf_err *err);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # `xl migrate-receive` for a stock source: the real xl behind the front behaves to the byte
-# as it does alone, over pipes and sockets. What ours does with our own source is not here.
+# as it does alone, over pipes and sockets. Of our own source: that it hears why it is not served.
 # shellcheck source=tests/front/lib.bash
 . "$(dirname "$0")/lib.bash"
 
@@ -176,6 +176,50 @@ for words in -r --colo "--coloft-script x" --userspace-colo-proxy -z --help "-e 
 done
 same "a file" "real migrate-receive" "$("$XL" migrate-receive <"$work/stream")"
 same "/dev/null" "real migrate-receive" "$("$XL" migrate-receive </dev/null)"
+
+# Our own source is told why it cannot be served, in a reply: never left to guess from a closed
+# pipe. (That the sink cannot be started, or dies: tests/unit/test_receiver.c.)
+hello=$(
+    printf '{"version":1,"domain":"web1","uuid":"2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a11","boot_id":"",'
+    printf '"key":"%064d","channels":2,"transport":"tcp","encrypt":true,"seal":false,' 0
+    printf '"rdma_buffer_mib":0,"rdma":{"state":"unasked","why":"","addresses":[]},'
+    printf '"leave_paused":false,"check_only":true,"need_kib":1,"xen_major":4,"xen_minor":17,'
+    printf '"cpuid":"","msrs":""}'
+)
+greeting() { # LENGTH: of the hello that is announced
+    printf '%-26s' 'Xenferry move, protocol 1
+'
+    head -c 38 /dev/zero
+    # shellcheck disable=SC2059 # the number is the format
+    printf "\\x$(printf %02x $(($1 & 255)))\\x$(printf %02x $(($1 >> 8)))\\0\\0"
+}
+# not_served WHAT WORDS COMMAND...: the reply is one refusal, with these words.
+not_served() {
+    local what=$1 words=$2
+    shift 2
+    # The source stays until it has its answer, as ours does.
+    { greeting ${#hello}; printf %s "$hello"; sleep 2; } | "$@" >"$work/out" 2>"$work/err"
+    same "$what: exit status" 1 "${PIPESTATUS[1]}"
+    same "$what: banner" "$banner" "$(head -n 1 "$work/out")"
+    tail -c +$((${#banner} + 1 + 1 + 4)) "$work/out" >"$work/reply"
+    same "$what: refusals" '1 2 receiver' \
+        "$(jq -r '"\(.findings | length) \(.findings[0].severity) \(.findings[0].code)"' "$work/reply")"
+    contains "$what" "the destination cannot receive: " "$(jq -r '.findings[0].text' "$work/reply")"
+    contains "$what" "$words" "$(jq -r '.findings[0].text' "$work/reply")"
+    contains "$what: said here, too" "$words" "$(cat "$work/err")"
+}
+export XENFERRY_RUN_DIR=$work/run
+printf '<xenferry>\n<receive><port>ssh</port></receive></xenferry>' >"$work/broken.xml"
+XENFERRY_CONFIG=$work/broken.xml not_served "broken configuration" "$work/broken.xml:2: " \
+    "$XL" migrate-receive
+if [ ! -e /dev/xen/privcmd ] && [ ! -e /proc/xen/privcmd ]; then
+    not_served "no Xen" "cannot talk to Xen; is it a dom0" "$XL" migrate-receive
+fi
+# Whoever else runs it: the same answer, not silence.
+cp "$XL" "$work/xl" && chmod 755 "$work" "$work/xl" "$work/bin"
+not_served "not root" "is the receiver root?" \
+    setpriv --reuid 65534 --regid 65534 --clear-groups "$work/xl" migrate-receive
+unset XENFERRY_RUN_DIR
 
 # No real xl: said before the source is greeted.
 out=$(echo | XENFERRY_REAL_XL=/nowhere "$XL" migrate-receive 2>"$work/err")

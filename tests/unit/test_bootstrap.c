@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <libxl_utils.h>
+
 #include "libxl-ext/bootstrap.h"
 #include "libxl-ext/builder.h"
 #include "tests/unit/hello_seeds.h"
@@ -206,6 +208,7 @@ static void test_reply(void)
 
 static char xl[] = "/tmp/xf-fake-xl-XXXXXX";
 static struct xf_builder b;
+static size_t rest; /* of the stream: held back */
 
 /* As the sink does it: XF_AGAIN when it has not built after timeout_ms. */
 static int step(const void *stream, size_t len, int timeout_ms)
@@ -213,10 +216,12 @@ static int step(const void *stream, size_t len, int timeout_ms)
     double until = xf_now() + timeout_ms / 1000.0;
     int rc;
 
-    xf_builder_feed(&b, stream, len);
-    do
+    xf_builder_feed(&b, stream, len, rest);
+    do {
         rc = xf_builder_step(&b, 50, &err);
-    while (rc == XF_AGAIN && xf_now() < until);
+        if (xf_builder_restores(&b))
+            xf_builder_feed_rest(&b);
+    } while (rc == XF_AGAIN && xf_now() < until);
     if (!rc)
         CU_ASSERT_EQUAL(xf_builder_step(&b, 50, &err), 0);
     return rc;
@@ -236,18 +241,25 @@ static int build(const char *script, int timeout_ms)
     memset(stream, 'd', sizeof(stream));
     b = (struct xf_builder){.in = -1, .out = -1, .said = -1};
     CU_ASSERT_EQUAL_FATAL(xf_builder_pipes(&fds, &err), 0);
-    CU_ASSERT_EQUAL_FATAL(xf_builder_start(&b, &fds, xl, " -e  --x", "web1", &err), 0);
-    CU_ASSERT_STRING_EQUAL(b.name, "web1--incoming");
+    CU_ASSERT_EQUAL_FATAL(xf_builder_start(&b, &fds, xl, " -e  --x", &err), 0);
     return step(stream, sizeof(stream), timeout_ms);
 }
 
-/* Undo, without a domain to look for. */
+/* There is no domain. (tests/unit/test_incoming.c has some.) */
+int libxl_name_to_domid(libxl_ctx *ctx, const char *name, uint32_t *domid)
+{
+    (void)ctx;
+    (void)name;
+    (void)domid;
+    return ERROR_INVAL;
+}
+
 static void undone(void)
 {
+    const struct xf_incoming copy = {.name = "web1--incoming"};
     pid_t pid = b.pid;
 
-    b.name[0] = 0;
-    CU_ASSERT_EQUAL(xf_builder_undo(&b, NULL, NULL, &err), 0);
+    CU_ASSERT_EQUAL(xf_builder_undo(&b, &copy, NULL, NULL, &err), 0);
     CU_ASSERT_EQUAL(b.pid, 0);
     CU_ASSERT(kill(pid, 0) && errno == ESRCH);
     CU_ASSERT(b.in == -1 && b.out == -1 && b.said == -1);
@@ -270,6 +282,43 @@ static void test_builder(void)
                           "printf ' to unpause\\0'; read x",
                           20000),
                     0);
+    undone();
+}
+
+/* What is held back comes once the rest was read, and not before: xl has made the domain by then.
+ * Of one that has ended, or that does not read, that is never said. */
+static void test_builder_rest(void)
+{
+    static uint8_t stream[1 << 20];
+    double until;
+
+    rest = 16;
+    CU_ASSERT_EQUAL(build(BANNER
+                          "sleep 0.3; n=$(head -c 1048560 | wc -c); [ $n = 1048560 ] || exit 9;"
+                          "n=$(head -c 16 | wc -c); [ $n = 16 ] || exit 9;" READY "read x",
+                          20000),
+                    0);
+    undone();
+    CU_ASSERT_EQUAL(build(BANNER "head -c 1048570 >/dev/null;" READY "read x", 20000), 0);
+    CU_ASSERT_EQUAL(b.rest, 0);
+    undone();
+
+    rest = 0;
+    CU_ASSERT_EQUAL(build(BANNER "head -c 1000 >/dev/null; exec sleep 60", 500), XF_AGAIN);
+    CU_ASSERT_FALSE(xf_builder_restores(&b));
+    kill(b.pid, SIGKILL);
+    undone();
+
+    /* It takes a little into its socket's buffer, and ends without having read it. */
+    CU_ASSERT_EQUAL(build(BANNER "exec sleep 60", 100), XF_AGAIN);
+    xf_builder_feed(&b, stream, 16, 0);
+    until = xf_now() + 10;
+    while (b.left && xf_now() < until)
+        xf_builder_step(&b, 10, NULL);
+    kill(b.pid, SIGKILL);
+    while (xf_now() < until && xf_builder_step(&b, 10, &err) == XF_AGAIN)
+        CU_ASSERT_FALSE(xf_builder_restores(&b));
+    CU_ASSERT_FALSE(xf_builder_restores(&b));
     undone();
 }
 
@@ -317,7 +366,7 @@ static void test_builder_missing(void)
     xf_clear(&err);
     b = (struct xf_builder){.in = -1, .out = -1, .said = -1};
     CU_ASSERT_EQUAL_FATAL(xf_builder_pipes(&fds, &err), 0);
-    CU_ASSERT_EQUAL_FATAL(xf_builder_start(&b, &fds, "/nonexistent/xl", NULL, "web1", &err), 0);
+    CU_ASSERT_EQUAL_FATAL(xf_builder_start(&b, &fds, "/nonexistent/xl", NULL, &err), 0);
     CU_ASSERT_EQUAL(step("x", 1, 5000), -1);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "cannot run /nonexistent/xl"));
     undone();
@@ -334,6 +383,7 @@ int main(void)
         {"hello", test_hello},
         {"reply", test_reply},
         {"builder", test_builder},
+        {"builder, the end held back", test_builder_rest},
         {"builder, dismissed", test_builder_dismiss},
         {"builder, fails", test_builder_fails},
         {"builder, silent", test_builder_silent},

@@ -4,12 +4,14 @@
  * its bytes and what the configuration says. (A stock source: tests/front/receive.sh.)
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "libxl-ext/bootstrap.h"
 #include "libxl-ext/config.h"
 #include "libxl-ext/libxl_ext.h"
 #include "tests/unit/suite.h"
@@ -20,7 +22,7 @@
 /* Plays the receiver: tells the source what it was given, then fails when it reads "fail". */
 int xf_receive(const struct xf_receive_opts *o, struct xf_err *err)
 {
-    char got[100] = "";
+    char got[100] = "", port[20];
     size_t n = 0, want = sizeof(XF_PREAMBLE REST) - 1;
 
     while (n < want) {
@@ -29,9 +31,13 @@ int xf_receive(const struct xf_receive_opts *o, struct xf_err *err)
             break;
         n += (size_t)r;
     }
-    dprintf(o->out_fd, "%s|%s|%s|%d|%u|%s|%u", strcmp(got, XF_PREAMBLE REST) ? "wrong" : "right",
+    if (o->port_last)
+        snprintf(port, sizeof(port), "%u-%u", o->port, o->port_last);
+    else
+        snprintf(port, sizeof(port), "%u", o->port);
+    dprintf(o->out_fd, "%s|%s|%s|%d|%u|%s|%s", strcmp(got, XF_PREAMBLE REST) ? "wrong" : "right",
             o->real_xl, o->xl_args ? o->xl_args : "", o->leave_paused, o->nr_addresses,
-            o->nr_addresses ? o->addresses[o->nr_addresses - 1] : "", o->port);
+            o->nr_addresses ? o->addresses[o->nr_addresses - 1] : "", port);
     return getenv("PLAY_FAILURE") ? xf_fail(err, EIO, "memory did not arrive") + 8 : 0;
 }
 
@@ -48,18 +54,16 @@ static size_t drain(int fd, char *buf, size_t size)
     return n;
 }
 
-/* Run "xl WORDS" with a source that sends our preamble; returns the exit status. */
-static int run(const char *words)
+/* Start "xl WORDS" between a source and a pipe for what it says. */
+static pid_t start(const char *words, const int source[2], const int err[2])
 {
-    int source[2], err[2], status;
-    pid_t pid;
+    pid_t pid = fork();
 
-    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, source), 0);
-    CU_ASSERT_EQUAL_FATAL(pipe(err), 0);
-    pid = fork();
     if (!pid) {
         struct words w;
         struct front f;
+        int status;
+
         split_words(&w, "xl", words);
         dup2(source[1], STDIN_FILENO);
         dup2(source[1], STDOUT_FILENO);
@@ -73,6 +77,18 @@ static int run(const char *words)
     }
     close(source[1]);
     close(err[1]);
+    return pid;
+}
+
+/* Run "xl WORDS" with a source that sends our preamble; returns the exit status. */
+static int run(const char *words)
+{
+    int source[2], err[2], status;
+    pid_t pid;
+
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, source), 0);
+    CU_ASSERT_EQUAL_FATAL(pipe(err), 0);
+    pid = start(words, source, err);
     CU_ASSERT_EQUAL(write(source[0], XF_PREAMBLE REST, sizeof(XF_PREAMBLE REST) - 1),
                     (ssize_t)sizeof(XF_PREAMBLE REST) - 1);
     drain(source[0], answer, sizeof(answer));
@@ -104,12 +120,50 @@ static void test_configured(void)
     CU_ASSERT_EQUAL(run("migrate-receive"), 0);
     CU_ASSERT_STRING_EQUAL(answer, XF_XL_BANNER "right|/bin/true||0|2|fd00::2|4711");
 
-    CU_ASSERT_EQUAL(ftruncate(fd, 20), 0);
-    CU_ASSERT_EQUAL(run("migrate-receive"), 1);
-    CU_ASSERT_STRING_EQUAL(answer, XF_XL_BANNER);
-    CU_ASSERT_PTR_NOT_NULL(strstr(errs, path));
+    CU_ASSERT_EQUAL(ftruncate(fd, 0), 0);
+    CU_ASSERT_EQUAL(lseek(fd, 0, SEEK_SET), 0);
+    dprintf(fd, "<xenferry><receive><port>8600-8615</port></receive></xenferry>");
+    CU_ASSERT_EQUAL(run("migrate-receive"), 0);
+    CU_ASSERT_STRING_EQUAL(answer, XF_XL_BANNER "right|/bin/true||0|0||8600-8615");
     close(fd);
     unlink(path);
+}
+
+/* The configuration is broken: the source hears that, as a refusal in a reply that it can read,
+ * after its whole hello has been taken; and nobody else serves it. */
+static void test_broken_config(void)
+{
+    static const struct xf_hello hello = {.domain = "web1", .channels = 1};
+    struct xf_pipe p = {.in = -1, .out = -1};
+    struct xf_reply *r = calloc(1, sizeof(*r));
+    char path[] = "/tmp/xf-receive-XXXXXX";
+    struct xf_err err = {0};
+    int fd = mkstemp(path), source[2], quiet[2], status;
+    pid_t pid;
+
+    dprintf(fd, "<xenferry>\n<receive>\n<port>ssh</port></receive></xenferry>");
+    setenv(XF_CONFIG_ENV, path, 1);
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, source), 0);
+    CU_ASSERT_EQUAL_FATAL(pipe(quiet), 0);
+    pid = start("migrate-receive", source, quiet);
+    p = (struct xf_pipe){.in = source[0], .out = source[0]};
+    CU_ASSERT_EQUAL(xf_pipe_await_banner(&p, 5000, NULL, &err), 0);
+    CU_ASSERT_EQUAL(xf_hello_send(&p, &hello, &err), 0);
+    CU_ASSERT_EQUAL(xf_reply_receive(&p, r, 5000, NULL, &err), 0);
+    CU_ASSERT_EQUAL(r->nr_findings, 1);
+    CU_ASSERT_EQUAL(r->findings[0].severity, XF_REFUSAL);
+    CU_ASSERT_STRING_EQUAL(r->findings[0].code, "receiver");
+    CU_ASSERT_PTR_NOT_NULL(strstr(r->findings[0].text, "the destination cannot receive: /tmp/"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(r->findings[0].text, ":3: <port> holds"));
+    drain(quiet[0], errs, sizeof(errs));
+    CU_ASSERT_PTR_NOT_NULL(strstr(errs, path));
+    waitpid(pid, &status, 0);
+    CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    close(source[0]);
+    close(quiet[0]);
+    close(fd);
+    unlink(path);
+    free(r);
 }
 
 static void test_failure(void)
@@ -126,6 +180,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"plain", test_plain},
         {"configured", test_configured},
+        {"broken configuration", test_broken_config},
         {"failure", test_failure},
         CU_TEST_INFO_NULL,
     };

@@ -389,6 +389,35 @@ static void test_text(void)
     REFUSED(xf_text_decode(&num, text, &m, meta, &err), "payload");
 }
 
+static void test_built(void)
+{
+    char why[XF_TEXT_MAX];
+    uint32_t domid = 0;
+    struct xf_msg m = msg(xf_built_encode(7, 0, NULL, meta), 0);
+    int num = 1;
+
+    CU_ASSERT(m.meta_len == 8);
+    TAKEN(xf_built_decode(&domid, &num, why, &m, meta, &err));
+    CU_ASSERT(domid == 7 && num == 0 && !why[0]);
+    m = msg(xf_built_encode(32751, ENOSYS, "no\npaging", meta), 0);
+    TAKEN(xf_built_decode(&domid, &num, why, &m, meta, &err));
+    CU_ASSERT(domid == 32751 && num == ENOSYS && !strcmp(why, "no?paging"));
+    m.meta_len--;
+    REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "counts");
+    m.meta_len = 12;
+    REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "");
+    m.meta_len = 7;
+    REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "");
+    m.meta_len = 0;
+    REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "");
+    m = msg(xf_built_encode(0, 0, NULL, meta), 0);
+    REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "no guest");
+    m = msg(xf_built_encode(32752, 0, NULL, meta), 0);
+    REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "no guest");
+    m = msg(xf_built_encode(1, 0, NULL, meta), 1);
+    REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "payload");
+}
+
 static struct xf_msg full_skeleton(void)
 {
     uint32_t i;
@@ -562,6 +591,7 @@ int main(void)
                  {"batch: order of runs", test_batch_order},
                  {"sync", test_sync},
                  {"text", test_text},
+                 {"built", test_built},
                  {"skeleton: round trip", test_skeleton},
                  {"skeleton: limits", test_skeleton_limits},
                  {"state", test_state},
