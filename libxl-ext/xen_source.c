@@ -3,6 +3,7 @@
 #include "libxl-ext/xen_source.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -219,6 +220,32 @@ static bool suspended(struct xf_source_vm *vm)
     return !domain_info(of(vm), &info, NULL) && is_suspended(&info);
 }
 
+/*
+ * A domain that was resumed and suspended again looks as before; but its processors' time has
+ * grown, which stands still while it is suspended (the reading of the last dirty log has waited
+ * until no processor of it runs any more).
+ */
+static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *err)
+{
+    struct xf_xen_source *x = of(vm);
+    uint64_t before = UINT64_MAX;
+    xc_domaininfo_t info;
+
+    if (look_up(v->xch, v->domid, &info, err))
+        return -1;
+    if (is_suspended(&info) &&
+        (atomic_compare_exchange_strong(&x->ran_ns, &before, info.cpu_time) ||
+         before == info.cpu_time))
+        return 0;
+    /* Not twice: Xen counts. */
+    if (!atomic_exchange(&x->paused, true))
+        xc_domain_pause(v->xch, v->domid);
+    return xf_fail(err, EBUSY,
+                   "domain %u, which lay suspended here, was resumed by somebody; it is "
+                   "paused now",
+                   v->domid);
+}
+
 static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
                  struct xf_err *err)
 {
@@ -244,6 +271,7 @@ static const struct xf_source_ops ops = {
     .suspend = suspend,
     .suspended = suspended,
     .resume = resume,
+    .untouched = untouched,
     .state = state,
     .eager = xf_xen_eager,
 };
@@ -269,7 +297,8 @@ int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollo
     xen_pfn_t nr = 0;
     DECLARE_HYPERCALL_BUFFER(unsigned long, bits);
 
-    *x = (struct xf_xen_source){.vm.ops = &ops, .domid = domid, .ctx = ctx, .log = log};
+    *x = (struct xf_xen_source){
+        .vm.ops = &ops, .domid = domid, .ctx = ctx, .log = log, .ran_ns = UINT64_MAX};
     x->xch = xc_interface_open(&log->vtable, &log->vtable, 0);
     if (!x->xch)
         return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));

@@ -18,6 +18,10 @@ struct xf_xen_source {
     xc_hypercall_buffer_t bits; /* the dirty bitmap Xen writes to */
     size_t bits_pages;
     uint64_t rings[128];
+    /* PULL; any thread. What the guest's processors had run when it was first asked about, which
+     * must not grow; UINT64_MAX: not asked yet. And whether it has been paused for having run. */
+    _Atomic uint64_t ran_ns;
+    _Atomic bool paused;
 };
 
 /*

@@ -668,13 +668,28 @@ enum xf_pull_end xf_pager_check(struct xf_pager *p, struct xf_err *err)
     return end;
 }
 
-/* One word of the source's. 0: that was the end. XF_AGAIN: PULL goes on. */
-static int take_word(const struct xf_msg *m, uint64_t told, struct xf_err *err)
+/* One word of the source's. 0: that was the end, and *end says of which kind. XF_AGAIN: PULL goes
+ * on. -1: the link is of no use. */
+static int take_word(struct xf_pager *p, const struct xf_msg *m, const uint8_t *meta, uint64_t told,
+                     enum xf_pull_end *end, struct xf_err *err)
 {
+    char text[XF_TEXT_MAX];
+    int num;
+
+    *end = XF_PULL_DONE;
     if (m->type == XF_MSG_PING && !m->payload_len)
         return XF_AGAIN;
     if (m->type == XF_MSG_BYE && !m->payload_len && told == 0)
         return 0;
+    if (m->type == XF_MSG_ERROR && !m->payload_len) { /* no page comes any more */
+        if (xf_text_decode(&num, text, m, meta, err))
+            return -1;
+        if (!p->absent->nr)
+            return 0;
+        *end = XF_PULL_FAILED;
+        xf_fail(err, num ? num : EIO, "source: %s", text);
+        return 0;
+    }
     return xf_fail(err, EPROTO, "the source sent message %u during PULL", m->type);
 }
 
@@ -704,10 +719,10 @@ static enum xf_pull_end serve(struct xf_pager *p, int (*tick)(void *priv, struct
         rc = p->link->ops->recv(p->link->control, &m, meta, TICK_MS, err);
         if (!rc) {
             heard = xf_now_ns();
-            rc = take_word(&m, told, err);
+            rc = take_word(p, &m, meta, told, &end, err);
         }
         if (rc != XF_AGAIN)
-            return rc ? XF_PULL_LOST : XF_PULL_DONE;
+            return rc ? XF_PULL_LOST : end;
         if (p->silence_ms > 0 && xf_now_ns() - heard > (uint64_t)p->silence_ms * 1000000u) {
             xf_fail(err, ETIMEDOUT, "the source has said nothing for %d ms", p->silence_ms);
             return XF_PULL_LOST;

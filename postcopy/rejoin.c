@@ -26,17 +26,31 @@ static void tell(struct xf_rejoin *r, const struct xf_err *why)
 
 /* --- source --- */
 
+/* The guest's standing still is watched between two links as well. */
+struct watched {
+    struct xf_rejoin *r;
+    struct xf_server *s;
+};
+
+static int watched_tick(void *priv, struct xf_err *err)
+{
+    struct watched *w = priv;
+
+    return xf_server_check(w->s, err) || w->r->tick(w->r->priv, err) ? -1 : 0;
+}
+
 /* One attempt. 0: attached. XF_AGAIN: the link could not be had, why says the reason. -1: tick
  * ended it, or this side cannot go on. */
 static int connect_once(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
                         struct xf_err *why)
 {
+    struct watched w = {.r = r, .s = s};
     int rc = XF_AGAIN;
 
-    if (r->tick(r->priv, why))
+    if (watched_tick(&w, why))
         return -1;
-    if (!xf_link_connect(link, &r->cfg, &r->peer, true, r->tick, r->priv, why))
-        rc = xf_server_attach(s, link, r->tick, r->priv, why);
+    if (!xf_link_connect(link, &r->cfg, &r->peer, true, watched_tick, &w, why))
+        rc = xf_server_attach(s, link, watched_tick, &w, why);
     if (rc)
         xf_link_close(link);
     return rc;

@@ -8,13 +8,12 @@
 #include <string.h>
 
 #include "postcopy/prefetch.h"
+#include "postcopy/still.h"
 #include "postcopy/urgent.h"
 #include "postcopy/window.h"
-#include "precopy/batch.h"
 #include "precopy/cost.h"
 #include "precopy/extents.h"
 #include "precopy/packing.h"
-#include "precopy/zero.h"
 #include "transport/clock.h"
 
 #define TICK_MS 50
@@ -30,6 +29,8 @@
 /* Data pages of a push that is compressed: a push of few has zero pages among them. */
 #define PACK_MIN XF_PUSH_MIN
 
+_Static_assert(XF_PUSH_MAX <= XF_STILL_MAX && XF_REQUEST_MAX <= XF_STILL_MAX, "more than is read");
+
 struct pusher {
     struct xf_server *s;
     struct xf_chan *chan;
@@ -42,8 +43,9 @@ struct xf_server {
     struct xf_link *link; /* NULL: none */
     int silence_ms, quiet_ms;
     double page_rate;
-    double push_from; /* when pushing may begin, 0 before PULL; the caller's thread's */
-    bool pushing;     /* it has begun, over this link; likewise */
+    double push_from;      /* when pushing may begin, 0 before PULL; the caller's thread's */
+    struct xf_view *watch; /* for xf_server_check(); NULL: not opened yet; likewise */
+    bool pushing;          /* it has begun, over this link; likewise */
     struct xf_compress_opts compress; /* constant */
     struct xf_packing_rule packing;   /* the pushers' */
     pthread_mutex_t lock;
@@ -65,11 +67,9 @@ struct xf_server {
 
 /* What a thread needs for one batch; too big for a stack. */
 struct scratch {
-    struct xf_map map;
-    struct xf_batch batch;
+    struct xf_still pages;
     struct xf_request request;
     uint64_t gfns[XF_BATCH_PAGES];
-    struct iovec iov[XF_BATCH_PAGES];
     struct xf_packing packing; /* never compresses in the answering thread */
     uint8_t meta[XF_META_MAX];
 };
@@ -100,47 +100,68 @@ static int lost_for_good(struct xf_server *s, struct xf_err *err)
                         "there, too, and boot it anew)");
 }
 
-/*
- * Send n ascending gfns as one batch. A page that the suspended guest does not have can only
- * be one that it gave away while it was being suspended: its content is nobody's, zeros do.
- */
+static int was_resumed(struct xf_server *s, struct xf_err *err)
+{
+    bool lacking;
+
+    pthread_mutex_lock(&s->lock);
+    s->status.resumed = true;
+    lacking = s->status.pulled.missing > 0;
+    s->status.hopeless |= lacking;
+    pthread_mutex_unlock(&s->lock);
+    return xf_wrap(err,
+                   lacking ? "the guest runs at the destination and was let run here, too, so that "
+                             "the pages it lacks there cannot be sent any more"
+                           : "the guest runs at the destination with all its pages, and was "
+                             "let run here, too");
+}
+
+int xf_server_check(struct xf_server *s, struct xf_err *err)
+{
+    struct xf_err why = {0};
+
+    if (!s->watch && s->vm->ops->view_open(s->vm, &s->watch, err))
+        return -1;
+    /* That it is gone shows when one of its pages is needed, and only then it matters. */
+    if (!s->vm->ops->untouched(s->vm, s->watch, &why) || why.num == ESRCH)
+        return 0;
+    if (err)
+        *err = why;
+    return why.num == EBUSY ? was_resumed(s, err) : -1;
+}
+
+static int read_pages(struct xf_server *s, struct xf_view *view, struct scratch *x, unsigned n,
+                      struct xf_err *err)
+{
+    if (!xf_still_read(s->vm, view, x->gfns, n, &x->pages, &s->map, &s->copy, err))
+        return 0;
+    return err->num == EBUSY ? was_resumed(s, err) : err->num == ESRCH ? lost_for_good(s, err) : -1;
+}
+
+/* Send n ascending gfns as one batch. *own: what failed is this side's and not the link's. */
 static int send_pages(struct xf_server *s, struct xf_chan *chan, uint16_t type,
                       struct xf_view *view, struct scratch *x, unsigned n, bool *own,
                       struct xf_err *err)
 {
     struct xf_msg m = {.type = type};
-    uint64_t began = xf_now_ns();
-    int niov = 0, rc;
+    uint64_t began;
+    int niov, rc;
 
     *own = true;
-    if (s->vm->ops->map(view, x->gfns, n, &x->map, err))
-        return err->num == ESRCH ? lost_for_good(s, err) : -1;
-    xf_cost_add(&s->map, n, began);
-    began = xf_now_ns();
-    xf_batch_clear(&x->batch, 0);
-    for (unsigned i = 0; i < n; i++) {
-        uint8_t *page = x->map.page[i];
-
-        if (x->map.err[i] || xf_page_is_zero(page)) {
-            xf_batch_add(&x->batch, x->gfns[i], XF_RUN_ZERO);
-            continue;
-        }
-        xf_batch_add(&x->batch, x->gfns[i], XF_RUN_DATA);
-        niov = xf_iov_add(x->iov, niov, page);
-    }
+    if (read_pages(s, view, x, n, err))
+        return -1;
     *own = false;
-    if (type == XF_MSG_BATCH) { /* a backend may still write to a page: they do not hold still */
-        rc = xf_packing_send(&x->packing, s->link->ops, chan, &x->batch, x->iov, niov, false,
-                             x->meta, err);
+    began = xf_now_ns();
+    niov = x->pages.batch.data_pages > 0;
+    if (type == XF_MSG_BATCH) {
+        rc = xf_packing_send(&x->packing, s->link->ops, chan, &x->pages.batch, &x->pages.iov, niov,
+                             true, x->meta, err);
     } else {
-        m.meta_len = (uint32_t)xf_batch_encode(&x->batch, x->meta);
-        m.payload_len = x->batch.data_pages * XF_PAGE_SIZE;
-        rc = s->link->ops->send(chan, &m, x->meta, x->iov, niov, err);
+        m.meta_len = (uint32_t)xf_batch_encode(&x->pages.batch, x->meta);
+        m.payload_len = x->pages.batch.data_pages * XF_PAGE_SIZE;
+        rc = s->link->ops->send(chan, &m, x->meta, &x->pages.iov, niov, err);
     }
     xf_cost_add(&s->copy, n, began);
-    began = xf_now_ns();
-    s->vm->ops->unmap(view, &x->map);
-    xf_cost_add(&s->map, 0, began);
     return rc;
 }
 
@@ -322,7 +343,7 @@ static void *push_main(void *arg)
         pthread_mutex_lock(&s->lock);
         s->status.pushed += n;
         if (x->packing.sent_as)
-            s->status.packed += x->batch.data_pages;
+            s->status.packed += x->pages.batch.data_pages;
         pthread_mutex_unlock(&s->lock);
     }
 out:
@@ -409,6 +430,8 @@ void xf_server_free(struct xf_server *s)
     if (!s)
         return;
     stop(s);
+    if (s->watch)
+        s->vm->ops->view_close(s->watch);
     xf_prefetch_free(&s->order);
     free(s->owed);
     pthread_cond_destroy(&s->push);
@@ -529,19 +552,23 @@ static int start_pushing(struct xf_server *s, struct xf_err *err)
     return 0;
 }
 
-/* The sink has everything, or nobody there needs anything: tell it that we know, and wait until
- * it has heard so: it closes the link then. If that gets lost, it keeps its side open for a
- * while, and that is all. */
-static void say_bye(struct xf_server *s, uint8_t *meta)
+/* Until the sink has closed the link. If our word gets lost, it keeps its side open for a while,
+ * and that is all. */
+static void hear_end(struct xf_server *s, uint8_t *meta)
 {
     double until = xf_now() + BYE_MS / 1000.0;
     struct xf_msg m;
 
-    if (xf_link_say(s->link, XF_MSG_BYE, NULL, 0, NULL))
-        return;
     while (xf_now() < until)
         if (s->link->ops->recv(s->link->control, &m, meta, TICK_MS, NULL) < 0)
             return;
+}
+
+/* The sink has everything, or nobody there needs anything: tell it that we know. */
+static void say_bye(struct xf_server *s, uint8_t *meta)
+{
+    if (!xf_link_say(s->link, XF_MSG_BYE, NULL, 0, NULL))
+        hear_end(s, meta);
 }
 
 /* One word of the sink's. XF_AGAIN: PULL goes on. */
@@ -579,6 +606,10 @@ static int take_word(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
     pthread_mutex_unlock(&s->lock);
     if (pulled.missing)
         return XF_AGAIN;
+    if (xf_server_check(s, err)) { /* this ends the move: it must be true up to here */
+        *end = XF_PULL_FAILED;
+        return -1;
+    }
     say_bye(s, meta);
     *end = XF_PULL_DONE;
     return 0;
@@ -613,7 +644,7 @@ static int listen_to_sink(struct xf_server *s, enum xf_pull_end *end,
         if (s->silence_ms > 0 && now - heard > s->silence_ms / 1000.0)
             return xf_fail(err, ETIMEDOUT, "the destination has said nothing for %d ms",
                            s->silence_ms);
-        if (tick(priv, err)) {
+        if (xf_server_check(s, err) || tick(priv, err)) {
             *end = XF_PULL_FAILED;
             return -1;
         }
@@ -631,6 +662,20 @@ static int listen_to_sink(struct xf_server *s, enum xf_pull_end *end,
     }
 }
 
+/* If the guest was: the sink must not wait for what cannot come any more. */
+static void say_resumed(struct xf_server *s, uint8_t *meta)
+{
+    static const char why[] = "the guest was let run at its source, too";
+    bool resumed;
+
+    pthread_mutex_lock(&s->lock);
+    resumed = s->status.resumed;
+    pthread_mutex_unlock(&s->lock);
+    if (resumed &&
+        !xf_link_say(s->link, XF_MSG_ERROR, meta, xf_text_encode(EBUSY, why, meta), NULL))
+        hear_end(s, meta);
+}
+
 enum xf_pull_end xf_server_run(struct xf_server *s, int (*tick)(void *priv, struct xf_err *err),
                                void *priv, struct xf_err *err)
 {
@@ -642,8 +687,8 @@ enum xf_pull_end xf_server_run(struct xf_server *s, int (*tick)(void *priv, stru
         end = XF_PULL_ENDED;
     } else if (start_pushing(s, err)) {
         end = XF_PULL_FAILED;
-    } else {
-        listen_to_sink(s, &end, tick, priv, err);
+    } else if (listen_to_sink(s, &end, tick, priv, err) && end == XF_PULL_FAILED) {
+        say_resumed(s, meta);
     }
     stop(s);
     return end;

@@ -40,8 +40,10 @@ struct xf_server_status {
     struct xf_pulled pulled; /* as the sink said last; missing is UINT64_MAX before */
     uint64_t left;           /* pages neither pushed nor answered */
     uint64_t pushed, answered;
-    bool ended;    /* the sink has said that the guest is no more */
-    bool hopeless; /* no page comes any more: the sink has given up, or the domain here is gone */
+    bool ended; /* the sink has said that the guest is no more */
+    bool
+        hopeless; /* no page comes any more: the sink has given up, or the guest here is gone, or */
+    bool resumed; /* ... somebody has let it run here, too: xf_server_check() */
     struct xf_cost_sum map;  /* mapping pages here, and taking the mapping away again */
     struct xf_cost_sum copy; /* finding the zero pages, and sending */
     uint64_t packed;         /* of pushed: those that went compressed */
@@ -50,6 +52,13 @@ struct xf_server_status {
 /* missing (nr_gfns bits, copied): what the sink lacks. NULL: xf_server_attach() will tell. */
 int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigned long *missing,
                   const struct xf_server_opts *opts, struct xf_err *err);
+
+/*
+ * Has nobody let the guest run here since its suspend? -1: somebody has (EBUSY; `resumed` from now
+ * on, and no page is sent any more), or it cannot be found out. xf_server_run() asks by itself, and
+ * before each batch goes out: this is for the time between two links.
+ */
+int xf_server_check(struct xf_server *s, struct xf_err *err);
 
 /* Answer requests on this link's urgent channel from now on; for before GO is sent. */
 int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *err);
@@ -62,7 +71,8 @@ int xf_server_attach(struct xf_server *s, struct xf_link *link,
 /*
  * Push until the sink has everything, or the guest has ended there; the sink hears that this
  * side knows (BYE) before the link goes. The sink's RUNNING has been heard. tick is called some
- * ten times a second; -1 from it: XF_PULL_FAILED. After this the server is stopped; after
+ * ten times a second; -1 from it: XF_PULL_FAILED. As well when the guest was let run here: the
+ * sink is told by ERROR then. After this the server is stopped; after
  * XF_PULL_LOST the link must be closed and another can be attached.
  */
 enum xf_pull_end xf_server_run(struct xf_server *s, int (*tick)(void *priv, struct xf_err *err),

@@ -67,6 +67,13 @@ struct xf_source_ops {
     bool (*suspended)(struct xf_source_vm *vm); /* false, too, of a guest that is gone */
     /* Undo suspend: the guest goes on here as if nothing had happened. */
     int (*resume)(struct xf_source_vm *vm, struct xf_err *err);
+    /*
+     * Has the guest stood still since `suspend`? For the time after GO, when it may run in one
+     * place only. 0: it has, up to this call: what was read of its pages before is as it was then.
+     * EBUSY: somebody has let it run here, even if it is suspended again; it is stopped now, if
+     * that was possible. ESRCH: it is gone. Cheap; any thread, with a view of its own.
+     */
+    int (*untouched)(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *err);
     /* The suspended guest's CPU state. *blob is malloc()ed, the caller's to free. */
     int (*state)(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
                  struct xf_err *err);

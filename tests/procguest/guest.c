@@ -322,6 +322,7 @@ void pg_start(struct pg_guest *g, bool absent_ok)
 
 void pg_run(struct pg_guest *g)
 {
+    g->runs++;
     g->gate = 1;
     wake_all(&g->gate);
 }

@@ -75,7 +75,8 @@ struct pg_guest {
     int uffd;  /* number of the descriptor in the guest's process */
     struct pg_log log;
     _Atomic uint32_t ready, gate, parked;
-    _Atomic uint32_t bad; /* pages that a vCPU found wrong */
+    _Atomic uint32_t runs; /* how often it was let run */
+    _Atomic uint32_t bad;  /* pages that a vCPU found wrong */
     _Atomic uint64_t bad_gfn;
 };
 

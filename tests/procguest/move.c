@@ -387,6 +387,7 @@ static void serve_rest(struct sourcing *s)
     end->pull_s = xf_now() - began;
     xf_server_status(s->server, &status);
     end->pushed = status.pushed;
+    end->resumed = status.resumed;
     end->told = status.pulled;
     end->map = status.map;
     end->copy = status.copy;

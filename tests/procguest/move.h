@@ -45,6 +45,7 @@ struct pg_source_end {
     enum xf_switch_end end;
     bool pulled;           /* came to PULL */
     enum xf_pull_end pull; /* and how that ended */
+    bool resumed;          /* because the guest was let run at the source */
     uint64_t left_out;     /* pages missing at GO */
     uint64_t pushed, answered;
     struct xf_pulled told;        /* what the sink said last */

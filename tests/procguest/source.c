@@ -122,6 +122,19 @@ static int resume(struct xf_source_vm *vm, struct xf_err *err)
     return 0;
 }
 
+static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *err)
+{
+    struct pg_source *s = of(vm);
+    uint32_t before = UINT32_MAX, runs = s->g->runs;
+
+    (void)v;
+    if (pg_stopped(s->g) &&
+        (atomic_compare_exchange_strong(&s->runs, &before, runs) || before == runs))
+        return 0;
+    s->g->gate = 0; /* and who sleeps finds it so: nothing here waits for that */
+    return xf_fail(err, EBUSY, "the guest was let run at its source");
+}
+
 static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
                  struct xf_err *err)
 {
@@ -148,6 +161,7 @@ static const struct xf_source_ops ops = {
     .suspend = suspend,
     .suspended = suspended,
     .resume = resume,
+    .untouched = untouched,
     .state = state,
 };
 
@@ -173,6 +187,7 @@ int pg_source_open(struct pg_source *s, struct pg_guest *g, uint64_t *rings, uns
     *s = (struct pg_source){
         .vm = {.ops = &ops, .nr_gfns = g->truth->nr_gfns, .rings = rings, .nr_rings = nr_rings},
         .g = g,
+        .runs = UINT32_MAX,
         .uffd = -1,
         .pagemap = -1,
     };

@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -334,6 +335,71 @@ static void test_give_up(void)
     pg_move_free(m);
 }
 
+#define OTHER 0xe7
+
+/* Somebody lets the guest run at its source, where it writes to all of its memory. */
+static void let_run_here(void)
+{
+    for (unsigned i = 0; i < PG_VCPUS; i++)
+        m->src->vcpus[i].work = PG_REST; /* the truth is that of the copy at the sink */
+    pg_run(m->src);
+    for (uint64_t g = 0; g < GFNS; g++)
+        if (m->src->has[g])
+            memset(m->src->mem + g * XF_PAGE_SIZE, OTHER, XF_PAGE_SIZE);
+}
+
+static unsigned foreign_pages(void)
+{
+    static uint8_t other[XF_PAGE_SIZE];
+    unsigned n = 0;
+
+    memset(other, OTHER, sizeof(other));
+    for (uint64_t g = 0; g < GFNS; g++)
+        n += m->dst->has[g] && !m->dst->late[g] &&
+             !memcmp(m->dst->mem + g * XF_PAGE_SIZE, other, sizeof(other));
+    return n;
+}
+
+/* The guest is let run at its source in PULL: none of what it writes there reaches the sink, both
+ * sides end with an error, and it is stopped. */
+static void test_let_run(void)
+{
+    enum { PULLING, RAN_BEFORE, LINK_CUT, WAYS };
+
+    for (unsigned way = 0; way < WAYS; way++) {
+        open_move();
+        m->opts.encrypt = way & 1;
+        pg_move_start(m);
+        CU_ASSERT(EVENTUALLY(m->pulling && m->relay->bytes > (uint64_t)GFNS * XF_PAGE_SIZE / 4));
+        if (way == RAN_BEFORE) /* and is suspended again when it is looked at next */
+            kill(m->source_pid, SIGSTOP);
+        if (way == LINK_CUT) {
+            m->relay->line = PG_LINE_CUT;
+            CU_ASSERT(EVENTUALLY(m->lost[0] && m->lost[1]));
+        }
+        CU_ASSERT(!m->source.done && !m->sink.done);
+        let_run_here();
+        if (way == RAN_BEFORE) {
+            pg_stop(m->src);
+            kill(m->source_pid, SIGCONT);
+        }
+        CU_ASSERT(EVENTUALLY(m->source.done));
+        CU_ASSERT_EQUAL(m->source.pull, XF_PULL_FAILED);
+        CU_ASSERT_EQUAL(m->source.err.num, EBUSY);
+        CU_ASSERT_PTR_NOT_NULL(strstr(m->source.err.text, "let run"));
+        CU_ASSERT(m->source.resumed && EVENTUALLY(pg_stopped(m->src)));
+        if (way != LINK_CUT) {
+            CU_ASSERT(EVENTUALLY(m->sink.done));
+            CU_ASSERT_EQUAL(m->sink.pull, XF_PULL_FAILED);
+            CU_ASSERT_PTR_NOT_NULL(strstr(m->sink.err.text, "let run at its source"));
+        }
+        pg_kill(m->dst); /* its vCPUs may wait for pages */
+        CU_ASSERT_EQUAL(foreign_pages(), 0);
+        CU_ASSERT_EQUAL(m->dst->bad, 0);
+        pg_move_free(m);
+    }
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -348,6 +414,7 @@ int main(void)
         {"it is, and no source comes to hear of it", test_nobody_hears},
         {"the sink dies", test_sink_gone},
         {"the operator gives up", test_give_up},
+        {"the guest is let run at its source", test_let_run},
         CU_TEST_INFO_NULL,
     };
 

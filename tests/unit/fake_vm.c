@@ -304,6 +304,18 @@ static int resume(struct xf_source_vm *vm, struct xf_err *err)
     return 0;
 }
 
+static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *err)
+{
+    struct fake *f = of_src(vm);
+    bool runs;
+
+    (void)v;
+    pthread_mutex_lock(&f->lock);
+    runs = f->running;
+    pthread_mutex_unlock(&f->lock);
+    return runs ? xf_fail(err, EBUSY, "the fake guest runs at its source") : 0;
+}
+
 static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
                  struct xf_err *err)
 {
@@ -336,6 +348,7 @@ static const struct xf_source_ops source_ops = {
     .suspend = suspend,
     .suspended = suspended,
     .resume = resume,
+    .untouched = untouched,
     .state = state,
 };
 

@@ -185,6 +185,69 @@ static void test_short_there(void)
     }
 }
 
+/* The guest is let run at its source when its last page is there already: that is no good end, and
+ * the sink is told. */
+static void test_let_run_late(void)
+{
+    static uint8_t meta[XF_META_MAX];
+    unsigned long missing[FAKE_GFNS / 64 + 1] = {0};
+    const struct xf_pulled all = {0};
+    struct xf_server_status status;
+    struct xf_server *s = NULL;
+    struct xf_err err = {0};
+    struct xf_msg msg;
+    int num = 0, rc;
+    char text[XF_TEXT_MAX] = "";
+
+    xf_set(missing, 100);
+    begin();
+    m.f->running = false;
+    CU_ASSERT_EQUAL_FATAL(xf_server_new(&s, &m.f->src, missing, NULL, &err), 0);
+    m.source.urgent = m.source.bulk[1];
+    m.source.bulk[1] = NULL;
+    m.source.nr_bulk = 1;
+    CU_ASSERT_EQUAL(xf_server_check(s, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(xf_server_start(s, &m.source, &err), 0);
+    m.f->running = true;
+    xf_link_say(&m.sink, XF_MSG_PULLED, meta, xf_pulled_encode(&all, meta), NULL);
+    CU_ASSERT_EQUAL(xf_server_run(s, tick, NULL, &err), XF_PULL_FAILED);
+    CU_ASSERT(err.num == EBUSY && strstr(err.text, "let run here, too"));
+    xf_server_status(s, &status);
+    CU_ASSERT(status.resumed);
+    do {
+        rc = m.sink.ops->recv(m.sink.control, &msg, meta, 5000, NULL);
+    } while (!rc && msg.type == XF_MSG_PING);
+    CU_ASSERT_EQUAL_FATAL(rc, 0);
+    CU_ASSERT_EQUAL_FATAL(msg.type, XF_MSG_ERROR);
+    CU_ASSERT(!xf_text_decode(&num, text, &msg, meta, NULL) && num == EBUSY);
+    xf_server_free(s);
+    end();
+}
+
+/* And so is the sink's part: it goes on if it has every page, and cannot if one is missing. */
+static void test_told(void)
+{
+    static const char why[] = "the guest was let run at its source, too";
+    uint8_t meta[XF_TEXT_MAX + 64];
+
+    for (unsigned lacking = 0; lacking < 2; lacking++) {
+        struct xf_pager *p = NULL;
+        struct xf_err err = {0};
+
+        begin();
+        if (!lacking)
+            xf_absent_drop(&absent, 100);
+        CU_ASSERT_EQUAL_FATAL(xf_pager_new(&p, &m.f->dst, 0, &err), 0);
+        xf_pager_start(p, &m.sink);
+        xf_link_say(&m.source, XF_MSG_ERROR, meta, xf_text_encode(EBUSY, why, meta), NULL);
+        CU_ASSERT_EQUAL(xf_pager_run(p, tick, NULL, &err), lacking ? XF_PULL_FAILED : XF_PULL_DONE);
+        CU_ASSERT_EQUAL(err.num, lacking ? EBUSY : 0);
+        CU_ASSERT(!lacking || strstr(err.text, why));
+        xf_pager_free(p);
+        end();
+    }
+}
+
 /* The guest gives its last missing page back while no source is there. One may come to hear
  * of it, but is not waited for without end. */
 static int give_back(void *priv, struct xf_err *err)
@@ -223,6 +286,8 @@ int main(void)
                            {"after GO a thread of its cannot be had", test_after_go},
                            {"no memory for a page", test_short},
                            {"no memory for a page, at the source", test_short_there},
+                           {"let run at its source at the very end", test_let_run_late},
+                           {"the sink is told so", test_told},
                            {"the last page is given back while nobody is there", test_given_back},
                            CU_TEST_INFO_NULL};
 

@@ -19,6 +19,8 @@
 
 static struct {
     bool dying, gone, shutdown;
+    uint64_t ran_ns;
+    unsigned paused;
     unsigned asked, mapped;
     uint8_t memory[4 * XF_PAGE_SIZE];
 } xen;
@@ -99,11 +101,20 @@ int xc_domain_getinfolist(xc_interface *xch, uint32_t first, unsigned max, xc_do
     xen.asked++;
     memset(info, 0, sizeof(*info));
     info->domain = (domid_t)(xen.gone ? first + 3 : first);
+    info->cpu_time = xen.ran_ns;
     if (xen.dying)
         info->flags |= XEN_DOMINF_dying;
     if (xen.shutdown)
         info->flags |= XEN_DOMINF_shutdown | (SHUTDOWN_suspend << XEN_DOMINF_shutdownshift);
     return 1;
+}
+
+int xc_domain_pause(xc_interface *xch, uint32_t domid)
+{
+    (void)xch;
+    CU_ASSERT_EQUAL(domid, DOMID);
+    xen.paused++;
+    return 0;
 }
 
 /* --- tests --- */
@@ -167,11 +178,44 @@ static void test_suspended(void)
     xf_xen_source_close(&source);
 }
 
+static int look(void)
+{
+    xf_clear(&err);
+    return source.vm.ops->untouched(&source.vm, &view, &err);
+}
+
+/* After GO: that it is suspended is not enough, it must never have run in between. It is paused
+ * once, since Xen counts. */
+static void test_untouched(void)
+{
+    for (unsigned again = 0; again < 2; again++) {
+        begin();
+        xen.shutdown = true;
+        xen.ran_ns = 1000;
+        CU_ASSERT_EQUAL(look(), 0);
+        CU_ASSERT_EQUAL(look(), 0);
+        xen.shutdown = again;
+        xen.ran_ns += 5;
+        CU_ASSERT(look() == -1 && err.num == EBUSY && strstr(err.text, "resumed by somebody"));
+        CU_ASSERT_EQUAL(xen.paused, 1);
+        xen.shutdown = true;
+        CU_ASSERT(look() == -1 && err.num == EBUSY);
+        CU_ASSERT_EQUAL(xen.paused, 1);
+        xen.dying = true;
+        CU_ASSERT(look() == -1 && err.num == ESRCH);
+        xf_xen_source_close(&source);
+    }
+    begin(); /* running when it is looked at for the first time */
+    CU_ASSERT(look() == -1 && err.num == EBUSY && xen.paused == 1);
+    xf_xen_source_close(&source);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {{"a hole", test_hole},
                            {"a domain that is destroyed", test_destroyed},
                            {"suspended, or not any more", test_suspended},
+                           {"it has not run since", test_untouched},
                            CU_TEST_INFO_NULL};
 
     return run_suite("Xen domain, source", tests);
