@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <json-c/json.h>
+#include <libxlutil.h>
 
 #define OUTPUT_MAX (1u << 20)
 
@@ -75,16 +76,67 @@ static int from_file(libxl_ctx *ctx, const struct xf_move_opts *o, libxl_domain_
     return rc;
 }
 
+/* Does the file itself name a uuid? If not, xl makes one up, and what it prints does not tell. */
+static int names_uuid(const char *file, bool *names, struct xf_err *err)
+{
+    FILE *quiet = fopen("/dev/null", "we"); /* xl has complained already */
+    XLU_Config *cfg = quiet ? xlu_cfg_init(quiet, file) : NULL;
+    const char *uuid;
+    int rc = -1;
+
+    if (!cfg)
+        xf_fail(err, ENOMEM, "out of memory");
+    else if (xlu_cfg_readfile(cfg, file))
+        xf_fail(err, EINVAL,
+                "cannot read the configuration file %s (-C) twice; is it a plain file?", file);
+    else
+        rc = 0;
+    *names = !rc && !xlu_cfg_get_string(cfg, "uuid", &uuid, 1);
+    if (cfg)
+        xlu_cfg_destroy(cfg);
+    if (quiet)
+        fclose(quiet);
+    return rc;
+}
+
+static int keep_uuid(libxl_ctx *ctx, uint32_t domid, const char *file, libxl_domain_config *config,
+                     struct xf_findings *found, struct xf_err *err)
+{
+    libxl_uuid *uuid = &config->c_info.uuid;
+    libxl_dominfo info;
+    bool named = false;
+    int rc = 0;
+
+    libxl_dominfo_init(&info);
+    if (libxl_domain_info(ctx, &info, domid))
+        rc = xf_fail(err, ESRCH, "domain %u is gone", domid);
+    else if (file)
+        rc = names_uuid(file, &named, err);
+    if (named && libxl_uuid_compare(uuid, &info.uuid))
+        xf_find(found, XF_REFUSAL, "uuid",
+                "%.120s (-C) names the uuid " LIBXL_UUID_FMT ", but the domain has " LIBXL_UUID_FMT
+                " and keeps it when it moves; take uuid= out of the file",
+                file, LIBXL_UUID_BYTES(*uuid), LIBXL_UUID_BYTES(info.uuid));
+    if (!rc)
+        libxl_uuid_copy(ctx, uuid, &info.uuid);
+    libxl_dominfo_dispose(&info);
+    return rc;
+}
+
 int xf_domain_config(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
-                     const struct xf_move_opts *o, libxl_domain_config *config, struct xf_err *err)
+                     const struct xf_move_opts *o, libxl_domain_config *config,
+                     struct xf_findings *found, struct xf_err *err)
 {
     char why[300];
 
-    if (o->config_file)
-        return from_file(ctx, o, config, err);
-    if (libxl_retrieve_domain_configuration(ctx, domid, config, NULL))
+    if (o->config_file) {
+        if (from_file(ctx, o, config, err))
+            return -1;
+    } else if (libxl_retrieve_domain_configuration(ctx, domid, config, NULL)) {
         return xf_fail(err, EIO, "cannot retrieve the configuration of domain %u: %s", domid,
                        xf_toollog_last(log, why, sizeof(why)));
-    config->c_info.domid = o->preserve_domid ? domid : 0;
-    return 0;
+    } else {
+        config->c_info.domid = o->preserve_domid ? domid : 0;
+    }
+    return keep_uuid(ctx, domid, o->config_file, config, found, err);
 }

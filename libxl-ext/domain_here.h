@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What has become of a domain of this host. Its number alone says nothing: numbers are given
+ * again. So whoever is about to destroy or resume a domain by its number asks here first.
+ */
+#ifndef XF_DOMAIN_HERE_H
+#define XF_DOMAIN_HERE_H
+
+#include <libxl.h>
+
+enum xf_here {
+    XF_HERE_UNKNOWN,   /* Xen did not answer */
+    XF_HERE_GONE,      /* no domain has this number */
+    XF_HERE_OTHER,     /* one with another uuid has it */
+    XF_HERE_DYING,     /* it is being destroyed */
+    XF_HERE_SUSPENDED, /* as a move leaves it */
+    XF_HERE_RUNS,      /* neither: it runs, is paused, or has ended */
+};
+
+/* Where domain domid with this uuid (text, as in the hello) stands. Any thread with a context of
+ * its own. */
+enum xf_here xf_domain_here(libxl_ctx *ctx, uint32_t domid, const char *uuid);
+
+#endif
