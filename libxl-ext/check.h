@@ -38,14 +38,18 @@ int xf_check_peer(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log,
                   struct xf_err *err);
 
 /*
- * Is a domain of this uuid on this host? One finding says so, by its code:
- *   found     it is, and all its pages are there
- *   lacking   it is, and pages are absent
- *   incoming  only a copy that nobody has let run: a move under way, or being cleaned up
- *   nowhere   it is not
- * same_host: the domain that has moved away lies here, suspended, and does not count.
+ * Is the guest on this host that a move brought here? q (with find_only) has its name, its uuid,
+ * and the number that its copy had in this boot of this host; all three together are the guest. A
+ * finding for each domain with that name (or NAME--incoming) or that uuid, by its code:
+ *   found     it is the guest, and all its pages are there
+ *   lacking   it is the guest, and pages are absent
+ *   incoming  it is the move's copy, and nobody has let it run: it may be being cleaned up
+ *   dying     it is being destroyed, whatever it was
+ *   other     not the move's copy: a clone, or the guest booted anew
+ * or one, `nowhere`. same_host: the domain that has moved away lies here, suspended, and does not
+ * count.
  */
-int xf_check_find(libxl_ctx *ctx, const char *uuid, bool same_host, struct xf_findings *f,
+int xf_check_find(libxl_ctx *ctx, const struct xf_hello *q, bool same_host, struct xf_findings *f,
                   struct xf_err *err);
 
 /*

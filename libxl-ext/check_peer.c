@@ -207,47 +207,6 @@ static int check_uuid(libxl_ctx *ctx, const struct xf_hello *hello, bool same_ho
     return 0;
 }
 
-/* What one domain of the uuid says. A copy is let run by a hypercall, its name comes after. */
-static const char *find_code(const libxl_dominfo *d, const char *name)
-{
-    static const char suffix[] = "--incoming";
-    size_t len = name ? strlen(name) : 0, tail = sizeof(suffix) - 1;
-
-    if (d->paused && len > tail && !strcmp(name + len - tail, suffix))
-        return "incoming";
-    return d->paged_memkb ? "lacking" : "found";
-}
-
-int xf_check_find(libxl_ctx *ctx, const char *uuid, bool same_host, struct xf_findings *f,
-                  struct xf_err *err)
-{
-    libxl_dominfo *list;
-    libxl_uuid wanted;
-    int n = 0;
-
-    if (libxl_uuid_from_string(&wanted, uuid))
-        return xf_fail(err, EPROTO, "the source asks for a domain whose uuid is none");
-    list = libxl_list_domain(ctx, &n);
-    if (!list)
-        return xf_fail(err, EIO, "cannot list the domains here");
-    for (int i = 0; i < n; i++) {
-        const libxl_dominfo *d = &list[i];
-        char *name;
-
-        if (libxl_uuid_compare(&d->uuid, &wanted) || d->dying ||
-            (same_host && d->shutdown && d->shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND))
-            continue;
-        name = libxl_domid_to_name(ctx, d->domid);
-        xf_find(f, XF_INFO, find_code(d, name), "it is there as domain %u (\"%s\"), %s", d->domid,
-                name ? name : "", d->paged_memkb ? "and lacks pages" : "with all its pages");
-        free(name);
-    }
-    libxl_dominfo_list_free(list, n);
-    if (!f->n)
-        xf_find(f, XF_INFO, "nowhere", "it is not there");
-    return 0;
-}
-
 /* Does xl make room for a new domain by itself? Then free memory says little.
  * "auto" means: unless dom0_mem= is on Xen's command line (tools/xl/xl.c). */
 static bool autoballoons(libxl_ctx *ctx)

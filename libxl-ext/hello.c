@@ -103,8 +103,10 @@ char *xf_hello_format(const struct xf_hello *h)
     json_object_object_add(o, "leave_paused", json_object_new_boolean(h->leave_paused));
     json_object_object_add(o, "check_only", json_object_new_boolean(h->check_only));
     json_object_object_add(o, "pull", json_object_new_boolean(h->pull));
-    if (h->find_only)
+    if (h->find_only) {
         json_object_object_add(o, "find_only", json_object_new_boolean(true));
+        json_object_object_add(o, "copy_domid", json_object_new_int64(h->copy_domid));
+    }
     json_object_object_add(o, "need_kib", json_object_new_int64((int64_t)h->need_kib));
     json_object_object_add(o, "xen_major", json_object_new_int64(h->xen_major));
     json_object_object_add(o, "xen_minor", json_object_new_int64(h->xen_minor));
@@ -362,7 +364,7 @@ static int get_transport(json_object *o, enum xf_transport *out, struct xf_err *
 
 static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
 {
-    int64_t channels, need, major, minor, buffer;
+    int64_t channels, need, major, minor, buffer, copy = 0;
     uint32_t key_len = 0;
     void *key = NULL;
 
@@ -378,6 +380,8 @@ static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
         (json_object_object_get_ex(o, "pull", NULL) && get_bool(o, "pull", &h->pull, err)) ||
         (json_object_object_get_ex(o, "find_only", NULL) &&
          get_bool(o, "find_only", &h->find_only, err)) ||
+        (json_object_object_get_ex(o, "copy_domid", NULL) &&
+         get_number(o, "copy_domid", 0, 32767, &copy, err)) ||
         get_number(o, "need_kib", 0, INT64_MAX, &need, err) ||
         get_number(o, "xen_major", 0, 1000, &major, err) ||
         get_number(o, "xen_minor", 0, 1000, &minor, err) ||
@@ -388,6 +392,7 @@ static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
     h->channels = (unsigned)channels;
     h->rdma_buffer_mib = (unsigned)buffer;
     h->need_kib = (uint64_t)need;
+    h->copy_domid = (uint32_t)copy;
     h->xen_major = (uint32_t)major;
     h->xen_minor = (uint32_t)minor;
     if (key_len == XF_KEY_BYTES)

@@ -132,6 +132,11 @@ struct xf_report {
     bool ran_there;        /* it did, for certain: what lies here is older than its disks */
     bool ended_there;      /* and has ended before all its pages were there */
     bool hopeless;         /* XF_PULLING: and its missing pages cannot come any more */
+    /* Somebody has let it run here, too, after GO; here it is paused. With XF_PULLING it lacks
+     * pages there, which cannot come any more, and was paused there as well if that host could be
+     * told; with XF_UNKNOWN it has all its pages there, or that is not known. */
+    bool ran_twice;
+    bool monitor_lost; /* it runs here, and xl's process that watched it has ended */
     uint64_t work_requests, completions; /* RDMA: those of the source */
 };
 
@@ -225,7 +230,8 @@ struct xf_recover_opts {
  *
  *   XF_MOVED      finished
  *   XF_REFUSED    there is nothing to finish here, or a living process is at it
- *   XF_UNKNOWN    the destination could not be asked, or had no clear answer: as before
+ *   XF_UNKNOWN    the destination could not be asked, or had no clear answer: as before; or the
+ *                 guest has run on both hosts (xf_report.ran_twice)
  *   XF_SUSPENDED  the guest does not run there: xf_resume_here() may be called
  *   XF_PULLING    the guest runs there, and pages are still missing: call again
  */
@@ -237,7 +243,9 @@ enum xf_outcome xf_recover(const struct xf_recover_opts *o, const struct xf_watc
  * --resume`), under its own name. Refused if the move's record says that it may run at the
  * destination, unless the destination says that it does not; and while the move's process
  * lives. `force`: whatever the record says; for a destination that is off or cannot be asked.
- * Without a record (of a stock move, or of an earlier boot) the caller has made sure.
+ * Without a record (of a stock move, or of an earlier boot) the caller has made sure; one of this
+ * boot that is not of this domain's last move needs `force`. The guest has no monitor of xl's then
+ * (xf_report.monitor_lost).
  */
 int xf_resume_here(const char *domain, bool force, struct xf_err *err);
 

@@ -15,6 +15,7 @@
 
 #include <libxl_utils.h>
 
+#include "libxl-ext/domain_here.h"
 #include "libxl-ext/hello.h"
 #include "libxl-ext/run_dir.h"
 
@@ -210,6 +211,7 @@ static void pull_report(struct xf_move *m)
     r->pages_sent += status.pushed + status.answered;
     m->served = 0; /* counted there now */
     r->hopeless = status.hopeless;
+    r->ran_twice = status.resumed;
     report_wire(m);
     if (status.pulled.missing == UINT64_MAX)
         return; /* it never said */
@@ -351,6 +353,7 @@ static enum xf_outcome phase_switch(struct xf_move *m, struct xf_err *err)
     case XF_SWITCH_BACK:
         step_back(m);
         xf_record_remove(xf_run_dir(), m->domid);
+        m->report->monitor_lost = m->copy.times.suspended > 0;
         return m->copy.times.suspended > 0 ? XF_RESUMED : XF_STAYED;
     case XF_SWITCH_STUCK:
         xf_move_mark(m, XF_RECORD_READY, NULL);
@@ -410,8 +413,10 @@ enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err)
     pull_report(m);
     if (end == XF_PULL_DONE)
         return XF_MOVED;
+    if (end == XF_PULL_FAILED && m->report->ran_twice)
+        xf_move_mark(m, XF_RECORD_TWICE, NULL);
     if (end == XF_PULL_FAILED)
-        return XF_PULLING;
+        return m->report->ran_twice && !m->report->hopeless ? XF_UNKNOWN : XF_PULLING;
     if (end == XF_PULL_GONE) {
         xf_wrap(err,
                 "whether the guest still runs at the destination is not known: nobody there "
@@ -425,19 +430,40 @@ enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err)
     return XF_MOVED;
 }
 
-void xf_move_finish(struct xf_move *m)
+enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err)
 {
     char why[300];
 
     xf_copy_end(&m->copy); /* before the domain goes: it owns mappings of it */
-    xf_move_mark(m, XF_RECORD_WHOLE, NULL);
-    if (libxl_domain_destroy(m->ctx, m->domid, NULL))
+    switch (xf_domain_here(m->ctx, m->domid, m->hello.uuid)) {
+    case XF_HERE_RUNS:
+        xc_domain_pause(m->xch, m->domid);
+        xf_move_mark(m, XF_RECORD_TWICE, NULL);
+        m->report->ran_twice = true;
+        xf_fail(err, EBUSY,
+                "the guest runs at the destination with all its pages, and somebody has let its "
+                "old domain %u run here, too; it is paused now",
+                m->domid);
+        return XF_UNKNOWN;
+    case XF_HERE_OTHER:
+        xf_move_note(m, "domain %u here is another one by now and was left alone", m->domid);
+        break;
+    case XF_HERE_GONE:
+    case XF_HERE_DYING:
+        break;
+    case XF_HERE_UNKNOWN:
+    case XF_HERE_SUSPENDED:
+        xf_move_mark(m, XF_RECORD_WHOLE, NULL);
+        if (!libxl_domain_destroy(m->ctx, m->domid, NULL))
+            break;
         xf_move_note(m,
                      "the guest runs at the destination, but its old domain %u could not be "
                      "destroyed (%s); `xl destroy %u`",
                      m->domid, xf_toollog_last(&m->log, why, sizeof(why)), m->domid);
-    else
-        xf_record_remove(xf_run_dir(), m->domid);
+        return XF_MOVED;
+    }
+    xf_record_remove(xf_run_dir(), m->domid);
+    return XF_MOVED;
 }
 
 static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
@@ -470,9 +496,7 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
         end = xf_move_pull(m, err);
     }
     xf_move_phase(m, XF_PHASE_FINISH);
-    if (end == XF_MOVED)
-        xf_move_finish(m);
-    return end;
+    return end == XF_MOVED ? xf_move_finish(m, err) : end;
 }
 
 void xf_move_init(struct xf_move *m, const struct xf_move_opts *o, const struct xf_watch *w,

@@ -35,6 +35,7 @@ int xf_move_record(struct xf_move *m, struct xf_err *err)
     snprintf(r->host, sizeof(r->host), "%s", m->o->host);
     snprintf(r->rune, sizeof(r->rune), "%s", rune);
     snprintf(r->there, sizeof(r->there), "%s", m->reply.boot_id);
+    r->there_domid = m->copy_domid;
     snprintf(r->peer, sizeof(r->peer), "%s", m->peer);
     r->rdma = xf_move_uses_rdma(m);
     r->port = r->rdma ? m->reply.rdma_port : m->reply.port;

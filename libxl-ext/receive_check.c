@@ -147,7 +147,7 @@ static int answer_question(struct sink *s, struct xf_reply *reply, struct xf_err
 {
     struct xf_findings found = {0};
 
-    if (xf_check_find(s->ctx, s->hello.uuid, s->same_host, &found, err))
+    if (xf_check_find(s->ctx, &s->hello, s->same_host, &found, err))
         return -1;
     memcpy(reply->findings, found.list, sizeof(found.list));
     reply->nr_findings = found.n;

@@ -17,7 +17,7 @@
 
 #include "libxl-ext/run_dir.h"
 
-#define VERSION 1
+#define VERSION 2
 #define TEXT_MAX 65536u /* of the file; a rune of control characters grows sixfold in JSON */
 #define PATH_LEN 300
 /* The text begins so, and then comes the digit of the state. */
@@ -63,6 +63,7 @@ char *xf_record_format(const struct xf_record *r)
     add_text(o, "host", r->host);
     add_text(o, "rune", r->rune);
     add_text(o, "there", r->there);
+    add_number(o, "there_domid", r->there_domid);
     add_text(o, "peer", r->peer);
     add_number(o, "port", r->port);
     add_bool(o, "rdma", r->rdma);
@@ -164,7 +165,7 @@ static int get_own(json_object *o, struct xf_own *own, struct xf_err *err)
 
 static int read_fields(json_object *o, struct xf_record *r, struct xf_err *err)
 {
-    int64_t version, state, domid, port, channels, buffer, poll;
+    int64_t version, state, domid, there, port, channels, buffer, poll;
 
     if (get_number(o, "version", 0, INT32_MAX, &version, err))
         return -1;
@@ -178,6 +179,7 @@ static int read_fields(json_object *o, struct xf_record *r, struct xf_err *err)
         get_text(o, "host", false, r->host, sizeof(r->host), err) ||
         get_text(o, "rune", false, r->rune, sizeof(r->rune), err) ||
         get_text(o, "there", true, r->there, sizeof(r->there), err) ||
+        get_number(o, "there_domid", 0, 32767, &there, err) ||
         get_text(o, "peer", true, r->peer, sizeof(r->peer), err) ||
         get_number(o, "port", 1, 65535, &port, err) || get_bool(o, "rdma", &r->rdma, err) ||
         get_bool(o, "encrypt", &r->encrypt, err) || get_bool(o, "pull", &r->pull, err) ||
@@ -190,6 +192,7 @@ static int read_fields(json_object *o, struct xf_record *r, struct xf_err *err)
         return damaged(!r->uuid[0] ? "uuid" : !r->name[0] ? "name" : "peer", err);
     r->state = (enum xf_record_state)state;
     r->domid = (uint32_t)domid;
+    r->there_domid = (uint32_t)there;
     r->port = (uint16_t)port;
     r->channels = (unsigned)channels;
     r->rdma_buffer_mib = (unsigned)buffer;

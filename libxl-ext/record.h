@@ -24,6 +24,7 @@ enum xf_record_state {
     XF_RECORD_GO,      /* GO may have been sent, and no answer was heard */
     XF_RECORD_PULLING, /* it runs there, and pages were missing */
     XF_RECORD_WHOLE,   /* it runs there with all its pages: what is here is of no use */
+    XF_RECORD_TWICE,   /* GO was sent, and the guest was let run here, too: no page goes any more */
     XF_RECORD_STATES
 };
 
@@ -36,6 +37,7 @@ struct xf_record {
     char host[256];           /* as the operator gave it */
     char rune[XF_RUNE_MAX];   /* the command that starts a receiver there */
     char there[XF_BOOT_ID];   /* boot id of the destination */
+    uint32_t there_domid;     /* number of the copy in that boot; 0: not known */
     char peer[XF_ADDR_LEN];   /* where the sink listens, numeric */
     uint16_t port;
     bool rdma;    /* the transport in use */

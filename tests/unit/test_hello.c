@@ -106,6 +106,7 @@ static void test_hello_round_trip(void)
                          .encrypt = true,
                          .check_only = true,
                          .find_only = true,
+                         .copy_domid = 32751,
                          .transport = XF_TRANSPORT_AUTO,
                          .seal = true,
                          .rdma_buffer_mib = 1024,
@@ -133,7 +134,7 @@ static void test_hello_round_trip(void)
     CU_ASSERT_STRING_EQUAL(hello.boot_id, "b");
     CU_ASSERT_EQUAL(memcmp(hello.key, h.key, sizeof(h.key)), 0);
     CU_ASSERT(hello.channels == 16 && hello.encrypt && !hello.leave_paused && hello.check_only);
-    CU_ASSERT(hello.find_only && !hello.pull);
+    CU_ASSERT(hello.find_only && hello.copy_domid == 32751 && !hello.pull);
     CU_ASSERT_EQUAL(hello.need_kib, 1ull << 40);
     CU_ASSERT(hello.transport == XF_TRANSPORT_AUTO && hello.seal && hello.rdma_buffer_mib == 1024);
     CU_ASSERT_EQUAL(memcmp(&hello.rdma, &h.rdma, sizeof(h.rdma)), 0);
@@ -210,6 +211,7 @@ static void test_fields(void)
     for (unsigned w = 0; w < sizeof(wrong) / sizeof(wrong[0]); w++) {
         CU_ASSERT_EQUAL(with(true, "pull", wrong[w]), w ? -1 : 0);
         CU_ASSERT_EQUAL(with(true, "find_only", wrong[w]), w ? -1 : 0);
+        CU_ASSERT_EQUAL(with(true, "copy_domid", wrong[w]), w ? -1 : 0);
     }
     /* numbers as texts and the other way round */
     refused(true, "channels", "\"2\"");
@@ -233,6 +235,8 @@ static void test_ranges(void)
     taken(true, "channels", "16");
     refused(true, "need_kib", "-1");
     taken(true, "need_kib", "9223372036854775807");
+    refused(true, "copy_domid", "-1");
+    refused(true, "copy_domid", "32768");
     refused(true, "xen_major", "1001");
     refused(true, "xen_minor", "-1");
     refused(false, "port", "65536");

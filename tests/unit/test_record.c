@@ -34,6 +34,7 @@ static void fill(void)
     strcpy(r.host, "xl migrate-receive \"two\"\nlines");
     strcpy(r.rune, "exec ssh host2 'xl' migrate-receive\t# \\");
     strcpy(r.there, "boot-there");
+    r.there_domid = 6;
     strcpy(r.peer, "fe80::1%eth0");
     r.port = 4711;
     r.rdma = true;
@@ -231,9 +232,11 @@ static int with(const char *old, const char *new)
 static void test_values(void)
 {
     static const char *const bad[][2] = {
-        {"\"state\":0", "\"state\":4"},
+        {"\"state\":0", "\"state\":5"},
         {"\"state\":0", "\"state\":-1"},
-        {"\"version\":1", "\"version\":2"},
+        {"\"version\":2", "\"version\":1"}, /* without the number of the copy there */
+        {"\"there_domid\":6", "\"there_domid\":32768"},
+        {"\"there_domid\":6", "\"there_domid\":-1"},
         {"\"domid\":12", "\"domid\":0"},
         {"\"domid\":12", "\"domid\":32768"},
         {"\"domid\":12", "\"domid\":\"12\""},

@@ -38,9 +38,14 @@ static char top[] = "/tmp/xf-recover-XXXXXX", answer[64];
 static struct {
     const char *name, *uuid;
     bool running;
-    bool copy; /* there is a domain COPY_DOMID called web1, with the same uuid */
+    bool copy;                   /* there is a domain COPY_DOMID called web1, with the same uuid */
+    bool copy_dying, copy_other; /* the latter: its uuid is another one */
+    const char *copy_name;
     uint64_t copy_paged;
-    unsigned destroyed, resumed, renamed;
+    unsigned destroyed, resumed, renamed, paused, unpaused;
+    unsigned looks; /* at domain DOMID */
+    unsigned then;  /* after so many of them it is what `later` says; 0: never */
+    enum { OTHER_UUID_LATER, RUNS_LATER, GONE_LATER, DYING_LATER } later;
 } xen;
 
 int libxl_ctx_alloc(libxl_ctx **ctx, int version, unsigned flags, xentoollog_logger *log)
@@ -96,7 +101,7 @@ int libxl_domain_qualifier_to_domid(libxl_ctx *ctx, const char *name, uint32_t *
 char *libxl_domid_to_name(libxl_ctx *ctx, uint32_t domid)
 {
     (void)ctx;
-    return strdup(domid == COPY_DOMID ? "web1" : xen.name);
+    return strdup(domid != COPY_DOMID ? xen.name : xen.copy_name ? xen.copy_name : "web1");
 }
 
 static void fill_info(libxl_dominfo *info, uint32_t domid)
@@ -104,7 +109,10 @@ static void fill_info(libxl_dominfo *info, uint32_t domid)
     bool suspended = domid == DOMID && !xen.running;
 
     memset(info, 0, sizeof(*info));
-    libxl_uuid_from_string(&info->uuid, domid == DOMID ? xen.uuid : UUID);
+    libxl_uuid_from_string(&info->uuid, domid == DOMID   ? xen.uuid
+                                        : xen.copy_other ? OTHER_UUID
+                                                         : UUID);
+    info->dying = domid == COPY_DOMID && xen.copy_dying;
     info->domid = domid;
     info->shutdown = suspended;
     info->shutdown_reason = suspended ? LIBXL_SHUTDOWN_REASON_SUSPEND : 0;
@@ -113,8 +121,31 @@ static void fill_info(libxl_dominfo *info, uint32_t domid)
 
 int libxl_domain_info(libxl_ctx *ctx, libxl_dominfo *info, uint32_t domid)
 {
+    bool now = xen.then && ++xen.looks > xen.then;
+
     (void)ctx;
+    xen.running |= now && xen.later == RUNS_LATER;
+    if (now && xen.later == OTHER_UUID_LATER)
+        xen.uuid = OTHER_UUID;
     fill_info(info, domid);
+    info->dying |= now && xen.later == DYING_LATER;
+    return now && xen.later == GONE_LATER ? ERROR_DOMAIN_NOTFOUND : 0;
+}
+
+int xc_domain_pause(xc_interface *xch, uint32_t domid)
+{
+    (void)xch;
+    CU_ASSERT_EQUAL(domid, DOMID);
+    xen.paused++;
+    return 0;
+}
+
+int libxl_domain_unpause(libxl_ctx *ctx, uint32_t domid, const libxl_asyncop_how *how)
+{
+    (void)ctx;
+    (void)how;
+    CU_ASSERT_EQUAL(domid, DOMID);
+    xen.unpaused++;
     return 0;
 }
 
@@ -168,10 +199,18 @@ static void no_close(struct xf_view *v)
     (void)v;
 }
 
+static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *e)
+{
+    (void)vm;
+    (void)v;
+    return xen.running ? xf_fail(e, EBUSY, "it was resumed by somebody") : 0;
+}
+
 int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollog *log,
                        uint32_t domid, struct xf_err *err)
 {
-    static const struct xf_source_ops ops = {.view_open = no_view, .view_close = no_close};
+    static const struct xf_source_ops ops = {
+        .view_open = no_view, .view_close = no_close, .untouched = untouched};
 
     (void)log;
     (void)err;
@@ -262,6 +301,7 @@ static void begin(void)
     strcpy(r.name, "web1");
     strcpy(r.host, "host2");
     strcpy(r.there, "boot-there");
+    r.there_domid = COPY_DOMID;
     strcpy(r.peer, "127.0.0.1");
     r.port = 1; /* nobody listens */
     r.channels = 2;
@@ -307,13 +347,20 @@ static void test_nothing_to_do(void)
 
     answers("found");
     leave(XF_RECORD_WHOLE);
-    xen.uuid = OTHER_UUID; /* that of a domain which had this number before */
+    xen.uuid = OTHER_UUID; /* of which domain it is nobody knows; it says what can be done */
     CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_REFUSED);
     CU_ASSERT_EQUAL(err.num, ESTALE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, UUID));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "--resume --force"));
     xen.uuid = UUID;
     xen.running = true; /* resumed by hand */
     CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_REFUSED);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "not suspended"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "may run on both"));
+    leave(XF_RECORD_READY);
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_REFUSED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "nothing to finish"));
+    leave(XF_RECORD_WHOLE);
     xen.running = false;
     CU_ASSERT_EQUAL(recover_at("web1", "host3"), XF_REFUSED);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "\"host2\""));
@@ -351,16 +398,24 @@ static void test_asked(void)
         {XF_RECORD_GO, "incoming", XF_UNKNOWN},
         {XF_RECORD_GO, "nowhere", XF_SUSPENDED},
         {XF_RECORD_GO, "incoming found", XF_MOVED},
+        {XF_RECORD_GO, "other", XF_UNKNOWN},
+        {XF_RECORD_GO, "dying", XF_UNKNOWN},
+        {XF_RECORD_GO, "other dying", XF_UNKNOWN},
+        {XF_RECORD_GO, "other found", XF_MOVED},
         {XF_RECORD_GO, "memory", XF_UNKNOWN}, /* of a receiver that does not know the question */
         {XF_RECORD_GO, "", XF_UNKNOWN},
         {XF_RECORD_GO, NULL, XF_UNKNOWN},
         {XF_RECORD_PULLING, "found", XF_MOVED},
         {XF_RECORD_PULLING, "lacking", XF_PULLING},
         {XF_RECORD_PULLING, "nowhere", XF_UNKNOWN},
+        {XF_RECORD_PULLING, "other", XF_UNKNOWN},
+        {XF_RECORD_PULLING, "dying", XF_UNKNOWN},
         {XF_RECORD_PULLING, NULL, XF_PULLING},
         {XF_RECORD_WHOLE, "found", XF_MOVED},
         {XF_RECORD_WHOLE, "lacking", XF_PULLING},
         {XF_RECORD_WHOLE, "nowhere", XF_UNKNOWN},
+        {XF_RECORD_WHOLE, "other", XF_UNKNOWN},
+        {XF_RECORD_TWICE, "found", XF_UNKNOWN}, /* nobody is asked */
         {XF_RECORD_WHOLE, NULL, XF_UNKNOWN},
     };
 
@@ -402,10 +457,74 @@ static void test_one_host(void)
     CU_ASSERT_STRING_EQUAL(report.domain, "web1");
 }
 
+/* The copy is known by its number, its uuid and its name together. */
+static void test_which_copy(void)
+{
+    enum { DYING, CLONE, SAME_NAME, RENAMED, ANOTHER_NUMBER, NUMBER_UNKNOWN, WAYS };
+
+    for (unsigned way = 0; way < WAYS; way++) {
+        begin();
+        xf_boot_id(r.there);
+        xen.name = "web1--migratedaway";
+        xen.copy = true;
+        xen.copy_dying = way == DYING;
+        xen.copy_name = way == CLONE || way == RENAMED ? "web2" : "web1";
+        xen.copy_other = way == SAME_NAME;
+        r.there_domid = way == ANOTHER_NUMBER || way == CLONE ? 31
+                        : way == NUMBER_UNKNOWN               ? 0
+                                                              : COPY_DOMID;
+        leave(XF_RECORD_GO);
+        CU_ASSERT_EQUAL(recover_at("7", NULL), XF_UNKNOWN);
+        CU_ASSERT_EQUAL(err.num, way == DYING ? EAGAIN : EEXIST);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "domain 9"));
+        CU_ASSERT_TRUE(left());
+        xf_clear(&err);
+        CU_ASSERT_EQUAL(xf_resume_here("7", false, &err), -1);
+        CU_ASSERT_EQUAL(err.num, way == DYING ? EAGAIN : EEXIST);
+        CU_ASSERT(xen.resumed == 0 && left());
+    }
+}
+
+/* What is destroyed at the end is looked at once more. */
+static void test_looked_at_again(void)
+{
+    const struct xf_recover_opts o = {.domain = "web1"};
+
+    for (unsigned later = OTHER_UUID_LATER; later <= DYING_LATER; later++) {
+        enum xf_outcome end;
+
+        begin();
+        answers("found");
+        leave(XF_RECORD_WHOLE);
+        xen.then = 1;
+        xen.later = later;
+        xf_clear(&err);
+        end = xf_recover(&o, NULL, &report, &err);
+        CU_ASSERT_EQUAL(end, later == RUNS_LATER ? XF_UNKNOWN : XF_MOVED);
+        CU_ASSERT_EQUAL(xen.destroyed, 0);
+        CU_ASSERT_EQUAL(xen.paused, later == RUNS_LATER);
+        CU_ASSERT_EQUAL(report.ran_twice, later == RUNS_LATER);
+        CU_ASSERT_EQUAL(left(), later == RUNS_LATER);
+    }
+    /* It stays so, and says so, until somebody has decided. */
+    begin();
+    xen.running = true;
+    leave(XF_RECORD_TWICE);
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_UNKNOWN);
+    CU_ASSERT(report.ran_twice && left());
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "let run here while it ran"));
+    CU_ASSERT_EQUAL(xf_resume_here("web1", false, &err), -1);
+    CU_ASSERT(xen.unpaused == 0 && left());
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_resume_here("web1", true, &err), 0);
+    CU_ASSERT(xen.unpaused == 1 && xen.resumed == 0 && nothing_left());
+}
+
 /* --- a sink that listens --- */
 
 static struct xf_listener *listener;
 static uint16_t last_word;
+static bool resumed_at_end; /* somebody resumes the domain when the last page has gone */
 
 static int no_tick(void *priv, struct xf_err *e)
 {
@@ -429,9 +548,11 @@ static void *sink_main(void *arg)
         return NULL;
     if (!link.ops->recv(link.control, &m, meta, 5000, NULL) && m.type == XF_MSG_ATTACH &&
         !xf_link_say(&link, XF_MSG_MISSING, meta, xf_extents_encode(&none, meta), NULL) &&
+        ((xen.running = resumed_at_end), true) &&
         !xf_link_say(&link, end, meta, end == XF_MSG_PULLED ? xf_pulled_encode(&all, meta) : 0,
                      NULL))
-        while (!link.ops->recv(link.control, &m, meta, 5000, NULL) && last_word != XF_MSG_BYE)
+        while (!link.ops->recv(link.control, &m, meta, 5000, NULL) && last_word != XF_MSG_BYE &&
+               last_word != XF_MSG_ERROR)
             last_word = m.type;
     xf_link_close(&link);
     return NULL;
@@ -449,7 +570,7 @@ static void with_sink(enum xf_record_state state, uint16_t end)
     CU_ASSERT_EQUAL_FATAL(xf_tcp_ops.listen(&cfg, "127.0.0.1", 0, &listener, &r.port, NULL), 0);
     leave(state);
     pthread_create(&thread, NULL, sink_main, &end);
-    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_MOVED);
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), resumed_at_end ? XF_UNKNOWN : XF_MOVED);
     pthread_join(thread, NULL);
     xf_tcp_ops.unlisten(listener);
     CU_ASSERT_PTR_NOT_NULL(strstr(notes, "the guest runs at the destination"));
@@ -467,6 +588,11 @@ static void test_sink(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(notes, "has ended at the destination"));
     CU_ASSERT(report.ended_there);
     CU_ASSERT_EQUAL(last_word, XF_MSG_BYE);
+    resumed_at_end = true;
+    with_sink(XF_RECORD_PULLING, XF_MSG_PULLED);
+    resumed_at_end = false;
+    CU_ASSERT(report.ran_twice && left() && err.num == EBUSY);
+    CU_ASSERT_EQUAL(last_word, XF_MSG_ERROR);
     /* None there: then the host is asked, and the reason is told. */
     begin();
     r.pull = true;
@@ -520,7 +646,9 @@ static void test_resume(void)
         {XF_RECORD_GO, "found", -1},        {XF_RECORD_GO, "lacking", -1},
         {XF_RECORD_GO, "incoming", -1},     {XF_RECORD_GO, "nowhere lacking", -1},
         {XF_RECORD_GO, NULL, -1},           {XF_RECORD_GO, "memory", -1},
+        {XF_RECORD_GO, "other", -1},        {XF_RECORD_GO, "dying", -1},
         {XF_RECORD_PULLING, "nowhere", -1}, {XF_RECORD_WHOLE, "nowhere", -1},
+        {XF_RECORD_TWICE, "nowhere", -1},
     };
     char path[100];
     int fd;
@@ -536,13 +664,27 @@ static void test_resume(void)
         CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "\"host2\""));
         CU_ASSERT_EQUAL(resume(true), 0);
     }
-    /* No record of this domain: on the operator's word. */
+    /* No record, or one of an earlier boot: on the operator's word. */
     begin();
     CU_ASSERT_EQUAL(resume(false), 0);
+    strcpy(r.boot_id, "of an earlier boot");
+    leave(XF_RECORD_WHOLE);
+    CU_ASSERT_EQUAL(resume(false), 0);
+    xf_boot_id(r.boot_id);
+    /* One of this boot that is about another uuid, or about an earlier move, is not none: where
+     * this domain was to run is not known. It was taken for none, and a move whose -C file had no
+     * uuid= left such a record of a guest that ran at the destination. */
     leave(XF_RECORD_WHOLE);
     xen.uuid = OTHER_UUID;
-    CU_ASSERT_EQUAL(resume(false), 0);
+    CU_ASSERT_EQUAL(resume(false), -1);
+    CU_ASSERT(left() && strstr(err.text, "--resume --force"));
+    CU_ASSERT_EQUAL(resume(true), 0);
     xen.uuid = UUID;
+    leave(XF_RECORD_WHOLE);
+    xen.name = "web1--migratedaway";
+    CU_ASSERT_EQUAL(resume(false), -1);
+    CU_ASSERT(left() && strstr(err.text, "--resume --force"));
+    xen.name = "web1";
     xen.running = true;
     CU_ASSERT_EQUAL(resume(true), -1);
     xen.running = false;
@@ -571,6 +713,8 @@ int main(void)
         {"nothing to finish", test_nothing_to_do},
         {"the destination is asked", test_asked},
         {"within one host", test_one_host},
+        {"which copy", test_which_copy},
+        {"looked at again before the end", test_looked_at_again},
         {"a sink listens", test_sink},
         {"interrupted", test_interrupted},
         {"--resume", test_resume},
