@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which calls read a guest's memory, and of whom: see incomplete.h. */
+/* Which calls are not for a guest that is being moved, and of whom: see incomplete.h. */
 #include "tools/incomplete.h"
 
 #include <errno.h>
@@ -7,48 +7,59 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxl-ext/held.h"
 #include "libxl-ext/status.h"
 #include "tools/format.h"
 
-/* The distribution's sub-commands that do, with their letters (tools/xl of Xen 4.17 and
- * later); a migration is `xl migrate`'s own to look at (migrate.c). */
+/* The distribution's sub-commands, with their letters (tools/xl of Xen 4.17 and later); a
+ * migration is `xl migrate`'s own to look at (migrate.c). */
 static const struct {
     const char *name;
     const char *letters;
     bool last; /* the domain is the last word, whatever options it has; else the first */
-} readers[] = {
-    {"save", "+cp", false},  {"dump-core", "+", false}, {"remus", "+Fbundi:s:N:ecp", false},
-    {"suspend", "+", false}, {"fork-vm", NULL, true},
+    unsigned does;
+} commands[] = {
+    {"save", "+cp", false, INCOMPLETE_READS | INCOMPLETE_STOPS},
+    {"dump-core", "+", false, INCOMPLETE_READS},
+    {"remus", "+Fbundi:s:N:ecp", false, INCOMPLETE_READS | INCOMPLETE_STOPS},
+    {"suspend", "+", false, INCOMPLETE_READS | INCOMPLETE_STOPS},
+    {"fork-vm", NULL, true, INCOMPLETE_READS | INCOMPLETE_RUNS},
+    {"resume", "+", false, INCOMPLETE_RUNS},
+    {"unpause", "+", false, INCOMPLETE_RUNS},
 };
 
-const char *incomplete_victim(const struct front *f)
+const char *incomplete_victim(const struct front *f, unsigned *does)
 {
     int argc = f->argc - f->cmd;
     char **argv = f->argv + f->cmd;
 
-    for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++) {
-        if (strcmp(argv[0], readers[i].name) != 0)
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(argv[0], commands[i].name) != 0)
             continue;
-        if (readers[i].last)
+        *does = commands[i].does;
+        if (commands[i].last)
             return argc > 1 ? argv[argc - 1] : NULL;
         /* "+": nothing is moved, and the words after the first are not for us. An option that
          * xl does not have is for xl to complain about. */
         opterr = 0;
         optind = 0;
-        while (getopt(argc, argv, readers[i].letters) != -1)
+        while (getopt(argc, argv, commands[i].letters) != -1)
             ;
         return optind < argc ? argv[optind] : NULL;
     }
     return NULL;
 }
 
-int incomplete_refuse(const char *domain, struct xf_err *err)
+static int refuse_lacking(const char *domain, unsigned does, struct xf_err *err)
 {
     char host[256], a[FMT_LEN], much[48] = "part";
     uint64_t missing;
 
-    enum xf_lacks lacks = domain ? xf_lacks_pages(domain, &missing, host) : XF_LACKS_NONE;
+    enum xf_lacks lacks = xf_lacks_pages(domain, &missing, host);
 
+    /* What a move brings comes also to a guest that was left paused and is let run. */
+    if (lacks == XF_LACKS_COMING && !(does & INCOMPLETE_READS))
+        return 0;
     if (lacks != XF_LACKS_NONE && missing != XF_NO_COUNT)
         snprintf(much, sizeof(much), "%s", fmt_bytes(a, (double)missing * 4096));
     switch (lacks) {
@@ -68,4 +79,50 @@ int incomplete_refuse(const char *domain, struct xf_err *err)
                        much, domain);
     }
     return 0;
+}
+
+static int refuse_held(const char *domain, unsigned does, struct xf_err *err)
+{
+    struct xf_hold hold;
+    const char *to;
+
+    xf_held(domain, &hold);
+    to = hold.host[0] ? hold.host : "another host";
+    switch (hold.how) {
+    case XF_HELD_NOT:
+        break;
+    case XF_HELD_INCOMING:
+        return xf_fail(
+            err, EBUSY,
+            "\"%.100s\" is what a move builds here, and must not be used before that has "
+            "ended; if no move of it is under way (`xl migrate-status`), `xl destroy` it",
+            domain);
+    case XF_HELD_GOING: /* until the switch its memory may be read, and it may be paused and
+                           unpaused */
+        if (hold.phase < XF_PHASE_SWITCH ? !(does & INCOMPLETE_STOPS)
+                                         : !(does & (INCOMPLETE_STOPS | INCOMPLETE_RUNS)))
+            break;
+        return xf_fail(
+            err, EBUSY,
+            "\"%.100s\" is being moved to %.150s, and must not be let run or suspended by "
+            "anybody else; wait for the end of that; `xl migrate-status` shows how far it is",
+            domain, to);
+    case XF_HELD_LEFT:
+        if (!(does & (INCOMPLETE_STOPS | INCOMPLETE_RUNS)))
+            break;
+        return xf_fail(
+            err, EBUSY,
+            "\"%.60s\" lies here as a move to %.100s left it, and may run there: `xl "
+            "migrate-recover %.60s` finishes that move; `xl migrate-recover --resume %.60s` "
+            "lets it run here if it does not run there",
+            domain, to, domain, domain);
+    }
+    return 0;
+}
+
+int incomplete_refuse(const char *domain, unsigned does, struct xf_err *err)
+{
+    if (!domain)
+        return 0;
+    return refuse_lacking(domain, does, err) || refuse_held(domain, does, err) ? -1 : 0;
 }

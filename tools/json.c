@@ -221,6 +221,8 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
         add(pull, "network_held_s", r->network_held_s > 0 ? number(r->network_held_s) : NULL);
         add(o, "pull", pull);
     }
+    add(o, "ran_twice", json_object_new_boolean(r->ran_twice));
+    add(o, "monitor_lost", json_object_new_boolean(r->monitor_lost));
     if (r->outcome != XF_MOVED) {
         add(o, "errno", json_object_new_int(err->num));
         add(o, "error", string(err->text));

@@ -91,7 +91,9 @@ int cmd_migrate(const struct front *f)
         return 0;
     }
     if (!rc && args.move.domain[0] && !f->globals.dry_run)
-        rc = incomplete_refuse(args.move.domain, &err);
+        /* What ours must not be used on is for CHECK to find. */
+        rc = incomplete_refuse(args.move.domain,
+                               INCOMPLETE_READS | (args.stock ? INCOMPLETE_STOPS : 0), &err);
     if (!rc && args.stock && (!broken || args.stock_word))
         return become_stock(f, args.stock_word);
     if (!rc && broken)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "libxl-ext/libxl_ext.h"
+#include "tools/format.h"
 #include "tools/front.h"
 #include "tools/json.h"
 #include "tools/options.h"
@@ -35,6 +36,7 @@ int cmd_migrate_recover(const struct front *f)
 {
     struct recover_args args;
     struct xf_err err = {0};
+    char monitor[800];
 
     if (!recover_parse(f->argc - f->cmd, f->argv + f->cmd, &args, &err)) {
         if (args.help) {
@@ -45,6 +47,8 @@ int cmd_migrate_recover(const struct front *f)
             return finish_move(&args, &f->globals);
         if (!xf_resume_here(args.domain, args.force, &err)) {
             printf("%s runs here again.\n", args.domain);
+            report_monitor(monitor, sizeof(monitor), args.domain);
+            print_wrapped(stdout, monitor, 80, 0, 0);
             return 0;
         }
     }

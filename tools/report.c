@@ -166,7 +166,42 @@ void report_recovered(FILE *out, const struct xf_report *r)
     print_wrapped(out, text, COLUMNS, 0, 2);
 }
 
-void report_advice(char *buf, size_t n, const struct xf_report *r)
+void report_monitor(char *buf, size_t n, const char *domain)
+{
+    snprintf(
+        buf, n,
+        "The xl process that watched it ended when it was suspended: when it reboots, crashes or "
+        "powers off, on_reboot, on_crash and on_poweroff are not carried out. Its next move "
+        "gives it a new one, also a move within this host (`xl migrate --tcp -s '' %s 'xl "
+        "migrate-receive'`), and so does `xl create` after a shutdown.",
+        domain);
+}
+
+/* It has run on both hosts. */
+static void advise_twice(char *buf, size_t n, const struct xf_report *r)
+{
+    const char *d = r->domain, *h = r->host;
+
+    if (r->outcome == XF_PULLING)
+        snprintf(
+            buf, n,
+            "%s was let run here by somebody while it ran at %s, so its disks may have been "
+            "written by both. It is paused here, and at %s if that host could be told, where it "
+            "lacks pages that cannot come any more: `xl destroy %s` on both hosts, check its "
+            "disks, and boot it anew.",
+            d, h, h, d);
+    else
+        snprintf(
+            buf, n,
+            "%s was let run here by somebody while it ran at %s, so its disks may have been "
+            "written by both. It is paused here. If it runs there with all its pages (`xl list` "
+            "and `xl migrate-status` there), `xl destroy %s` here; else `xl destroy %s` on both "
+            "hosts, check its disks, and boot it anew. Only if it is gone there for good and you "
+            "know what it wrote there, `xl migrate-recover --resume --force %s` here.",
+            d, h, d, d, d);
+}
+
+static void advise(char *buf, size_t n, const struct xf_report *r)
 {
     const char *d = r->domain, *h = r->host;
 
@@ -226,5 +261,20 @@ void report_advice(char *buf, size_t n, const struct xf_report *r)
                  "migrate-recover %s` here brings them.",
                  d, h, d);
         break;
+    }
+}
+
+void report_advice(char *buf, size_t n, const struct xf_report *r)
+{
+    size_t len;
+
+    if (r->ran_twice)
+        advise_twice(buf, n, r);
+    else
+        advise(buf, n, r);
+    len = strlen(buf);
+    if (r->monitor_lost && len + 1 < n) {
+        buf[len++] = ' ';
+        report_monitor(buf + len, n - len, r->domain);
     }
 }

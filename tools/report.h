@@ -16,7 +16,10 @@ void report_print(FILE *out, const struct xf_report *r);
 /* A move that `xl migrate-recover` finished. */
 void report_recovered(FILE *out, const struct xf_report *r);
 
-/* Where a failed move left the guest and what to do: one to three sentences. */
+/* Where a failed move left the guest and what to do: some sentences. */
 void report_advice(char *buf, size_t n, const struct xf_report *r);
+/* A guest that was resumed here has no monitor any more (xf_report.monitor_lost): what that means,
+ * and what to do. */
+void report_monitor(char *buf, size_t n, const char *domain);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * The front command: which `xl` serves this call. Our sub-commands run here, everything
  * else becomes the distribution's xl by exec, so that nothing of it can differ, unless it
- * would read memory that is still elsewhere.
+ * would read memory that is still elsewhere, or let run what a move holds.
  */
 #include <string.h>
 
@@ -25,12 +25,15 @@ int main(int argc, char **argv)
 {
     struct xf_err err = {0};
     struct front f;
+    const char *victim;
+    unsigned does = 0;
 
     if (front_parse(argc, argv, &f) == 0 && f.cmd) {
         for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
             if (!strcmp(f.argv[f.cmd], commands[i].name))
                 return commands[i].run(&f);
-        if (!f.globals.dry_run && incomplete_refuse(incomplete_victim(&f), &err)) {
+        victim = incomplete_victim(&f, &does);
+        if (!f.globals.dry_run && incomplete_refuse(victim, does, &err)) {
             front_error(f.argv[f.cmd], &err);
             return 1;
         }

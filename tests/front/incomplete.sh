@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# A guest whose memory is still elsewhere: what would read it is refused with a reason, all
-# else goes to the real xl; and what migrate-status and migrate-postcopy say. The move is played
+# A guest whose memory is still elsewhere: what would read it is refused with a reason; one that a
+# move holds: what would let it run or suspend it is; all else goes to the real xl. And what migrate-status and migrate-postcopy say. The move is played
 # by a socket that answers as one does.
 # shellcheck source=tests/front/lib.bash
 . "$(dirname "$0")/lib.bash"
@@ -100,6 +100,68 @@ same "one line" 1 "$(wc -l <<<"$out")"
 out=$("$XL" migrate-postcopy web1 2>&1)
 same "post-copy at the destination: exit status" 1 $?
 contains "post-copy at the destination" "at its source" "$out"
+
+# not_for_held PART WORDS...: refused since a move holds the domain, with a way out
+not_for_held() {
+    local part=$1 out rc
+    shift
+    out=$("$XL" "$@" 2>&1)
+    rc=$?
+    same "$*: exit status" 1 $rc
+    contains "$*" "$part" "$out"
+    case $out in *real*) fail "$*: passed on" ;; esac
+}
+
+# At the source, in PULL; by name and by number.
+for name in web2 8; do
+    for cmd in save resume unpause suspend "remus -e" fork-vm "migrate --stock" migrate; do
+        # shellcheck disable=SC2086 # a command with its option
+        not_for_held "wait for the end of that" $cmd $name
+    done
+    passed destroy $name
+    passed pause $name
+done
+# While it runs here it may be paused and unpaused, but not saved.
+status_line source web2 8 COPY 0 >"$work/source-8.sock"
+passed unpause web2
+not_for_held "is being moved to host2" save web2 "$work/file"
+# What is built here and was not let run, by its name, also if nobody is at it any more.
+status_line destination web4 12 COPY 0 >"$work/destination-100.sock"
+for name in web4--incoming 12 web5--incoming; do
+    for cmd in unpause resume save dump-core; do
+        not_for_held "\`xl destroy\` it" $cmd $name
+    done
+    passed destroy $name
+done
+status_line destination web1 7 PULL 256 >"$work/destination-100.sock"
+passed unpause web1 # it was left paused as asked; its pages come
+
+# record BOOT_ID STATE: what a move of web6, domain 9, left
+record() {
+    local key
+    key=$(printf '42%.0s' {1..32})
+    printf '{"state":%s,"version":2,"domid":9,"uuid":"2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a11",' "$2"
+    printf '"boot_id":"%s","name":"web6","host":"host2","rune":"exit 1","there":"b",' "$1"
+    printf '"there_domid":3,"peer":"192.0.2.1","port":1,"rdma":false,"encrypt":true,"pull":true,'
+    printf '"channels":2,"rdma_buffer_mib":0,"rdma_poll_us":0,"own":[],"key":"%s"}' "$key"
+}
+for state in 0 1 2 3 4; do
+    (umask 077 && record "$(cat /proc/sys/kernel/random/boot_id)" $state >"$work/run/9.move")
+    for name in web6 9; do
+        for cmd in save resume unpause "migrate --stock"; do
+            # shellcheck disable=SC2086
+            not_for_held "migrate-recover $name" $cmd $name
+        done
+        passed dump-core $name "$work/core"
+        passed destroy $name
+        passed list $name
+    done
+done
+passed save web7 "$work/file"
+record "of an earlier boot" 2 >"$work/run/9.move"
+passed unpause web6
+rm "$work/run/9.move"
+passed unpause web6
 
 # Complete: nothing is refused.
 status_line destination web1 7 PULL 0 >"$work/destination-100.sock"

@@ -389,8 +389,27 @@ static void test_advice(void)
     report_advice(advice, sizeof(advice), &r);
     CU_ASSERT_PTR_NOT_NULL(strstr(advice, "`xl destroy web1` there"));
     CU_ASSERT_PTR_NULL(strstr(advice, "migrate-recover")); /* it would bring nothing */
+    r.ran_twice = true;                                    /* and then nothing else matters */
+    report_advice(advice, sizeof(advice), &r);
+    CU_ASSERT_PTR_NOT_NULL(strstr(advice, "written by both"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(advice, "`xl destroy web1` on both hosts"));
+    CU_ASSERT_PTR_NULL(strstr(advice, "migrate-recover"));
     r.outcome = XF_UNKNOWN;
-    r.hopeless = r.ran_there = false;
+    r.hopeless = false;
+    report_advice(advice, sizeof(advice), &r);
+    CU_ASSERT_PTR_NOT_NULL(strstr(advice, "written by both"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(advice, "`xl destroy web1` here"));
+    r.outcome = XF_RESUMED;
+    r.ran_twice = false;
+    report_advice(advice, sizeof(advice), &r);
+    CU_ASSERT_PTR_NULL(strstr(advice, "on_reboot"));
+    r.monitor_lost = true;
+    report_advice(advice, sizeof(advice), &r);
+    CU_ASSERT_PTR_NOT_NULL(strstr(advice, "runs on here"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(advice, "on_reboot"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(advice, "`xl migrate --tcp -s '' web1 'xl migrate-receive'`"));
+    r.outcome = XF_UNKNOWN;
+    r.monitor_lost = r.ran_there = false;
     memset(r.domain, 'd', sizeof(r.domain) - 1);
     memset(r.host, 'h', sizeof(r.host) - 1);
     report_advice(advice, sizeof(advice), &r);
@@ -503,9 +522,12 @@ static void test_json_rest(void)
                                json_object_object_get(o, "phase_s"), "COPY")),
                            9.9, 1e-9);
     CU_ASSERT_FALSE(json_object_object_get_ex(o, "error", NULL));
+    CU_ASSERT_FALSE(json_object_get_boolean(json_object_object_get(o, "ran_twice")));
+    CU_ASSERT_TRUE(json_object_object_get_ex(o, "monitor_lost", NULL));
     json_object_put(o);
 
     r.outcome = XF_UNKNOWN;
+    r.ran_twice = r.monitor_lost = true;
     r.downtime_s = -1;
     f = tmpfile();
     json_report(f, &r, &err, "look there");
@@ -514,6 +536,8 @@ static void test_json_rest(void)
     CU_ASSERT_EQUAL(json_object_get_int(json_object_object_get(o, "exit_status")), 5);
     CU_ASSERT_STRING_EQUAL(str(o, "error"), err.text);
     CU_ASSERT_STRING_EQUAL(str(o, "advice"), "look there");
+    CU_ASSERT_TRUE(json_object_get_boolean(json_object_object_get(o, "ran_twice")));
+    CU_ASSERT_TRUE(json_object_get_boolean(json_object_object_get(o, "monitor_lost")));
     CU_ASSERT_PTR_NULL(json_object_object_get(o, "downtime_s"));
     json_object_put(o);
 }
