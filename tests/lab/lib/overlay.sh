@@ -82,6 +82,7 @@ overlay_build() {
     mkdir -p "$top/usr/local/sbin" "$top/usr/local/bin"
     gcc $LAB_CFLAGS -D__XEN_TOOLS__ -o "$top/usr/local/bin/xf-paging-probe" \
         "$LAB/tools/xf-paging-probe.c" -lxenctrl
+    gcc $LAB_CFLAGS -o "$top/usr/local/bin/xf-resume" "$LAB/tools/xf-resume.c" -lxenlight -lxentoollog
     gcc $LAB_CFLAGS -o "$top/usr/local/sbin/xf-relay" "$LAB/tools/xf-relay.c"
     # And for the outside.
     for tool in xf-collect xf-ping; do
