@@ -348,6 +348,8 @@ static enum xf_outcome phase_switch(struct xf_move *m, struct xf_err *err)
     switch (xf_switch(&m->copy, before_go, err)) {
     case XF_SWITCHED:
         xf_move_mark(m, m->server ? XF_RECORD_PULLING : XF_RECORD_WHOLE, NULL);
+        if (m->server)
+            xf_record_ran(m->record_fd, xf_xen_source_ran(&m->xen), NULL);
         snprintf(m->report->domain, sizeof(m->report->domain), "%s", m->name);
         return XF_MOVED;
     case XF_SWITCH_BACK:

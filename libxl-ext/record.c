@@ -20,8 +20,12 @@
 #define VERSION 2
 #define TEXT_MAX 65536u /* of the file; a rune of control characters grows sixfold in JSON */
 #define PATH_LEN 300
-/* The text begins so, and then comes the digit of the state. */
+/* The text begins so, and then comes the digit of the state; and after that, between these words
+ * and a quotation mark, the digits of ran_ns. */
 #define HEAD "{\"state\":"
+#define RAN ",\"ran_ns\":\""
+#define RAN_DIGITS 20 /* of UINT64_MAX */
+#define RAN_AT (sizeof(HEAD) - 1 + 1 + sizeof(RAN) - 1)
 
 /* --- the text --- */
 
@@ -43,7 +47,7 @@ static void add_bool(json_object *o, const char *name, bool value)
 char *xf_record_format(const struct xf_record *r)
 {
     json_object *o = json_object_new_object(), *own = json_object_new_array();
-    char key[2 * XF_KEY_BYTES + 1], *text = NULL;
+    char key[2 * XF_KEY_BYTES + 1], ran[RAN_DIGITS + 1], *text = NULL;
 
     if (!o || !own) {
         json_object_put(own);
@@ -55,6 +59,8 @@ char *xf_record_format(const struct xf_record *r)
     for (unsigned i = 0; i < r->own.n; i++)
         json_object_array_add(own, json_object_new_string(r->own.list[i]));
     add_number(o, "state", r->state); /* first: xf_record_mark() */
+    snprintf(ran, sizeof(ran), "%0*" PRIu64, RAN_DIGITS, r->ran_ns);
+    add_text(o, "ran_ns", ran); /* second: xf_record_ran() */
     add_number(o, "version", VERSION);
     add_number(o, "domid", r->domid);
     add_text(o, "uuid", r->uuid);
@@ -146,6 +152,19 @@ static int get_key(json_object *o, uint8_t key[XF_KEY_BYTES], struct xf_err *err
     return rc;
 }
 
+static int get_ran(json_object *o, uint64_t *ns, struct xf_err *err)
+{
+    char digits[RAN_DIGITS + 1];
+
+    if (get_text(o, "ran_ns", true, digits, sizeof(digits), err))
+        return -1;
+    if (strspn(digits, "0123456789") != RAN_DIGITS)
+        return damaged("ran_ns", err);
+    errno = 0;
+    *ns = strtoull(digits, NULL, 10);
+    return errno ? damaged("ran_ns", err) : 0;
+}
+
 static int get_own(json_object *o, struct xf_own *own, struct xf_err *err)
 {
     json_object *list = field(o, "own", json_type_array);
@@ -172,7 +191,7 @@ static int read_fields(json_object *o, struct xf_record *r, struct xf_err *err)
     if (version != VERSION)
         return xf_fail(err, EPROTO, "it is of another version of Xenferry (%" PRId64 ")", version);
     if (get_number(o, "state", 0, XF_RECORD_STATES - 1, &state, err) ||
-        get_number(o, "domid", 1, 32767, &domid, err) ||
+        get_ran(o, &r->ran_ns, err) || get_number(o, "domid", 1, 32767, &domid, err) ||
         get_text(o, "uuid", true, r->uuid, sizeof(r->uuid), err) ||
         get_text(o, "boot_id", true, r->boot_id, sizeof(r->boot_id), err) ||
         get_text(o, "name", true, r->name, sizeof(r->name), err) ||
@@ -318,18 +337,32 @@ out:
     return rc;
 }
 
-int xf_record_mark(int fd, enum xf_record_state state, struct xf_err *err)
+static int replace(int fd, const char *text, size_t len, size_t at, struct xf_err *err)
 {
-    char digit = (char)('0' + state);
     ssize_t n;
 
     do
-        n = pwrite(fd, &digit, 1, sizeof(HEAD) - 1);
+        n = pwrite(fd, text, len, (off_t)at);
     while (n < 0 && errno == EINTR);
-    return n == 1 ? 0
-                  : xf_fail(err, n < 0 ? errno : EIO,
-                            "cannot note in %s how far the move has come: %s", xf_run_dir(),
-                            strerror(n < 0 ? errno : EIO));
+    return n == (ssize_t)len ? 0
+                             : xf_fail(err, n < 0 ? errno : EIO,
+                                       "cannot note in %s how far the move has come: %s",
+                                       xf_run_dir(), strerror(n < 0 ? errno : EIO));
+}
+
+int xf_record_mark(int fd, enum xf_record_state state, struct xf_err *err)
+{
+    char digit = (char)('0' + state);
+
+    return replace(fd, &digit, 1, sizeof(HEAD) - 1, err);
+}
+
+int xf_record_ran(int fd, uint64_t ns, struct xf_err *err)
+{
+    char ran[RAN_DIGITS + 1];
+
+    snprintf(ran, sizeof(ran), "%0*" PRIu64, RAN_DIGITS, ns);
+    return replace(fd, ran, RAN_DIGITS, RAN_AT, err);
 }
 
 /* All of it, at most TEXT_MAX bytes. */

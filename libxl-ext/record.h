@@ -5,8 +5,9 @@
  *
  * The file holds the move's key. It lies in a directory that only its owner can enter
  * (/run/xenferry, 0700), is readable by its owner alone (0600), comes into being whole (by
- * rename), and is believed only if all that is so when it is read. Its one changing part is a
- * digit, which a single write() of one byte replaces: that write is all the downtime it costs.
+ * rename), and is believed only if all that is so when it is read. What changes in it is a digit,
+ * which a single write() of one byte replaces: that write is all the downtime it costs; and, once
+ * the guest runs there, a number of fixed length.
  *
  * Any thread; no state. `dir` is xf_run_dir() but in tests.
  */
@@ -30,6 +31,7 @@ enum xf_record_state {
 
 struct xf_record {
     enum xf_record_state state;
+    uint64_t ran_ns;          /* what the suspended domain's processors had run; 0: not known */
     uint32_t domid;           /* of the domain here, suspended */
     char uuid[40];            /* its uuid, as in the hello */
     char boot_id[XF_BOOT_ID]; /* of this host: the file is of no use after a reboot */
@@ -60,6 +62,9 @@ int xf_record_write(const char *dir, const struct xf_record *r, int *fd, struct 
 
 /* The move has come to a state. Never blocks on a disk. */
 int xf_record_mark(int fd, enum xf_record_state state, struct xf_err *err);
+
+/* Note ran_ns, which must never grow any more, for a successor. Not between suspend and RUNNING. */
+int xf_record_ran(int fd, uint64_t ns, struct xf_err *err);
 
 /*
  * Read the record of a domain. ENOENT: there is none. EPERM: somebody else may have written

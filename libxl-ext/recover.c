@@ -122,6 +122,7 @@ static int find_sink(struct recovery *v, bool *over, struct xf_err *err)
     if (xf_xen_source_open(&m->xen, m->ctx, &m->log, m->domid, err))
         return -1;
     m->xen_open = true;
+    xf_xen_source_set_ran(&m->xen, v->record.ran_ns);
     if (xf_server_new(&m->server, &m->xen.vm, NULL, &opts, err))
         return -1;
     xf_move_rejoin(m, &r);

@@ -246,6 +246,19 @@ static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *
                    v->domid);
 }
 
+uint64_t xf_xen_source_ran(struct xf_xen_source *x)
+{
+    struct xf_view v = {.domid = x->domid, .xch = x->xch};
+    struct xf_err err = {0};
+
+    return untouched(&x->vm, &v, &err) ? 0 : x->ran_ns;
+}
+
+void xf_xen_source_set_ran(struct xf_xen_source *x, uint64_t ns)
+{
+    x->ran_ns = ns ? ns : UINT64_MAX;
+}
+
 static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
                  struct xf_err *err)
 {

@@ -32,6 +32,11 @@ int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollo
                        uint32_t domid, struct xf_err *err);
 void xf_xen_source_close(struct xf_xen_source *x);
 
+/* What its processors had run when PULL began, for untouched(); 0: not known. The one that runs the
+ * move knows once the guest runs elsewhere, a successor is told by its record. */
+uint64_t xf_xen_source_ran(struct xf_xen_source *x);
+void xf_xen_source_set_ran(struct xf_xen_source *x, uint64_t ns);
+
 /* Resume a domain that is suspended here, as if its suspend had been cancelled. Refuses one
  * that is not suspended: it would get registers of another moment. */
 int xf_xen_resume(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid, struct xf_err *err);

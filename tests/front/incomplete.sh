@@ -140,7 +140,7 @@ passed unpause web1 # it was left paused as asked; its pages come
 record() {
     local key
     key=$(printf '42%.0s' {1..32})
-    printf '{"state":%s,"version":2,"domid":9,"uuid":"2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a11",' "$2"
+    printf '{"state":%s,"ran_ns":"00000000000000000000","version":2,"domid":9,"uuid":"2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a11",' "$2"
     printf '"boot_id":"%s","name":"web6","host":"host2","rune":"exit 1","there":"b",' "$1"
     printf '"there_domid":3,"peer":"192.0.2.1","port":1,"rdma":false,"encrypt":true,"pull":true,'
     printf '"channels":2,"rdma_buffer_mib":0,"rdma_poll_us":0,"own":[],"key":"%s"}' "$key"

@@ -18,7 +18,8 @@
     "\"addresses\":[\"192.0.2.7\",\"2001:db8::1\",\"fe80::1%eth0\"],"                              \
     "\"findings\":[{\"severity\":1,\"code\":\"memory\",\"text\":\"tight\"}]}"
 #define SEED_RECORD                                                                                \
-    "{\"state\":1,\"version\":2,\"domid\":7,\"uuid\":\"u\",\"boot_id\":\"b1\",\"name\":\"web1\","  \
+    "{\"state\":1,\"ran_ns\":\"00000000000000000007\",\"version\":2,\"domid\":7,\"uuid\":\"u\","   \
+    "\"boot_id\":\"b1\",\"name\":\"web1\","                                                        \
     "\"host\":\"host2\",\"rune\":\"exec ssh host2 xl "                                             \
     "migrate-receive\",\"there\":\"b2\",\"there_domid\":4,"                                        \
     "\"peer\":\"192.0.2.7\",\"port\":40000,\"rdma\":false,\"encrypt\":true,\"pull\":true,"         \

@@ -95,6 +95,14 @@ static void test_round_trip(void)
         CU_ASSERT_EQUAL(xf_record_mark(again, XF_RECORD_GO, &err), 0); /* as a successor does */
         close(again);
     }
+    r.state = XF_RECORD_GO;
+    for (unsigned i = 0; i < 2; i++) {
+        r.ran_ns = i ? UINT64_MAX : 123456789012;
+        CU_ASSERT_EQUAL(xf_record_ran(fd, r.ran_ns, &err), 0);
+        CU_ASSERT_EQUAL_FATAL(xf_record_read(dir, DOMID, &got, &again, &err), 0);
+        CU_ASSERT_EQUAL(memcmp(&got, &r, sizeof(r)), 0);
+        close(again);
+    }
     close(fd);
     /* A later move of a domain with this number takes its place. */
     strcpy(r.name, "db");
@@ -234,6 +242,9 @@ static void test_values(void)
     static const char *const bad[][2] = {
         {"\"state\":0", "\"state\":5"},
         {"\"state\":0", "\"state\":-1"},
+        {"\"ran_ns\":\"0", "\"ran_ns\":\""},
+        {"\"ran_ns\":\"00", "\"ran_ns\":\"99"}, /* more than 64 bits hold */
+        {"\"ran_ns\":\"00", "\"ran_ns\":\" 1"},
         {"\"version\":2", "\"version\":1"}, /* without the number of the copy there */
         {"\"there_domid\":6", "\"there_domid\":32768"},
         {"\"there_domid\":6", "\"there_domid\":-1"},

@@ -27,6 +27,7 @@
 #include "transport/link.h"
 
 #define DOMID 7u
+#define RAN_NS 4711u
 #define COPY_DOMID 9u /* within one host: the copy that runs */
 #define UUID "2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a11"
 #define OTHER_UUID "2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a12"
@@ -218,6 +219,17 @@ int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollo
     return 0;
 }
 
+uint64_t xf_xen_source_ran(struct xf_xen_source *x)
+{
+    return x->ran_ns;
+}
+
+void xf_xen_source_set_ran(struct xf_xen_source *x, uint64_t ns)
+{
+    CU_ASSERT_EQUAL(ns, RAN_NS);
+    x->ran_ns = ns;
+}
+
 void xf_xen_source_close(struct xf_xen_source *x)
 {
     (void)x;
@@ -296,6 +308,7 @@ static void begin(void)
     xf_record_remove(xf_run_dir(), DOMID);
     memset(&r, 0, sizeof(r));
     r.domid = DOMID;
+    r.ran_ns = RAN_NS;
     strcpy(r.uuid, UUID);
     xf_boot_id(r.boot_id);
     strcpy(r.name, "web1");

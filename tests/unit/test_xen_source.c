@@ -205,6 +205,18 @@ static void test_untouched(void)
         CU_ASSERT(look() == -1 && err.num == ESRCH);
         xf_xen_source_close(&source);
     }
+    begin(); /* it was resumed and suspended again while no process of the move lived */
+    xen.shutdown = true;
+    xen.ran_ns = 1000;
+    CU_ASSERT_EQUAL(xf_xen_source_ran(&source), 1000);
+    xf_xen_source_set_ran(&source, 999);
+    CU_ASSERT(look() == -1 && err.num == EBUSY && xf_xen_source_ran(&source) == 0);
+    xf_xen_source_close(&source);
+    begin(); /* its record does not know */
+    xen.shutdown = true;
+    xf_xen_source_set_ran(&source, 0);
+    CU_ASSERT_EQUAL(look(), 0);
+    xf_xen_source_close(&source);
     begin(); /* running when it is looked at for the first time */
     CU_ASSERT(look() == -1 && err.num == EBUSY && xen.paused == 1);
     xf_xen_source_close(&source);
