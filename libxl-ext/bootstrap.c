@@ -14,6 +14,7 @@
 
 #include "libxl-ext/hello.h"
 #include "libxl-ext/process.h"
+#include "libxl-ext/secret.h"
 #include "transport/clock.h"
 
 #define NOISE_MAX 65536
@@ -39,6 +40,7 @@ int xf_pipe_spawn(struct xf_pipe *p, const char *rune, struct xf_err *err)
         dup2(to[0], STDIN_FILENO);
         dup2(from[1], STDOUT_FILENO);
         signal(SIGPIPE, SIG_DFL);
+        signal(SIGTTOU, SIG_DFL);
         /* Ctrl-C reaches the whole process group. The pipe must outlive it, or the peer could
          * not be told to clean up; ssh still honours it while it asks for a password. */
         signal(SIGINT, SIG_IGN);
@@ -200,7 +202,7 @@ static int frame_receive(struct xf_pipe *p, char **text, size_t *len, int timeou
     if (!*text)
         return xf_fail(err, ENOMEM, "out of memory");
     if (read_all(p->in, *text, *len, timeout_ms, cancel, err)) {
-        free(*text);
+        xf_secret_free(*text, *len); /* a hello that is not whole may hold its key */
         return -1;
     }
     return 0;
@@ -215,7 +217,7 @@ int xf_hello_send(struct xf_pipe *p, const struct xf_hello *h, struct xf_err *er
     if (!json)
         return xf_fail(err, ENOMEM, "out of memory");
     rc = write_all(p->out, preamble, sizeof(preamble), err) || frame_send(p, json, err);
-    free(json);
+    xf_secret_free(json, strlen(json));
     return rc ? -1 : 0;
 }
 
@@ -232,7 +234,7 @@ int xf_hello_receive(struct xf_pipe *p, struct xf_hello *h, int timeout_ms, stru
     if (frame_receive(p, &json, &len, timeout_ms, NULL, err))
         return -1;
     rc = xf_hello_parse(json, len, h, err);
-    free(json);
+    xf_secret_free(json, len);
     return rc;
 }
 

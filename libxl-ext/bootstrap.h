@@ -23,12 +23,12 @@
 #define XF_ADDRESSES_MAX 16
 #define XF_BOOT_ID 40
 
-/* Source to receiver. Blobs are malloc()ed when decoded; xf_hello_free(). */
+/* Source to receiver. Blobs are malloc()ed when decoded; xf_hello_free(), which wipes the key. */
 struct xf_hello {
     char domain[128];
     char uuid[40];
     char boot_id[XF_BOOT_ID]; /* of the source host: tells a move to the same host */
-    uint8_t key[XF_KEY_BYTES];
+    struct xf_key key;        /* the move's; all others point here */
     unsigned channels;
     enum xf_transport transport; /* what the source was told to use */
     bool encrypt;                /* TCP channels */

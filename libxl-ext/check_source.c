@@ -14,6 +14,8 @@
 
 #include <xen/hvm/params.h>
 
+#include "transport/text.h"
+
 void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code, const char *fmt,
              ...)
 {
@@ -28,6 +30,7 @@ void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code,
     va_start(al, fmt);
     vsnprintf(x->text, sizeof(x->text), fmt, al);
     va_end(al);
+    xf_text_clean(x->text);
 }
 
 const struct xf_finding *xf_first_refusal(const struct xf_findings *f)

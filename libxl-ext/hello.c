@@ -7,7 +7,6 @@
 #include "libxl-ext/hello.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,7 +15,9 @@
 
 #include <json-c/json.h>
 
+#include "libxl-ext/secret.h"
 #include "precopy/pack.h"
+#include "transport/text.h"
 
 #define VERSION 1
 #define BLOB_MAX 65536u
@@ -86,6 +87,8 @@ static char *to_text(json_object *o)
 char *xf_hello_format(const struct xf_hello *h)
 {
     json_object *o = json_object_new_object();
+    const char *text;
+    char *whole;
 
     if (!o)
         return NULL;
@@ -93,7 +96,6 @@ char *xf_hello_format(const struct xf_hello *h)
     json_object_object_add(o, "domain", json_object_new_string(h->domain));
     json_object_object_add(o, "uuid", json_object_new_string(h->uuid));
     json_object_object_add(o, "boot_id", json_object_new_string(h->boot_id));
-    add_hex(o, "key", h->key, sizeof(h->key));
     json_object_object_add(o, "channels", json_object_new_int64(h->channels));
     json_object_object_add(o, "transport", json_object_new_string(transports[h->transport]));
     json_object_object_add(o, "encrypt", json_object_new_boolean(h->encrypt));
@@ -112,7 +114,10 @@ char *xf_hello_format(const struct xf_hello *h)
     json_object_object_add(o, "xen_minor", json_object_new_int64(h->xen_minor));
     add_hex(o, "cpuid", h->cpuid, h->cpuid_len);
     add_hex(o, "msrs", h->msrs, h->msr_len);
-    return to_text(o);
+    text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+    whole = text ? xf_secret_format(text, &h->key) : NULL;
+    json_object_put(o);
+    return whole;
 }
 
 char *xf_reply_format(const struct xf_reply *r)
@@ -158,22 +163,49 @@ static json_object *field(json_object *o, const char *name, enum json_type type,
     return v;
 }
 
-/* Printable text of at most size - 1 bytes. */
-static int get_text(json_object *o, const char *name, char *out, size_t size, struct xf_err *err)
+/* A string of at most size - 1 bytes; NULL: it is none. */
+static const char *get_string(json_object *o, const char *name, size_t size, size_t *len,
+                              struct xf_err *err)
 {
     json_object *v = field(o, name, json_type_string, err);
-    size_t len;
 
     if (!v)
+        return NULL;
+    *len = (size_t)json_object_get_string_len(v);
+    if (*len >= size) {
+        xf_fail(err, EPROTO, "the peer's \"%s\" is too long", name);
+        return NULL;
+    }
+    return json_object_get_string(v);
+}
+
+/* A word that something is compared with or called by. */
+static int get_word(json_object *o, const char *name, char *out, size_t size, struct xf_err *err)
+{
+    size_t len;
+    const char *text = get_string(o, name, size, &len, err);
+
+    if (!text)
         return -1;
-    len = (size_t)json_object_get_string_len(v);
-    if (len >= size)
-        return xf_fail(err, EPROTO, "the peer's \"%s\" is too long", name);
-    memcpy(out, json_object_get_string(v), len);
+    if (!xf_text_is_clean(text, len))
+        return xf_fail(err, EPROTO,
+                       "the peer's \"%s\" has control characters, or others that are not shown",
+                       name);
+    memcpy(out, text, len);
     out[len] = 0;
-    for (size_t i = 0; i < len; i++)
-        if (iscntrl((unsigned char)out[i]))
-            return xf_fail(err, EPROTO, "the peer's \"%s\" has control characters", name);
+    return 0;
+}
+
+/* A sentence for people. */
+static int get_sentence(json_object *o, const char *name, char *out, size_t size,
+                        struct xf_err *err)
+{
+    size_t len;
+    const char *text = get_string(o, name, size, &len, err);
+
+    if (!text)
+        return -1;
+    xf_text_copy(out, size, text, len);
     return 0;
 }
 
@@ -314,7 +346,7 @@ static int get_addresses(json_object *o, char out[][XF_ADDR_LEN], unsigned max, 
         size_t len;
 
         if (!json_object_is_type(a, json_type_string))
-            return xf_fail(err, EPROTO, "the peer sent an address that is none");
+            return xf_fail(err, EPROTO, "the peer sent an invalid address");
         len = (size_t)json_object_get_string_len(a);
         if (len == 0 || len >= XF_ADDR_LEN)
             return xf_fail(err, EPROTO, "the peer sent an address of %zu bytes", len);
@@ -333,8 +365,8 @@ static int get_rdma(json_object *o, struct xf_rdma_side *out, struct xf_err *err
     char state[16];
     int i;
 
-    if (!v || get_text(v, "state", state, sizeof(state), err) ||
-        get_text(v, "why", out->why, sizeof(out->why), err) ||
+    if (!v || get_word(v, "state", state, sizeof(state), err) ||
+        get_sentence(v, "why", out->why, sizeof(out->why), err) ||
         get_addresses(v, out->addresses, XF_RDMA_ADDRS_MAX, &out->nr_addresses, err))
         return -1;
     for (i = 0; i < XF_RDMA_STATES && strcmp(state, xf_rdma_state_word(i)); i++)
@@ -351,7 +383,7 @@ static int get_transport(json_object *o, enum xf_transport *out, struct xf_err *
 {
     char word[8];
 
-    if (get_text(o, "transport", word, sizeof(word), err))
+    if (get_word(o, "transport", word, sizeof(word), err))
         return -1;
     for (int i = XF_TRANSPORT_TCP; i <= XF_TRANSPORT_AUTO; i++) {
         if (strcmp(word, transports[i]))
@@ -365,12 +397,10 @@ static int get_transport(json_object *o, enum xf_transport *out, struct xf_err *
 static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
 {
     int64_t channels, need, major, minor, buffer, copy = 0;
-    uint32_t key_len = 0;
-    void *key = NULL;
 
-    if (get_text(o, "domain", h->domain, sizeof(h->domain), err) ||
-        get_text(o, "uuid", h->uuid, sizeof(h->uuid), err) ||
-        get_text(o, "boot_id", h->boot_id, sizeof(h->boot_id), err) ||
+    if (get_word(o, "domain", h->domain, sizeof(h->domain), err) ||
+        get_word(o, "uuid", h->uuid, sizeof(h->uuid), err) ||
+        get_word(o, "boot_id", h->boot_id, sizeof(h->boot_id), err) ||
         get_number(o, "channels", 1, XF_CHANNELS_MAX, &channels, err) ||
         get_transport(o, &h->transport, err) || get_bool(o, "encrypt", &h->encrypt, err) ||
         get_bool(o, "seal", &h->seal, err) || get_rdma(o, &h->rdma, err) ||
@@ -386,8 +416,7 @@ static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
         get_number(o, "xen_major", 0, 1000, &major, err) ||
         get_number(o, "xen_minor", 0, 1000, &minor, err) ||
         get_blob(o, "cpuid", BLOB_MAX, &h->cpuid, &h->cpuid_len, err) ||
-        get_blob(o, "msrs", BLOB_MAX, &h->msrs, &h->msr_len, err) ||
-        get_blob(o, "key", XF_KEY_BYTES, &key, &key_len, err))
+        get_blob(o, "msrs", BLOB_MAX, &h->msrs, &h->msr_len, err))
         return -1;
     h->channels = (unsigned)channels;
     h->rdma_buffer_mib = (unsigned)buffer;
@@ -395,13 +424,6 @@ static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
     h->copy_domid = (uint32_t)copy;
     h->xen_major = (uint32_t)major;
     h->xen_minor = (uint32_t)minor;
-    if (key_len == XF_KEY_BYTES)
-        memcpy(h->key, key, XF_KEY_BYTES);
-    explicit_bzero(key, key_len);
-    free(key);
-    if (key_len != XF_KEY_BYTES)
-        return xf_fail(err, EPROTO, "the peer's key has %u bytes instead of %u", key_len,
-                       XF_KEY_BYTES);
     if (!h->domain[0])
         return xf_fail(err, EPROTO, "the peer's domain has no name");
     return 0;
@@ -409,14 +431,21 @@ static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
 
 int xf_hello_parse(const char *json, size_t len, struct xf_hello *h, struct xf_err *err)
 {
-    json_object *o = open_message(json, len, err);
+    struct xf_err no_key = {0};
+    json_object *o;
+    char *rest;
     int rc;
 
     memset(h, 0, sizeof(*h));
-    if (!o)
-        return -1;
-    rc = read_hello(o, h, err);
+    rest = xf_secret_take(json, len, &h->key, &no_key);
+    if (!rest)
+        return xf_fail(err, ENOMEM, "out of memory");
+    o = open_message(rest, len, err);
+    rc = o ? read_hello(o, h, err) : -1;
+    if (!rc && no_key.num)
+        rc = xf_fail(err, EPROTO, "the peer's message cannot be used: %s", no_key.text);
     json_object_put(o);
+    free(rest);
     if (rc)
         xf_hello_free(h);
     return rc;
@@ -427,22 +456,20 @@ void xf_hello_free(struct xf_hello *h)
     free(h->cpuid);
     free(h->msrs);
     h->cpuid = h->msrs = NULL;
-    explicit_bzero(h->key, sizeof(h->key));
+    xf_key_wipe(&h->key);
 }
 
 struct xf_link_cfg xf_hello_link_cfg(const struct xf_hello *h, bool rdma, int timeout_ms,
                                      int stall_ms)
 {
-    struct xf_link_cfg cfg = {
+    return (struct xf_link_cfg){
+        .key = &h->key,
         .channels = h->channels,
         .encrypt = rdma ? h->seal : h->encrypt,
         .rdma_buffer = h->rdma_buffer_mib << 20,
         .timeout_ms = timeout_ms,
         .stall_ms = stall_ms,
     };
-
-    memcpy(cfg.key, h->key, sizeof(cfg.key));
-    return cfg;
 }
 
 static int read_finding(json_object *o, struct xf_finding *f, struct xf_err *err)
@@ -450,10 +477,10 @@ static int read_finding(json_object *o, struct xf_finding *f, struct xf_err *err
     int64_t severity;
 
     if (!json_object_is_type(o, json_type_object))
-        return xf_fail(err, EPROTO, "the peer sent a finding that is none");
+        return xf_fail(err, EPROTO, "the peer sent an invalid finding");
     if (get_number(o, "severity", XF_INFO, XF_REFUSAL, &severity, err) ||
-        get_text(o, "code", f->code, sizeof(f->code), err) ||
-        get_text(o, "text", f->text, sizeof(f->text), err))
+        get_word(o, "code", f->code, sizeof(f->code), err) ||
+        get_sentence(o, "text", f->text, sizeof(f->text), err))
         return -1;
     f->severity = (enum xf_severity)severity;
     return 0;
@@ -477,7 +504,7 @@ static int get_codecs(json_object *o, unsigned *out, bool *pull, struct xf_err *
         json_object *v = json_object_array_get_idx(list, i);
 
         if (!json_object_is_type(v, json_type_string))
-            return xf_fail(err, EPROTO, "the peer's \"compress\" has something that is no word");
+            return xf_fail(err, EPROTO, "the peer's \"compress\" has an invalid entry");
         *pull |= !strcmp(json_object_get_string(v), in_pull);
         for (int c = XF_CODEC_LZ4; c < XF_CODECS; c++)
             if (!strcmp(json_object_get_string(v), xf_codec_name((enum xf_codec)c)))
@@ -491,7 +518,7 @@ static int read_reply(json_object *o, struct xf_reply *r, struct xf_err *err)
     json_object *findings = field(o, "findings", json_type_array, err);
     int64_t port, rdma_port;
 
-    if (!findings || get_text(o, "boot_id", r->boot_id, sizeof(r->boot_id), err) ||
+    if (!findings || get_word(o, "boot_id", r->boot_id, sizeof(r->boot_id), err) ||
         get_bool(o, "paging", &r->paging, err) || get_number(o, "port", 0, 65535, &port, err) ||
         get_codecs(o, &r->codecs, &r->unpacks_in_pull, err) ||
         get_number(o, "rdma_port", 0, 65535, &rdma_port, err) || get_rdma(o, &r->rdma, err) ||

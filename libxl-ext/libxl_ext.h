@@ -173,10 +173,13 @@ struct xf_move_opts {
     uint64_t bandwidth;  /* bytes per second of guest memory, 0 = no limit */
     const char *address; /* data connections at the source: an address, a network
                              interface or an RDMA device; NULL: whatever leads there */
-    /* Set to 1 by a signal handler to give up (Ctrl-C), to 2 when asked again. Before GO the
-     * guest stays; in PULL only the second one gives up. */
+    /* Counted up by a signal handler for each time that somebody asks to give up (Ctrl-C), or
+     * XF_HUNG_UP. Before GO the guest stays, whichever it is; in PULL the first one is answered by
+     * a note, and only one that comes after that gives up. */
     const volatile sig_atomic_t *cancel;
 };
+/* For `cancel`: whoever began the move has gone, and has asked for nothing. */
+#define XF_HUNG_UP (-1)
 /* The defaults of every option that has one; pointers NULL. */
 void xf_move_opts_init(struct xf_move_opts *o);
 

@@ -17,7 +17,9 @@
 
 #include "libxl-ext/domain_here.h"
 #include "libxl-ext/hello.h"
+#include "libxl-ext/interrupt.h"
 #include "libxl-ext/run_dir.h"
+#include "transport/text.h"
 
 /* A first guess of what the guest's own suspend takes; the report shows what it took. */
 #define SUSPEND_GUESS_S 0.03
@@ -58,6 +60,7 @@ void xf_move_note(struct xf_move *m, const char *fmt, ...)
     va_start(al, fmt);
     vsnprintf(text, sizeof(text), fmt, al);
     va_end(al);
+    xf_text_clean(text);
     m->w->note(m->w->priv, text);
 }
 
@@ -282,8 +285,7 @@ void xf_move_let_go(struct xf_move *m)
     libxl_domain_config_dispose(&m->config);
     if (m->record_fd >= 0)
         close(m->record_fd);
-    if (m->lock_fd >= 0)
-        close(m->lock_fd);
+    xf_record_unlock(xf_run_dir(), m->domid, m->lock_fd);
     if (m->xch)
         xc_interface_close(m->xch);
     if (m->ctx)
@@ -366,7 +368,7 @@ static enum xf_outcome phase_switch(struct xf_move *m, struct xf_err *err)
     return XF_UNKNOWN;
 }
 
-/* An interrupt cannot take the guest back any more; a second one gives its pages up. */
+/* An interrupt cannot take the guest back any more; another one gives its pages up. */
 static int pull_tick(void *priv, struct xf_err *err)
 {
     struct xf_move *m = priv;
@@ -377,13 +379,17 @@ static int pull_tick(void *priv, struct xf_err *err)
     m->served = status.pushed + status.answered;
     if (xf_now() - m->shown > PROGRESS_S)
         show_progress(m);
-    if (!m->o->cancel || !*m->o->cancel)
-        return 0;
-    if (!m->told_cancel)
+    switch (xf_interrupt(m->o->cancel, &m->told_cancel)) {
+    case XF_INTERRUPT_NONE:
+        break;
+    case XF_INTERRUPT_TELL:
         xf_move_note(m, "the guest runs at the destination already and needs its other pages from "
-                        "here: going on; interrupt again to leave it without them");
-    m->told_cancel = true;
-    return *m->o->cancel > 1 ? xf_fail(err, ECANCELED, "interrupted while pages were missing") : 0;
+                        "here: going on; interrupt again (Ctrl-C) to leave it without them");
+        break;
+    case XF_INTERRUPT_LEAVE:
+        return xf_fail(err, ECANCELED, "interrupted while pages were missing");
+    }
+    return 0;
 }
 
 static void link_changed(void *priv, const struct xf_err *why)
@@ -511,8 +517,8 @@ void xf_move_init(struct xf_move *m, const struct xf_move_opts *o, const struct 
     m->report = report;
     memset(report, 0, sizeof(*report));
     report->downtime_s = -1;
-    snprintf(report->domain, sizeof(report->domain), "%s", o->domain);
-    snprintf(report->host, sizeof(report->host), "%s", o->host);
+    xf_text_copy(report->domain, sizeof(report->domain), o->domain, strlen(o->domain));
+    xf_text_copy(report->host, sizeof(report->host), o->host, strlen(o->host));
     report->channels = o->channels;
     m->lock_fd = m->record_fd = -1;
     m->pipe = (struct xf_pipe){.in = -1, .out = -1};

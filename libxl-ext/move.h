@@ -53,7 +53,7 @@ struct xf_move {
     struct xf_server *server;        /* PULL */
     struct xf_pulled pulled;         /* as heard last */
     uint64_t served;                 /* pages that went in PULL, while it lasts */
-    bool told_cancel;                /* an interrupt in PULL was answered by a note */
+    int told_cancel;                 /* see interrupt.h */
     struct xf_status_server *status; /* NULL: nobody can ask */
     struct xf_status_pace pace;      /* of PULL */
     bool renamed;                    /* here, to NAME--migratedaway: both sides are one host */

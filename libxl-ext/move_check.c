@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <libxl_utils.h>
@@ -18,9 +17,26 @@
 #include "libxl-ext/xen_pager.h"
 #include "libxl-ext/static_state.h"
 #include "precopy/pack.h"
+#include "transport/text.h"
 
 #define BANNER_MS 60000 /* ssh may ask for a password */
 #define REPLY_MS 30000
+
+/* A name that would be cut, or could not be shown as it is, would be another domain's there. */
+static int judge_name(const char *name, size_t size, uint32_t domid, struct xf_err *err)
+{
+    if (strlen(name) >= size)
+        return xf_fail(err, ENAMETOOLONG,
+                       "the domain's name has %zu bytes, and one of more than %zu cannot be moved: "
+                       "`xl rename %u NEW-NAME`, or with -C another name in the file",
+                       strlen(name), size - 1, domid);
+    if (!xf_text_is_clean(name, strlen(name)))
+        return xf_fail(err, EILSEQ,
+                       "the domain's name \"%.100s\" has characters that cannot be shown: "
+                       "`xl rename %u NEW-NAME`, or with -C another name in the file",
+                       name, domid);
+    return 0;
+}
 
 static int find_domain(struct xf_move *m, struct xf_err *err)
 {
@@ -36,6 +52,10 @@ static int find_domain(struct xf_move *m, struct xf_err *err)
     if (!name)
         return xf_fail(err, ESRCH, "there is no domain %u here; `xl list` shows those there are",
                        m->domid);
+    if (judge_name(name, sizeof(m->name), m->domid, err)) {
+        free(name);
+        return -1;
+    }
     snprintf(m->name, sizeof(m->name), "%s", name);
     snprintf(m->report->domain, sizeof(m->report->domain), "%s", name);
     free(name);
@@ -57,16 +77,18 @@ static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct x
 static int fill_hello(struct xf_move *m, struct xf_err *err)
 {
     const libxl_version_info *info = libxl_get_version_info(m->ctx);
+    const char *name = m->config.c_info.name ? m->config.c_info.name : m->name;
     struct xf_hello *h = &m->hello;
 
     if (!info)
         return xf_fail(err, EIO, "cannot read Xen's version");
-    snprintf(h->domain, sizeof(h->domain), "%s",
-             m->config.c_info.name ? m->config.c_info.name : m->name);
+    if (judge_name(name, sizeof(h->domain), m->domid, err))
+        return -1;
+    snprintf(h->domain, sizeof(h->domain), "%s", name);
     snprintf(h->uuid, sizeof(h->uuid), LIBXL_UUID_FMT, LIBXL_UUID_BYTES(m->config.c_info.uuid));
     xf_boot_id(h->boot_id);
-    if (getrandom(h->key, sizeof(h->key), 0) != (ssize_t)sizeof(h->key))
-        return xf_fail(err, errno, "the system gives no random numbers: %s", strerror(errno));
+    if (xf_key_make(&h->key, err))
+        return -1;
     h->channels = m->o->channels;
     h->transport = m->o->transport;
     h->encrypt = m->o->encrypt != XF_ENCRYPT_NO;

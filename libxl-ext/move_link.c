@@ -159,7 +159,9 @@ int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err 
         rc = connect_control(m, false, tried, sizeof(tried), &why, err);
         if (rc < 0)
             return -1;
-        if (rc == XF_AGAIN)
+        if (rc == XF_AGAIN && why.num == EPROTONOSUPPORT)
+            xf_find(found, XF_REFUSAL, "crypto-policy", "%s", why.text);
+        else if (rc == XF_AGAIN)
             xf_find(found, XF_REFUSAL, "address",
                     "no migration address of the destination can be reached (tried %s, port %u: "
                     "%s); open the port, or name another address in /etc/xen/xenferry.xml there",

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "libxl-ext/run_dir.h"
+#include "transport/text.h"
 
 int xf_move_record(struct xf_move *m, struct xf_err *err)
 {
@@ -45,7 +46,7 @@ int xf_move_record(struct xf_move *m, struct xf_err *err)
     r->rdma_buffer_mib = m->hello.rdma_buffer_mib;
     r->rdma_poll_us = m->o->rdma_poll_us;
     r->own = m->own;
-    memcpy(r->key, m->hello.key, sizeof(r->key));
+    r->key = m->hello.key;
     rc = xf_record_write(xf_run_dir(), r, &m->record_fd, err);
 out:
     if (r)
@@ -77,10 +78,10 @@ void xf_move_from_record(struct xf_move *m, const struct xf_record *r)
     m->hello.channels = r->channels;
     m->hello.rdma_buffer_mib = r->rdma_buffer_mib;
     m->own = r->own;
-    memcpy(m->hello.key, r->key, sizeof(m->hello.key));
+    m->hello.key = r->key;
 
     snprintf(report->domain, sizeof(report->domain), "%s", r->name);
-    snprintf(report->host, sizeof(report->host), "%s", r->host);
+    xf_text_copy(report->host, sizeof(report->host), r->host, strlen(r->host));
     snprintf(report->transport, sizeof(report->transport), "%s", m->link.ops->name);
     report->channels = r->channels;
     report->encrypted = r->encrypt;

@@ -2,7 +2,6 @@
 /* The file that a move leaves for `xl migrate-recover`: see record.h. */
 #include "libxl-ext/record.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,6 +15,8 @@
 #include <json-c/json.h>
 
 #include "libxl-ext/run_dir.h"
+#include "libxl-ext/secret.h"
+#include "transport/text.h"
 
 #define VERSION 2
 #define TEXT_MAX 65536u /* of the file; a rune of control characters grows sixfold in JSON */
@@ -47,15 +48,14 @@ static void add_bool(json_object *o, const char *name, bool value)
 char *xf_record_format(const struct xf_record *r)
 {
     json_object *o = json_object_new_object(), *own = json_object_new_array();
-    char key[2 * XF_KEY_BYTES + 1], ran[RAN_DIGITS + 1], *text = NULL;
+    char ran[RAN_DIGITS + 1], *whole;
+    const char *text;
 
     if (!o || !own) {
         json_object_put(own);
         json_object_put(o);
         return NULL;
     }
-    for (unsigned i = 0; i < XF_KEY_BYTES; i++)
-        snprintf(key + 2 * i, 3, "%02x", r->key[i]);
     for (unsigned i = 0; i < r->own.n; i++)
         json_object_array_add(own, json_object_new_string(r->own.list[i]));
     add_number(o, "state", r->state); /* first: xf_record_mark() */
@@ -79,11 +79,10 @@ char *xf_record_format(const struct xf_record *r)
     add_number(o, "rdma_buffer_mib", r->rdma_buffer_mib);
     add_number(o, "rdma_poll_us", r->rdma_poll_us);
     json_object_object_add(o, "own", own);
-    add_text(o, "key", key);
-    explicit_bzero(key, sizeof(key));
-    text = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
+    text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
+    whole = text ? xf_secret_format(text, &r->key) : NULL;
     json_object_put(o);
-    return text;
+    return whole;
 }
 
 static int damaged(const char *name, struct xf_err *err)
@@ -99,7 +98,7 @@ static json_object *field(json_object *o, const char *name, enum json_type type)
     return json_object_is_type(v, type) ? v : NULL;
 }
 
-/* A string of less than size bytes; `plain`: without control characters. */
+/* A string of less than size bytes; `plain`: a clean one (transport/text.h). */
 static int copy_text(json_object *v, const char *name, bool plain, char *out, size_t size,
                      struct xf_err *err)
 {
@@ -108,10 +107,7 @@ static int copy_text(json_object *v, const char *name, bool plain, char *out, si
     if (len >= size || strlen(json_object_get_string(v)) != len)
         return damaged(name, err);
     memcpy(out, json_object_get_string(v), len + 1);
-    for (size_t i = 0; plain && i < len; i++)
-        if (iscntrl((unsigned char)out[i]))
-            return damaged(name, err);
-    return 0;
+    return plain && !xf_text_is_clean(out, len) ? damaged(name, err) : 0;
 }
 
 static int get_text(json_object *o, const char *name, bool plain, char *out, size_t size,
@@ -135,21 +131,6 @@ static int get_bool(json_object *o, const char *name, bool *out, struct xf_err *
 
     *out = v && json_object_get_boolean(v);
     return v ? 0 : damaged(name, err);
-}
-
-static int get_key(json_object *o, uint8_t key[XF_KEY_BYTES], struct xf_err *err)
-{
-    static const char digits[] = "0123456789abcdef";
-    char hex[2 * XF_KEY_BYTES + 1];
-    int rc = get_text(o, "key", true, hex, sizeof(hex), err);
-
-    if (!rc && strspn(hex, digits) != 2 * XF_KEY_BYTES)
-        rc = damaged("key", err);
-    for (unsigned i = 0; !rc && i < XF_KEY_BYTES; i++)
-        key[i] = (uint8_t)((strchr(digits, hex[2 * i]) - digits) << 4 |
-                           (strchr(digits, hex[2 * i + 1]) - digits));
-    explicit_bzero(hex, sizeof(hex));
-    return rc;
 }
 
 static int get_ran(json_object *o, uint64_t *ns, struct xf_err *err)
@@ -204,8 +185,7 @@ static int read_fields(json_object *o, struct xf_record *r, struct xf_err *err)
         get_bool(o, "encrypt", &r->encrypt, err) || get_bool(o, "pull", &r->pull, err) ||
         get_number(o, "channels", 1, XF_CHANNELS_MAX, &channels, err) ||
         get_number(o, "rdma_buffer_mib", 0, XF_RDMA_BUFFER_MIB_MAX, &buffer, err) ||
-        get_number(o, "rdma_poll_us", 0, 1000000, &poll, err) || get_own(o, &r->own, err) ||
-        get_key(o, r->key, err))
+        get_number(o, "rdma_poll_us", 0, 1000000, &poll, err) || get_own(o, &r->own, err))
         return -1;
     if (!r->uuid[0] || !r->name[0] || !r->peer[0])
         return damaged(!r->uuid[0] ? "uuid" : !r->name[0] ? "name" : "peer", err);
@@ -219,29 +199,43 @@ static int read_fields(json_object *o, struct xf_record *r, struct xf_err *err)
     return 0;
 }
 
-int xf_record_parse(const char *text, size_t len, struct xf_record *r, struct xf_err *err)
+/* `rest` is the text without its key. */
+static int parse_rest(const char *rest, size_t len, struct xf_record *r, struct xf_err *err)
 {
     json_tokener *t = json_tokener_new_ex(4);
-    json_object *o = NULL;
+    json_object *o;
     int rc = -1;
 
-    memset(r, 0, sizeof(*r));
     if (!t)
         return xf_fail(err, ENOMEM, "out of memory");
     json_tokener_set_flags(t, JSON_TOKENER_STRICT);
-    if (len < sizeof(HEAD) || len > TEXT_MAX || memcmp(text, HEAD, sizeof(HEAD) - 1)) {
-        xf_fail(err, EPROTO, "it does not begin as it should");
-        goto out;
-    }
-    o = json_tokener_parse_ex(t, text, (int)len);
+    o = json_tokener_parse_ex(t, rest, (int)len);
     if (json_tokener_get_error(t) != json_tokener_success ||
         !json_object_is_type(o, json_type_object) || json_tokener_get_parse_end(t) != len)
         xf_fail(err, EPROTO, "it is cut off, or is no JSON object");
     else
         rc = read_fields(o, r, err);
-out:
     json_object_put(o);
     json_tokener_free(t);
+    return rc;
+}
+
+int xf_record_parse(const char *text, size_t len, struct xf_record *r, struct xf_err *err)
+{
+    struct xf_err no_key = {0};
+    char *rest;
+    int rc;
+
+    memset(r, 0, sizeof(*r));
+    if (len < sizeof(HEAD) || len > TEXT_MAX || memcmp(text, HEAD, sizeof(HEAD) - 1))
+        return xf_fail(err, EPROTO, "it does not begin as it should");
+    rest = xf_secret_take(text, len, &r->key, &no_key);
+    if (!rest)
+        return xf_fail(err, ENOMEM, "out of memory");
+    rc = parse_rest(rest, len, r, err);
+    free(rest);
+    if (!rc && no_key.num)
+        rc = xf_fail(err, EPROTO, "%s", no_key.text);
     if (rc)
         explicit_bzero(r, sizeof(*r));
     return rc;
@@ -249,7 +243,8 @@ out:
 
 struct xf_link_cfg xf_record_link_cfg(const struct xf_record *r, int timeout_ms, int stall_ms)
 {
-    struct xf_link_cfg cfg = {
+    return (struct xf_link_cfg){
+        .key = &r->key,
         .channels = r->channels,
         .encrypt = r->encrypt,
         .timeout_ms = timeout_ms,
@@ -257,34 +252,76 @@ struct xf_link_cfg xf_record_link_cfg(const struct xf_record *r, int timeout_ms,
         .rdma_buffer = r->rdma_buffer_mib << 20,
         .rdma_poll_us = r->rdma_poll_us,
     };
-
-    memcpy(cfg.key, r->key, sizeof(cfg.key));
-    return cfg;
 }
 
 /* --- the files --- */
 
+/* Is the open file the one of this name? */
+static bool is_named(int at, const char *name, int fd)
+{
+    struct stat ours, there;
+
+    return !fstat(fd, &ours) && !fstatat(at, name, &there, AT_SYMLINK_NOFOLLOW) &&
+           ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+/* XF_AGAIN: who had the lock has taken the file away in between (xf_record_unlock()), so that what
+ * was locked is nothing. -1: errno says why. */
+static int try_lock(int at, const char *name, int *fd)
+{
+    int rc, why;
+
+    *fd = openat(at, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (*fd < 0)
+        return -1;
+    rc = flock(*fd, LOCK_EX | LOCK_NB);
+    why = errno;
+    if (!rc && is_named(at, name, *fd))
+        return 0;
+    close(*fd);
+    *fd = -1;
+    errno = why;
+    return rc ? -1 : XF_AGAIN;
+}
+
 int xf_record_lock(const char *dir, uint32_t domid, int *fd, struct xf_err *err)
 {
     char name[32];
-    int at = xf_run_dir_open(dir, true, err);
+    int at = xf_run_dir_open(dir, true, err), rc;
 
     *fd = -1;
     if (at < 0)
         return -1;
     snprintf(name, sizeof(name), "%u.lock", domid);
-    *fd = openat(at, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    do
+        rc = try_lock(at, name, fd);
+    while (rc == XF_AGAIN);
+    if (rc && errno == EWOULDBLOCK)
+        xf_fail(err, EBUSY,
+                "domain %u is being migrated already; wait for its end "
+                "(`xl migrate-status` shows how far it is)",
+                domid);
+    else if (rc)
+        xf_fail(err, errno, "cannot lock %s/%s: %s", dir, name, strerror(errno));
     close(at);
-    if (*fd < 0)
-        return xf_fail(err, errno, "cannot open %s/%s: %s", dir, name, strerror(errno));
-    if (!flock(*fd, LOCK_EX | LOCK_NB))
-        return 0;
-    close(*fd);
-    *fd = -1;
-    return xf_fail(err, EBUSY,
-                   "domain %u is being migrated already; wait for its end "
-                   "(`xl migrate-status` shows how far it is)",
-                   domid);
+    return rc;
+}
+
+void xf_record_unlock(const char *dir, uint32_t domid, int fd)
+{
+    char name[32];
+    int at;
+
+    if (fd < 0)
+        return;
+    at = xf_run_dir_open(dir, false, NULL);
+    snprintf(name, sizeof(name), "%u.lock", domid);
+    /* While it is still ours: the name of the next one's file is not taken away. */
+    if (at >= 0 && is_named(at, name, fd))
+        unlinkat(at, name, 0);
+    if (at >= 0)
+        close(at);
+    close(fd);
 }
 
 static int write_all(int fd, const char *text, size_t len)
@@ -292,7 +329,9 @@ static int write_all(int fd, const char *text, size_t len)
     while (len) {
         ssize_t n = write(fd, text, len);
 
-        if (n < 0 && errno != EINTR)
+        if (n == 0)
+            errno = EIO;
+        if (n == 0 || (n < 0 && errno != EINTR))
             return -1;
         if (n > 0) {
             text += n;
@@ -332,8 +371,7 @@ int xf_record_write(const char *dir, const struct xf_record *r, int *fd, struct 
     }
     close(at);
 out:
-    explicit_bzero(text, strlen(text));
-    free(text);
+    xf_secret_free(text, strlen(text));
     return rc;
 }
 
@@ -380,7 +418,7 @@ static char *slurp(int fd, size_t *len, struct xf_err *err)
         n = read(fd, text + *len, TEXT_MAX + 1 - *len);
         if (n < 0 && errno != EINTR) {
             xf_fail(err, errno, "it cannot be read: %s", strerror(errno));
-            free(text);
+            xf_secret_free(text, *len);
             return NULL;
         }
         *len += n > 0 ? (size_t)n : 0;
@@ -414,9 +452,7 @@ int xf_record_read(const char *dir, uint32_t domid, struct xf_record *r, int *fd
         close(*fd);
         *fd = -1;
     }
-    if (text)
-        explicit_bzero(text, len);
-    free(text);
+    xf_secret_free(text, len);
     close(at);
     return rc;
 }

@@ -48,14 +48,17 @@ struct xf_record {
     unsigned channels;
     unsigned rdma_buffer_mib, rdma_poll_us;
     struct xf_own own; /* addresses of this host to connect from */
-    uint8_t key[XF_KEY_BYTES];
+    struct xf_key key; /* the record's own; wiped by its user */
 };
 
 /*
  * Take the lock of a domain's move in `dir` (made if it is not there). EBUSY: a process that
- * lives has it. *fd is the caller's to close, which gives it back; so does the process's end.
+ * lives has it. *fd is for xf_record_unlock(); the process's end gives the lock back as well, and
+ * leaves its file (N.lock), which the next move of that number uses.
  */
 int xf_record_lock(const char *dir, uint32_t domid, int *fd, struct xf_err *err);
+/* Give it back, and take its file away. fd < 0: nothing. */
+void xf_record_unlock(const char *dir, uint32_t domid, int fd);
 
 /* Write the record in place of any older one. *fd (the caller's to close) is for mark. */
 int xf_record_write(const char *dir, const struct xf_record *r, int *fd, struct xf_err *err);
@@ -76,10 +79,11 @@ int xf_record_read(const char *dir, uint32_t domid, struct xf_record *r, int *fd
 /* Erase it; no error if it is not there. */
 void xf_record_remove(const char *dir, uint32_t domid);
 
-/* What the record says of the data connections; it holds the key. */
+/* What the record says of the data connections; it points to the record's key. */
 struct xf_link_cfg xf_record_link_cfg(const struct xf_record *r, int timeout_ms, int stall_ms);
 
-/* The text, apart from any file: for tests. format: malloc()ed, NULL when memory is short. */
+/* The text, apart from any file: for tests. format: malloc()ed, to be freed by xf_secret_free(),
+ * NULL when memory is short. */
 char *xf_record_format(const struct xf_record *r);
 int xf_record_parse(const char *text, size_t len, struct xf_record *r, struct xf_err *err);
 

@@ -18,6 +18,7 @@
 #include "libxl-ext/move.h"
 #include "libxl-ext/recover.h"
 #include "libxl-ext/run_dir.h"
+#include "transport/text.h"
 
 /* A sink that has heard nothing for its stall time (20 s) listens for another source. */
 #define LINK_MS 60000
@@ -83,14 +84,15 @@ static int load(struct recovery *v, const struct xf_recover_opts *o, struct xf_e
 
     if (load_record(v, o->domain, err))
         return -1;
-    if (o->host && strcmp(o->host, r->host))
+    /* The record has as much of it as fits. */
+    if (o->host && strncmp(o->host, r->host, sizeof(r->host) - 1))
         return xf_fail(err, EINVAL, "\"%s\" went to \"%.200s\": name that host, or none", o->domain,
                        r->host);
     xf_move_from_record(m, r);
     /* Within one host the name is its copy's by now: what is said of what lies here says this. */
     name = libxl_domid_to_name(m->ctx, m->domid);
     if (name)
-        snprintf(m->report->domain, sizeof(m->report->domain), "%s", name);
+        xf_text_copy(m->report->domain, sizeof(m->report->domain), name, strlen(name));
     free(name);
     v->opts.host = r->host;
     v->opts.channels = r->channels;

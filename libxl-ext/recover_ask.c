@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <libxl_utils.h>
@@ -157,36 +156,24 @@ static int fill_question(const struct xf_record *r, const char *boot_id, struct 
     snprintf(h->domain, sizeof(h->domain), "%s", r->name);
     snprintf(h->uuid, sizeof(h->uuid), "%s", r->uuid);
     snprintf(h->boot_id, sizeof(h->boot_id), "%s", boot_id);
-    /* Nothing will be connected; but a key is a key. */
-    if (getrandom(h->key, sizeof(h->key), 0) != (ssize_t)sizeof(h->key))
-        return xf_fail(err, errno, "the system gives no random numbers: %s", strerror(errno));
-    return 0;
+    return xf_key_make(&h->key, err); /* nothing will be connected; but every hello has one */
 }
 
-enum xf_where xf_recover_ask(libxl_ctx *ctx, const struct xf_record *r,
-                             const volatile sig_atomic_t *cancel, struct xf_err *why)
+/* Ask a new receiver on the other host. */
+static enum xf_where ask_there(const struct xf_record *r, const struct xf_hello *hello,
+                               const volatile sig_atomic_t *cancel, struct xf_err *why)
 {
-    struct xf_findings found = {0};
     struct xf_pipe pipe = {.in = -1, .out = -1};
-    struct xf_reply *reply = NULL;
-    struct xf_hello hello;
-    char now[XF_BOOT_ID];
+    struct xf_reply *reply = calloc(1, sizeof(*reply));
     enum xf_where where = XF_WHERE_SILENT;
 
-    xf_boot_id(now);
-    if (fill_question(r, now, &hello, why))
-        return where;
-    if (now[0] && !strcmp(now, r->there))
-        return xf_check_find(ctx, &hello, true, &found, why)
-                   ? where
-                   : read_answer(found.list, found.n, why);
-    if (!(reply = calloc(1, sizeof(*reply)))) {
+    if (!reply) {
         xf_fail(why, ENOMEM, "out of memory");
         return where;
     }
     if (!xf_pipe_spawn(&pipe, r->rune, why) &&
         !xf_pipe_await_banner(&pipe, BANNER_MS, cancel, why) &&
-        !xf_hello_send(&pipe, &hello, why) &&
+        !xf_hello_send(&pipe, hello, why) &&
         !xf_reply_receive(&pipe, reply, REPLY_MS, cancel, why))
         where = read_answer(reply->findings, reply->nr_findings, why);
     /* A host that has started anew runs the guest no more, but another host that answers to the
@@ -198,5 +185,24 @@ enum xf_where xf_recover_ask(libxl_ctx *ctx, const struct xf_record *r,
     }
     xf_pipe_close(&pipe, CHILD_MS);
     free(reply);
+    return where;
+}
+
+enum xf_where xf_recover_ask(libxl_ctx *ctx, const struct xf_record *r,
+                             const volatile sig_atomic_t *cancel, struct xf_err *why)
+{
+    struct xf_findings found = {0};
+    struct xf_hello hello = {0};
+    char now[XF_BOOT_ID];
+    enum xf_where where = XF_WHERE_SILENT;
+
+    xf_boot_id(now);
+    if (!fill_question(r, now, &hello, why)) {
+        if (!now[0] || strcmp(now, r->there) != 0)
+            where = ask_there(r, &hello, cancel, why);
+        else if (!xf_check_find(ctx, &hello, true, &found, why))
+            where = read_answer(found.list, found.n, why);
+    }
+    xf_hello_free(&hello);
     return where;
 }

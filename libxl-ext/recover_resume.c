@@ -143,7 +143,7 @@ int xf_resume_here(const char *domain, bool force, struct xf_err *err)
     struct xf_toollog log;
     libxl_ctx *ctx = NULL;
     bool twice = false;
-    uint32_t domid;
+    uint32_t domid = 0;
     int lock = -1, rc;
 
     xf_toollog_init(&log);
@@ -159,8 +159,7 @@ int xf_resume_here(const char *domain, bool force, struct xf_err *err)
         xf_status_forget(domid);
         rc = take_name_back(ctx, domid, err);
     }
-    if (lock >= 0)
-        close(lock);
+    xf_record_unlock(xf_run_dir(), domid, lock);
     libxl_ctx_free(ctx);
     return rc;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Asking the moves of this host how they stand: see status.h. What a dead process has left
- * behind is taken away on the way: sockets that nobody listens to, ends of long ago.
+ * behind is taken away on the way: sockets that nobody listens to, ends and drafts of long ago.
  */
 #include "libxl-ext/status.h"
 
@@ -143,6 +143,21 @@ static bool read_end(const char *path, struct xf_ended *out)
 
 /* --- all --- */
 
+/* What gets its name only when it is whole has another one before, for moments: an old one is of a
+ * process that died between the two. */
+static void sweep_draft(const char *name)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    if (!is_name(name, ".ended-", "") && !is_name(name, ".source-", ".sock") &&
+        !is_name(name, ".destination-", ".sock"))
+        return;
+    if (snprintf(path, sizeof(path), "%s/%s", xf_run_dir(), name) < (int)sizeof(path) &&
+        !lstat(path, &st) && st.st_mtime < time(NULL) - DAY_S)
+        unlink(path);
+}
+
 /* Names of files that concern us. Many ends do not keep moves from being seen. */
 static unsigned list_names(DIR *d, char names[2 * XF_STATUS_MAX][NAME_MAX + 1])
 {
@@ -154,6 +169,7 @@ static unsigned list_names(DIR *d, char names[2 * XF_STATUS_MAX][NAME_MAX + 1])
             is_name(e->d_name, "source-", ".sock") || is_name(e->d_name, "destination-", ".sock");
         unsigned *nr = move ? &moves : &ends;
 
+        sweep_draft(e->d_name);
         if ((!move && !is_name(e->d_name, "ended-", "")) || *nr == XF_STATUS_MAX)
             continue;
         snprintf(names[moves + ends], NAME_MAX + 1, "%s", e->d_name);

@@ -12,6 +12,8 @@
 
 #include <json-c/json.h>
 
+#include "transport/text.h"
+
 #define SECONDS_MAX 1e12
 
 /* --- out --- */
@@ -20,10 +22,8 @@
 static void add_text(json_object *o, const char *name, const char *text)
 {
     char clean[XF_ERR_TEXT];
-    size_t n = 0;
+    size_t n = xf_text_copy(clean, sizeof(clean), text, strlen(text));
 
-    for (; n < sizeof(clean) && text[n]; n++)
-        clean[n] = (unsigned char)text[n] < 0x20 || text[n] == 0x7f ? '?' : text[n];
     json_object_object_add(o, name, json_object_new_string_len(clean, (int)n));
 }
 
@@ -115,7 +115,7 @@ static int bad(const char *name, struct xf_err *err)
                    name);
 }
 
-/* Printable text of at most size - 1 bytes. */
+/* Text of at most size - 1 bytes, as clean as add_text() made it. */
 static int get_text(json_object *o, const char *name, char *out, size_t size, struct xf_err *err)
 {
     json_object *v;
@@ -128,10 +128,7 @@ static int get_text(json_object *o, const char *name, char *out, size_t size, st
         return bad(name, err);
     memcpy(out, json_object_get_string(v), len);
     out[len] = 0;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)out[i] < 0x20 || out[i] == 0x7f)
-            return bad(name, err);
-    return 0;
+    return xf_text_is_clean(out, len) ? 0 : bad(name, err);
 }
 
 static int get_number(json_object *o, const char *name, int64_t min, int64_t max, int64_t *out,

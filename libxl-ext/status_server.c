@@ -272,6 +272,7 @@ int xf_ended_write(const struct xf_ended *e, struct xf_err *err)
     const char *dir = xf_run_dir();
     char line[XF_STATUS_LINE], path[PATH_MAX], draft[PATH_MAX];
     size_t len = xf_ended_encode(e, line);
+    ssize_t put = 0;
     int fd, rc = -1;
 
     if (!len ||
@@ -281,12 +282,15 @@ int xf_ended_write(const struct xf_ended *e, struct xf_err *err)
     if (xf_run_dir_make(err))
         return -1;
     fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0 && write(fd, line, len) == (ssize_t)len && !rename(draft, path))
+    if (fd >= 0 && (put = write(fd, line, len)) == (ssize_t)len && !rename(draft, path))
         rc = 0;
     else
-        xf_fail(err, errno, "cannot write %s: %s", path, strerror(errno));
+        xf_fail(err, put > 0 && put < (ssize_t)len ? ENOSPC : errno, "cannot write %s: %s", path,
+                strerror(put > 0 && put < (ssize_t)len ? ENOSPC : errno));
     if (fd >= 0)
         close(fd);
+    if (fd >= 0 && rc)
+        unlink(draft);
     return rc;
 }
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transport/text.h"
+
 static void log_message(xentoollog_logger *logger, xentoollog_level level, int errnoval,
                         const char *context, const char *format, va_list al)
 {
@@ -18,6 +20,7 @@ static void log_message(xentoollog_logger *logger, xentoollog_level level, int e
     vsnprintf(text, sizeof(text), format, again);
     va_end(again);
     text[strcspn(text, "\n")] = 0;
+    xf_text_clean(text); /* it may quote what a guest wrote into xenstore */
     if (t->debug)
         fprintf(stderr, "%s: %s%s%s\n", context ? context : "xen", text, errnoval >= 0 ? ": " : "",
                 errnoval >= 0 ? strerror(errnoval) : "");

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -27,8 +28,18 @@ static volatile sig_atomic_t worker;
 static void pass_on(int sig, siginfo_t *info, void *context)
 {
     (void)context;
+    int before = errno;
+
     if (worker > 0 && info->si_code <= 0)
         kill((pid_t)worker, sig);
+    errno = before;
+}
+
+bool background_ignores(int sig)
+{
+    struct sigaction sa;
+
+    return !sigaction(sig, NULL, &sa) && sa.sa_handler == SIG_IGN;
 }
 
 static void catch_signals(void)
@@ -38,8 +49,10 @@ static void catch_signals(void)
     sigemptyset(&sa.sa_mask);
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
-    sigaction(SIGHUP, &sa, NULL);
+    if (!background_ignores(SIGHUP))
+        sigaction(SIGHUP, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGTTOU, SIG_IGN);
 }
 
 /* What there is to read now; false at its end. */
@@ -152,6 +165,21 @@ err_said:
     return -1;
 }
 
+/* The leader of a process group, which a shell makes of every command, cannot have a session of
+ * its own before it is in another group; that of the shell is one while the shell lives. */
+static void leave_session(void)
+{
+    int tty;
+
+    if (setsid() >= 0 || (!setpgid(0, getpgid(getppid())) && setsid() >= 0))
+        return;
+    tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (tty >= 0) { /* else it has gone, and we have none */
+        ioctl(tty, TIOCNOTTY);
+        close(tty);
+    }
+}
+
 void background_detach(struct background *b, const char *name)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -159,8 +187,7 @@ void background_detach(struct background *b, const char *name)
     if (b->detached)
         return;
     b->detached = true;
-    openlog("xenferry", LOG_PID, LOG_DAEMON);
-    setsid();
+    leave_session();
     /* Nothing here is worth failing for: the guest runs at the destination and needs us. */
     if (chdir("/"))
         background_log(name, "cannot leave the working directory");
@@ -169,6 +196,8 @@ void background_detach(struct background *b, const char *name)
     if (null > 2)
         close(null);
     prctl(PR_SET_PDEATHSIG, 0);
+    if (b->word < 0)
+        return;
     while (write(b->word, "", 1) < 0 && errno == EINTR)
         ;
     close(b->word);
@@ -176,5 +205,6 @@ void background_detach(struct background *b, const char *name)
 
 void background_log(const char *what, const char *sentence)
 {
+    openlog("xenferry", LOG_PID, LOG_DAEMON); /* may be called again */
     syslog(LOG_NOTICE, "%s: %s", what, sentence);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * --no-wait: a move in a process of its own, which goes on when the command has returned.
+ * A move that goes on when nobody waits for it any more: because the command has returned
+ * (--no-wait), or because the terminal has gone.
+ *
+ * --no-wait: a move in a process of its own.
  *
  * That process is made before the move begins, not when the command returns: mappings of a
  * guest's memory and Xen's handles do not survive a fork. Until it detaches, the command waits
@@ -14,8 +17,8 @@
 #include "transport/err.h"
 
 struct background {
-    int word;      /* where the waiting command listens */
-    bool detached; /* it has returned: nobody sees what is printed */
+    int word;      /* where the waiting command listens; -1: there is none */
+    bool detached; /* nobody sees what is printed */
 };
 
 /*
@@ -26,9 +29,13 @@ struct background {
  */
 int background_run(int (*work)(void *priv, struct background *b), void *priv, struct xf_err *err);
 
-/* In work(): the command returns 0. From now on a session of its own, without a terminal; what
- * is to be said goes to background_log(). Whatever was printed must be flushed before. */
+/* In work(): the command returns 0. In any process: from now on a session of its own if possible,
+ * and no terminal; what is to be said goes to background_log(). Whatever was printed must be
+ * flushed before. */
 void background_detach(struct background *b, const char *name);
+
+/* Was the process begun with this signal ignored, as nohup(1) does? */
+bool background_ignores(int sig);
 
 /* A sentence about `what`, to syslog. */
 void background_log(const char *what, const char *sentence);

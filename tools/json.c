@@ -8,40 +8,14 @@
 #include <json-c/json.h>
 
 #include "tools/json.h"
+#include "transport/text.h"
 
-/* json-c takes strings as they are, and names of domains may be any bytes. */
-static size_t utf8_len(const unsigned char *s)
-{
-    size_t n = s[0] < 0x80                    ? 1
-               : s[0] >= 0xc2 && s[0] <= 0xdf ? 2
-               : s[0] >= 0xe0 && s[0] <= 0xef ? 3
-               : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
-                                              : 0;
-
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    /* Overlong forms, surrogates, beyond U+10FFFF. */
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return n;
-}
-
+/* json-c takes strings as they are; a program that reads this wants UTF-8, whatever was said. */
 static struct json_object *string(const char *s)
 {
-    char clean[1024];
-    size_t n = 0;
+    char clean[2048];
+    size_t n = xf_text_copy(clean, sizeof(clean), s, strlen(s));
 
-    while (*s && n + 4 < sizeof(clean)) {
-        size_t len = utf8_len((const unsigned char *)s);
-        if (len)
-            memcpy(clean + n, s, len);
-        else
-            clean[n] = '?';
-        n += len ? len : 1;
-        s += len ? len : 1;
-    }
     return json_object_new_string_len(clean, (int)n);
 }
 

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "libxl-ext/config.h"
@@ -18,6 +19,7 @@
 #include "tools/real_xl.h"
 #include "tools/report.h"
 #include "tools/show.h"
+#include "transport/text.h"
 
 /* One move, for background_run() as well. */
 struct call {
@@ -42,9 +44,10 @@ static int run_move(void *priv, struct background *background)
     report.outcome = xf_move(&args->move, &watch, &report, &err);
     /* A move refused early may not have come as far as to name them. */
     if (!report.domain[0])
-        snprintf(report.domain, sizeof(report.domain), "%s", args->move.domain);
+        xf_text_copy(report.domain, sizeof(report.domain), args->move.domain,
+                     strlen(args->move.domain));
     if (!report.host[0])
-        snprintf(report.host, sizeof(report.host), "%s", args->move.host);
+        xf_text_copy(report.host, sizeof(report.host), args->move.host, strlen(args->move.host));
     if (!show_end(&show, &report, &err))
         return (int)report.outcome;
     if (args->move.check_only)

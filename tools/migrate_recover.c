@@ -4,6 +4,7 @@
  * not end by itself. The work is xf_recover()'s and xf_resume_here()'s.
  */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "libxl-ext/libxl_ext.h"
@@ -13,6 +14,7 @@
 #include "tools/options.h"
 #include "tools/report.h"
 #include "tools/show.h"
+#include "transport/text.h"
 
 static int finish_move(const struct recover_args *args, const struct xl_globals *g)
 {
@@ -23,6 +25,8 @@ static int finish_move(const struct recover_args *args, const struct xl_globals 
     struct xf_err err = {0};
 
     show_init(&show, "migrate-recover", args->json, args->quiet, g->cr || isatty(STDERR_FILENO));
+    show.domain = args->domain;
+    show.report = &report;
     o.cancel = show_catch_signals();
     report.outcome = xf_recover(&o, &watch, &report, &err);
     if (show_end(&show, &report, &err)) {
@@ -36,7 +40,7 @@ int cmd_migrate_recover(const struct front *f)
 {
     struct recover_args args;
     struct xf_err err = {0};
-    char monitor[800];
+    char monitor[800], name[160];
 
     if (!recover_parse(f->argc - f->cmd, f->argv + f->cmd, &args, &err)) {
         if (args.help) {
@@ -46,8 +50,9 @@ int cmd_migrate_recover(const struct front *f)
         if (!args.resume)
             return finish_move(&args, &f->globals);
         if (!xf_resume_here(args.domain, args.force, &err)) {
-            printf("%s runs here again.\n", args.domain);
-            report_monitor(monitor, sizeof(monitor), args.domain);
+            xf_text_copy(name, sizeof(name), args.domain, strlen(args.domain));
+            printf("%s runs here again.\n", name);
+            report_monitor(monitor, sizeof(monitor), name);
             print_wrapped(stdout, monitor, 80, 0, 0);
             return 0;
         }

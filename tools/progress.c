@@ -2,6 +2,8 @@
 /*
  * Showing a running move on a terminal or in a log.
  */
+#include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -117,11 +119,21 @@ static void draw(struct progress_view *v, const struct xf_progress *p)
     v->drawn = len;
 }
 
+/* A terminal that takes nothing (Ctrl-S, a connection that hangs) must not hold the move up. */
+static bool would_wait(FILE *out)
+{
+    struct pollfd pf = {.fd = fileno(out), .events = POLLOUT};
+
+    return pf.fd >= 0 && poll(&pf, 1, 0) == 0;
+}
+
 void progress_show(struct progress_view *v, const struct xf_progress *p)
 {
     bool news = !v->any || p->phase != v->phase || p->round != v->round;
     char line[WIDTH_MAX + 1];
 
+    if (would_wait(v->out))
+        return;
     if (v->in_place) {
         draw(v, p);
         return;

@@ -2,6 +2,7 @@
 /*
  * Showing a move: see show.h.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -16,30 +17,44 @@
 #define COLUMNS 80
 
 /* What the signal handler needs, which has no other way to reach it. */
-static volatile sig_atomic_t cancelled;
+static volatile sig_atomic_t cancelled, hung_up;
 
-static void on_signal(int sig)
+/* A shell and the kernel may both send SIGHUP when the terminal goes, and whoever loses patience
+ * sends SIGTERM again: neither counts. */
+static void on_signal(int sig, siginfo_t *info, void *context)
 {
     static const char text[] = "\nxl: cancelling...\n";
+    bool person = sig == SIGINT && info->si_code == SI_KERNEL;
+    int before = errno;
 
-    (void)sig;
-    if (!cancelled && write(STDERR_FILENO, text, sizeof(text) - 1) < 0) {
-        /* Nobody reads it; the flag is what counts. */
+    (void)context;
+    if (sig == SIGHUP) {
+        hung_up = 1;
+        if (!cancelled)
+            cancelled = XF_HUNG_UP;
+    } else if (cancelled <= 0) {
+        cancelled = 1;
+        if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0) {
+            /* Nobody reads it; the flag is what counts. */
+        }
+    } else if (person && cancelled < 100) {
+        cancelled = cancelled + 1;
     }
-    cancelled = cancelled < 2 ? cancelled + 1 : 2;
+    errno = before;
 }
 
 const volatile sig_atomic_t *show_catch_signals(void)
 {
     /* SA_RESTART: libraries below us do not all expect EINTR; poll() returns it anyway. */
-    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
 
     sigemptyset(&sa.sa_mask);
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
-    sigaction(SIGHUP, &sa, NULL);
-    sa.sa_handler = SIG_IGN;
-    sigaction(SIGPIPE, &sa, NULL);
+    if (!background_ignores(SIGHUP))
+        sigaction(SIGHUP, &sa, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGTTOU, SIG_IGN);
     return &cancelled;
 }
 
@@ -79,33 +94,62 @@ static void on_finding(void *priv, const struct xf_finding *f)
 }
 
 /* --no-wait: the guest runs there, and what is left needs nobody to look at it. */
-static void leave(struct show *s)
+static void say_leaving(const struct xf_report *r)
 {
-    const struct xf_report *r = s->report;
     char text[900], a[FMT_LEN], b[FMT_LEN];
 
+    snprintf(text, sizeof(text),
+             "%s runs at %s after %s of downtime. %s of its memory follow in the background; "
+             "`xl migrate-status %s` shows how far that is.",
+             r->domain, r->host, fmt_duration(a, r->downtime_s),
+             fmt_bytes(b, (double)r->left_out * 4096), r->domain);
+    print_wrapped(stdout, text, COLUMNS, 0, 2);
+}
+
+/* The terminal has gone in PULL: the guest needs us, and nobody is there to be told; but what is
+ * printed may go to a file. */
+static void leave_alone(struct show *s)
+{
+    const struct xf_report *r = s->report;
+    char text[900];
+
+    snprintf(text, sizeof(text),
+             "the terminal has gone: the rest of the memory of %s follows to %s in the background "
+             "(process %d); `xl migrate-status %s` shows how far that is, and how it ended",
+             r->domain, r->host, (int)getpid(), r->domain);
+    if (!s->quiet)
+        say(s, "", text);
+    s->own = (struct background){.word = -1};
+    s->background = &s->own;
+    background_log(r->domain, text);
+}
+
+static void leave(struct show *s)
+{
     progress_clear(&s->view);
-    if (s->json) {
-        json_background(stdout, r, (int)getpid());
-    } else if (!s->quiet) {
-        snprintf(text, sizeof(text),
-                 "%s runs at %s after %s of downtime. %s of its memory follow in the background; "
-                 "`xl migrate-status %s` shows how far that is.",
-                 r->domain, r->host, fmt_duration(a, r->downtime_s),
-                 fmt_bytes(b, (double)r->left_out * 4096), r->domain);
-        print_wrapped(stdout, text, COLUMNS, 0, 2);
-    }
+    if (s->json)
+        json_background(stdout, s->report, (int)getpid());
+    if (!s->background)
+        leave_alone(s);
+    else if (!s->json && !s->quiet)
+        say_leaving(s->report);
     fflush(stdout);
     fflush(stderr);
     background_detach(s->background, s->domain);
+}
+
+static void leave_if_alone(struct show *s)
+{
+    if (s->phase == XF_PHASE_PULL && !unseen(s) && (s->background || hung_up))
+        leave(s);
 }
 
 static void on_progress(void *priv, const struct xf_progress *p)
 {
     struct show *s = priv;
 
-    if (s->background && p->phase == XF_PHASE_PULL && !unseen(s))
-        leave(s);
+    s->phase = p->phase;
+    leave_if_alone(s);
     if (s->quiet || unseen(s))
         return;
     if (s->json)
@@ -118,6 +162,7 @@ static void on_note(void *priv, const char *sentence)
 {
     struct show *s = priv;
 
+    leave_if_alone(s);
     if (s->quiet && !unseen(s))
         return;
     if (s->json && !unseen(s))
@@ -128,7 +173,7 @@ static void on_note(void *priv, const char *sentence)
 
 void show_init(struct show *s, const char *cmd, bool json, bool quiet, bool in_place)
 {
-    *s = (struct show){.cmd = cmd, .json = json, .quiet = quiet};
+    *s = (struct show){.cmd = cmd, .json = json, .quiet = quiet, .domain = ""};
     progress_init(&s->view, stderr, in_place);
 }
 
@@ -162,10 +207,10 @@ bool show_end(struct show *s, const struct xf_report *r, const struct xf_err *er
 
     progress_clear(&s->view);
     report_advice(advice, sizeof(advice), r);
-    if (unseen(s)) {
+    if (unseen(s) || hung_up)
         leave_end(r, err, advice);
+    if (unseen(s))
         return false;
-    }
     if (s->json) {
         if (r->outcome != XF_MOVED && !s->quiet)
             json_error(stdout, err);

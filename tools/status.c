@@ -240,6 +240,7 @@ int cmd_migrate_postcopy(const struct front *f)
                 "say which domain: xl migrate-postcopy DOMAIN "
                 "(xl migrate-postcopy --help)");
     if (!err.num && !xf_ask_postcopy(w.domain, &err)) {
+        /* It names a move, and such a name is clean. */
         printf("%s switches to post-copy; `xl migrate-status %s` shows how far it is.\n", w.domain,
                w.domain);
         return 0;

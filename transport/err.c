@@ -9,28 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Sentences may quote a peer or a file: keep them on one line, and whole characters. */
-static void tidy(char *s, size_t written)
-{
-    size_t len = strlen(s);
-
-    if (written >= XF_ERR_TEXT) { /* cut off: drop a torn UTF-8 character at the end */
-        size_t i = len;
-
-        while (i > 0 && ((unsigned char)s[i - 1] & 0xc0) == 0x80)
-            i--;
-        if (i > 0 && (unsigned char)s[i - 1] >= 0xc0) {
-            unsigned char lead = (unsigned char)s[i - 1];
-            size_t need = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-
-            if (len - (i - 1) < need)
-                s[i - 1] = '\0';
-        }
-    }
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            *s = ' ';
-}
+#include "transport/text.h"
 
 int(xf_fail)(struct xf_err *err, int num, const char *fmt, ...)
 {
@@ -44,8 +23,9 @@ int(xf_fail)(struct xf_err *err, int num, const char *fmt, ...)
     n = vsnprintf(err->text, sizeof(err->text), fmt, ap);
     va_end(ap);
     if (n < 0)
-        n = 0, err->text[0] = '\0';
-    tidy(err->text, (size_t)n);
+        err->text[0] = '\0';
+    /* A sentence may quote a peer, a file, the words of a command. */
+    xf_text_clean(err->text);
     return -1;
 }
 
@@ -66,8 +46,8 @@ int(xf_wrap)(struct xf_err *err, const char *fmt, ...)
         n = 0, err->text[0] = '\0';
     at = strlen(err->text);
     if ((size_t)n < sizeof(err->text))
-        n += snprintf(err->text + at, sizeof(err->text) - at, ": %s", old);
-    tidy(err->text, (size_t)n);
+        snprintf(err->text + at, sizeof(err->text) - at, ": %s", old);
+    xf_text_clean(err->text);
     return -1;
 }
 

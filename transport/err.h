@@ -19,7 +19,7 @@
 
 struct xf_err {
     int num;                /* errno value, 0 = no error */
-    char text[XF_ERR_TEXT]; /* one sentence, no newline, UTF-8 */
+    char text[XF_ERR_TEXT]; /* one sentence, clean (text.h) */
 };
 
 /* Fill `err` unless it already holds an error. Always returns -1. */

@@ -143,6 +143,8 @@ int xf_link_cfg_check(const struct xf_link_cfg *cfg, struct xf_err *err)
     if (cfg->channels < 1 || cfg->channels > XF_CHANNELS_MAX)
         return xf_fail(err, EINVAL, "a move has 1 to %u bulk channels, not %u", XF_CHANNELS_MAX,
                        cfg->channels);
+    if (!cfg->key)
+        return xf_fail(err, EINVAL, "a connection needs a key");
     if (cfg->timeout_ms <= 0)
         return xf_fail(err, EINVAL, "a connection needs some time, not %d ms", cfg->timeout_ms);
     return 0;

@@ -26,9 +26,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "transport/err.h"
+#include "transport/key.h"
 
-#define XF_KEY_BYTES 32           /* the one-time key (D10) */
 #define XF_META_MAX 65536u        /* largest meta part, bytes */
 #define XF_PAYLOAD_MAX (4u << 20) /* largest payload, bytes (1024 pages) */
 #define XF_CHANNELS_MAX 16u       /* bulk channels of one move */
@@ -41,16 +40,16 @@ struct xf_listener;
 
 /* What both sides agree on before any connection is made (bootstrap pipe). */
 struct xf_link_cfg {
-    uint8_t key[XF_KEY_BYTES]; /* one-time key, from the bootstrap */
-    unsigned channels;         /* bulk channels, 1..XF_CHANNELS_MAX */
-    bool encrypt;              /* payload and meta encrypted after the handshake */
-    int timeout_ms;            /* connect + handshake of one channel */
-    int stall_ms;              /* a peer silent for so long while we wait for it, or
-                                  that acknowledges nothing we sent, is dead; 0 = never */
-    uint32_t rdma_buffer;      /* RDMA: bytes of one side's ring of a bulk channel; 0 = chosen
-                                  from free memory. The two sides need not agree */
-    unsigned rdma_poll_us;     /* RDMA: look for completions so long, in a busy loop, before
-                                  sleeping; 0 = sleep at once */
+    const struct xf_key *key; /* from the bootstrap; its owner outlives listeners and links */
+    unsigned channels;        /* bulk channels, 1..XF_CHANNELS_MAX */
+    bool encrypt;             /* payload and meta encrypted after the handshake */
+    int timeout_ms;           /* connect + handshake of one channel */
+    int stall_ms;             /* a peer silent for so long while we wait for it, or
+                                 that acknowledges nothing we sent, is dead; 0 = never */
+    uint32_t rdma_buffer;     /* RDMA: bytes of one side's ring of a bulk channel; 0 = chosen
+                                 from free memory. The two sides need not agree */
+    unsigned rdma_poll_us;    /* RDMA: look for completions so long, in a busy loop, before
+                                 sleeping; 0 = sleep at once */
 };
 
 /* A message's envelope. `type` and `flags` mean nothing to the transport. */
@@ -147,6 +146,10 @@ struct xf_transport_ops {
 };
 
 extern const struct xf_transport_ops xf_tcp_ops;
+/* Does this machine allow TCP connections as they have to be (TLS 1.3 with the one-time key)?
+ * listen and connect of TCP ask first. EPROTONOSUPPORT: a system-wide policy does not; the sentence
+ * names it. Any thread. */
+int xf_tcp_allowed(struct xf_err *err);
 extern const struct xf_transport_ops xf_rdma_ops;
 
 /* The addresses a peer may reach this machine by: numeric strings, global scope first,

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "transport/bytes.h"
+#include "transport/text.h"
 
 #define BATCH_FIXED 24u
 #define RUN_BYTES 16u
@@ -353,38 +354,6 @@ int xf_request_decode(struct xf_request *r, const struct xf_msg *m, const void *
 
 /* Texts */
 
-/* Length of the valid UTF-8 character at s (n bytes are left) that is no control character, or 0.
- */
-static size_t utf8_char(const uint8_t *s, size_t n)
-{
-    uint32_t c;
-    size_t len, i;
-
-    if (s[0] < 0x80)
-        return s[0] >= 0x20 && s[0] != 0x7f;
-    if (s[0] >= 0xc2 && s[0] < 0xe0)
-        len = 2, c = s[0] & 0x1f;
-    else if (s[0] >= 0xe0 && s[0] < 0xf0)
-        len = 3, c = s[0] & 0x0f;
-    else if (s[0] >= 0xf0 && s[0] < 0xf5)
-        len = 4, c = s[0] & 0x07;
-    else
-        return 0;
-    if (len > n)
-        return 0;
-    for (i = 1; i < len; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (s[i] & 0x3f);
-    }
-    /* C1 controls, overlong forms, surrogates, beyond Unicode; line and paragraph separators
-     * and the bidirectional controls, which make a terminal show another sentence. */
-    if (c < 0xa0 || (len == 3 && c < 0x800) || (len == 4 && c < 0x10000) || c > 0x10ffff ||
-        (c >= 0xd800 && c < 0xe000) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069))
-        return 0;
-    return len;
-}
-
 size_t xf_text_encode(int num, const char *text, void *meta)
 {
     uint8_t *p = meta;
@@ -406,7 +375,7 @@ int xf_text_decode(int *num, char text[XF_TEXT_MAX], const struct xf_msg *m, con
                    struct xf_err *err)
 {
     const uint8_t *p = meta;
-    uint32_t n, len, i;
+    uint32_t n, len;
 
     if (min_meta(m, "a text", TEXT_FIXED, err) || no_payload(m, "a text", err))
         return -1;
@@ -420,17 +389,7 @@ int xf_text_decode(int *num, char text[XF_TEXT_MAX], const struct xf_msg *m, con
                        XF_TEXT_MAX - 1);
     if (exact_meta(m, "a text", TEXT_FIXED + len, err))
         return -1;
-    p += TEXT_FIXED;
-    for (i = 0; i < len;) {
-        size_t c = utf8_char(p + i, len - i);
-
-        if (c)
-            memcpy(text + i, p + i, c);
-        else
-            text[i] = '?';
-        i += c ? (uint32_t)c : 1;
-    }
-    text[len] = '\0';
+    xf_text_copy(text, XF_TEXT_MAX, (const char *)p + TEXT_FIXED, len);
     *num = (int)n;
     return 0;
 }

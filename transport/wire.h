@@ -177,7 +177,7 @@ int xf_pulled_decode(struct xf_pulled *p, const struct xf_msg *m, const void *me
 /* XF_MSG_ERROR: errno number and one sentence. */
 size_t xf_text_encode(int num, const char *text, void *meta);
 int xf_text_decode(int *num, char text[XF_TEXT_MAX], const struct xf_msg *m, const void *meta,
-                   struct xf_err *err); /* control characters replaced by '?' */
+                   struct xf_err *err); /* the text is cleaned: text.h */
 
 /* XF_MSG_SKELETON: what the sink needs to build the domain. Payload: config_len bytes of
  * JSON domain configuration (with its NUL), cpuid_len bytes of CPUID leaves, msr_len bytes of

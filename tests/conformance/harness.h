@@ -70,12 +70,14 @@ static void nap(void)
 
 static struct xf_link_cfg config(unsigned channels)
 {
+    static struct xf_key key;
     struct xf_link_cfg cfg = {.channels = channels, .timeout_ms = SOON, .stall_ms = SOON};
     int i;
 
     cfg.encrypt = row->encrypt;
     for (i = 0; i < XF_KEY_BYTES; i++)
-        cfg.key[i] = (uint8_t)(i * 7 + 1);
+        key.bytes[i] = (uint8_t)(i * 7 + 1);
+    cfg.key = &key;
     return cfg;
 }
 
@@ -236,7 +238,7 @@ static bool raw_open(struct raw *r, const struct xf_link_cfg *cfg, uint16_t port
     hello[8] = (uint8_t)index;
     hello[10] = (uint8_t)cfg->channels;
     hello[12] = cfg->encrypt;
-    if (row->raw->dial(r, row->addr, port) || row->raw->prove(r, cfg->key) ||
+    if (row->raw->dial(r, row->addr, port) || row->raw->prove(r, cfg->key->bytes) ||
         row->raw->put(r, hello, sizeof(hello)) ||
         row->raw->get(r, answer, sizeof(answer)) != sizeof(answer) || answer[6])
         return false;

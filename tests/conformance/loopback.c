@@ -599,7 +599,7 @@ static int judge(struct xf_listener *l, struct call *call, struct xf_chan **out,
     enum xf_chan_hello_status verdict;
     struct wire *w;
 
-    if (memcmp(l->cfg.key, call->cfg->key, XF_KEY_BYTES)) {
+    if (memcmp(l->cfg.key, call->cfg->key, sizeof(*l->cfg.key))) {
         xf_fail(&call->err, EACCES, "the peer refuses our one-time key");
         return 1;
     }

@@ -162,6 +162,7 @@ static void test_nobody(void)
 static void test_wrong_key(void)
 {
     struct xf_link_cfg cfg = config(1), bad = cfg;
+    struct xf_key wrong;
     struct xf_listener *l;
     struct dial d;
     uint16_t port;
@@ -170,7 +171,9 @@ static void test_wrong_key(void)
     l = listen_row(&cfg, &port);
     for (bit = 0; bit < 256; bit += 85) {
         bad = cfg;
-        bad.key[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        wrong = *cfg.key;
+        wrong.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        bad.key = &wrong;
         dial_begin(&d, &bad, port, 1);
         CU_ASSERT(accept_none(l, &d.done));
         CU_ASSERT(dial_end(&d) == -1);
@@ -240,8 +243,8 @@ static void *lie_run(void *arg)
     struct raw r;
 
     x->answered = -1;
-    if (row->raw->dial(&r, row->addr, x->port) == 0 && row->raw->prove(&r, x->cfg->key) == 0 &&
-        row->raw->put(&r, x->bytes, x->len) == 0)
+    if (row->raw->dial(&r, row->addr, x->port) == 0 &&
+        row->raw->prove(&r, x->cfg->key->bytes) == 0 && row->raw->put(&r, x->bytes, x->len) == 0)
         x->answered = row->raw->get(&r, x->answer, sizeof(x->answer));
     row->raw->drop(&r);
     atomic_store(&x->done, true);
@@ -331,7 +334,7 @@ static void test_other_sinks(void)
         dial_begin(&d, &cfg, port, 1);
         CU_ASSERT_FATAL(row->raw->answer(&r, fd) == 0);
         if (sinks[i].key) {
-            CU_ASSERT(row->raw->prove(&r, cfg.key) == 0);
+            CU_ASSERT(row->raw->prove(&r, cfg.key->bytes) == 0);
             CU_ASSERT(row->raw->get(&r, hello, 32) == 32 && hello[8] == 1 && hello[10] == 1);
             CU_ASSERT(row->raw->put(&r, bytes, 32) == 0);
         } else {
@@ -361,7 +364,7 @@ static void test_eager_sink(void)
     xf_frame_encode(frame, &m, frame + XF_FRAME_BYTES, NULL);
     dial_begin(&d, &cfg, port, 1);
     CU_ASSERT_FATAL(row->raw->answer(&r, fd) == 0);
-    CU_ASSERT(row->raw->prove(&r, cfg.key) == 0);
+    CU_ASSERT(row->raw->prove(&r, cfg.key->bytes) == 0);
     CU_ASSERT(row->raw->get(&r, hello, 32) == 32);
     row->raw->hold(&r, true); /* both in one segment */
     CU_ASSERT(row->raw->put(&r, welcome, 32) == 0);
@@ -392,7 +395,7 @@ static void test_dying_sink(void)
         dial_begin(&d, &cfg, port, 1);
         CU_ASSERT_FATAL(row->raw->answer(&r, fd) == 0);
         if (step > 0)
-            CU_ASSERT(row->raw->prove(&r, cfg.key) == 0);
+            CU_ASSERT(row->raw->prove(&r, cfg.key->bytes) == 0);
         if (step > 1)
             CU_ASSERT(row->raw->get(&r, hello, 32) == 32);
         row->raw->drop(&r);
@@ -445,7 +448,8 @@ static void *mute_run(void *arg)
     uint8_t b;
 
     x->answered = -99;
-    if (row->raw->dial(&r, row->addr, x->port) == 0 && row->raw->prove(&r, x->cfg->key) == 0) {
+    if (row->raw->dial(&r, row->addr, x->port) == 0 &&
+        row->raw->prove(&r, x->cfg->key->bytes) == 0) {
         if (x->len)
             row->raw->put_socket(&r, x->bytes, x->len);
         x->answered = row->raw->get(&r, &b, 1); /* until we are dropped */

@@ -251,11 +251,14 @@ static int source(const char *addr, uint16_t port)
 {
     struct xf_link_cfg cfg = config(BULK), wrong = config(BULK);
     struct xf_chan *c[BULK + 1] = {NULL}, *none;
+    struct xf_key other;
     struct xf_err err = {0};
 
     cfg.timeout_ms = LIMIT_S * 1000;
     cfg.stall_ms = 10000;
-    wrong.key[0] ^= 1;
+    other = *cfg.key;
+    other.bytes[0] ^= 1;
+    wrong.key = &other;
     if (!row->ops->connect(&wrong, addr, port, NULL, 0, &none, &err))
         die("a wrong key that is taken", NULL);
     xf_clear(&err);

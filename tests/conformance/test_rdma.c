@@ -48,7 +48,7 @@ static void *foe_run(void *arg)
     rr_hello(hello, f->index, f->cfg->channels, f->cfg->encrypt);
     f->dialled = rr_dial(&f->r, row->addr, f->port, f->lie ? f->lie->greeting : NULL);
     if (f->dialled)
-        f->verdict = rr_prove(&f->r, f->cfg->key, hello, f->lie);
+        f->verdict = rr_prove(&f->r, f->cfg->key->bytes, hello, f->lie);
     f->told = f->r.told;
     if (f->lie) /* those who lie here are not needed any more */
         rr_drop(&f->r, true);
@@ -279,7 +279,7 @@ static void test_rings(void)
         rr_hello(hello, bad_rings[i].index, 1, cfg.encrypt);
         dial_begin(&d, &cfg, port2, bad_rings[i].index);
         CU_ASSERT_FATAL(rr_answer(&sink, NULL));
-        CU_ASSERT(rr_serve(&sink, cfg.key, hello, &lie));
+        CU_ASSERT(rr_serve(&sink, cfg.key->bytes, hello, &lie));
         CU_ASSERT(dial_end(&d) == -1 && d.err.num == EPROTO);
         rr_drop(&sink, true);
     }
@@ -321,7 +321,7 @@ static void test_other_sinks(void)
         up = rr_answer(&sink, sinks[i].lie.greeting);
         CU_ASSERT(up || sinks[i].lie.greeting);
         if (up && !sinks[i].lie.greeting)
-            served = rr_serve(&sink, sinks[i].key ? cfg.key : wrong, hello, &sinks[i].lie);
+            served = rr_serve(&sink, sinks[i].key ? cfg.key->bytes : wrong, hello, &sinks[i].lie);
         /* whose answer is refused hears of it while it waits for the next word */
         CU_ASSERT(sink.told ==
                   (up && !served && !sinks[i].lie.greeting && !sinks[i].lie.stop_after));
@@ -605,7 +605,7 @@ static void test_no_credits(void)
     rr_hello(hello, 1, 1, cfg.encrypt);
     CU_ASSERT_FATAL(rr_listen(&sink, row->addr, &port));
     dial_begin(&d, &cfg, port, 1);
-    CU_ASSERT_FATAL(rr_answer(&sink, NULL) && rr_serve(&sink, cfg.key, hello, NULL));
+    CU_ASSERT_FATAL(rr_answer(&sink, NULL) && rr_serve(&sink, cfg.key->bytes, hello, NULL));
     CU_ASSERT_FATAL(dial_end(&d) == 0);
     while (sent < 1000 && row->ops->send(d.chan, &m, NULL, &v, 1, &err) == 0)
         sent++;

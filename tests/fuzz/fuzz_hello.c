@@ -55,7 +55,7 @@ static void fuzz_hello(const char *json, size_t len)
     MUST(again);
     if (!xf_hello_parse(again, strlen(again), &twice, NULL)) {
         MUST(!strcmp(h.domain, twice.domain) && h.cpuid_len == twice.cpuid_len);
-        MUST(!memcmp(h.key, twice.key, sizeof(h.key)) && h.need_kib == twice.need_kib);
+        MUST(!memcmp(&h.key, &twice.key, sizeof(h.key)) && h.need_kib == twice.need_kib);
         MUST(!memcmp(h.msrs, twice.msrs, h.msr_len));
         MUST(h.transport == twice.transport && h.seal == twice.seal);
         MUST(h.find_only == twice.find_only && h.pull == twice.pull);
@@ -104,7 +104,7 @@ static void fuzz_record(const char *json, size_t len)
 
     if (xf_record_parse(json, len, &r, &err)) {
         MUST(err.num && err.text[0] && !strchr(err.text, '\n'));
-        MUST(!r.domid && !r.key[0] && !r.key[31]);
+        MUST(!r.domid && !r.key.bytes[0] && !r.key.bytes[31]);
         return;
     }
     fuzz_text(r.name, sizeof(r.name));

@@ -31,12 +31,14 @@
 
 static struct xf_link_cfg link_cfg(const struct pg_move *m)
 {
-    struct xf_link_cfg cfg = {.channels = m->opts.channels,
+    static struct xf_key key;
+    struct xf_link_cfg cfg = {.key = &key,
+                              .channels = m->opts.channels,
                               .encrypt = m->opts.encrypt,
                               .timeout_ms = SOON_MS,
                               .stall_ms = m->opts.stall_ms};
 
-    memset(cfg.key, 0x42, sizeof(cfg.key));
+    memset(&key, 0x42, sizeof(key));
     return cfg;
 }
 
@@ -352,7 +354,7 @@ static int leave_record(struct sourcing *s, struct xf_err *err)
         .channels = cfg->channels,
     };
 
-    memcpy(r.key, cfg->key, sizeof(r.key));
+    r.key = *cfg->key;
     return xf_record_write(m->dir, &r, &s->record, err);
 }
 

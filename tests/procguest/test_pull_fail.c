@@ -230,10 +230,10 @@ static void test_strangers(void)
     close(fd);
     CU_ASSERT_EQUAL(r.state, XF_RECORD_PULLING);
     cfg = xf_record_link_cfg(&r, 3000, 3000);
-    cfg.key[31] ^= 1;
+    r.key.bytes[31] ^= 1;
     CU_ASSERT_EQUAL(dial(&cfg, 0, &c), -1);
     CU_ASSERT_PTR_NULL(c);
-    cfg.key[31] ^= 1;
+    r.key.bytes[31] ^= 1;
     CU_ASSERT_EQUAL(dial(&cfg, 0, &c), 0);
     xf_tcp_ops.close(c);
     CU_ASSERT(!m->sink.done && pg_alive(m->dst));

@@ -31,12 +31,14 @@ static int entries(const char *path)
 
 static struct xf_link_cfg link_cfg(const struct move *m)
 {
-    struct xf_link_cfg cfg = {.channels = m->channels,
+    static struct xf_key key;
+    struct xf_link_cfg cfg = {.key = &key,
+                              .channels = m->channels,
                               .encrypt = m->encrypt,
                               .timeout_ms = SOON_MS,
                               .stall_ms = m->stall_ms};
 
-    memset(cfg.key, 0x42, sizeof(cfg.key));
+    memset(&key, 0x42, sizeof(key));
     return cfg;
 }
 

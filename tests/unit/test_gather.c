@@ -17,6 +17,7 @@
 #define STEPS 500 /* of 20 ms: what must come has come by then */
 
 static struct xf_gather g;
+static struct xf_key key;
 static struct xf_link_cfg cfg;
 static uint16_t ports[2];
 static const struct xf_transport_ops *const both[2] = {&xf_loopback_ops, &xf_tcp_ops};
@@ -24,7 +25,7 @@ static const struct xf_transport_ops *const both[2] = {&xf_loopback_ops, &xf_tcp
 static void begin(void)
 {
     memset(&g, 0, sizeof(g));
-    cfg = (struct xf_link_cfg){.channels = 2, .timeout_ms = 10000, .stall_ms = 10000};
+    cfg = (struct xf_link_cfg){.key = &key, .channels = 2, .timeout_ms = 10000, .stall_ms = 10000};
     for (unsigned i = 0; i < 2; i++)
         CU_ASSERT_EQUAL_FATAL(xf_gather_listen(&g, both[i], &cfg, "127.0.0.1", 0, &ports[i], NULL),
                               0);

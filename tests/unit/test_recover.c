@@ -318,7 +318,7 @@ static void begin(void)
     strcpy(r.peer, "127.0.0.1");
     r.port = 1; /* nobody listens */
     r.channels = 2;
-    memset(r.key, 0x42, sizeof(r.key));
+    memset(&r.key, 0x42, sizeof(r.key));
     answers(NULL);
 }
 

@@ -75,7 +75,7 @@ static int proved(const struct xf_rdma_hs *hs, const uint8_t proof_key[32], stru
 
 static int derive(struct xf_rdma_hs *hs, struct xf_err *err)
 {
-    return xf_rdma_keys(&hs->keys, hs->cfg->key, hs->script + XF_HELLO_BYTES,
+    return xf_rdma_keys(&hs->keys, hs->cfg->key->bytes, hs->script + XF_HELLO_BYTES,
                         hs->script + XF_HS_CHALLENGE, err);
 }
 

@@ -245,7 +245,6 @@ void xf_rdma_unlisten(struct xf_listener *l)
         rdma_destroy_id(l->id);
     if (l->cm)
         rdma_destroy_event_channel(l->cm);
-    gnutls_memset(&l->cfg, 0, sizeof(l->cfg));
     free(l);
 }
 

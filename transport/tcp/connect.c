@@ -94,7 +94,7 @@ int xf_tcp_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t por
     struct xf_err last = {0};
     int fd = -1, left = 0;
 
-    if (xf_link_cfg_check(cfg, err))
+    if (xf_link_cfg_check(cfg, err) || xf_tcp_allowed(err))
         return -1;
     if (xf_lookup(host, port, 0, AF_UNSPEC, &list, err))
         return xf_wrap(err, "channel %u to %s", index, host);

@@ -40,6 +40,21 @@ static bool would_block(int rc)
     return rc == GNUTLS_E_AGAIN || rc == GNUTLS_E_INTERRUPTED;
 }
 
+/* Before the key mattered: what one of the two hosts allows, the other one does not. */
+static bool has_nothing_in_common(const struct xf_chan *c, int rc)
+{
+    gnutls_alert_description_t alert;
+
+    if (rc == GNUTLS_E_NO_CIPHER_SUITES || rc == GNUTLS_E_NO_COMMON_KEY_SHARE ||
+        rc == GNUTLS_E_INSUFFICIENT_CREDENTIALS || rc == GNUTLS_E_UNSUPPORTED_VERSION_PACKET)
+        return true;
+    if (rc != GNUTLS_E_FATAL_ALERT_RECEIVED)
+        return false;
+    alert = gnutls_alert_get(c->tls);
+    return alert == GNUTLS_A_HANDSHAKE_FAILURE || alert == GNUTLS_A_INSUFFICIENT_SECURITY ||
+           alert == GNUTLS_A_PROTOCOL_VERSION;
+}
+
 static int failed(struct xf_hs *hs, int rc, struct xf_err *err)
 {
     struct xf_chan *c = hs->c;
@@ -47,6 +62,8 @@ static int failed(struct xf_hs *hs, int rc, struct xf_err *err)
     if (hs->stage != HS_TLS)
         return xf_tls_error(c, rc, err);
     gnutls_alert_send_appropriate(c->tls, rc); /* so that the peer can say why; or not */
+    if (has_nothing_in_common(c, rc))
+        return xf_tls_nothing_in_common(c, err);
     if (rc == GNUTLS_E_FATAL_ALERT_RECEIVED)
         return xf_fail(err, EACCES,
                        "%s: the peer refuses our one-time key (TLS alert '%s'); "
@@ -186,7 +203,7 @@ int xf_hs_step(struct xf_hs *hs, short *events, struct xf_err *err)
     }
     if (rc == 1) {
         hs->c->mid_record = false;
-        gnutls_memset(hs->c->key, 0, sizeof(hs->c->key));
+        hs->c->key = NULL;
         if (!hs->encrypt)
             xf_tls_drop(hs->c);
         else if (xf_tls_open(hs->c, err))

@@ -143,7 +143,7 @@ int xf_tcp_listen(const struct xf_link_cfg *cfg, const char *addr, uint16_t port
     } own = {.six = {0}};
     socklen_t len = sizeof(own);
 
-    if (xf_link_cfg_check(cfg, err))
+    if (xf_link_cfg_check(cfg, err) || xf_tcp_allowed(err))
         return -1;
     l = calloc(1, sizeof(*l));
     if (!l)
@@ -184,7 +184,6 @@ void xf_tcp_unlisten(struct xf_listener *l)
         gnutls_psk_free_server_credentials(l->cred);
     if (l->fd >= 0)
         close(l->fd);
-    gnutls_memset(&l->cfg, 0, sizeof(l->cfg));
     free(l);
 }
 

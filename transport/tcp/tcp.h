@@ -41,7 +41,7 @@ struct xf_chan {
 
     gnutls_session_t tls;                     /* NULL: plain */
     gnutls_psk_client_credentials_t psk_clnt; /* source */
-    uint8_t key[XF_KEY_BYTES];                /* only during the handshake */
+    const struct xf_key *key;                 /* sink: only during the handshake */
     int io_errno;                             /* of the last push or pull that failed */
     struct xf_tls_io *io;                     /* TLS: records on their way; NULL until open */
     bool mid_record;                          /* pull: inside a TLS record */
@@ -73,6 +73,8 @@ int xf_tls_open(struct xf_chan *c, struct xf_err *err);
 int xf_tls_flush(struct xf_chan *c);
 size_t xf_tls_unsent(const struct xf_chan *c);
 bool xf_tls_has_input(const struct xf_chan *c);
+/* The error for a peer with which TLS found nothing in common; -1. */
+int xf_tls_nothing_in_common(const struct xf_chan *c, struct xf_err *err);
 void xf_tls_drop(struct xf_chan *c); /* leave TLS without a word */
 int xf_tls_error(struct xf_chan *c, int rc, struct xf_err *err);
 

@@ -9,13 +9,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define IDENTITY "xenferry"
 
-/* Spelled out from NONE, so that no system-wide policy adds or takes away anything. */
+/* Spelled out from NONE, so that no system-wide policy adds anything; what one takes away is found
+ * out by xf_tcp_allowed(). Both ciphers are of SHA-256, as an external key is; whichever group is
+ * left will do. */
 #define PRIORITY(ciphers)                                                                          \
-    "NONE:+VERS-TLS1.3:+MAC-ALL:+ECDHE-PSK:+GROUP-X25519:+SIGN-ALL:+COMP-NULL:%SERVER_"            \
-    "PRECEDENCE:" ciphers
+    "NONE:+VERS-TLS1.3:+MAC-ALL:+ECDHE-PSK:+DHE-PSK:+GROUP-X25519:+GROUP-SECP256R1:"               \
+    "+GROUP-SECP384R1:+GROUP-FFDHE3072:+SIGN-ALL:+COMP-NULL:%SERVER_PRECEDENCE:" ciphers
 #define AES "+AES-128-GCM"
 #define CHACHA "+CHACHA20-POLY1305"
 
@@ -137,12 +140,12 @@ static int find_key(gnutls_session_t s, const char *user, gnutls_datum_t *key)
 {
     struct xf_chan *c = gnutls_session_get_ptr(s);
 
-    if (strcmp(user, IDENTITY))
+    if (!c->key || strcmp(user, IDENTITY))
         return -1;
     key->data = gnutls_malloc(XF_KEY_BYTES);
     if (!key->data)
         return -1;
-    memcpy(key->data, c->key, XF_KEY_BYTES);
+    memcpy(key->data, c->key->bytes, XF_KEY_BYTES);
     key->size = XF_KEY_BYTES;
     return 0;
 }
@@ -168,9 +171,54 @@ static int setup(struct xf_chan *c, unsigned role, void *cred, const char *prior
     return 0;
 }
 
+static const char *policy_file(void)
+{
+    const char *file = gnutls_get_system_config_file();
+
+    return file ? file : "no file";
+}
+
+static int forbidden(const char *what, struct xf_err *err)
+{
+    char host[64] = "this host";
+
+    gethostname(host, sizeof(host) - 1);
+    return xf_fail(err, EPROTONOSUPPORT,
+                   "the system-wide crypto policy of GnuTLS on %s (%s) does not allow %s, without "
+                   "which no move is safe: allow it there",
+                   host, policy_file(), what);
+}
+
+int xf_tcp_allowed(struct xf_err *err)
+{
+    const unsigned *list;
+    gnutls_priority_t p;
+    int rc = gnutls_priority_init(&p, PRIORITY(AES ":" CHACHA), NULL);
+    bool groups, kx;
+
+    if (rc == GNUTLS_E_MEMORY_ERROR)
+        return xf_fail(err, ENOMEM, "TLS: %s", gnutls_strerror(rc));
+    if (rc)
+        return forbidden("TLS 1.3 with AES-128-GCM or ChaCha20-Poly1305 and SHA-256", err);
+    groups = gnutls_priority_group_list(p, &list) > 0;
+    kx = gnutls_priority_kx_list(p, &list) > 0;
+    gnutls_priority_deinit(p);
+    if (!groups)
+        return forbidden("any of the groups X25519, SECP256R1, SECP384R1 and FFDHE3072", err);
+    return kx ? 0 : forbidden("a pre-shared key (ECDHE-PSK or DHE-PSK)", err);
+}
+
+int xf_tls_nothing_in_common(const struct xf_chan *c, struct xf_err *err)
+{
+    return xf_fail(err, EPROTONOSUPPORT,
+                   "%s: no version, cipher or group of TLS is allowed on both hosts: compare the "
+                   "system-wide crypto policies of GnuTLS there and here (%s)",
+                   c->who, policy_file());
+}
+
 int xf_tls_client(struct xf_chan *c, const struct xf_link_cfg *cfg, struct xf_err *err)
 {
-    gnutls_datum_t key = {(uint8_t *)cfg->key, XF_KEY_BYTES};
+    gnutls_datum_t key = {(uint8_t *)cfg->key->bytes, XF_KEY_BYTES};
     int rc = gnutls_psk_allocate_client_credentials(&c->psk_clnt);
 
     if (rc) {
@@ -196,7 +244,7 @@ int xf_tls_server_cred(gnutls_psk_server_credentials_t *out, struct xf_err *err)
 int xf_tls_server(struct xf_chan *c, const struct xf_link_cfg *cfg,
                   gnutls_psk_server_credentials_t cred, bool chacha, struct xf_err *err)
 {
-    memcpy(c->key, cfg->key, XF_KEY_BYTES);
+    c->key = cfg->key;
     return setup(c, GNUTLS_SERVER, cred,
                  chacha ? PRIORITY(CHACHA ":" AES) : PRIORITY(AES ":" CHACHA), err);
 }
@@ -214,7 +262,7 @@ void xf_tls_drop(struct xf_chan *c)
     c->packet = NULL;
     c->tls = NULL;
     c->psk_clnt = NULL;
-    gnutls_memset(c->key, 0, sizeof(c->key));
+    c->key = NULL;
 }
 
 int xf_tls_error(struct xf_chan *c, int rc, struct xf_err *err)

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The one-time key of a move. It has one owner on each side, which wipes it when it goes: the
+ * hello (libxl-ext/bootstrap.h) while the move lasts, a record (libxl-ext/record.h) while one is
+ * written or read. All others point to it. On its way it is text, which is wiped as well
+ * (libxl-ext/secret.h).
+ *
+ * Any thread; no state.
+ */
+#ifndef XF_KEY_H
+#define XF_KEY_H
+
+#include <stdint.h>
+
+#include "transport/err.h"
+
+#define XF_KEY_BYTES 32 /* D10 */
+
+struct xf_key {
+    uint8_t bytes[XF_KEY_BYTES];
+};
+
+/* A new one, of random bytes. */
+int xf_key_make(struct xf_key *k, struct xf_err *err);
+/* Its owner has no more use for it. */
+void xf_key_wipe(struct xf_key *k);
+
+#endif
