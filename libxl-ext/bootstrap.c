@@ -41,6 +41,7 @@ int xf_pipe_spawn(struct xf_pipe *p, const char *rune, struct xf_err *err)
         dup2(from[1], STDOUT_FILENO);
         signal(SIGPIPE, SIG_DFL);
         signal(SIGTTOU, SIG_DFL);
+        signal(SIGXFSZ, SIG_DFL);
         /* Ctrl-C reaches the whole process group. The pipe must outlive it, or the peer could
          * not be told to clean up; ssh still honours it while it asks for a password. */
         signal(SIGINT, SIG_IGN);

@@ -51,8 +51,8 @@ static int digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The string between two quotation marks as a key; it is zeros afterwards. */
-static void take(char *from, size_t len, struct xf_key *k, struct xf_err *err)
+/* The string between two quotation marks as a key. */
+static void take(const char *from, size_t len, struct xf_key *k, struct xf_err *err)
 {
     if (len != DIGITS)
         xf_fail(err, EPROTO, "the \"key\" has %zu digits instead of %u", len, DIGITS);
@@ -64,25 +64,21 @@ static void take(char *from, size_t len, struct xf_key *k, struct xf_err *err)
         else
             k->bytes[i / 2] = (uint8_t)(hi << 4 | lo);
     }
-    memset(from, '0', len);
 }
 
 /* If the string at `at`, which ends at `end`, is the name of a member "key" with a string for a
- * value: take it and return the value's end; else return `end`. */
-static size_t look_at(char *text, size_t len, size_t at, size_t end, struct xf_key *k,
-                      unsigned *found, struct xf_err *err)
+ * value: that string's place, and *end is its end. Else 0. */
+static size_t value_of_key(const char *text, size_t len, size_t at, size_t *end)
 {
-    size_t value = skip_blanks(text, len, end + 1);
+    size_t value = skip_blanks(text, len, *end + 1);
 
-    if (end - at != 4 || memcmp(text + at, "\"key", 4) != 0 || value >= len || text[value] != ':')
-        return end;
+    if (*end - at != 4 || memcmp(text + at, "\"key", 4) != 0 || value >= len || text[value] != ':')
+        return 0;
     value = skip_blanks(text, len, value + 1);
     if (value >= len || text[value] != '"')
-        return end;
-    end = string_end(text, len, value);
-    take(text + value + 1, end - value - 1, k, err);
-    ++*found;
-    return end;
+        return 0;
+    *end = string_end(text, len, value);
+    return value + 1;
 }
 
 char *xf_secret_take(const char *text, size_t len, struct xf_key *k, struct xf_err *err)
@@ -104,9 +100,16 @@ char *xf_secret_take(const char *text, size_t len, struct xf_key *k, struct xf_e
         } else if (copy[at] == '}' || copy[at] == ']') {
             depth -= depth > 0;
         } else if (copy[at] == '"') {
-            size_t end = string_end(copy, len, at);
+            size_t end = string_end(copy, len, at), value = value_of_key(copy, len, at, &end);
 
-            at = depth == 1 ? look_at(copy, len, at, end, k, &found, &why) : end;
+            at = end;
+            if (!value)
+                continue;
+            if (depth == 1) {
+                take(copy + value, end - value, k, &why);
+                found++;
+            }
+            memset(copy + value, '0', end - value);
         }
     }
     if (found != 1)

@@ -55,6 +55,7 @@ const volatile sig_atomic_t *show_catch_signals(void)
         sigaction(SIGHUP, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTTOU, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit of files' sizes: an error like a full disk */
     return &cancelled;
 }
 

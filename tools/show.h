@@ -39,8 +39,8 @@ bool show_end(struct show *s, const struct xf_report *r, const struct xf_err *er
  * From now on what this returns (for `cancel`) is counted up by SIGINT; but beyond 1 only if it
  * comes from the terminal: by a person's Ctrl-C. SIGTERM makes it 1 at least. SIGHUP, unless it was
  * ignored before (nohup), makes it XF_HUNG_UP if it was 0; and a move that is in PULL, or comes
- * there, goes on in the background. SIGPIPE and SIGTTOU are ignored: a terminal that has gone, or
- * is another job's, ends nothing. Once per process.
+ * there, goes on in the background. SIGPIPE, SIGXFSZ and SIGTTOU are ignored: a terminal that has
+ * gone, or is another job's, ends nothing. Once per process.
  */
 const volatile sig_atomic_t *show_catch_signals(void);
 

@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -347,6 +349,40 @@ static void test_lock(void)
     close(up[1]);
 }
 
+/* Giving it back takes its file away, while others are at it: there is never more than one inside,
+ * and nothing is left. */
+static void test_unlock(void)
+{
+    enum { PROCESSES = 4, TURNS = 1000 };
+    struct {
+        atomic_uint inside, turns, wrong;
+    } *all = mmap(NULL, sizeof(*all), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char lock[120];
+    int fd;
+
+    CU_ASSERT_FATAL(all != MAP_FAILED);
+    for (int i = 0; i < PROCESSES; i++)
+        if (!fork()) {
+            for (unsigned n = 0; n < TURNS;) {
+                if (xf_record_lock(dir, DOMID, &fd, NULL))
+                    continue;
+                atomic_fetch_add(&all->wrong, atomic_fetch_add(&all->inside, 1) != 0);
+                atomic_fetch_add(&all->turns, 1);
+                n++;
+                atomic_fetch_sub(&all->inside, 1);
+                xf_record_unlock(dir, DOMID, fd);
+            }
+            _exit(0);
+        }
+    while (wait(NULL) > 0)
+        ;
+    CU_ASSERT_EQUAL(all->turns, PROCESSES * TURNS);
+    CU_ASSERT_EQUAL(all->wrong, 0);
+    snprintf(lock, sizeof(lock), "%s/%u.lock", dir, DOMID);
+    CU_ASSERT_EQUAL(access(lock, F_OK), -1);
+    munmap(all, sizeof(*all));
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -357,6 +393,7 @@ int main(void)
         {"wrong values", test_values},
         {"random damage", test_random},
         {"the lock", test_lock},
+        {"the lock's file", test_unlock},
         CU_TEST_INFO_NULL,
     };
     char command[100];
