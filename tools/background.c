@@ -166,15 +166,35 @@ err_said:
 }
 
 /* The leader of a process group, which a shell makes of every command, cannot have a session of
- * its own before it is in another group; that of the shell is one while the shell lives. */
+ * its own. So it goes into another group first, which a child lends its number. */
+static void change_group(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        for (;;)
+            pause();
+    if (pid < 0)
+        return;
+    setpgid(pid, pid);
+    setpgid(0, pid);
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 static void leave_session(void)
 {
     int tty;
 
-    if (setsid() >= 0 || (!setpgid(0, getpgid(getppid())) && setsid() >= 0))
+    if (setsid() >= 0)
         return;
+    change_group();
+    if (setsid() >= 0)
+        return;
+    /* The session is this process's own; its terminal, if it is still there, need not be. */
     tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (tty >= 0) { /* else it has gone, and we have none */
+    if (tty >= 0) {
         ioctl(tty, TIOCNOTTY);
         close(tty);
     }

@@ -283,7 +283,7 @@ struct sourcing {
 static int source_tick(void *priv, struct xf_err *err)
 {
     struct sourcing *s = priv;
-    struct xf_server_status status;
+    struct xf_server_status status = {0};
 
     s->telling.now.round = s->copy.status.round;
     s->telling.now.round_pages = s->copy.status.round_pages;
@@ -298,6 +298,8 @@ static int source_tick(void *priv, struct xf_err *err)
         tell(&s->telling, s->copy.times.began > 0 ? XF_PHASE_SWITCH : XF_PHASE_COPY, NULL);
     }
     s->copy.switch_now |= xf_status_asked(s->telling.server);
+    if (s->m->opts.source_tick && s->m->opts.source_tick(s->m, &status, err))
+        return -1;
     return tick(s->m, err);
 }
 
@@ -485,6 +487,11 @@ static void source_main(struct pg_move *m)
     source_close(&s);
 }
 
+static void around_source(struct pg_move *m)
+{
+    m->opts.around(m, source_main);
+}
+
 /* The source's engine died after GO was noted; all that is left of it is the suspended guest
  * and the record. As libxl-ext/recover.c has it. */
 static void take_over_main(struct pg_move *m)
@@ -587,7 +594,7 @@ void pg_move_start(struct pg_move *m)
         m->relay->rate = m->opts.relay_rate;
     }
     m->sink_pid = start(sink_main, "engine-sink", m);
-    m->source_pid = start(source_main, "engine-source", m);
+    m->source_pid = start(m->opts.around ? around_source : source_main, "engine-source", m);
     pg_run(m->src);
 }
 

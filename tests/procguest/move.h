@@ -7,13 +7,21 @@
 #define XF_PG_MOVE_H
 
 #include "postcopy/pull.h"
+#include "postcopy/server.h"
 #include "precopy/copy.h"
 #include "precopy/sink.h"
 #include "tests/procguest/guest.h"
 #include "tests/procguest/relay.h"
 
+struct pg_move;
+
 /* What a test chooses before pg_move_start(). */
 struct pg_opts {
+    /* In the source's engine's process: run engine() in whatever surroundings, and be heard each
+     * time that it ticks; -1 ends the move as the engine's own tick does. NULL: just run it. */
+    void (*around)(struct pg_move *m, void (*engine)(struct pg_move *m));
+    int (*source_tick)(struct pg_move *m, const struct xf_server_status *status,
+                       struct xf_err *err);
     enum xf_mode mode;
     bool linear;         /* PULL without regard to the faults */
     int quiet_ms;        /* of PULL, without pushing */

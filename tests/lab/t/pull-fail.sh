@@ -116,17 +116,6 @@ move_ends 0
 arrived
 case_end
 
-case_begin "in PULL: interrupted twice, then recovered"
-into_pull
-interrupt
-until_true 20 grep -q "interrupt again" "$work/json" || bad "no note: $(tail -n 3 "$work/json")"
-interrupt
-move_ends 7
-recover "$guest"
-ended_with 0
-arrived
-case_end
-
 case_begin "in PULL: the receiver that was called dies, its sink goes on"
 into_pull
 kill_receiver
