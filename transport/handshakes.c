@@ -3,7 +3,9 @@
 #include "transport/handshakes.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -33,17 +35,60 @@ void xf_handshakes_close(struct xf_handshakes *h)
         close(h->wake);
 }
 
-unsigned xf_handshakes_room(struct xf_handshakes *h)
+struct xf_neighbourhood xf_neighbourhood(const struct sockaddr *sa)
 {
-    unsigned i, oldest = 0;
+    const struct sockaddr_in *four = (const struct sockaddr_in *)sa;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)sa;
+    struct xf_neighbourhood n = {.family = sa->sa_family};
+
+    if (sa->sa_family == AF_INET) {
+        memcpy(n.prefix, &four->sin_addr, 4);
+    } else if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)) {
+        n.family = AF_INET;
+        memcpy(n.prefix, &six->sin6_addr.s6_addr[12], 4);
+    } else if (sa->sa_family == AF_INET6) {
+        memcpy(n.prefix, &six->sin6_addr, sizeof(n.prefix));
+    }
+    return n;
+}
+
+static bool are_same(const struct xf_neighbourhood *a, const struct xf_neighbourhood *b)
+{
+    return a->family == b->family && !memcmp(a->prefix, b->prefix, sizeof(a->prefix));
+}
+
+/* Every place is taken: whose handshake is to go for a new one from there. */
+static unsigned find_victim(const struct xf_handshakes *h, const struct xf_neighbourhood *from)
+{
+    unsigned victim = 0, most = 0;
+
+    for (unsigned i = 0; i < XF_HANDSHAKES; i++) {
+        bool own = are_same(&h->place[i].from, from);
+        unsigned weight = own; /* the new one */
+
+        for (unsigned k = 0; k < XF_HANDSHAKES; k++)
+            weight += are_same(&h->place[i].from, &h->place[k].from);
+        weight = 2 * weight + own; /* among equals, the new one's own */
+        if (weight > most || (weight == most && h->place[i].deadline < h->place[victim].deadline)) {
+            most = weight;
+            victim = i;
+        }
+    }
+    return victim;
+}
+
+unsigned xf_handshakes_room(struct xf_handshakes *h, const struct sockaddr *sa)
+{
+    struct xf_neighbourhood from = xf_neighbourhood(sa);
+    unsigned i;
 
     for (i = 0; i < XF_HANDSHAKES && h->place[i].fd >= 0; i++)
-        if (h->place[i].deadline < h->place[oldest].deadline)
-            oldest = i;
+        ;
     if (i == XF_HANDSHAKES) {
-        i = oldest;
+        i = find_victim(h, &from);
         xf_handshakes_drop(h, i);
     }
+    h->place[i].from = from;
     return i;
 }
 

@@ -13,6 +13,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "transport/err.h"
 
@@ -40,6 +41,14 @@ struct xf_handshakes_ops {
     void (*cancel)(struct xf_listener *l, unsigned i);
 };
 
+/* Who shares one allowance of places: an IPv4 address, or the /64 of an IPv6 address, which is
+ * what one host can choose its addresses from. */
+struct xf_neighbourhood {
+    sa_family_t family; /* AF_INET also of an IPv4 peer that a dual-stack socket sees */
+    uint8_t prefix[8];
+};
+struct xf_neighbourhood xf_neighbourhood(const struct sockaddr *sa);
+
 struct xf_handshakes {
     const struct xf_handshakes_ops *ops;
     struct xf_listener *listener;
@@ -49,6 +58,7 @@ struct xf_handshakes {
         int fd; /* -1: the place is free */
         short events;
         int64_t deadline; /* on xf_now_ms() */
+        struct xf_neighbourhood from;
     } place[XF_HANDSHAKES];
 };
 
@@ -58,9 +68,12 @@ int xf_handshakes_open(struct xf_handshakes *h, const struct xf_handshakes_ops *
 /* Cancels those that are left. */
 void xf_handshakes_close(struct xf_handshakes *h);
 
-/* A free place, for a new handshake before it costs anything. If there is none the oldest is
- * cancelled: who floods us pushes out his own first. */
-unsigned xf_handshakes_room(struct xf_handshakes *h);
+/*
+ * A free place for a new handshake with the peer at sa, before it costs anything. If there is none,
+ * the oldest of the neighbourhood that has the most places is cancelled, the new one counted; among
+ * equals it is the new one's own. So a flood from one of them pushes out nobody else.
+ */
+unsigned xf_handshakes_room(struct xf_handshakes *h, const struct sockaddr *sa);
 /* The new one is at this place, waits for `events` on fd and has timeout_ms in all. */
 void xf_handshakes_begin(struct xf_handshakes *h, unsigned i, int fd, short events, int timeout_ms);
 /* Cancel handshake i; its place is free again. */

@@ -16,6 +16,9 @@
 #include "transport/handshakes.h"
 #include "transport/lookup.h"
 
+/* Requests that the kernel keeps until they are taken: see transport/tcp/listen.c. */
+#define BACKLOG 1024
+
 struct xf_listener {
     struct rdma_event_channel *cm;
     struct rdma_cm_id *id;
@@ -30,7 +33,7 @@ static int bind_to(struct xf_listener *l, const struct sockaddr *sa, struct xf_e
     l->id = xf_cm_id(l->cm, NULL, err);
     if (!l->id)
         return -1;
-    if (rdma_bind_addr(l->id, (struct sockaddr *)sa) || rdma_listen(l->id, 64)) {
+    if (rdma_bind_addr(l->id, (struct sockaddr *)sa) || rdma_listen(l->id, BACKLOG)) {
         xf_fail(err, errno, errno == ENODEV ? "no RDMA device has this address: %s" : "%s",
                 strerror(errno));
         rdma_destroy_id(l->id);
@@ -86,8 +89,12 @@ static void name_peer(struct xf_chan *c)
              strncmp(host, "::ffff:", 7) || !strchr(host, '.') ? host : host + 7, port);
 }
 
-/* A new connection. Fails only if this side cannot serve any. */
-static int take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours, struct xf_err *err)
+/*
+ * A new connection. Whatever it lacks is its own trouble and ends it alone: a stranger may come in
+ * over another device than the source does, one that cannot do what we need (iWARP) or has nothing
+ * left to give. If that happens to the source, it hears that it was turned away.
+ */
+static void take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours)
 {
     uint8_t greeting[XF_GREETING_BYTES];
     struct rdma_conn_param param;
@@ -95,20 +102,21 @@ static int take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours, str
     unsigned i;
 
     xf_rdma_conn_param(&param, greeting);
-    if (!ours) { /* with our version, so that a later one can say what is wrong */
+    if (!ours || !xf_cm_usable(id->verbs->device)) {
+        /* with our version, so that a later one can say what is wrong */
         rdma_reject(id, greeting, sizeof(greeting));
         rdma_destroy_id(id);
-        return 0;
+        return;
     }
-    i = xf_handshakes_room(&l->table);
-    c = xf_rdma_chan_new(&l->cfg, id, false, err);
+    i = xf_handshakes_room(&l->table, rdma_get_peer_addr(id));
+    c = xf_rdma_chan_new(&l->cfg, id, false, NULL);
     if (!c)
-        return -1;
+        return; /* and the id is gone, which rejects it */
     name_peer(c);
     xf_rdma_ack_timeout(id, l->cfg.stall_ms);
-    if (xf_rdma_qp_open(c, &l->cfg, err)) {
+    if (xf_rdma_qp_open(c, &l->cfg, NULL)) {
         xf_rdma_chan_free(c);
-        return -1;
+        return;
     }
     xf_rdma_hs_init(&l->hs[i], c, &l->cfg, true, &l->taken);
     xf_handshakes_begin(&l->table, i, c->comp->fd, POLLIN, l->cfg.timeout_ms);
@@ -116,7 +124,6 @@ static int take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours, str
         xf_handshakes_drop(&l->table, i);
     else
         c->connected = true;
-    return 0;
 }
 
 /* The handshake on this id, or XF_HANDSHAKES. */
@@ -147,8 +154,7 @@ static int take_events(struct xf_listener *l, struct xf_err *err)
 
         rdma_ack_cm_event(ev);
         if (type == RDMA_CM_EVENT_CONNECT_REQUEST) {
-            if (take_new(l, id, ours, err))
-                return -1;
+            take_new(l, id, ours);
         } else if (type == RDMA_CM_EVENT_DEVICE_REMOVAL && id == l->id) {
             return xf_fail(err, ENODEV, "listening: the RDMA device was removed");
         } else if (i < XF_HANDSHAKES && type != RDMA_CM_EVENT_ESTABLISHED) {

@@ -16,6 +16,10 @@
 #include "transport/handshakes.h"
 #include "transport/lookup.h"
 
+/* Connections that the kernel keeps until they are taken: what a flood fills in between two looks
+ * is closed to everybody. */
+#define BACKLOG 1024
+
 struct xf_listener {
     int fd;
     struct xf_link_cfg cfg;
@@ -36,7 +40,7 @@ static int bind_listen(const struct sockaddr *sa, socklen_t len, struct xf_err *
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (sa->sa_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    if (bind(fd, sa, len) || listen(fd, 64)) {
+    if (bind(fd, sa, len) || listen(fd, BACKLOG)) {
         xf_fail(err, errno, "%s", strerror(errno));
         close(fd);
         return -1;
@@ -88,7 +92,7 @@ static int take_new(struct xf_listener *l, struct xf_err *err)
             return xf_fail(err, errno, "accepting connections: %s", strerror(errno));
         if (fd < 0)
             continue; /* that connection's own trouble (accept(2)) */
-        i = xf_handshakes_room(&l->table);
+        i = xf_handshakes_room(&l->table, (struct sockaddr *)&ss);
         c = xf_chan_new(&l->cfg, fd, (struct sockaddr *)&ss, len, err);
         if (!c)
             return -1;
