@@ -2,18 +2,14 @@
 /* CHECK at the source: what about the domain stands against a move. See check.h. */
 #include "libxl-ext/check.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <xen/hvm/params.h>
 
+#include "libxl-ext/save_helper.h"
 #include "transport/text.h"
 
 void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code, const char *fmt,
@@ -39,47 +35,6 @@ const struct xf_finding *xf_first_refusal(const struct xf_findings *f)
         if (f->list[i].severity == XF_REFUSAL)
             return &f->list[i];
     return NULL;
-}
-
-/* Is a save helper of Xen's own at work on the domain? Its command line says so:
- * libxl-save-helper --save-domain FD FD DOMID ... (tools/libs/light/libxl_save_callout.c). */
-static bool helper_saves(const char *pid, uint32_t domid)
-{
-    char path[64], args[256] = {0};
-    const char *at, *end;
-    ssize_t n;
-    int fd;
-
-    snprintf(path, sizeof(path), "/proc/%.20s/cmdline", pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    n = read(fd, args, sizeof(args) - 1);
-    close(fd);
-    if (n <= 0 || !strstr(args, "libxl-save-helper"))
-        return false;
-    at = args;
-    end = args + n;
-    for (int i = 0; i < 4 && at < end; i++) {
-        if (i == 1 && strcmp(at, "--save-domain"))
-            return false;
-        at += strlen(at) + 1;
-    }
-    return at < end && strtoul(at, NULL, 10) == domid;
-}
-
-static bool stock_save_runs(uint32_t domid)
-{
-    DIR *proc = opendir("/proc");
-    struct dirent *e;
-    bool found = false;
-
-    while (proc && !found && (e = readdir(proc)))
-        if (isdigit((unsigned char)e->d_name[0]))
-            found = helper_saves(e->d_name, domid);
-    if (proc)
-        closedir(proc);
-    return found;
 }
 
 static void check_kind(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
@@ -157,7 +112,7 @@ int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, u
                 "guest's balloon driver has reached its target, or start it with maxmem equal "
                 "to memory",
                 (unsigned long long)entries);
-    if (stock_save_runs(domid))
+    if (xf_save_helper_runs("/proc", domid))
         xf_find(f, XF_REFUSAL, "busy",
                 "another migration or save of the domain is under way; wait for its end");
 
