@@ -364,10 +364,10 @@ static bool take_request(struct xf_xen_pager *p, const vm_event_request_t *req, 
     }
     /* Only a vCPU is held until its page is in. For dom0 and for what is in already the answer
      * only gives the slot back; who came by a hypercall tries again by himself. */
-    if (!paged || !(w.flags & VM_EVENT_FLAG_VCPU_PAUSED) || p->nr_waiters == XF_XEN_WAITERS)
+    if (!paged || !(w.flags & VM_EVENT_FLAG_VCPU_PAUSED))
         answer(p, &w);
     else
-        p->waiters[p->nr_waiters++] = w;
+        p->waiters[p->nr_waiters++] = w; /* has room: this request has a slot of the ring */
     return paged;
 }
 

@@ -19,8 +19,9 @@
 #include "libxl-ext/toollog.h"
 #include "precopy/vm.h"
 
-/* Requests that the ring can hold, with room: its slots are fewer (8 in a page). */
-#define XF_XEN_WAITERS 64u
+/* As many as the ring could have slots (it has 8): a request keeps its slot until it is answered,
+ * however many vCPUs the guest has (128 at most). All others wait within Xen for a slot. */
+#define XF_XEN_WAITERS (XC_PAGE_SIZE / sizeof(vm_event_request_t))
 
 /* A paused vCPU, to be let go on when its page is in. */
 struct xf_xen_waiter {

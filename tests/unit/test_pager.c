@@ -20,20 +20,28 @@ static struct xf_absent absent;
 static int never;            /* a descriptor that is never readable */
 static atomic_int no_memory; /* so many calls of put fail for it */
 
+/* As many vCPUs as Xen allows, each of which waits for a page of its own; told all at once. */
+#define VCPUS 128u
+#define FIRST 200u
+static atomic_uint waiting; /* faults not read yet */
+static int touched = -1;    /* what is readable when there are some; -1: never */
+
 static int fault_fd(struct xf_sink_vm *vm)
 {
     (void)vm;
-    return never;
+    return touched >= 0 ? touched : never;
 }
 
 static int read_faults(struct xf_sink_vm *vm, struct xf_fault *list, unsigned max,
                        struct xf_err *err)
 {
+    unsigned n = 0;
+
     (void)vm;
-    (void)list;
-    (void)max;
     (void)err;
-    return 0;
+    while (n < max && atomic_load(&waiting))
+        list[n++] = (struct xf_fault){.gfn = FIRST + atomic_fetch_sub(&waiting, 1) - 1};
+    return (int)n;
 }
 
 static int put(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pages, unsigned n,
@@ -248,6 +256,55 @@ static void test_told(void)
     }
 }
 
+/* Each page is asked for once, whatever the number of those who wait. */
+static void test_many_vcpus(void)
+{
+    static uint8_t meta[XF_META_MAX];
+    bool asked[VCPUS] = {false};
+    struct xf_pager *p = NULL;
+    struct xf_pulled pulled;
+    unsigned n = 0, messages = 0;
+    struct xf_request r;
+    struct xf_msg msg;
+
+    begin();
+    for (unsigned i = 0; i < VCPUS; i++)
+        xf_set(absent.missing, FIRST + i);
+    absent.nr += VCPUS;
+    touched = eventfd(0, EFD_CLOEXEC); /* read by nobody: the pager finds it readable each time */
+    waiting = VCPUS;
+    CU_ASSERT_EQUAL_FATAL(xf_pager_new(&p, &m.f->dst, 0, NULL), 0);
+    /* There is no urgent channel here: a bulk channel will do. */
+    m.sink.urgent = m.sink.bulk[1];
+    m.sink.bulk[1] = NULL;
+    m.sink.nr_bulk = 1;
+    xf_pager_start(p, &m.sink);
+    CU_ASSERT_EQUAL(eventfd_write(touched, 1), 0);
+    for (; n < VCPUS; n += r.nr, messages++) {
+        CU_ASSERT_EQUAL_FATAL(m.source.ops->recv(m.source.bulk[1], &msg, meta, 5000, NULL), 0);
+        CU_ASSERT_EQUAL_FATAL(msg.type, XF_MSG_REQUEST);
+        CU_ASSERT_EQUAL_FATAL(xf_request_decode(&r, &msg, meta, FAKE_GFNS, NULL), 0);
+        for (unsigned i = 0; i < r.nr; i++) {
+            CU_ASSERT_FATAL(r.gfns[i] >= FIRST && r.gfns[i] < FIRST + VCPUS);
+            CU_ASSERT(!asked[r.gfns[i] - FIRST]);
+            asked[r.gfns[i] - FIRST] = true;
+        }
+    }
+    CU_ASSERT_EQUAL(messages, VCPUS / XF_REQUEST_MAX);
+    /* And nothing more, though the descriptor says all the time that there may be something. */
+    CU_ASSERT_EQUAL(m.source.ops->recv(m.source.bulk[1], &msg, meta, 50, NULL), XF_AGAIN);
+    xf_pager_status(p, &pulled);
+    CU_ASSERT_EQUAL(pulled.faults, VCPUS);
+    CU_ASSERT_EQUAL(pulled.requested, VCPUS);
+    xf_pager_free(p);
+    close(touched);
+    touched = -1;
+    m.sink.bulk[1] = m.sink.urgent;
+    m.sink.urgent = NULL;
+    m.sink.nr_bulk = 2;
+    end();
+}
+
 /* The guest gives its last missing page back while no source is there. One may come to hear
  * of it, but is not waited for without end. */
 static int give_back(void *priv, struct xf_err *err)
@@ -289,6 +346,7 @@ int main(void)
                            {"let run at its source at the very end", test_let_run_late},
                            {"the sink is told so", test_told},
                            {"the last page is given back while nobody is there", test_given_back},
+                           {"128 vCPUs wait", test_many_vcpus},
                            CU_TEST_INFO_NULL};
 
     return run_suite("pager", tests);

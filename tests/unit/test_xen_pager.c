@@ -442,6 +442,64 @@ static void test_put_cut_short(void)
     end();
 }
 
+/*
+ * A guest of as many vCPUs as Xen allows, each of which touches a page of its own. Xen's rule: a
+ * request takes a slot of the ring until it is answered, and a vCPU that finds none sleeps within
+ * Xen until there is one. So no more wait here than the ring has slots, none is answered before its
+ * page is in (it would only ask again, without end), and each is let go on exactly once.
+ */
+#define VCPUS 128u /* HVM_MAX_VCPUS */
+
+static void test_many_vcpus(void)
+{
+    struct xf_xen_sink sink = {.pager = &pager};
+    unsigned asked = 0, done = 0, most = 0;
+    bool went_on[VCPUS] = {false};
+    struct xf_fault f[64];
+
+    begin();
+    for (unsigned i = 0; i < XF_BATCH_PAGES; i++)
+        gfns[i] = 100 + i;
+    CU_ASSERT_EQUAL(mark(VCPUS), 0);
+    while (done < VCPUS) {
+        const uint64_t *next = &gfns[done];
+        const uint8_t *zeros = NULL;
+        int n;
+
+        for (; asked < VCPUS && !RING_FULL(&front); asked++) {
+            vm_event_request_t req = {.version = VM_EVENT_INTERFACE_VERSION,
+                                      .reason = VM_EVENT_REASON_MEM_PAGING,
+                                      .flags = VM_EVENT_FLAG_VCPU_PAUSED,
+                                      .vcpu_id = asked};
+
+            req.u.mem_paging.gfn = gfns[asked];
+            memcpy(RING_GET_REQUEST(&front, front.req_prod_pvt), &req, sizeof(req));
+            front.req_prod_pvt++;
+        }
+        RING_PUSH_REQUESTS(&front);
+        n = xf_xen_pager_ops.read_faults(&sink.vm, f, 64, &err);
+        CU_ASSERT(n >= 0);
+        CU_ASSERT(!RING_HAS_UNCONSUMED_RESPONSES(&front));
+        most = pager.nr_waiters > most ? pager.nr_waiters : most;
+        CU_ASSERT_EQUAL(xf_xen_pager_ops.put(&view, next, &zeros, 1, &err), 0);
+        CU_ASSERT_FATAL(RING_HAS_UNCONSUMED_RESPONSES(&front));
+        while (RING_HAS_UNCONSUMED_RESPONSES(&front)) {
+            vm_event_response_t *r = RING_GET_RESPONSE(&front, front.rsp_cons);
+
+            CU_ASSERT_FATAL(r->vcpu_id < VCPUS);
+            CU_ASSERT(r->vcpu_id == done && !went_on[r->vcpu_id]);
+            went_on[r->vcpu_id] = true;
+            front.rsp_cons++;
+            done++;
+        }
+    }
+    CU_ASSERT_EQUAL(asked, VCPUS);
+    CU_ASSERT_EQUAL(most, RING_SIZE(&front));
+    CU_ASSERT(most <= XF_XEN_WAITERS);
+    CU_ASSERT_EQUAL(pager.nr_waiters, 0);
+    end();
+}
+
 static void test_gone(void)
 {
     begin();
@@ -462,6 +520,7 @@ int main(void)
         {"who waits for one of them is let go on", test_waiters},
         {"one of them cannot be put in", test_put_fails},
         {"a list is cut short", test_put_cut_short},
+        {"128 vCPUs wait", test_many_vcpus},
         {"the guest is gone", test_gone},
         CU_TEST_INFO_NULL,
     };
