@@ -69,6 +69,12 @@ fail:
     return -1;
 }
 
+void xf_link_watch(struct xf_link *l, int (*tick)(void *priv, struct xf_err *err), void *priv)
+{
+    if (l->control && l->ops->watch)
+        l->ops->watch(l->control, tick, priv);
+}
+
 bool xf_link_is_loss(const struct xf_err *err)
 {
     switch (err->num) {

@@ -49,6 +49,10 @@ int xf_link_accept(struct xf_link *l, const struct xf_link_cfg *cfg, struct xf_l
                    bool urgent, int total_ms, int (*tick)(void *priv, struct xf_err *err),
                    void *priv, struct xf_err *err);
 
+/* The control channel's watch (transport.h): its thread has nobody who would abort it. For as long
+ * as this link lasts. */
+void xf_link_watch(struct xf_link *l, int (*tick)(void *priv, struct xf_err *err), void *priv);
+
 /* Whether a channel's error means that the connection is gone, so that another one may do;
  * not that the peer broke the protocol, or that we gave up or ran out of something. */
 bool xf_link_is_loss(const struct xf_err *err);

@@ -8,6 +8,7 @@
 #ifndef XF_MESSAGE_H
 #define XF_MESSAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -32,7 +33,27 @@ struct xf_messages {
     struct xf_chan *chan;
     const char *who;       /* the channel, for errors; lives as long as the channel */
     uint32_t payload_left; /* of the message last received */
+    int64_t waited_ms;     /* for its bytes after the first */
+    int64_t allowed_ms;    /* ... beyond the channel's stall_ms */
+    int64_t ticked;        /* on xf_now_ms() */
+    int (*tick)(void *priv, struct xf_err *err); /* the watch of transport.h; NULL: none */
+    void *priv;
 };
+
+/* A wait of a stream's within a message: for more of it, or for room for more. In slices. */
+struct xf_wait {
+    struct xf_messages *s;
+    int stall_ms;
+    bool input;    /* it is for more of a message that has begun to come */
+    int64_t at;    /* booked until here, on xf_now_ms() */
+    int64_t moved; /* when the peer was seen to do something */
+};
+struct xf_wait xf_wait_begin(struct xf_messages *s, int stall_ms, bool input);
+/* How long to sleep at most, ms; -1: for ever. */
+int xf_wait_slice(const struct xf_wait *w);
+/* After a slice; moved: the peer did something meanwhile. -1: the watch's tick says so, or this
+ * message has taken too long (ETIMEDOUT). */
+int xf_wait_on(struct xf_wait *w, bool moved, struct xf_err *err);
 
 int xf_message_send(struct xf_messages *s, const struct xf_msg *m, const void *meta,
                     const struct iovec *iov, int niov, struct xf_err *err);

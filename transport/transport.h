@@ -33,7 +33,9 @@
 #define XF_CHANNELS_MAX 16u       /* bulk channels of one move */
 #define XF_URGENT_INDEX(channels) ((channels) + 1u)
 #define XF_RDMA_POLL_US 20 /* what rdma_poll_us is if nobody says otherwise */
-#define XF_AGAIN 1         /* recv: nothing arrived within the time */
+/* The slowest that a message may come, once it has begun: 4 kB/s, on one channel. */
+#define XF_BYTES_PER_MS 4
+#define XF_AGAIN 1 /* recv: nothing arrived within the time */
 
 struct xf_chan;
 struct xf_listener;
@@ -45,7 +47,9 @@ struct xf_link_cfg {
     bool encrypt;             /* payload and meta encrypted after the handshake */
     int timeout_ms;           /* connect + handshake of one channel */
     int stall_ms;             /* a peer silent for so long while we wait for it, or
-                                 that acknowledges nothing we sent, is dead; 0 = never */
+                                 that acknowledges nothing we sent, is dead; 0 = never.
+                                 So is one that keeps us waiting longer than that, and than
+                                 XF_BYTES_PER_MS allow, for the rest of one message */
     uint32_t rdma_buffer;     /* RDMA: bytes of one side's ring of a bulk channel; 0 = chosen
                                  from free memory. The two sides need not agree */
     unsigned rdma_poll_us;    /* RDMA: look for completions so long, in a busy loop, before
@@ -95,6 +99,9 @@ struct xf_transport_ops {
     /*
      * Source: connect channel `index` to host:port (`host` numeric or a name, `src` the
      * local address to use or NULL) and prove knowledge of the key, within cfg->timeout_ms.
+     * Errors that tell who is there: ECONNREFUSED: nobody listens; EACCES, EPROTO: somebody does
+     * and does not know the key; ETIME: somebody does and has said nothing in this time;
+     * ECONNRESET: and has hung up; any other: nothing is known.
      */
     int (*connect)(const struct xf_link_cfg *cfg, const char *host, uint16_t port, const char *src,
                    unsigned index, struct xf_chan **out, struct xf_err *err);
@@ -127,6 +134,11 @@ struct xf_transport_ops {
 
     /* Wake a thread blocked in this channel, which then fails with ECANCELED. Any thread. */
     void (*abort)(struct xf_chan *c);
+
+    /* From now on the channel's thread calls tick some ten times a second while it waits for the
+     * rest of a message, or for room to send one; -1 from it fails the call, with its error. For
+     * channels that no other thread would abort. tick must not use the channel. NULL: no more. */
+    void (*watch)(struct xf_chan *c, int (*tick)(void *priv, struct xf_err *err), void *priv);
 
     void (*stats)(const struct xf_chan *c, struct xf_chan_stats *out);
 

@@ -141,6 +141,12 @@ static void rdma_abort(struct xf_chan *c)
         return; /* full, so it is readable already */
 }
 
+static void rdma_watch(struct xf_chan *c, int (*tick)(void *priv, struct xf_err *err), void *priv)
+{
+    c->messages.tick = tick;
+    c->messages.priv = priv;
+}
+
 static void rdma_stats(const struct xf_chan *c, struct xf_chan_stats *out)
 {
     out->tx_bytes = atomic_load_explicit(&c->tx_bytes, memory_order_relaxed);
@@ -161,6 +167,7 @@ const struct xf_transport_ops xf_rdma_ops = {
     .recv_payload = rdma_recv_payload,
     .pollfd = rdma_pollfd,
     .abort = rdma_abort,
+    .watch = rdma_watch,
     .stats = rdma_stats,
     .close = rdma_close,
 };

@@ -18,14 +18,16 @@ static bool has_fragment(const struct xf_chan *c)
     return c->waiting;
 }
 
-static int wait_stall(struct xf_chan *c, bool (*cond)(const struct xf_chan *), const char *what,
-                      struct xf_err *err)
+static int wait_stall(struct xf_chan *c, bool (*cond)(const struct xf_chan *), struct xf_err *err)
 {
-    int rc = xf_rdma_wait(c, cond, c->stall_ms > 0 ? c->stall_ms : -1, err);
+    struct xf_wait w = xf_wait_begin(&c->messages, c->stall_ms, cond == has_fragment);
+    int rc;
 
-    if (rc == 1)
-        return xf_fail(err, ETIMEDOUT, "%s: the peer has %s nothing for %d ms", c->who, what,
-                       c->stall_ms);
+    do {
+        rc = xf_rdma_wait(c, cond, xf_wait_slice(&w), err);
+        if (rc >= 0 && xf_wait_on(&w, rc == 0, err))
+            return -1;
+    } while (rc == 1);
     return rc;
 }
 
@@ -58,7 +60,7 @@ int xf_rdma_stream_send(struct xf_chan *c, struct xf_iter *head, struct xf_iter 
     while (head->left || body->left) {
         uint32_t len;
 
-        if (wait_stall(c, has_room, "taken", err))
+        if (wait_stall(c, has_room, err))
             return -1;
         if (xf_rdma_ended(c))
             return xf_rdma_end(c, err);
@@ -140,7 +142,7 @@ int xf_rdma_stream_recv(struct xf_chan *c, struct xf_iter *to, struct xf_err *er
             return -1;
         if (to->left == 0)
             return 0;
-        if (wait_stall(c, has_fragment, "sent", err))
+        if (wait_stall(c, has_fragment, err))
             return -1;
         if (c->unseal.cipher && next(c).len - XF_TAG_BYTES <= to->left) {
             if (take_sealed(c, to, err))

@@ -128,6 +128,12 @@ static void tcp_abort(struct xf_chan *c)
         return; /* full, so it is readable already */
 }
 
+static void tcp_watch(struct xf_chan *c, int (*tick)(void *priv, struct xf_err *err), void *priv)
+{
+    c->messages.tick = tick;
+    c->messages.priv = priv;
+}
+
 static void tcp_stats(const struct xf_chan *c, struct xf_chan_stats *out)
 {
     memset(out, 0, sizeof(*out));
@@ -155,6 +161,7 @@ const struct xf_transport_ops xf_tcp_ops = {
     .recv_payload = tcp_recv_payload,
     .pollfd = tcp_pollfd,
     .abort = tcp_abort,
+    .watch = tcp_watch,
     .stats = tcp_stats,
     .in_network = tcp_in_network,
     .hold = xf_tcp_hold,

@@ -70,18 +70,19 @@ static void await_bytes(struct xf_chan *c, size_t bytes)
 /* Wait for progress in the middle of something. */
 static int wait_stall(struct xf_chan *c, short events, struct xf_err *err)
 {
+    struct xf_wait w = xf_wait_begin(&c->messages, c->stall_ms, events == POLLIN);
     int rc, before, after = queued(c, events);
 
     do {
         before = after;
-        rc = xf_tcp_wait(c, events, c->stall_ms > 0 ? c->stall_ms : -1, err);
+        rc = xf_tcp_wait(c, events, xf_wait_slice(&w), err);
         after = queued(c, events);
         /* a socket is writable only when a third of its buffer is free, and readable when what was
          * asked for is there: on a slow line that may take longer, while bytes do move */
-    } while (rc == 1 && (events == POLLOUT ? after < before : after > before));
-    if (rc == 1)
-        return xf_fail(err, ETIMEDOUT, "%s: the peer has %s nothing for %d ms", c->who,
-                       events == POLLOUT ? "taken" : "sent", c->stall_ms);
+        if (rc >= 0 &&
+            xf_wait_on(&w, rc == 0 || (events == POLLOUT ? after < before : after > before), err))
+            return -1;
+    } while (rc == 1);
     return rc;
 }
 
