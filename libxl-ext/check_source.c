@@ -9,6 +9,7 @@
 
 #include <xen/hvm/params.h>
 
+#include "libxl-ext/guest_size.h"
 #include "libxl-ext/save_helper.h"
 #include "transport/text.h"
 
@@ -78,6 +79,28 @@ static void check_devices(const libxl_domain_config *config, struct xf_findings 
     }
 }
 
+/* What a move keeps for each gfn, and each look at all of them, reaches as far as the guest's
+ * highest one. */
+static void check_size(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
+                       struct xf_findings *f)
+{
+    const libxl_domain_build_info *b = &config->b_info;
+    uint64_t max = b->max_memkb == LIBXL_MEMKB_DEFAULT ? 0 : b->max_memkb;
+    uint64_t target = b->target_memkb == LIBXL_MEMKB_DEFAULT ? 0 : b->target_memkb;
+    uint64_t video = b->video_memkb == LIBXL_MEMKB_DEFAULT ? 0 : b->video_memkb;
+    uint64_t limit = xf_gfn_limit((max > target ? max : target) + video);
+    xen_pfn_t nr = 0;
+
+    if (xc_domain_nr_gpfns(xch, domid, &nr) < 0 || nr <= limit)
+        return; /* xf_xen_source_open() says why that cannot be asked */
+    xf_find(f, XF_REFUSAL, "address-space",
+            "the guest has mapped something at gfn 0x%llx, far above its memory (of %llu MiB at "
+            "most, which may reach to 0x%llx); shut it down and start it again, and if that does "
+            "not help, leave out the driver in it that does so",
+            (unsigned long long)nr - 1, (unsigned long long)((max > target ? max : target) >> 10),
+            (unsigned long long)limit - 1);
+}
+
 int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, uint32_t domid,
                     const libxl_domain_config *config, struct xf_findings *f, uint64_t *need_kib,
                     struct xf_err *err)
@@ -105,6 +128,7 @@ int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, u
                 (unsigned long long)info.paged_pages);
     check_kind(xch, domid, config, f);
     check_devices(config, f);
+    check_size(xch, domid, config, f);
     if (info.flags & XEN_DOMINF_hvm_guest &&
         !xc_domain_get_pod_target(xch, domid, &tot, &cache, &entries) && entries)
         xf_find(f, XF_REFUSAL, "pod",

@@ -9,6 +9,7 @@
 
 #include <xenstore.h>
 
+#include "libxl-ext/guest_size.h"
 #include "libxl-ext/receive_parts.h"
 #include "libxl-ext/static_state.h"
 #include "transport/clock.h"
@@ -36,11 +37,17 @@ static int skeleton_stream(struct sink *s, uint8_t *payload, void **stream, size
 {
     const struct xf_skeleton *k = &s->skeleton;
     struct xf_skeleton_parts parts = {.skeleton = k, .config = (char *)payload};
+    xc_physinfo_t host = {0};
 
     /* The first NUL must be the last byte: what is judged is what xl reads. */
     if (!k->config_len || memchr(payload, 0, k->config_len) != payload + k->config_len - 1)
         return xf_fail(err, EPROTO, "the source's configuration is not a string");
     if (xf_incoming_fits(&s->shared->copy, s->ctx, parts.config, err))
+        return -1;
+    if (xc_physinfo(s->xch, &host))
+        return xf_fail(err, errno, "cannot read how much memory this host has: %s",
+                       strerror(errno));
+    if (xf_check_skeleton_size(k, parts.config, host.total_pages, err))
         return -1;
     parts.cpuid = payload + k->config_len;
     parts.msrs = payload + k->config_len + k->cpuid_len;

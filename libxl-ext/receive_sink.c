@@ -117,6 +117,7 @@ static int accept_channels(struct sink *s, struct xf_err *err)
     if (rc)
         return -1;
     xf_gather_take(&s->gather, &s->link);
+    xf_link_watch(&s->link, xf_sink_tick, s);
     if (s->link.ops == &xf_rdma_ops && s->hello.transport == XF_TRANSPORT_AUTO)
         xf_gather_unlisten(&s->gather, &xf_rdma_ops);
     else

@@ -10,6 +10,7 @@
 
 #include <xen/hvm/params.h>
 
+#include "libxl-ext/guest_size.h"
 #include "libxl-ext/static_state.h"
 #include "libxl-ext/xen_eager.h"
 #include "libxl-ext/xen_view.h"
@@ -304,10 +305,29 @@ static int find_rings(struct xf_xen_source *x, struct xf_err *err)
     return 0;
 }
 
+/* CHECK has refused a guest whose address space is too large; it may have grown since. */
+static int read_size(struct xf_xen_source *x, struct xf_err *err)
+{
+    xc_domaininfo_t info;
+    xen_pfn_t nr = 0;
+
+    if (domain_info(x, &info, err))
+        return -1;
+    if (xc_domain_nr_gpfns(x->xch, x->domid, &nr) < 0 || !nr)
+        return xf_fail(err, errno, "cannot read the size of domain %u: %s", x->domid,
+                       strerror(errno));
+    if (nr > xf_gfn_limit(info.max_pages * (XC_PAGE_SIZE / 1024)))
+        return xf_fail(err, EFBIG,
+                       "domain %u has mapped something at gfn 0x%llx, far above its memory; shut "
+                       "it down and start it again",
+                       x->domid, (unsigned long long)nr - 1);
+    x->vm.nr_gfns = nr;
+    return 0;
+}
+
 int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollog *log,
                        uint32_t domid, struct xf_err *err)
 {
-    xen_pfn_t nr = 0;
     DECLARE_HYPERCALL_BUFFER(unsigned long, bits);
 
     *x = (struct xf_xen_source){
@@ -315,15 +335,10 @@ int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollo
     x->xch = xc_interface_open(&log->vtable, &log->vtable, 0);
     if (!x->xch)
         return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
-    if (xc_domain_nr_gpfns(x->xch, domid, &nr) < 0 || !nr) {
-        xf_fail(err, errno, "cannot read the size of domain %u: %s", domid, strerror(errno));
-        goto fail;
-    }
-    x->vm.nr_gfns = nr;
-    if (find_rings(x, err))
+    if (read_size(x, err) || find_rings(x, err))
         goto fail;
     /* Whole longs, and one page more than the bits need is never wrong. */
-    x->bits_pages = (nr / 8 + XC_PAGE_SIZE) / XC_PAGE_SIZE;
+    x->bits_pages = (x->vm.nr_gfns / 8 + XC_PAGE_SIZE) / XC_PAGE_SIZE;
     bits = xc_hypercall_buffer_alloc_pages(x->xch, bits, x->bits_pages);
     if (!bits) {
         xf_fail(err, ENOMEM, "out of memory for the dirty bitmap");

@@ -21,6 +21,7 @@ static struct {
     bool dying, gone, shutdown;
     uint64_t ran_ns;
     unsigned paused;
+    uint64_t gfns; /* highest + 1; 0: GFNS */
     unsigned asked, mapped;
     uint8_t memory[4 * XF_PAGE_SIZE];
 } xen;
@@ -46,7 +47,7 @@ int xc_domain_nr_gpfns(xc_interface *xch, uint32_t domid, xen_pfn_t *gpfns)
 {
     (void)xch;
     (void)domid;
-    *gpfns = GFNS;
+    *gpfns = xen.gfns ? xen.gfns : GFNS;
     return 0;
 }
 
@@ -102,6 +103,7 @@ int xc_domain_getinfolist(xc_interface *xch, uint32_t first, unsigned max, xc_do
     memset(info, 0, sizeof(*info));
     info->domain = (domid_t)(xen.gone ? first + 3 : first);
     info->cpu_time = xen.ran_ns;
+    info->max_pages = GFNS;
     if (xen.dying)
         info->flags |= XEN_DOMINF_dying;
     if (xen.shutdown)
@@ -131,6 +133,7 @@ static void begin(void)
     xf_clear(&err);
     view = (struct xf_view){.domid = DOMID};
     CU_ASSERT_FATAL(!xf_xen_source_open(&source, NULL, &toollog, DOMID, &err));
+    xen.asked = 0;
 }
 
 static int map(uint64_t first)
@@ -222,9 +225,28 @@ static void test_untouched(void)
     xf_xen_source_close(&source);
 }
 
+/* One page far up, and there would be a bit of each of eight bitmaps for every gfn below it. */
+static void test_far_up(void)
+{
+    static const uint64_t far[] = {2 * GFNS + (16ull << 30 >> 12) + 1, 1ull << 36, 1ull << 40};
+
+    for (unsigned i = 0; i < sizeof(far) / sizeof(far[0]); i++) {
+        memset(&xen, 0, sizeof(xen));
+        xf_clear(&err);
+        xen.gfns = far[i];
+        CU_ASSERT_EQUAL(xf_xen_source_open(&source, NULL, &toollog, DOMID, &err), -1);
+        CU_ASSERT(err.num == EFBIG && strstr(err.text, "start it again"));
+    }
+    xen.gfns = far[0] - 1;
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_xen_source_open(&source, NULL, &toollog, DOMID, &err), 0);
+    xf_xen_source_close(&source);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {{"a hole", test_hole},
+                           {"a page far above the memory", test_far_up},
                            {"a domain that is destroyed", test_destroyed},
                            {"suspended, or not any more", test_suspended},
                            {"it has not run since", test_untouched},
