@@ -452,7 +452,8 @@ static int learn_missing(struct xf_server *s, struct xf_link *link,
                          struct xf_extents *x, struct xf_err *err)
 {
     size_t len = xf_bitmap_words(s->vm->nr_gfns) * sizeof(*s->owed);
-    double until = xf_now() + ATTACH_MS / 1000.0;
+    struct xf_extents_in in = xf_extents_expect(ATTACH_MS, s->vm->nr_gfns);
+    double until = xf_now() + ATTACH_MS / 1000.0; /* for the first word */
     uint8_t meta[XF_META_MAX];
     struct xf_msg m = {0};
     int rc;
@@ -460,10 +461,14 @@ static int learn_missing(struct xf_server *s, struct xf_link *link,
     memset(s->order.left, 0, len);
     do {
         rc = xf_link_hear(link, XF_MSG_MISSING, &m, meta, TICK_MS, err);
-        if (rc == XF_AGAIN && xf_now() < until) {
-            if (tick(priv, err))
-                return -1;
-            continue;
+        if (rc >= 0 && tick(priv, err))
+            return -1;
+        if (rc == XF_AGAIN) {
+            if (!in.next && xf_now() > until)
+                xf_fail(err, ETIMEDOUT, "the destination did not say what it lacks");
+            else if (!xf_extents_take(&in, NULL, err))
+                continue;
+            return XF_AGAIN;
         }
         if (rc < 0 && m.type == XF_MSG_ENDED && !m.payload_len) {
             if (err)
@@ -471,7 +476,8 @@ static int learn_missing(struct xf_server *s, struct xf_link *link,
             set_ended(s);
             return 0;
         }
-        if (rc || xf_extents_decode(x, &m, meta, s->vm->nr_gfns, err))
+        if (rc || xf_extents_decode(x, &m, meta, s->vm->nr_gfns, err) ||
+            xf_extents_take(&in, x, err))
             return XF_AGAIN;
         xf_set_extents(s->order.left, x);
         if (x->flags & XF_EXTENTS_LAST)

@@ -25,6 +25,10 @@ struct xf_absent {
     uint64_t at_go;               /* nr when the guest began to run here; 0: no PULL */
     unsigned long *rings, *built; /* of the vm; constant */
     pthread_rwlock_t lock;
+    /* The caller's to set after init: called by xf_absent_mark() after each batch; -1 ends it.
+     * NULL: nobody. */
+    int (*tick)(void *priv, struct xf_err *err);
+    void *priv;
     struct xf_cost populate, evict, put; /* for the report. Any thread */
 };
 

@@ -54,8 +54,11 @@ int xf_copy_begin(struct xf_copy *c, struct xf_err *err)
     if (!c->dirty || !c->owed || xf_order_init(&c->order, c->vm->nr_gfns))
         return xf_fail(err, ENOMEM, "out of memory for bitmaps of %llu pages",
                        (unsigned long long)c->vm->nr_gfns);
-    if (xf_presence_init(&c->presence, c->vm, err) || xf_presence_first(&c->presence, err) ||
-        c->vm->ops->target(c->vm, &c->target_kib, err))
+    if (xf_presence_init(&c->presence, c->vm, err))
+        return -1;
+    c->presence.tick = c->tick;
+    c->presence.priv = c->priv;
+    if (xf_presence_first(&c->presence, err) || c->vm->ops->target(c->vm, &c->target_kib, err))
         return -1;
     memcpy(c->owed, c->presence.now, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
     if (c->vm->ops->log_start(c->vm, err))

@@ -21,27 +21,45 @@
 #define FEW_PAGES 256
 /* Messages that may be unanswered. */
 #define WINDOW 8
+/* What the destination may take for one of them, beyond 1 ms for each 16 pages that it marks: in
+ * emulation a page takes 0.04 ms. */
+#define ANSWER_MS 60000
 
 bool xf_copy_leaves(const struct xf_copy *c)
 {
     return c->opts.mode == XF_MODE_POSTCOPY || (c->opts.mode == XF_MODE_HYBRID && c->status.leave);
 }
 
-/* One set's answers: what cannot be absent is owed before GO. */
-static int hear_answer(struct xf_copy *c, struct xf_extents *x, uint8_t *meta, struct xf_err *err)
+/* The answer to a message that named so many pages: what cannot be absent is owed before GO. */
+static int hear_answer(struct xf_copy *c, uint64_t pages, struct xf_extents *x, uint8_t *meta,
+                       struct xf_err *err)
 {
+    struct xf_extents_in in = xf_extents_expect(ANSWER_MS, pages);
     struct xf_msg m;
-    int rc;
 
     do {
-        while ((rc = xf_link_hear(c->link, XF_MSG_ABSENT_ACK, &m, meta, TICK_MS, err)) == XF_AGAIN)
-            if (c->tick(c->priv, err))
-                return -1;
-        if (rc || xf_extents_decode(x, &m, meta, c->vm->nr_gfns, err))
+        int rc = xf_link_hear(c->link, XF_MSG_ABSENT_ACK, &m, meta, TICK_MS, err);
+
+        if (rc < 0 || c->tick(c->priv, err))
             return -1;
-        xf_set_extents(c->due, x);
+        x->flags = 0;
+        if (!rc && xf_extents_decode(x, &m, meta, c->vm->nr_gfns, err))
+            return -1;
+        if (xf_extents_take(&in, rc ? NULL : x, err))
+            return -1;
+        if (!rc)
+            xf_set_extents(c->due, x);
     } while (!(x->flags & XF_EXTENTS_LAST));
     return 0;
+}
+
+static uint64_t pages_of(const struct xf_extents *x)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < x->nr; i++)
+        n += x->list[i].count;
+    return n;
 }
 
 /* Have the pages in `map` marked absent. */
@@ -49,21 +67,21 @@ static int declare(struct xf_copy *c, const unsigned long *map, struct xf_extent
                    struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];
-    unsigned waiting = 0;
-    uint64_t at = 0;
+    uint64_t at = 0, pages[WINDOW]; /* of messages that are unanswered */
+    unsigned sent = 0, answered = 0;
     bool last = false;
 
-    while (!last || waiting) {
-        if (last || waiting == WINDOW) {
-            if (hear_answer(c, x, meta, err))
+    while (!last || answered < sent) {
+        if (last || sent - answered == WINDOW) {
+            if (hear_answer(c, pages[answered % WINDOW], x, meta, err))
                 return -1;
-            waiting--;
+            answered++;
             continue;
         }
         last = xf_next_extents(x, map, &at, c->vm->nr_gfns);
+        pages[sent++ % WINDOW] = pages_of(x);
         if (xf_link_say(c->link, XF_MSG_ABSENT, meta, xf_extents_encode(x, meta), err))
             return -1;
-        waiting++;
     }
     return 0;
 }

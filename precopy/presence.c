@@ -8,6 +8,7 @@
 #include "transport/clock.h"
 
 #define CHUNK XF_BATCH_PAGES
+#define TICK_MS 50
 
 int xf_presence_init(struct xf_presence *p, struct xf_source_vm *vm, struct xf_err *err)
 {
@@ -62,6 +63,17 @@ static int look(struct xf_presence *p, uint64_t chunk, struct xf_err *err)
     return 0;
 }
 
+/* A look at a large guest takes seconds: whoever waits for it may want to end that. */
+static int let_tick(struct xf_presence *p, int64_t *next, struct xf_err *err)
+{
+    int64_t now = xf_now_ms();
+
+    if (!p->tick || now < *next)
+        return 0;
+    *next = now + TICK_MS;
+    return p->tick(p->priv, err);
+}
+
 /*
  * Look at the chunks that ever had a page, or everywhere until `population` pages are found.
  * A small guest's address space is mostly one hole: memory from 0, ACPI tables and special
@@ -71,6 +83,7 @@ static int look(struct xf_presence *p, uint64_t chunk, struct xf_err *err)
 static int look_all(struct xf_presence *p, bool everywhere, uint64_t population, struct xf_err *err)
 {
     uint64_t chunks = (p->vm->nr_gfns + CHUNK - 1) / CHUNK;
+    int64_t next_tick = xf_now_ms() + TICK_MS;
     double began = xf_now();
 
     memset(p->now, 0, xf_bitmap_words(p->vm->nr_gfns) * sizeof(*p->now));
@@ -82,6 +95,8 @@ static int look_all(struct xf_presence *p, bool everywhere, uint64_t population,
         if ((everywhere || xf_bit(p->ever, c)) && look(p, c, err))
             return -1;
         if (everywhere && look(p, chunks - 1 - c, err))
+            return -1;
+        if (let_tick(p, &next_tick, err))
             return -1;
     }
     p->last_sweep_s = xf_now() - began;

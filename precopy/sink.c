@@ -24,8 +24,8 @@ struct serve {
     bool ready;             /* they are there */
     bool loaded;            /* the final state is in place */
     struct xf_view *view;   /* for marking; opened when it is first needed */
-    struct xf_extents *set; /* the same */
-    unsigned long *refused; /* the same: gfns that could not be marked absent */
+    struct xf_extents *set; /* the same; and another one for the answer */
+    unsigned long *refused; /* the same: gfns that could not be marked absent; none between sets */
     uint8_t meta[XF_META_MAX];
 };
 
@@ -97,29 +97,46 @@ static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *er
     return xf_link_say(s->link, XF_MSG_LOADED, NULL, 0, err);
 }
 
+/* Those of s->set that could not be marked. All of it costs what the set does: how many gfns the
+ * guest has is its own choice. */
+static int answer_absent(struct serve *s, struct xf_err *err)
+{
+    struct xf_extents *answer = s->set + 1;
+    uint64_t at = 0;
+    bool last;
+
+    do {
+        last = xf_next_within(answer, s->refused, s->set, &at);
+        if (xf_link_say(s->link, XF_MSG_ABSENT_ACK, s->meta, xf_extents_encode(answer, s->meta),
+                        err))
+            return -1;
+        xf_unset_extents(s->refused, answer);
+    } while (!last);
+    return 0;
+}
+
 /* Pages that will come after GO. Answered by those of them that must come before. */
 static int take_absent(struct serve *s, const struct xf_msg *m, struct xf_err *err)
 {
     struct xf_sink_vm *vm = s->vm;
-    size_t words = xf_bitmap_words(vm->nr_gfns);
 
     if (!vm->absent || s->loaded)
         return xf_fail(err, EPROTO, "the source left pages out, and it must not");
     if (!s->set) {
-        s->set = malloc(sizeof(*s->set));
+        s->set = calloc(2, sizeof(*s->set));
         s->refused = xf_bitmap_new(vm->nr_gfns);
         if (!s->set || !s->refused)
             return xf_fail(err, ENOMEM, "out of memory for a set of absent pages");
         if (vm->ops->view_open(vm, &s->view, err))
             return -1;
+        vm->absent->tick = s->watch->tick;
+        vm->absent->priv = s->watch->priv;
     }
     if (xf_extents_decode(s->set, m, s->meta, vm->nr_gfns, err))
         return -1;
-    memset(s->refused, 0, words * sizeof(*s->refused));
     if (xf_receivers_mark(s->receivers, s->view, s->set, s->refused, err))
         return -1;
-    return xf_send_extents(s->link, XF_MSG_ABSENT_ACK, s->refused, vm->nr_gfns, s->set, s->meta,
-                           NULL, err);
+    return answer_absent(s, err);
 }
 
 static int take_target(struct serve *s, const struct xf_msg *m, struct xf_err *err)

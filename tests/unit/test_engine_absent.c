@@ -285,10 +285,42 @@ static void test_lies(void)
     refused("owes");
 }
 
+/* A set of thousands of pages is being marked, which takes minutes for a large guest, when the sink
+ * is told to stop: it does not finish the set first. */
+static void stop_sink(struct fake *f, enum fake_op op, unsigned nth)
+{
+    (void)f;
+    (void)nth;
+    if (op == FAKE_POPULATE)
+        m.sink_stop = true;
+}
+
+static void test_stopped(void)
+{
+    static struct xf_extents x;
+    unsigned marked = 0;
+
+    begin(true);
+    m.f->hook = stop_sink;
+    x = (struct xf_extents){
+        .flags = XF_EXTENTS_LAST,
+        .nr = 2,
+        .list = {{0, FAKE_HOLE1}, {FAKE_HOLE1 + 100, FAKE_HOLE2 - FAKE_HOLE1 - 100}}};
+    xf_link_say(&m.source, XF_MSG_ABSENT, meta, xf_extents_encode(&x, meta), NULL);
+    CU_ASSERT_EQUAL(hear(XF_MSG_ABSENT_ACK), -1);
+    move_join(&m);
+    CU_ASSERT(m.sink_end == XF_SINK_FAILED && m.sink_err.num == ECANCELED);
+    for (unsigned i = 0; i < FAKE_GFNS; i++)
+        marked += late[i];
+    CU_ASSERT(marked > 0 && marked <= XF_BATCH_PAGES);
+    finish();
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
         {"absent pages in good order", test_honest},
+        {"stopped while pages are marked", test_stopped},
         {"memory claimed for them", test_claim},
         {"lies about absent pages", test_lies},
         CU_TEST_INFO_NULL,

@@ -577,6 +577,39 @@ static void test_presence(void)
     look_end();
 }
 
+/* A look at a guest that is large, or on a slow machine: here each chunk takes 60 ms. */
+static void take_time(struct fake *fake, enum fake_op op, unsigned nth)
+{
+    (void)fake;
+    (void)nth;
+    if (op == FAKE_CLASSIFY)
+        nanosleep(&(struct timespec){.tv_nsec = 60000000}, NULL);
+}
+
+static int call_off(void *priv, struct xf_err *e)
+{
+    return ++*(unsigned *)priv == 2 ? xf_fail(e, ECANCELED, "interrupted") : 0;
+}
+
+static void test_interrupted(void)
+{
+    unsigned ticks = 0, calls;
+
+    look();
+    f->hook = take_time;
+    p.tick = call_off;
+    p.priv = &ticks;
+    calls = f->calls[FAKE_CLASSIFY];
+    CU_ASSERT_EQUAL(xf_presence_first(&p, &err), -1);
+    CU_ASSERT(err.num == ECANCELED && ticks == 2);
+    CU_ASSERT(f->calls[FAKE_CLASSIFY] - calls < 5);
+    xf_clear(&err);
+    ticks = 0;
+    CU_ASSERT_EQUAL(xf_presence_sweep(&p, todo, &err), -1);
+    CU_ASSERT(err.num == ECANCELED && ticks == 2);
+    look_end();
+}
+
 static void test_settled(void)
 {
     bool settled;
@@ -639,6 +672,7 @@ int main(void)
         {"heat cools", test_order_cools},
         {"dirty again", test_order_again},
         {"presence", test_presence},
+        {"presence, interrupted", test_interrupted},
         {"settled", test_settled},
         {"presence fails", test_presence_fails},
         CU_TEST_INFO_NULL,
