@@ -427,9 +427,9 @@ enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err)
         return m->report->ran_twice && !m->report->hopeless ? XF_UNKNOWN : XF_PULLING;
     if (end == XF_PULL_GONE) {
         xf_wrap(err,
-                "whether the guest still runs at the destination is not known: nobody there "
-                "has listened for its missing pages for %d s",
-                r.refused_ms / 1000);
+                "whether the guest still runs at the destination is not known: nobody there who "
+                "knows this move's key has listened for its missing pages for %lld s",
+                (long long)r.gone_ms / 1000);
         return XF_UNKNOWN;
     }
     xf_clear(err);

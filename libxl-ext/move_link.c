@@ -24,6 +24,10 @@
 /* PULL: nobody listens there any more. More than a sink takes to listen again, or to get its port
  * back from somebody, and no less than it waits for us at its end (DONE_MS, receive_sink.c). */
 #define GONE_MS 60000
+/* PULL: who listens there says nothing. It may be the destination, which is stopped (a debugger, a
+ * machine that swaps, a suspended virtual machine), so it is waited for longer than anybody would
+ * believe. `xl migrate-recover` goes on if it does come back after that. */
+#define SILENT_MS 600000
 
 static const struct xf_transport_ops *ops_of(bool rdma)
 {
@@ -83,6 +87,7 @@ static int connect_control(struct xf_move *m, bool rdma, char *tried, size_t siz
         if ((!rdma || !xf_rdma_can_reach(a, src, ROUTE_MS, why)) &&
             !ops_of(rdma)->connect(&cfg, a, port, src, 0, &m->link.control, why)) {
             use(m, rdma);
+            xf_link_watch(&m->link, xf_move_tick, m);
             snprintf(m->peer, sizeof(m->peer), "%s", a);
             return 0;
         }
@@ -196,7 +201,9 @@ void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
     r->ops = m->link.ops;
     r->cfg = link_cfg(m, xf_move_uses_rdma(m), BULK_MS);
     r->peer = link_peer(m);
-    r->refused_ms = GONE_MS;
+    r->gone.limit_ms[XF_ANSWER_REFUSED] = GONE_MS;
+    r->gone.limit_ms[XF_ANSWER_STRANGER] = GONE_MS;
+    r->gone.limit_ms[XF_ANSWER_SILENT] = SILENT_MS;
 }
 
 /* All channels over TCP instead of RDMA, of which `why` says what became. Addresses are tried

@@ -45,39 +45,43 @@ static int connect_once(struct xf_rejoin *r, struct xf_server *s, struct xf_link
                         struct xf_err *why)
 {
     struct watched w = {.r = r, .s = s};
+    int64_t began = xf_now_ms();
     int rc = XF_AGAIN;
 
     if (watched_tick(&w, why))
         return -1;
-    if (!xf_link_connect(link, &r->cfg, &r->peer, true, watched_tick, &w, why))
+    if (!xf_link_connect(link, &r->cfg, &r->peer, true, watched_tick, &w, why)) {
+        xf_link_watch(link, r->tick, r->priv);
         rc = xf_server_attach(s, link, watched_tick, &w, why);
+    }
+    if (link->control)
+        xf_gone_met(&r->gone);
+    else
+        r->gone_ms = xf_gone_tried(&r->gone, why, began, xf_now_ms());
     if (rc)
         xf_link_close(link);
     return rc;
 }
 
 /*
- * Attempts, until one has attached: for wait_ms (-1: without end), and no longer than refused_ms
- * (0: without end) while each is told that nobody listens there. XF_AGAIN: that was too long, and
- * err is that of the last attempt. -1 as in connect_once().
+ * Attempts, until one has attached: for wait_ms (-1: without end), and until r->gone says that
+ * there is no sink any more; a sink between two links stops listening for a moment, so one refusal
+ * says nothing. XF_AGAIN: that was too long, and err is that of the last attempt. -1 as in
+ * connect_once().
  */
 static int connect_again(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
-                         int wait_ms, int refused_ms, struct xf_err *err)
+                         int wait_ms, struct xf_err *err)
 {
-    int64_t until = xf_now_ms() + wait_ms, refused = 0;
+    int64_t until = xf_now_ms() + wait_ms;
 
+    xf_gone_met(&r->gone);
     for (;;) {
         struct xf_err why = {0};
-        int rc = connect_once(r, s, link, &why);
-        int64_t now = xf_now_ms();
+        int rc;
 
-        /* A sink between two links stops listening for a moment: one refusal says nothing. */
-        if (why.num != ECONNREFUSED)
-            refused = 0;
-        else if (!refused)
-            refused = now;
-        if (rc == XF_AGAIN && (wait_ms < 0 || now < until) &&
-            (!refused || refused_ms <= 0 || now - refused < refused_ms)) {
+        r->gone_ms = 0;
+        rc = connect_once(r, s, link, &why);
+        if (rc == XF_AGAIN && (wait_ms < 0 || xf_now_ms() < until) && !r->gone_ms) {
             pause_a_while();
             continue;
         }
@@ -90,7 +94,13 @@ static int connect_again(struct xf_rejoin *r, struct xf_server *s, struct xf_lin
 int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link, int wait_ms,
                         int refused_ms, struct xf_err *err)
 {
-    return connect_again(r, s, link, wait_ms, refused_ms, err) ? -1 : 0;
+    struct xf_gone usual = r->gone;
+    int rc;
+
+    r->gone.limit_ms[XF_ANSWER_REFUSED] = refused_ms;
+    rc = connect_again(r, s, link, wait_ms, err);
+    r->gone = usual;
+    return rc ? -1 : 0;
 }
 
 enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
@@ -102,7 +112,7 @@ enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struc
         struct xf_err why = {0};
 
         if (!link->control) {
-            int rc = connect_again(r, s, link, -1, r->refused_ms, err);
+            int rc = connect_again(r, s, link, -1, err);
 
             if (rc) {
                 end = rc < 0 ? XF_PULL_FAILED : XF_PULL_GONE;
@@ -196,6 +206,7 @@ static void await_source(struct waiting *w, struct xf_link *link, struct xf_err 
                                                                       &why);
         }
         if (!rc) {
+            xf_link_watch(link, r->tick, r->priv);
             if (!w->ended)
                 listen_again(r, NULL); /* at once, for the port; or later, when it is needed */
             return;

@@ -6,17 +6,19 @@
 #ifndef XF_REJOIN_H
 #define XF_REJOIN_H
 
+#include "postcopy/gone.h"
 #include "postcopy/pager.h"
 #include "postcopy/server.h"
 
 struct xf_rejoin {
     const struct xf_transport_ops *ops;
     struct xf_link_cfg cfg;
-    struct xf_link_peer peer; /* source: where the sink listens */
-    const char *addr;         /* sink: where to listen, as in the listen op */
-    int refused_ms; /* source, xf_rejoin_serve(): give up when nobody has listened for so long */
-    uint16_t port;  /* sink: where it listened before */
-    struct xf_listener *listener;                /* sink: listening already; or NULL */
+    struct xf_link_peer peer;     /* source: where the sink listens */
+    const char *addr;             /* sink: where to listen, as in the listen op */
+    struct xf_gone gone;          /* source, xf_rejoin_serve(): when to give up, by limit_ms */
+    int64_t gone_ms;              /* after XF_PULL_GONE: for so long it went on */
+    uint16_t port;                /* sink: where it listened before */
+    struct xf_listener *listener; /* sink: listening already; or NULL */
     int (*tick)(void *priv, struct xf_err *err); /* as in xf_server_run() */
     /* A link was lost (why) or made again (NULL); may be NULL. */
     void (*link_changed)(void *priv, const struct xf_err *why);
@@ -26,9 +28,10 @@ struct xf_rejoin {
 /*
  * Source. link: the one of GO, or one without channels (ops set): then a server that takes
  * over, made without `missing`. Never XF_PULL_LOST: it connects until tick ends it; or until the
- * sink's host has answered for refused_ms, every time, that nobody listens there. That is
- * XF_PULL_GONE, with the error of the last attempt: a sink listens as long as its guest lives, and
- * for a while after its end, so it must have died. The link is closed at the end.
+ * sink's host has answered for one of r->gone's times, every time, that nobody listens there, or
+ * that somebody else does. That is XF_PULL_GONE, with the error of the last attempt: a sink listens
+ * as long as its guest lives, and for a while after its end, so it must have died. The link is
+ * closed at the end.
  */
 enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
                                  struct xf_err *err);

@@ -148,7 +148,8 @@ static void test_nobody(void)
     cfg.timeout_ms = 150; /* a listener that never accepts */
     t = xf_now_ms();
     dial_begin(&d, &cfg, port, 1);
-    CU_ASSERT(dial_end(&d) == -1 && d.err.num == ETIMEDOUT);
+    /* the kernel has taken the connection, where that shows */
+    CU_ASSERT(dial_end(&d) == -1 && d.err.num == (row->raw ? ETIME : ETIMEDOUT));
     CU_ASSERT(xf_now_ms() - t >= 149 && xf_now_ms() - t < SOON);
     row->ops->unlisten(l);
     cfg.timeout_ms = SOON; /* nobody there at all */

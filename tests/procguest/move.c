@@ -35,7 +35,7 @@ static struct xf_link_cfg link_cfg(const struct pg_move *m)
     struct xf_link_cfg cfg = {.key = &key,
                               .channels = m->opts.channels,
                               .encrypt = m->opts.encrypt,
-                              .timeout_ms = SOON_MS,
+                              .timeout_ms = m->opts.timeout_ms ? m->opts.timeout_ms : SOON_MS,
                               .stall_ms = m->opts.stall_ms};
 
     memset(&key, 0x42, sizeof(key));
@@ -450,7 +450,7 @@ static void source_open(struct sourcing *s)
         .ops = s->link.ops,
         .cfg = link_cfg(m),
         .peer = {.host = m->opts.addr, .port = (uint16_t)(m->relay ? m->relay->port : m->port)},
-        .refused_ms = REFUSED_MS,
+        .gone = {.limit_ms = {REFUSED_MS, m->opts.stranger_ms, m->opts.silent_ms}},
         .tick = source_tick,
         .link_changed = source_lost,
         .priv = s,
@@ -505,13 +505,14 @@ static void take_over_main(struct pg_move *m)
     m->source.pull = XF_PULL_LOST;
     if (!xf_record_read(m->dir, PG_DOMID, &r, &s.record, err)) {
         m->found = r.state;
-        s.rejoin = (struct xf_rejoin){.ops = s.link.ops,
-                                      .cfg = xf_record_link_cfg(&r, SOON_MS, m->opts.stall_ms),
-                                      .peer = {.host = r.peer, .port = r.port},
-                                      .refused_ms = REFUSED_MS,
-                                      .tick = source_tick,
-                                      .link_changed = source_lost,
-                                      .priv = &s};
+        s.rejoin = (struct xf_rejoin){
+            .ops = s.link.ops,
+            .cfg = xf_record_link_cfg(&r, SOON_MS, m->opts.stall_ms),
+            .peer = {.host = r.peer, .port = r.port},
+            .gone = {.limit_ms = {REFUSED_MS, m->opts.stranger_ms, m->opts.silent_ms}},
+            .tick = source_tick,
+            .link_changed = source_lost,
+            .priv = &s};
         if (!pg_source_open(&s.guest, m->src, m->rings, 2, err) &&
             !xf_server_new(&s.server, &s.guest.vm, NULL, &opts, err) &&
             !xf_rejoin_take_over(&s.rejoin, s.server, &s.link, 2 * SOON_MS, REFUSED_MS, err)) {

@@ -23,9 +23,12 @@ struct pg_opts {
     int (*source_tick)(struct pg_move *m, const struct xf_server_status *status,
                        struct xf_err *err);
     enum xf_mode mode;
-    bool linear;         /* PULL without regard to the faults */
-    int quiet_ms;        /* of PULL, without pushing */
-    double page_rate;    /* what COPY is said to have shown of the link; 0: what it did */
+    bool linear;      /* PULL without regard to the faults */
+    int quiet_ms;     /* of PULL, without pushing */
+    double page_rate; /* what COPY is said to have shown of the link; 0: what it did */
+    int stranger_ms;  /* as xf_gone.limit_ms; 0: never */
+    int silent_ms;
+    int timeout_ms;      /* of a handshake; 0: long */
     int done_ms;         /* how long the sink waits for a source that is lost when all is there */
     bool relayed;        /* through pg_move.relay */
     uint64_t relay_rate; /* as pg_relay.rate */

@@ -5,7 +5,10 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -318,6 +321,193 @@ static void test_sink_gone(void)
     pg_move_free(m);
 }
 
+/*
+ * The sink dies, and its port is somebody else's at once: he says something, he is another move's
+ * sink, he hangs up, he says nothing. The source finds that there is no sink any more, each time.
+ */
+enum squat { SAYS, OTHER_KEY, HANGS_UP, SILENT, SQUATS };
+
+struct squatter {
+    pthread_t thread;
+    enum squat how;
+    int fd;
+    struct xf_listener *listener;
+    atomic_bool stop;
+    unsigned met;
+};
+
+/* True from when it has the port, which may be the dead sink's for a moment longer. */
+static bool has_port(struct squatter *q)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)m->port)};
+    struct xf_link_cfg cfg = {.channels = 2, .encrypt = true, .timeout_ms = 1000};
+    uint16_t port;
+    int on = 1;
+
+    if (q->listener || q->fd >= 0)
+        return true;
+    if (q->how == OTHER_KEY)
+        return !xf_tcp_ops.listen(&cfg, "127.0.0.1", (uint16_t)m->port, &q->listener, &port, NULL);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    q->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(q->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (!bind(q->fd, (struct sockaddr *)&at, sizeof(at)) && !listen(q->fd, 64))
+        return true;
+    close(q->fd);
+    q->fd = -1;
+    return false;
+}
+
+static void *squat_run(void *arg)
+{
+    struct squatter *q = arg;
+    int held[64], n = 0;
+
+    while (!q->stop) {
+        struct pollfd p = {.fd = q->fd, .events = POLLIN};
+        struct xf_chan *c;
+        unsigned index;
+
+        if (q->listener) {
+            xf_tcp_ops.accept(q->listener, 20, &c, &index, NULL);
+            continue;
+        }
+        if (poll(&p, 1, 20) <= 0 || n == 64)
+            continue;
+        held[n] = accept(q->fd, NULL, NULL);
+        q->met++;
+        if (q->how == SAYS && write(held[n], "220 mail.example ESMTP\r\n", 24) < 0)
+            break;
+        if (q->how == HANGS_UP)
+            close(held[n]);
+        else
+            n++;
+    }
+    while (n)
+        close(held[--n]);
+    return NULL;
+}
+
+static void test_squatter(void)
+{
+    for (unsigned how = 0; how < SQUATS; how++) {
+        struct squatter q = {.how = how, .fd = -1};
+        uint64_t began;
+
+        open_move();
+        m->opts.relayed = false;
+        m->opts.encrypt = true;
+        m->opts.quiet_ms = 1000000;
+        m->opts.timeout_ms = 1000;
+        m->opts.stranger_ms = 1500;
+        m->opts.silent_ms = 3000;
+        pg_move_start(m);
+        CU_ASSERT(EVENTUALLY(m->pulling));
+        pg_move_kill_sink(m);
+        CU_ASSERT_FATAL(EVENTUALLY(has_port(&q)));
+        pthread_create(&q.thread, NULL, squat_run, &q);
+        began = xf_now_ns();
+        CU_ASSERT(EVENTUALLY(m->source.done));
+        /* And not before its time; a stranger's is the shorter one. */
+        CU_ASSERT(xf_now_ns() - began > (how < HANGS_UP ? 1000000000u : 2000000000u));
+        CU_ASSERT_EQUAL(m->source.pull, XF_PULL_GONE);
+        CU_ASSERT(how == SAYS        ? m->source.err.num == EPROTO
+                  : how == OTHER_KEY ? m->source.err.num == EACCES
+                  : how == SILENT    ? m->source.err.num == ETIME
+                                  : m->source.err.num == ECONNRESET || m->source.err.num == EPIPE);
+        CU_ASSERT(pg_stopped(m->src));
+        q.stop = true;
+        pthread_join(q.thread, NULL);
+        if (q.listener)
+            xf_tcp_ops.unlisten(q.listener);
+        else
+            close(q.fd);
+        pg_move_free(m);
+    }
+}
+
+/* The sink is only stopped, for longer than a stranger would be believed: it is waited for. */
+static void test_slow_sink(void)
+{
+    open_move();
+    m->opts.relayed = false;
+    m->opts.stall_ms = 500;
+    m->opts.timeout_ms = 500;
+    m->opts.stranger_ms = 1000;
+    m->opts.silent_ms = 60000;
+    pg_move_start(m);
+    CU_ASSERT(EVENTUALLY(m->pulling));
+    kill(m->sink_pid, SIGSTOP);
+    CU_ASSERT(EVENTUALLY(m->lost[0]));
+    nanosleep(&(struct timespec){.tv_sec = 3}, NULL); /* time itself is what this is about */
+    CU_ASSERT(!m->source.done);
+    kill(m->sink_pid, SIGCONT);
+    arrived();
+    pg_move_free(m);
+}
+
+/* A flood without the key, from another address than the source's, while both sides are without a
+ * link: the source gets in all the same. */
+struct flood {
+    pthread_t thread;
+    atomic_bool stop;
+    atomic_uint made;
+};
+
+static void *flood_run(void *arg)
+{
+    struct flood *f = arg;
+    int fds[256], at = 0;
+
+    memset(fds, -1, sizeof(fds));
+    while (!f->stop) {
+        struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000009)};
+        struct sockaddr_in to = {.sin_family = AF_INET,
+                                 .sin_port = htons((uint16_t)m->port),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct linger now = {1, 0};
+
+        if (fds[at] >= 0) {
+            setsockopt(fds[at], SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+            close(fds[at]);
+        }
+        fds[at] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (bind(fds[at], (struct sockaddr *)&from, sizeof(from)) ||
+            (connect(fds[at], (struct sockaddr *)&to, sizeof(to)) && errno != EINPROGRESS))
+            nap();
+        else
+            f->made++;
+        at = (at + 1) % 256;
+    }
+    for (at = 0; at < 256; at++)
+        if (fds[at] >= 0)
+            close(fds[at]);
+    return NULL;
+}
+
+static void test_flood(void)
+{
+    struct flood f = {0};
+    uint64_t began;
+
+    open_move();
+    m->opts.encrypt = true;
+    pg_move_start(m);
+    CU_ASSERT(EVENTUALLY(m->pulling && m->relay->bytes > (uint64_t)GFNS * XF_PAGE_SIZE / 4));
+    m->relay->line = PG_LINE_CUT;
+    CU_ASSERT(EVENTUALLY(m->lost[0] && m->lost[1]));
+    pthread_create(&f.thread, NULL, flood_run, &f);
+    CU_ASSERT(EVENTUALLY(f.made > 2000));
+    began = xf_now_ns();
+    m->relay->line = PG_LINE_UP;
+    arrived();
+    f.stop = true;
+    pthread_join(f.thread, NULL);
+    printf("\n    %u connections; %.1f s until all was there ", f.made,
+           (double)(xf_now_ns() - began) / 1e9);
+    pg_move_free(m);
+}
+
 /* The operator gives up waiting: both sides end, the guest stays as it is, and the source
  * keeps what it has. */
 static void test_give_up(void)
@@ -413,6 +603,9 @@ int main(void)
         {"the guest is destroyed", test_guest_destroyed},
         {"it is, and no source comes to hear of it", test_nobody_hears},
         {"the sink dies", test_sink_gone},
+        {"the sink dies, and somebody else has its port", test_squatter},
+        {"the sink is stopped for a while", test_slow_sink},
+        {"a flood while the source connects again", test_flood},
         {"the operator gives up", test_give_up},
         {"the guest is let run at its source", test_let_run},
         CU_TEST_INFO_NULL,
