@@ -53,7 +53,7 @@ static void drip_end(struct dripper *d)
 static void test_payload(void)
 {
     struct xf_link_cfg cfg = config(1);
-    uint8_t buf[PAYLOAD];
+    uint8_t buf[PAYLOAD] = {0};
     struct raw_pair p;
     struct dripper d;
 

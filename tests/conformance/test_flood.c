@@ -12,8 +12,7 @@
 
 #define OPEN 256 /* connections that the flood holds at once */
 #define SOURCE "127.0.0.2"
-#define TURNS 200 /* connections of the flood's that the sink gave up: its table, many times over  \
-                   */
+#define TURNS 200 /* connections that the sink gives up: its table, many times over */
 
 struct flood {
     pthread_t thread;

@@ -128,8 +128,8 @@ static int handshake(const struct xf_link_cfg *cfg, struct xf_chan *c, int64_t d
         if (rc < 0 && errno != EINTR)
             return xf_fail(err, errno, "%s: poll: %s", c->who, strerror(errno));
         if (rc == 0 && xf_ms_left(deadline) == 0)
-            return xf_fail(err, ETIME, "%s: the peer did not finish the handshake in %d ms",
-                           c->who, cfg->timeout_ms);
+            return xf_fail(err, ETIME, "%s: the peer did not finish the handshake in %d ms", c->who,
+                           cfg->timeout_ms);
         xf_rdma_take_events(c);
         xf_rdma_cm_events(c);
     }

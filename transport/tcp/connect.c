@@ -77,8 +77,8 @@ static int handshake(const struct xf_link_cfg *cfg, struct xf_chan *c, int64_t d
     while ((rc = xf_hs_step(&hs, &events, err)) == 0) {
         rc = xf_tcp_wait(c, events, xf_ms_left(deadline), err);
         if (rc == 1)
-            return xf_fail(err, ETIME, "%s: the peer did not finish the handshake in %d ms",
-                           c->who, cfg->timeout_ms);
+            return xf_fail(err, ETIME, "%s: the peer did not finish the handshake in %d ms", c->who,
+                           cfg->timeout_ms);
         if (rc < 0)
             return -1;
     }
