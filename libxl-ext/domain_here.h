@@ -8,17 +8,17 @@
 
 #include <libxl.h>
 
-enum xf_here {
-    XF_HERE_UNKNOWN,   /* Xen did not answer */
-    XF_HERE_GONE,      /* no domain has this number */
-    XF_HERE_OTHER,     /* one with another uuid has it */
-    XF_HERE_DYING,     /* it is being destroyed */
-    XF_HERE_SUSPENDED, /* as a move leaves it */
-    XF_HERE_RUNS,      /* neither: it runs, is paused, or has ended */
+enum xf_dom {
+    XF_DOM_UNKNOWN,   /* Xen did not answer */
+    XF_DOM_GONE,      /* no domain has this number */
+    XF_DOM_OTHER,     /* one with another uuid has it */
+    XF_DOM_DYING,     /* it is being destroyed */
+    XF_DOM_SUSPENDED, /* as a move leaves it */
+    XF_DOM_RUNS,      /* neither: it runs, is paused, or has ended */
 };
 
 /* Where domain domid with this uuid (text, as in the hello) stands. Any thread with a context of
  * its own. */
-enum xf_here xf_domain_here(libxl_ctx *ctx, uint32_t domid, const char *uuid);
+enum xf_dom xf_domain_here(libxl_ctx *ctx, uint32_t domid, const char *uuid);
 
 #endif

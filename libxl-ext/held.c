@@ -84,14 +84,14 @@ static bool holds(const struct sought *s, const struct xf_record *r)
     if (!s->ctx)
         return true;
     switch (xf_domain_here(s->ctx, s->domid, r->uuid)) {
-    case XF_HERE_GONE:
-    case XF_HERE_DYING:
+    case XF_DOM_GONE:
+    case XF_DOM_DYING:
         return false;
-    case XF_HERE_RUNS:
+    case XF_DOM_RUNS:
         return r->state == XF_RECORD_TWICE;
-    case XF_HERE_OTHER: /* of this number all the same */
-    case XF_HERE_UNKNOWN:
-    case XF_HERE_SUSPENDED:
+    case XF_DOM_OTHER: /* of this number all the same */
+    case XF_DOM_UNKNOWN:
+    case XF_DOM_SUSPENDED:
         break;
     }
     return true;

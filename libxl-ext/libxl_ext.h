@@ -38,7 +38,25 @@ enum xf_outcome {
     XF_UNKNOWN = 5,
     XF_SUSPENDED = 6, /* the move failed and the guest could not be resumed at the source */
     XF_PULLING = 7,   /* runs at the destination, but waits for pages that only lie here */
+    /* The guest has ended at the source before it was moved, or somebody else has suspended it
+     * (xf_report.here says which). Nothing of it is at the destination. */
+    XF_ENDED = 8,
 };
+
+/* How a guest is at the source when a move has failed. */
+enum xf_here {
+    XF_HERE_UNKNOWN, /* nobody has looked: it was moved, or nothing was touched */
+    XF_HERE_RUNS,
+    XF_HERE_PAUSED, /* by somebody else; the rest as well */
+    XF_HERE_SUSPENDED,
+    XF_HERE_POWEROFF,
+    XF_HERE_REBOOT,
+    XF_HERE_CRASHED,
+    XF_HERE_WATCHDOG,
+    XF_HERE_DESTROYED,
+    XF_HERES
+};
+const char *xf_here_word(enum xf_here here); /* "running", "crashed", ...; NULL: unknown */
 
 #define XF_RDMA_BUFFER_MIB_MAX 1024u
 
@@ -131,7 +149,11 @@ struct xf_report {
     double network_held_s; /* the guest's network waited for, from GO on; 0: it has none */
     bool ran_there;        /* it did, for certain: what lies here is older than its disks */
     bool ended_there;      /* and has ended before all its pages were there */
-    bool hopeless;         /* XF_PULLING: and its missing pages cannot come any more */
+    enum xf_here here;     /* how the guest is at the source, after a move that failed */
+    /* XF_STAYED: it has taken a suspend request that was given up, and may still suspend: then
+     * xf_resume_here(). */
+    bool may_stop;
+    bool hopeless; /* XF_PULLING: and its missing pages cannot come any more */
     /* Somebody has let it run here, too, after GO; here it is paused. With XF_PULLING it lacks
      * pages there, which cannot come any more, and was paused there as well if that host could be
      * told; with XF_UNKNOWN it has all its pages there, or that is not known. */

@@ -356,7 +356,7 @@ static enum xf_outcome phase_switch(struct xf_move *m, struct xf_err *err)
         return XF_MOVED;
     case XF_SWITCH_BACK:
         step_back(m);
-        xf_record_remove(xf_run_dir(), m->domid);
+        xf_move_mark(m, XF_RECORD_READY, NULL);
         m->report->monitor_lost = m->copy.times.suspended > 0;
         return m->copy.times.suspended > 0 ? XF_RESUMED : XF_STAYED;
     case XF_SWITCH_STUCK:
@@ -444,7 +444,7 @@ enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err)
 
     xf_copy_end(&m->copy); /* before the domain goes: it owns mappings of it */
     switch (xf_domain_here(m->ctx, m->domid, m->hello.uuid)) {
-    case XF_HERE_RUNS:
+    case XF_DOM_RUNS:
         xc_domain_pause(m->xch, m->domid);
         xf_move_mark(m, XF_RECORD_TWICE, NULL);
         m->report->ran_twice = true;
@@ -453,14 +453,14 @@ enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err)
                 "old domain %u run here, too; it is paused now",
                 m->domid);
         return XF_UNKNOWN;
-    case XF_HERE_OTHER:
+    case XF_DOM_OTHER:
         xf_move_note(m, "domain %u here is another one by now and was left alone", m->domid);
         break;
-    case XF_HERE_GONE:
-    case XF_HERE_DYING:
+    case XF_DOM_GONE:
+    case XF_DOM_DYING:
         break;
-    case XF_HERE_UNKNOWN:
-    case XF_HERE_SUSPENDED:
+    case XF_DOM_UNKNOWN:
+    case XF_DOM_SUSPENDED:
         xf_move_mark(m, XF_RECORD_WHOLE, NULL);
         if (!libxl_domain_destroy(m->ctx, m->domid, NULL))
             break;
@@ -474,6 +474,16 @@ enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err)
     return XF_MOVED;
 }
 
+/* Before GO: the destination drops its copy, and the guest is looked after here. */
+static enum xf_outcome give_up(struct xf_move *m, enum xf_outcome end, struct xf_err *err)
+{
+    call_off(m, err);
+    end = xf_move_settle(m, end, err);
+    if (m->record_fd >= 0 && end != XF_SUSPENDED)
+        xf_record_remove(xf_run_dir(), m->domid);
+    return end;
+}
+
 static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
 {
     enum xf_outcome end;
@@ -484,19 +494,15 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
     if (m->o->check_only)
         return XF_MOVED;
     xf_move_phase(m, XF_PHASE_SKELETON);
-    if (xf_move_skeleton(m, err)) {
-        call_off(m, err);
-        return XF_STAYED;
-    }
+    if (xf_move_skeleton(m, err))
+        return give_up(m, XF_STAYED, err);
     xf_move_phase(m, XF_PHASE_COPY);
-    if (phase_copy(m, err)) {
-        call_off(m, err);
-        return XF_STAYED;
-    }
+    if (phase_copy(m, err))
+        return give_up(m, XF_STAYED, err);
     xf_move_phase(m, XF_PHASE_SWITCH);
     end = phase_switch(m, err);
     if (end != XF_MOVED && end != XF_UNKNOWN)
-        call_off(m, err);
+        end = give_up(m, end, err);
     else
         fill_report(m);
     if (end == XF_MOVED && m->server) {

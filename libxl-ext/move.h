@@ -113,6 +113,13 @@ void xf_move_from_record(struct xf_move *m, const struct xf_record *r);
 /* The move has come to a state. A failure matters only before GO. */
 int xf_move_mark(struct xf_move *m, enum xf_record_state state, struct xf_err *err);
 
+/*
+ * A move from SKELETON on has failed before GO and was called off: how is the guest here? What it
+ * has done since decides what the end is called; one that has suspended too late is resumed. Fills
+ * report->here and may_stop, and puts what became of the guest before the error.
+ */
+enum xf_outcome xf_move_settle(struct xf_move *m, enum xf_outcome end, struct xf_err *err);
+
 /* SKELETON: the domain stands at the destination, paused, and waits for pages. */
 int xf_move_skeleton(struct xf_move *m, struct xf_err *err);
 

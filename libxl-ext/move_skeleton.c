@@ -69,7 +69,7 @@ static int wait_for(struct xf_move *m, uint16_t type, int timeout_ms, struct xf_
     int rc;
 
     while ((rc = xf_link_hear(&m->link, type, msg, meta, 50, err)) == XF_AGAIN) {
-        if (xf_move_tick(m, err))
+        if (xf_copy_tick(&m->copy, err))
             return -1;
         if (xf_now() > until)
             return xf_fail(err, ETIMEDOUT, "the destination did not build the domain in time");

@@ -53,7 +53,7 @@ static int load_record(struct recovery *v, const char *domain, struct xf_err *er
 {
     struct xf_move *m = &v->m;
     struct xf_record *r = &v->record;
-    enum xf_here here;
+    enum xf_dom here;
     enum xf_fit fit;
 
     if (xf_recover_domain(m->ctx, domain, &m->domid, err) ||
@@ -72,7 +72,7 @@ static int load_record(struct recovery *v, const char *domain, struct xf_err *er
             domain, xf_run_dir(), m->domid);
     if (fit == XF_FIT_OTHER)
         return xf_recover_misfit(domain, m->domid, r, err);
-    return here == XF_HERE_SUSPENDED || r->state == XF_RECORD_TWICE ? 0 : not_suspended(v, err);
+    return here == XF_DOM_SUSPENDED || r->state == XF_RECORD_TWICE ? 0 : not_suspended(v, err);
 }
 
 /* 0: there is a move to finish, its domain lies here, and nobody else is at it. */

@@ -29,7 +29,7 @@ enum xf_fit {
 };
 /* *here: where the domain stands. -1: it is gone, or cannot be asked about. */
 int xf_recover_fit(libxl_ctx *ctx, uint32_t domid, const struct xf_record *r, enum xf_fit *fit,
-                   enum xf_here *here, struct xf_err *err);
+                   enum xf_dom *here, struct xf_err *err);
 /* XF_FIT_OTHER in words, with the ways out. ESTALE; always -1. */
 int xf_recover_misfit(const char *domain, uint32_t domid, const struct xf_record *r,
                       struct xf_err *err);

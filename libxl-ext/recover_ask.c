@@ -85,22 +85,22 @@ static bool stepped_aside(libxl_ctx *ctx, uint32_t domid)
 }
 
 int xf_recover_fit(libxl_ctx *ctx, uint32_t domid, const struct xf_record *r, enum xf_fit *fit,
-                   enum xf_here *here, struct xf_err *err)
+                   enum xf_dom *here, struct xf_err *err)
 {
     char now[XF_BOOT_ID];
 
     *here = xf_domain_here(ctx, domid, r->uuid);
-    if (*here == XF_HERE_UNKNOWN)
+    if (*here == XF_DOM_UNKNOWN)
         return xf_fail(err, EIO, "Xen does not say what domain %u is", domid);
-    if (*here == XF_HERE_GONE || *here == XF_HERE_DYING)
+    if (*here == XF_DOM_GONE || *here == XF_DOM_DYING)
         return xf_fail(err, ESRCH, "domain %u is %s", domid,
-                       *here == XF_HERE_GONE ? "gone" : "being destroyed");
+                       *here == XF_DOM_GONE ? "gone" : "being destroyed");
     xf_boot_id(now);
     if (strcmp(now, r->boot_id))
         *fit = XF_FIT_OLD;
     /* Ours are renamed within one host only; stock xl renames always. So a stock migration has
      * stopped this domain, after a move of ours that left its record and let it run. */
-    else if (*here == XF_HERE_OTHER || (strcmp(r->there, now) && stepped_aside(ctx, domid)))
+    else if (*here == XF_DOM_OTHER || (strcmp(r->there, now) && stepped_aside(ctx, domid)))
         *fit = XF_FIT_OTHER;
     else
         *fit = XF_FIT_ITS;

@@ -92,7 +92,7 @@ static int check_record(libxl_ctx *ctx, const char *domain, uint32_t domid, bool
 {
     struct xf_record *r = calloc(1, sizeof(*r));
     enum xf_fit fit = XF_FIT_OLD;
-    enum xf_here here;
+    enum xf_dom here;
     int fd = -1, rc;
 
     *twice = false;
@@ -107,7 +107,7 @@ static int check_record(libxl_ctx *ctx, const char *domain, uint32_t domid, bool
         rc = xf_recover_misfit(domain, domid, r, err);
     if (!rc && fit == XF_FIT_ITS) {
         *twice = r->state == XF_RECORD_TWICE;
-        if (!force && (here == XF_HERE_SUSPENDED || *twice))
+        if (!force && (here == XF_DOM_SUSPENDED || *twice))
             rc = may_resume(ctx, r, err);
     }
     if (rc && force) { /* of no use; what can be done without it says Xen */

@@ -268,6 +268,7 @@ static bool is_outcome(int64_t n)
     case XF_UNKNOWN:
     case XF_SUSPENDED:
     case XF_PULLING:
+    case XF_ENDED:
         return true;
     }
     return false;

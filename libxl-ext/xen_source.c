@@ -13,6 +13,8 @@
 #include "libxl-ext/guest_size.h"
 #include "libxl-ext/static_state.h"
 #include "libxl-ext/xen_eager.h"
+#include "libxl-ext/xen_here.h"
+#include "libxl-ext/xen_suspend.h"
 #include "libxl-ext/xen_view.h"
 #include "precopy/bitmap.h"
 
@@ -154,12 +156,6 @@ static int target(struct xf_source_vm *vm, uint64_t *kib, struct xf_err *err)
     return 0;
 }
 
-static bool is_suspended(const xc_domaininfo_t *info)
-{
-    return (info->flags & XEN_DOMINF_shutdown) && ((info->flags >> XEN_DOMINF_shutdownshift) &
-                                                   XEN_DOMINF_shutdownmask) == SHUTDOWN_suspend;
-}
-
 int xf_xen_resume(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid, struct xf_err *err)
 {
     char why[300];
@@ -186,39 +182,24 @@ static int resume(struct xf_source_vm *vm, struct xf_err *err)
 {
     struct xf_xen_source *x = of(vm);
 
+    x->may_stop = false;
     return xf_xen_resume(x->ctx, x->log, x->domid, err);
 }
 
-/*
- * libxl's word is not enough. When the guest does not answer within 60 seconds, libxl
- * withdraws the request and reports success all the same (domain_suspend_common_
- * pvcontrol_suspending, tools/libs/light/libxl_dom_suspend.c: rc is what the commit of its
- * transaction returned); and when the guest answers but suspends only after libxl has given
- * up, it lies suspended with nobody to resume it. So Xen itself is asked, both ways.
- */
-static int suspend(struct xf_source_vm *vm, struct xf_err *err)
+static int alive(struct xf_source_vm *vm, struct xf_err *err)
 {
-    struct xf_xen_source *x = of(vm);
-    bool failed = libxl_domain_suspend_only(x->ctx, x->domid, NULL) != 0;
-    xc_domaininfo_t info;
-    char why[300];
+    enum xf_here here = xf_xen_here(of(vm)->xch, of(vm)->domid);
 
-    if (domain_info(x, &info, err))
-        return -1;
-    if (!failed && is_suspended(&info))
+    /* Paused, it may be let go on before it has to answer; suspend() looks again. */
+    if (xf_here_lives(here))
         return 0;
-    xf_fail(err, ETIMEDOUT,
-            "the guest did not suspend when asked (%s); is its kernel up, and "
-            "does it have Xen's suspend support?",
-            xf_toollog_last(x->log, why, sizeof(why)));
-    return -1;
+    return xf_fail(err, here == XF_HERE_SUSPENDED ? EBUSY : ESRCH, "the guest %s",
+                   xf_here_text(here));
 }
 
 static bool suspended(struct xf_source_vm *vm)
 {
-    xc_domaininfo_t info;
-
-    return !domain_info(of(vm), &info, NULL) && is_suspended(&info);
+    return xf_xen_here(of(vm)->xch, of(vm)->domid) == XF_HERE_SUSPENDED;
 }
 
 /*
@@ -282,7 +263,8 @@ static const struct xf_source_ops ops = {
     .log_stop = log_stop,
     .population = population,
     .target = target,
-    .suspend = suspend,
+    .alive = alive,
+    .suspend = xf_xen_suspend,
     .suspended = suspended,
     .resume = resume,
     .untouched = untouched,

@@ -31,6 +31,8 @@
 #define PEEK_EVERY 0.5
 #define PEEK_FIRST 0.02
 #define PEEK_PART (1.0 / 50)
+/* How often the guest is asked for, seconds. */
+#define ALIVE_EVERY 0.1
 /* Looks at the log that tell a curve from a line. */
 #define LOOKS_MIN 4u
 /* How long to wait for what the peer may have said before the link broke. */
@@ -141,12 +143,26 @@ static int pass_time(struct xf_copy *c, double seconds, struct xf_err *err)
         double left = until - xf_now();
         struct timespec t = {.tv_nsec = (long)((left < 0.05 ? left : 0.05) * 1e9)};
 
-        if (c->tick(c->priv, err))
+        if (xf_copy_tick(c, err))
             return -1;
         if (t.tv_nsec > 0)
             nanosleep(&t, NULL);
     }
     return 0;
+}
+
+int xf_copy_tick(void *priv, struct xf_err *err)
+{
+    struct xf_copy *c = priv;
+    double now = xf_now();
+
+    /* First: what is wrong otherwise may come of it. */
+    if (c->vm->ops->alive && !c->times.began && now - c->alive_at >= ALIVE_EVERY) {
+        c->alive_at = now;
+        if (c->vm->ops->alive(c->vm, err))
+            return -1;
+    }
+    return c->tick(c->priv, err);
 }
 
 int xf_copy_late(struct xf_copy *c, struct xf_err *err)
@@ -186,7 +202,7 @@ static int await_devices(struct xf_copy *c, bool *waited, struct xf_err *err)
     *waited = false;
     while ((rc = ask_devices(c, TICK_MS, err)) == XF_AGAIN) {
         *waited = true;
-        if (c->tick(c->priv, err))
+        if (xf_copy_tick(c, err))
             return -1;
     }
     return rc;
@@ -274,7 +290,7 @@ int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err)
         do {
             rc = xf_senders_push(c->senders, gfns, n, c->status.round, last, TICK_MS, err);
             c->status.round_done = sent_total(c) - base;
-            if (rc >= 0 && (c->tick(c->priv, err) || (rc && xf_copy_late(c, err))))
+            if (rc >= 0 && (xf_copy_tick(c, err) || (rc && xf_copy_late(c, err))))
                 rc = -1;
         } while (rc == XF_AGAIN);
         if (rc)
@@ -298,7 +314,7 @@ static int sync_round(struct xf_copy *c, const uint64_t *base, struct xf_err *er
     while ((rc = xf_senders_sync_wait(c->senders, TICK_MS, err)) == XF_AGAIN) {
         if (base)
             c->status.round_done = sent_total(c) - *base;
-        if (c->tick(c->priv, err))
+        if (xf_copy_tick(c, err))
             return -1;
         if (base && cut_short(c))
             xf_senders_take_back(c->senders, c->order.todo);
@@ -324,7 +340,7 @@ static int follow_target(struct xf_copy *c, struct xf_err *err)
     if (xf_link_say_u64s(c->link, XF_MSG_TARGET, &kib, 1, err))
         return -1;
     while ((rc = xf_link_hear(c->link, XF_MSG_TARGET_ACK, &m, meta, TICK_MS, err)) == XF_AGAIN)
-        if (c->tick(c->priv, err))
+        if (xf_copy_tick(c, err))
             return -1;
     c->target_kib = kib;
     return rc;
@@ -485,7 +501,7 @@ static int tell_zeros(struct xf_copy *c, struct xf_err *err)
 
         do {
             rc = xf_senders_push_zeros(c->senders, gfns, n, c->zeros, TICK_MS, err);
-            if (rc >= 0 && c->tick(c->priv, err))
+            if (rc >= 0 && xf_copy_tick(c, err))
                 rc = -1;
         } while (rc == XF_AGAIN);
         if (rc)
@@ -514,7 +530,7 @@ static int copy_zeros(struct xf_copy *c, struct xf_err *err)
     }
 }
 
-int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
+static int rounds(struct xf_copy *c, struct xf_err *err)
 {
     struct xf_copy_status *st = &c->status;
     bool waited;
@@ -530,7 +546,7 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
                 return -1;
             continue;
         }
-        if (decide(c, began, err) || c->tick(c->priv, err))
+        if (decide(c, began, err) || xf_copy_tick(c, err))
             return -1;
         if (st->reason == XF_SWITCH_NOT_YET)
             continue;
@@ -549,4 +565,18 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
         if (change_link(c, err))
             return -1;
     }
+}
+
+int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
+{
+    struct xf_err why = {0};
+
+    if (!rounds(c, err))
+        return 0;
+    /* Of a guest that has ended, a page or the dirty log may have been missed first. */
+    if (c->vm->ops->alive && c->vm->ops->alive(c->vm, &why) && !strstr(err->text, why.text)) {
+        xf_wrap(err, "%s", why.text);
+        err->num = why.num;
+    }
+    return -1;
 }

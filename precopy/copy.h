@@ -82,6 +82,7 @@ struct xf_copy {
     unsigned long *missing;
     uint64_t nr_missing;
     unsigned long *due; /* of SWITCH, whatever the last log says: to be sent, or told, before GO */
+    double alive_at;    /* when vm->ops->alive was asked last */
     bool log_on;
     uint64_t target_kib;   /* last told to the destination */
     bool devices_asked;    /* whether it has its devices was asked, over this link */
@@ -133,6 +134,9 @@ void xf_copy_settle(struct xf_copy *c);
 
 /* For copy.c and switch.c: queue all pages that order holds. */
 int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err);
+/* What every wait of the source calls: the caller's tick, and until SWITCH begins the question
+ * whether the guest is still there, some ten times a second. priv is the xf_copy. */
+int xf_copy_tick(void *priv, struct xf_err *err);
 /* Is the deadline over? Then -1 and the error says so. */
 int xf_copy_late(struct xf_copy *c, struct xf_err *err);
 

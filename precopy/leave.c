@@ -40,7 +40,7 @@ static int hear_answer(struct xf_copy *c, uint64_t pages, struct xf_extents *x, 
     do {
         int rc = xf_link_hear(c->link, XF_MSG_ABSENT_ACK, &m, meta, TICK_MS, err);
 
-        if (rc < 0 || c->tick(c->priv, err))
+        if (rc < 0 || xf_copy_tick(c, err))
             return -1;
         x->flags = 0;
         if (!rc && xf_extents_decode(x, &m, meta, c->vm->nr_gfns, err))
@@ -129,7 +129,7 @@ static int passes(struct xf_copy *c, struct xf_extents *x, struct xf_err *err)
             return -1;
         for (size_t w = 0; w < words; w++)
             c->missing[w] |= c->dirty[w] & ~c->due[w];
-        if (c->tick(c->priv, err))
+        if (xf_copy_tick(c, err))
             return -1;
         if (fresh <= FEW_PAGES)
             break;

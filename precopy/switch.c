@@ -87,7 +87,7 @@ static int wait_loaded(struct xf_copy *c, struct xf_err *err)
             rc = xf_link_hear(c->link, XF_MSG_LOADED, &m, meta, synced ? TICK_MS : 0, err);
             loaded = rc == 0;
         }
-        if (rc < 0 || c->tick(c->priv, err))
+        if (rc < 0 || xf_copy_tick(c, err))
             return -1;
         if ((!loaded || !synced) && xf_copy_late(c, err))
             return -1;
@@ -98,7 +98,7 @@ static int wait_loaded(struct xf_copy *c, struct xf_err *err)
 
 static int until_loaded(struct xf_copy *c, struct xf_err *err)
 {
-    if (xf_hold("suspended", c->tick, c->priv, err))
+    if (xf_hold("suspended", xf_copy_tick, c, err))
         return -1;
     if (last_set(c, err))
         return -1;
@@ -155,16 +155,16 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
     double deadline;
     int rc;
 
-    if (xf_hold("before-switch", c->tick, c->priv, err) ||
+    if (xf_hold("before-switch", xf_copy_tick, c, err) ||
         (xf_copy_leaves(c) && xf_copy_leave(c, err)))
         return XF_SWITCH_BACK;
-    if (xf_hold("before-suspend", c->tick, c->priv, err))
+    if (xf_hold("before-suspend", xf_copy_tick, c, err) || xf_copy_tick(c, err))
         return XF_SWITCH_BACK;
     c->times.began = xf_now();
     rc = c->vm->ops->suspend(c->vm, err);
     if (!rc || c->vm->ops->suspended(c->vm))
         c->times.suspended = xf_now();
-    if (rc || until_loaded(c, err) || xf_hold("before-go", c->tick, c->priv, err) ||
+    if (rc || until_loaded(c, err) || xf_hold("before-go", xf_copy_tick, c, err) ||
         (before_go && before_go(c->priv, err)) || still_there(c, err) || still_here(c, err))
         return go_back(c, err);
 

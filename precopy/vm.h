@@ -61,8 +61,12 @@ struct xf_source_ops {
     /* What it was told to have, KiB. */
     int (*target)(struct xf_source_vm *vm, uint64_t *kib, struct xf_err *err);
 
-    /* Stop the guest in a state that can be moved. After a failure ask `suspended`: it may
-     * have stopped all the same, or too late. */
+    /* Does the guest still run here? -1 when it has ended (ESRCH) or was suspended by somebody else
+     * (EBUSY), and the error says what became of it. Asked some ten times a second until the guest
+     * is to be suspended. May be NULL: it cannot end. */
+    int (*alive)(struct xf_source_vm *vm, struct xf_err *err);
+    /* Stop the guest in a state that can be moved. It shall not wait for a guest that has ended.
+     * After a failure ask `suspended`: it may have stopped all the same, or too late. */
     int (*suspend)(struct xf_source_vm *vm, struct xf_err *err);
     bool (*suspended)(struct xf_source_vm *vm); /* false, too, of a guest that is gone */
     /* Undo suspend: the guest goes on here as if nothing had happened. */

@@ -123,6 +123,8 @@ const char *outcome_word(enum xf_outcome o)
         return "suspended";
     case XF_PULLING:
         return "pulling";
+    case XF_ENDED:
+        return "ended";
     }
     return "unknown";
 }
@@ -197,6 +199,10 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     }
     add(o, "ran_twice", json_object_new_boolean(r->ran_twice));
     add(o, "monitor_lost", json_object_new_boolean(r->monitor_lost));
+    if (xf_here_word(r->here))
+        add(o, "here", string(xf_here_word(r->here)));
+    if (r->may_stop)
+        add(o, "may_stop", json_object_new_boolean(true));
     if (r->outcome != XF_MOVED) {
         add(o, "errno", json_object_new_int(err->num));
         add(o, "error", string(err->text));

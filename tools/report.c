@@ -201,6 +201,47 @@ static void advise_twice(char *buf, size_t n, const struct xf_report *r)
             d, h, d, d, d);
 }
 
+static void advise_stayed(char *buf, size_t n, const struct xf_report *r)
+{
+    const char *d = r->domain;
+
+    if (r->here == XF_HERE_PAUSED)
+        snprintf(buf, n,
+                 "%s was not stopped by the move, and is paused here: `xl unpause %s` lets it run "
+                 "on.",
+                 d, d);
+    else if (r->may_stop)
+        snprintf(buf, n,
+                 "%s has not stopped so far, but has taken the suspend request and may still stop "
+                 "here. Look with `xl list`; if it is suspended, `xl migrate-recover --resume %s` "
+                 "lets it run on.",
+                 d, d);
+    else
+        snprintf(buf, n, "%s never stopped: it runs on here.", d);
+}
+
+/* It does not run here, and did not come to run there. */
+static void advise_ended(char *buf, size_t n, const struct xf_report *r)
+{
+    static const char *const ends[XF_HERES] = {
+        [XF_HERE_SUSPENDED] = "%s was suspended here by another program, such as `xl save`, which "
+                              "decides what becomes of it. %s was told to drop its copy.",
+        [XF_HERE_POWEROFF] = "%s has powered off here. %s was told to drop its copy.",
+        [XF_HERE_REBOOT] =
+            "%s has rebooted here: if it runs it is another domain now, which can be "
+            "moved like any other. %s was told to drop its copy.",
+        [XF_HERE_CRASHED] = "%s has crashed here; what becomes of it is up to its on_crash. %s was "
+                            "told to drop its copy.",
+        [XF_HERE_WATCHDOG] = "%s was stopped here by its watchdog; what becomes of it is up to its "
+                             "on_watchdog. %s was told to drop its copy.",
+        [XF_HERE_DESTROYED] = "%s was destroyed here. %s was told to drop its copy.",
+    };
+    const char *fmt = r->here < XF_HERES ? ends[r->here] : NULL;
+
+    snprintf(buf, n, fmt ? fmt : "%s has ended here. %s was told to drop its copy.", r->domain,
+             r->host);
+}
+
 static void advise(char *buf, size_t n, const struct xf_report *r)
 {
     const char *d = r->domain, *h = r->host;
@@ -213,11 +254,18 @@ static void advise(char *buf, size_t n, const struct xf_report *r)
         snprintf(buf, n, "%s was not touched: it is as before.", d);
         break;
     case XF_STAYED:
-        snprintf(buf, n, "%s never stopped: it runs on here.", d);
+        advise_stayed(buf, n, r);
         break;
     case XF_RESUMED:
-        snprintf(buf, n, "%s was resumed: it runs on here, and %s was told to drop its copy.", d,
-                 h);
+        snprintf(buf, n,
+                 r->here == XF_HERE_PAUSED
+                     ? "%s was resumed, and was paused here by somebody else: `xl unpause` lets it "
+                       "run on. %s was told to drop its copy."
+                     : "%s was resumed: it runs on here, and %s was told to drop its copy.",
+                 d, h);
+        break;
+    case XF_ENDED:
+        advise_ended(buf, n, r);
         break;
     case XF_UNKNOWN:
         if (r->ran_there) {

@@ -407,6 +407,7 @@ static void move(struct sourcing *s, struct xf_err *err)
     if (xf_copy_begin(c, err))
         return;
     began = xf_now();
+    s->m->copying = true;
     if (xf_copy_rounds(c, err))
         return;
     s->m->source.copy_s = xf_now() - began;

@@ -101,6 +101,7 @@ struct pg_move {
     uint64_t rings[2];
     _Atomic uint32_t port; /* where the sink listens */
     _Atomic bool committed;
+    _Atomic bool copying;       /* the source has come to COPY */
     _Atomic bool pulling;       /* the source is in PULL */
     _Atomic uint32_t lost[2];   /* links lost in PULL, as source and sink saw it */
     _Atomic uint32_t after_end; /* ticks of the sink since it has found the guest gone */

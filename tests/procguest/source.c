@@ -3,6 +3,7 @@
 #include "tests/procguest/source.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -103,6 +104,13 @@ static int target(struct xf_source_vm *vm, uint64_t *kib, struct xf_err *err)
     return 0;
 }
 
+static int alive(struct xf_source_vm *vm, struct xf_err *err)
+{
+    pid_t pid = of(vm)->g->pid; /* 0 once it was killed; it is no child of ours */
+
+    return pid > 0 && !kill(pid, 0) ? 0 : xf_fail(err, ESRCH, "the guest's process has ended");
+}
+
 static int suspend(struct xf_source_vm *vm, struct xf_err *err)
 {
     (void)err;
@@ -158,6 +166,7 @@ static const struct xf_source_ops ops = {
     .log_stop = log_stop,
     .population = population,
     .target = target,
+    .alive = alive,
     .suspend = suspend,
     .suspended = suspended,
     .resume = resume,

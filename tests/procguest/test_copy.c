@@ -3,12 +3,15 @@
  * Pre-copy of a process guest over TCP at native speed: the engine that moves Xen domains,
  * real page tables, a real dirty log, and every byte compared with what the guest wrote.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "tests/procguest/move.h"
 #include "tests/unit/suite.h"
+#include "transport/clock.h"
 
 #define GFNS 16384u /* 64 MiB */
 
@@ -141,6 +144,33 @@ static void test_check(void)
     pg_move_free(m);
 }
 
+/* The guest ends in the first round of a COPY of half a minute: both engines are through within
+ * a second or two, and nobody asks it to suspend. */
+static void test_ends(void)
+{
+    for (unsigned mode = XF_MODE_PRECOPY; mode <= XF_MODE_HYBRID; mode++) {
+        struct pg_move *m = pg_move_new(GFNS, 2);
+        uint64_t began;
+
+        work(m, 0, PG_RANDOM, 0, 500);
+        m->opts.mode = mode;
+        m->opts.bandwidth = 2 << 20;
+        pg_move_fill(m);
+        pg_move_start(m);
+        while (!m->copying)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        began = xf_now_ns();
+        pg_kill(m->src);
+        CU_ASSERT(pg_move_wait(m));
+        CU_ASSERT(xf_now_ns() - began < 3000000000);
+        CU_ASSERT_EQUAL(m->source.end, XF_SWITCH_BACK);
+        CU_ASSERT_EQUAL(m->source.err.num, ESRCH); /* its memory is gone before its process is */
+        CU_ASSERT_EQUAL(m->source.times.began, 0);
+        CU_ASSERT(m->sink.end == XF_SINK_ABORTED && !m->committed);
+        pg_move_free(m);
+    }
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -149,6 +179,7 @@ int main(void)
         {"a busy guest moves", test_busy},
         {"fresh memory that is zeros", test_fresh},
         {"a ballooning guest moves", test_balloon},
+        {"a guest that ends in COPY", test_ends},
         {"guests whose writes are logged synchronously move", test_sync_log},
         CU_TEST_INFO_NULL,
     };

@@ -263,6 +263,21 @@ static int target(struct xf_source_vm *vm, uint64_t *kib, struct xf_err *err)
     return 0;
 }
 
+static int alive(struct xf_source_vm *vm, struct xf_err *err)
+{
+    struct fake *f = of_src(vm);
+    bool ended;
+
+    if (enter(f, FAKE_ALIVE, err))
+        return -1;
+    pthread_mutex_lock(&f->lock);
+    if (!f->running)
+        broke(f, "asked for a guest that is suspended", 0);
+    ended = f->ended;
+    pthread_mutex_unlock(&f->lock);
+    return ended ? xf_fail(err, ESRCH, "the guest has crashed") : 0;
+}
+
 static int suspend(struct xf_source_vm *vm, struct xf_err *err)
 {
     struct fake *f = of_src(vm);
@@ -345,6 +360,7 @@ static const struct xf_source_ops source_ops = {
     .log_stop = log_stop,
     .population = population,
     .target = target,
+    .alive = alive,
     .suspend = suspend,
     .suspended = suspended,
     .resume = resume,

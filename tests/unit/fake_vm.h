@@ -29,6 +29,7 @@ enum fake_op {
     FAKE_LOG_STOP,
     FAKE_POPULATION,
     FAKE_TARGET,
+    FAKE_ALIVE,
     FAKE_SUSPEND,
     FAKE_RESUME,
     FAKE_STATE,
@@ -67,6 +68,7 @@ struct fake {
     struct fake_side at_source, at_sink;
     uint8_t *dirty, *logged;
     bool log_on, running, runs_at_sink, loaded;
+    bool ended; /* the guest has crashed where it runs */
     uint64_t target_kib, sink_target_kib;
     uint64_t limit; /* pages that the sink can have */
     uint64_t rings[2], built[3];

@@ -209,6 +209,51 @@ static void test_taken_up(void)
     CU_ASSERT(move_close(&m));
 }
 
+/* The guest ends in COPY, at whatever it is that the source does then: it is not asked to suspend,
+ * and what is said is what happened. */
+static enum fake_op ends_at;
+
+static void ends(struct fake *f, enum fake_op op, unsigned nth)
+{
+    (void)nth;
+    if (op != ends_at)
+        return;
+    pthread_mutex_lock(&f->lock);
+    f->ended = true;
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void test_guest_ends(void)
+{
+    static const enum fake_op list[] = {FAKE_CLASSIFY, FAKE_MAP, FAKE_PEEK, FAKE_TARGET,
+                                        FAKE_POPULATION};
+
+    for (unsigned i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        OPEN(i & 1);
+        ends_at = list[i];
+        m.f->hook = ends;
+        go();
+        CU_ASSERT_STRING_EQUAL(m.err.text, "the guest has crashed");
+        CU_ASSERT_EQUAL(m.sink_end, XF_SINK_ABORTED);
+        stayed(ESRCH, false);
+    }
+}
+
+/* COPY of hours: nobody waits for the end of the round, nor for anything that the pages wait for.
+ */
+static void test_guest_ends_at_once(void)
+{
+    double began = xf_now();
+
+    OPEN(true);
+    m.copy.opts.bandwidth = 64 * XF_PAGE_SIZE;
+    ends_at = FAKE_MAP;
+    m.f->hook = ends;
+    go();
+    CU_ASSERT(xf_now() - began < 5 && m.f->calls[FAKE_MAP] < 20);
+    stayed(ESRCH, false);
+}
+
 /* --- the sink --- */
 
 static void test_sink_copy(void)
@@ -477,6 +522,8 @@ int main(void)
         {"objection before GO", test_objection},
         {"gone before GO", test_gone_before_go},
         {"the guest is not suspended any more before GO", test_taken_up},
+        {"the guest ends in COPY", test_guest_ends},
+        {"the guest ends in a long round", test_guest_ends_at_once},
         {"sink fails in COPY", test_sink_copy},
         {"sink dies", test_sink_dies},
         {"sink hangs in SWITCH", test_sink_hangs},
