@@ -19,9 +19,25 @@
 /* Longer than xl's save header (48 bytes), so that a stock receiver refuses it at once. */
 #define XF_PREAMBLE_BYTES 64
 #define XF_FRAME_MAX (256u << 10)
-#define XF_FINDINGS_MAX 16
+#define XF_FINDINGS_MAX 32
 #define XF_ADDRESSES_MAX 16
 #define XF_BOOT_ID 40
+
+/* What the configuration takes for granted on the host (needs.h). */
+#define XF_NEEDS_MAX 128u
+enum xf_need_kind {
+    XF_NEED_DISK,    /* a file or a block device */
+    XF_NEED_BRIDGE,  /* a network interface */
+    XF_NEED_SCRIPT,  /* for hotplug: a path, or a name in Xen's directory of them */
+    XF_NEED_BOOT,    /* a file, to boot the domain again */
+    XF_NEED_BACKEND, /* a domain by name */
+    XF_NEEDS
+};
+struct xf_need {
+    enum xf_need_kind kind;
+    char what[512];
+    char of[64]; /* for people: "disk xvda" */
+};
 
 /* Source to receiver. Blobs are malloc()ed when decoded; xf_hello_free(), which wipes the key. */
 struct xf_hello {
@@ -46,6 +62,8 @@ struct xf_hello {
     uint32_t cpuid_len;
     void *msrs; /* xen_msr_entry_t[] */
     uint32_t msr_len;
+    struct xf_need *needs; /* malloc()ed */
+    unsigned nr_needs;
 };
 
 /* Receiver to source. */

@@ -14,13 +14,16 @@
 #include "libxl-ext/toollog.h"
 
 struct xf_findings {
-    unsigned n;
+    unsigned n, dropped;
     struct xf_finding list[XF_FINDINGS_MAX];
 };
 
-/* Add one; more than fit are dropped (the first ones matter). */
+/* Add one. When no more fit, the last one becomes "more", which says how many there were beside
+ * the others and is as severe as the worst of them. */
 void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code, const char *fmt,
              ...) __attribute__((format(printf, 4, 5)));
+/* The same with one that was found elsewhere. */
+void xf_find_too(struct xf_findings *f, const struct xf_finding *x);
 /* The first refusal, or NULL. */
 const struct xf_finding *xf_first_refusal(const struct xf_findings *f);
 
@@ -59,6 +62,13 @@ int xf_check_find(libxl_ctx *ctx, const struct xf_hello *q, bool same_host, stru
  */
 int xf_policy_missing(const void *guest, uint32_t guest_len, const void *host, uint32_t host_len,
                       char *what, size_t what_len);
+
+/* Do the two policies (as above) name different makers of processors? Then both names are filled
+ * in, printable. Pure. */
+#define XF_VENDOR 13
+bool xf_policy_vendors_differ(const void *guest, uint32_t guest_len, const void *host,
+                              uint32_t host_len, char guest_vendor[XF_VENDOR],
+                              char host_vendor[XF_VENDOR]);
 
 /* Does Xen here have memory paging (CONFIG_MEM_PAGING)? */
 bool xf_has_paging(xc_interface *xch);

@@ -11,6 +11,8 @@
 #include <libxlutil.h>
 #include <xenguest.h>
 
+#include "libxl-ext/needs.h"
+
 #define XL_CONF "/etc/xen/xl.conf"
 
 bool xf_has_paging(xc_interface *xch)
@@ -113,7 +115,7 @@ static int check_cpu(xc_interface *xch, const struct xf_hello *hello, struct xf_
     xc_cpu_policy_t *host = xc_cpu_policy_init(), *guest = xc_cpu_policy_init();
     xen_cpuid_leaf_t *leaves = NULL;
     uint32_t len = 0;
-    char what[128];
+    char what[128], made[XF_VENDOR], here[XF_VENDOR];
     int rc = -1;
 
     if (!host || !guest) {
@@ -125,6 +127,13 @@ static int check_cpu(xc_interface *xch, const struct xf_hello *hello, struct xf_
     rc = 0;
     if (hello->cpuid_len % sizeof(xen_cpuid_leaf_t) || hello->msr_len % sizeof(xen_msr_entry_t)) {
         rc = xf_fail(err, EPROTO, "the source sent a CPU policy of a bad length");
+        goto out;
+    }
+    if (xf_policy_vendors_differ(hello->cpuid, hello->cpuid_len, leaves, len, made, here)) {
+        xf_find(f, XF_REFUSAL, "cpu-vendor",
+                "the guest was booted on a processor of %s and this host has one of %s: a running "
+                "guest cannot change between them; shut it down and start it there",
+                made, here);
         goto out;
     }
     if (xf_policy_missing(hello->cpuid, hello->cpuid_len, leaves, len, what, sizeof(what))) {
@@ -265,6 +274,7 @@ int xf_check_peer(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log,
                 info->xen_version_major, info->xen_version_minor, hello->xen_major,
                 hello->xen_minor);
     check_name(ctx, hello, same_host, f);
+    xf_check_needs(ctx, &xf_host_paths, hello->needs, hello->nr_needs, f);
     if (check_uuid(ctx, hello, same_host, f, err) || check_cpu(xch, hello, f, err))
         return -1;
     return check_memory(ctx, log, hello, f, err);

@@ -13,21 +13,34 @@
 #include "libxl-ext/save_helper.h"
 #include "transport/text.h"
 
+void xf_find_too(struct xf_findings *f, const struct xf_finding *x)
+{
+    struct xf_finding *last = &f->list[XF_FINDINGS_MAX - 1];
+
+    if (f->n < XF_FINDINGS_MAX) {
+        f->list[f->n++] = *x;
+        return;
+    }
+    f->dropped += f->dropped ? 1 : 2; /* the first one takes the last one's place with it */
+    if (x->severity > last->severity)
+        last->severity = x->severity;
+    snprintf(last->code, sizeof(last->code), "more");
+    snprintf(last->text, sizeof(last->text),
+             "there are %u findings more; mend the others first, and check again", f->dropped);
+}
+
 void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code, const char *fmt,
              ...)
 {
-    struct xf_finding *x;
+    struct xf_finding x = {.severity = severity};
     va_list al;
 
-    if (f->n == XF_FINDINGS_MAX)
-        return;
-    x = &f->list[f->n++];
-    x->severity = severity;
-    snprintf(x->code, sizeof(x->code), "%s", code);
+    snprintf(x.code, sizeof(x.code), "%s", code);
     va_start(al, fmt);
-    vsnprintf(x->text, sizeof(x->text), fmt, al);
+    vsnprintf(x.text, sizeof(x.text), fmt, al);
     va_end(al);
-    xf_text_clean(x->text);
+    xf_text_clean(x.text);
+    xf_find_too(f, &x);
 }
 
 const struct xf_finding *xf_first_refusal(const struct xf_findings *f)
@@ -59,8 +72,37 @@ static void check_kind(xc_interface *xch, uint32_t domid, const libxl_domain_con
                 "move; shut it down and start it without nestedhvm");
 }
 
+/* A frontend that cannot connect anew after a suspend, or whose backend has a state that stays. */
+static void check_kinds(const libxl_domain_config *config, struct xf_findings *f)
+{
+    const struct {
+        int n;
+        const char *what;
+    } kinds[] = {
+        {config->num_p9s, "a 9pfs file system (p9=)"},
+        {config->num_pvcallsifs, "PV calls (pvcalls=)"},
+        {config->num_vtpms, "a virtual TPM (vtpm=)"},
+        {config->num_vdispls, "a PV display (vdispl=)"},
+        {config->num_vsnds, "a PV sound card (vsnd=)"},
+    };
+
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (kinds[i].n)
+            xf_find(f, XF_REFUSAL, "device-kind",
+                    "the guest has %s, which does not survive a move, whichever tool makes it; "
+                    "detach it, or shut the guest down and start it at the destination",
+                    kinds[i].what);
+    for (int i = 0; i < config->num_disks; i++)
+        if (config->disks[i].specification == LIBXL_DISK_SPECIFICATION_VIRTIO)
+            xf_find(f, XF_REFUSAL, "device-kind",
+                    "disk %s is a virtio device, whose backend has a state that is not moved; use "
+                    "a Xen disk (specification=xen)",
+                    config->disks[i].vdev ? config->disks[i].vdev : "?");
+}
+
 static void check_devices(const libxl_domain_config *config, struct xf_findings *f)
 {
+    check_kinds(config, f);
     if (config->num_pcidevs || config->num_dtdevs || config->num_usbdevs)
         xf_find(f, XF_REFUSAL, "passthrough",
                 "a physical device is passed through to the guest; detach it first "

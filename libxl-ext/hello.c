@@ -15,6 +15,7 @@
 
 #include <json-c/json.h>
 
+#include "libxl-ext/needs.h"
 #include "libxl-ext/secret.h"
 #include "precopy/pack.h"
 #include "transport/text.h"
@@ -76,6 +77,21 @@ static json_object *codec_list(unsigned codecs, bool pull)
     return a;
 }
 
+static json_object *need_list(const struct xf_need *list, unsigned n)
+{
+    json_object *a = json_object_new_array();
+
+    for (unsigned i = 0; i < n; i++) {
+        json_object *o = json_object_new_object();
+
+        json_object_object_add(o, "kind", json_object_new_string(xf_need_word(list[i].kind)));
+        json_object_object_add(o, "what", json_object_new_string(list[i].what));
+        json_object_object_add(o, "of", json_object_new_string(list[i].of));
+        json_object_array_add(a, o);
+    }
+    return a;
+}
+
 static char *to_text(json_object *o)
 {
     char *text = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
@@ -114,6 +130,8 @@ char *xf_hello_format(const struct xf_hello *h)
     json_object_object_add(o, "xen_minor", json_object_new_int64(h->xen_minor));
     add_hex(o, "cpuid", h->cpuid, h->cpuid_len);
     add_hex(o, "msrs", h->msrs, h->msr_len);
+    if (h->nr_needs)
+        json_object_object_add(o, "needs", need_list(h->needs, h->nr_needs));
     text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
     whole = text ? xf_secret_format(text, &h->key) : NULL;
     json_object_put(o);
@@ -394,6 +412,43 @@ static int get_transport(json_object *o, enum xf_transport *out, struct xf_err *
     return xf_fail(err, EPROTO, "the peer wants an unknown transport");
 }
 
+/* May be missing. A kind that is not known here is a later version's, and cannot be looked for. */
+static int get_needs(json_object *o, struct xf_hello *h, struct xf_err *err)
+{
+    json_object *list;
+    size_t n;
+
+    if (!json_object_object_get_ex(o, "needs", NULL))
+        return 0;
+    list = field(o, "needs", json_type_array, err);
+    if (!list)
+        return -1;
+    n = json_object_array_length(list);
+    if (n > XF_NEEDS_MAX)
+        return xf_fail(err, EPROTO, "the peer's domain needs too many things of this host");
+    h->needs = calloc(n + 1, sizeof(*h->needs));
+    if (!h->needs)
+        return xf_fail(err, ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        json_object *v = json_object_array_get_idx(list, i);
+        struct xf_need *x = &h->needs[h->nr_needs];
+        char word[16];
+        int k = 0;
+
+        if (!json_object_is_type(v, json_type_object))
+            return xf_fail(err, EPROTO, "the peer's message lacks a good field \"needs\"");
+        if (get_word(v, "kind", word, sizeof(word), err) ||
+            get_word(v, "what", x->what, sizeof(x->what), err) ||
+            get_word(v, "of", x->of, sizeof(x->of), err))
+            return -1;
+        while (k < XF_NEEDS && strcmp(word, xf_need_word((enum xf_need_kind)k)))
+            k++;
+        x->kind = (enum xf_need_kind)k;
+        h->nr_needs += k < XF_NEEDS && x->what[0];
+    }
+    return 0;
+}
+
 static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
 {
     int64_t channels, need, major, minor, buffer, copy = 0;
@@ -416,7 +471,7 @@ static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
         get_number(o, "xen_major", 0, 1000, &major, err) ||
         get_number(o, "xen_minor", 0, 1000, &minor, err) ||
         get_blob(o, "cpuid", BLOB_MAX, &h->cpuid, &h->cpuid_len, err) ||
-        get_blob(o, "msrs", BLOB_MAX, &h->msrs, &h->msr_len, err))
+        get_blob(o, "msrs", BLOB_MAX, &h->msrs, &h->msr_len, err) || get_needs(o, h, err))
         return -1;
     h->channels = (unsigned)channels;
     h->rdma_buffer_mib = (unsigned)buffer;
@@ -455,7 +510,10 @@ void xf_hello_free(struct xf_hello *h)
 {
     free(h->cpuid);
     free(h->msrs);
+    free(h->needs);
     h->cpuid = h->msrs = NULL;
+    h->needs = NULL;
+    h->nr_needs = 0;
     xf_key_wipe(&h->key);
 }
 

@@ -13,6 +13,7 @@
 
 #include "libxl-ext/domain_config.h"
 #include "libxl-ext/hello.h"
+#include "libxl-ext/needs.h"
 #include "libxl-ext/run_dir.h"
 #include "libxl-ext/xen_pager.h"
 #include "libxl-ext/static_state.h"
@@ -66,7 +67,8 @@ static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct x
 {
     if (xf_domain_config(m->ctx, &m->log, m->domid, m->o, &m->config, found, err) ||
         xf_check_source(m->ctx, m->xch, &m->log, m->domid, &m->config, found, &m->hello.need_kib,
-                        err))
+                        err) ||
+        xf_needs_of(&m->config, &m->hello.needs, &m->hello.nr_needs, found, err))
         return -1;
     m->config_json = libxl_domain_config_to_json(m->ctx, &m->config);
     if (!m->config_json)
@@ -205,8 +207,8 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
         report_findings(m, &found, NULL);
         return -1;
     }
-    for (unsigned i = 0; i < m->reply.nr_findings && found.n < XF_FINDINGS_MAX; i++)
-        found.list[found.n++] = m->reply.findings[i];
+    for (unsigned i = 0; i < m->reply.nr_findings; i++)
+        xf_find_too(&found, &m->reply.findings[i]);
     if (!xf_first_refusal(&found) && xf_move_connect(m, &found, err))
         return -1;
     check_compress(m, &found);

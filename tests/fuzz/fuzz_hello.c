@@ -42,7 +42,7 @@ static void fuzz_hello(const char *json, size_t len)
 
     if (xf_hello_parse(json, len, &h, &err)) {
         MUST(err.num && err.text[0] && !strchr(err.text, '\n'));
-        MUST(!h.cpuid && !h.msrs);
+        MUST(!h.cpuid && !h.msrs && !h.needs);
         return;
     }
     fuzz_text(h.domain, sizeof(h.domain));
@@ -51,6 +51,12 @@ static void fuzz_hello(const char *json, size_t len)
     fuzz_rdma(&h.rdma);
     MUST(h.transport <= XF_TRANSPORT_AUTO && h.rdma_buffer_mib <= XF_RDMA_BUFFER_MIB_MAX);
     MUST(h.domain[0] && h.channels >= 1 && h.channels <= XF_CHANNELS_MAX && h.cpuid && h.msrs);
+    MUST(h.nr_needs <= XF_NEEDS_MAX && (h.needs || !h.nr_needs));
+    for (unsigned i = 0; i < h.nr_needs; i++) {
+        MUST(h.needs[i].kind < XF_NEEDS && h.needs[i].what[0]);
+        fuzz_text(h.needs[i].what, sizeof(h.needs[i].what));
+        fuzz_text(h.needs[i].of, sizeof(h.needs[i].of));
+    }
     again = xf_hello_format(&h);
     MUST(again);
     if (!xf_hello_parse(again, strlen(again), &twice, NULL)) {
@@ -60,6 +66,8 @@ static void fuzz_hello(const char *json, size_t len)
         MUST(h.transport == twice.transport && h.seal == twice.seal);
         MUST(h.find_only == twice.find_only && h.pull == twice.pull);
         MUST(!memcmp(&h.rdma, &twice.rdma, sizeof(h.rdma)));
+        MUST(h.nr_needs == twice.nr_needs);
+        MUST(!h.nr_needs || !memcmp(h.needs, twice.needs, h.nr_needs * sizeof(*h.needs)));
         xf_hello_free(&twice);
     } else {
         MUST(0);

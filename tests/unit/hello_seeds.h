@@ -11,7 +11,8 @@
     "\"transport\":\"auto\",\"seal\":false,\"rdma_buffer_mib\":0,\"rdma\":" SEED_RDMA ","          \
     "\"leave_paused\":false,\"check_only\":false,\"pull\":true,\"find_only\":true,\"need_kib\":"   \
     "262144,\"xen_major\":4,"                                                                      \
-    "\"xen_minor\":17,\"cpuid\":\"0102\",\"msrs\":\"\"}"
+    "\"xen_minor\":17,\"cpuid\":\"0102\",\"msrs\":\"\",\"needs\":[{\"kind\":\"disk\","             \
+    "\"what\":\"/dev/vg/web\",\"of\":\"disk xvda\"}]}"
 #define SEED_REPLY                                                                                 \
     "{\"version\":1,\"boot_id\":\"b2\",\"port\":40000,\"paging\":true,"                            \
     "\"rdma_port\":40001,\"rdma\":" SEED_RDMA ","                                                  \

@@ -115,7 +115,17 @@ static void test_hello_round_trip(void)
                          .xen_major = 4,
                          .xen_minor = 19};
     uint8_t cpuid[300], msrs[16];
+    struct xf_need needs[XF_NEEDS_MAX];
     char *json;
+
+    memset(needs, 0, sizeof(needs));
+    for (unsigned i = 0; i < XF_NEEDS_MAX; i++) { /* the longest that there are */
+        needs[i].kind = (enum xf_need_kind)(i % XF_NEEDS);
+        memset(needs[i].what, i & 1 ? '/' : '"', sizeof(needs[i].what) - 1);
+        memset(needs[i].of, 'o', sizeof(needs[i].of) - 1);
+    }
+    h.needs = needs;
+    h.nr_needs = XF_NEEDS_MAX;
 
     for (unsigned i = 0; i < sizeof(h.key); i++)
         h.key.bytes[i] = (uint8_t)(i * 37);
@@ -128,6 +138,7 @@ static void test_hello_round_trip(void)
     h.msr_len = sizeof(msrs);
     json = xf_hello_format(&h);
     CU_ASSERT_PTR_NOT_NULL_FATAL(json);
+    CU_ASSERT(strlen(json) <= XF_FRAME_MAX);
     CU_ASSERT_EQUAL_FATAL(xf_hello_parse(json, strlen(json), &hello, &err), 0);
     CU_ASSERT_STRING_EQUAL(hello.domain, h.domain);
     CU_ASSERT_STRING_EQUAL(hello.uuid, "u");
@@ -141,8 +152,9 @@ static void test_hello_round_trip(void)
     CU_ASSERT(hello.xen_major == 4 && hello.xen_minor == 19);
     CU_ASSERT(hello.cpuid_len == sizeof(cpuid) && !memcmp(hello.cpuid, cpuid, sizeof(cpuid)));
     CU_ASSERT(hello.msr_len == sizeof(msrs) && !memcmp(hello.msrs, msrs, sizeof(msrs)));
+    CU_ASSERT(hello.nr_needs == XF_NEEDS_MAX && !memcmp(hello.needs, needs, sizeof(needs)));
     xf_hello_free(&hello);
-    CU_ASSERT(!hello.cpuid && !hello.msrs && hello.key.bytes[1] == 0);
+    CU_ASSERT(!hello.cpuid && !hello.msrs && !hello.needs && hello.key.bytes[1] == 0);
     xf_hello_free(&hello);
     free(json);
 }
@@ -212,6 +224,7 @@ static void test_fields(void)
         CU_ASSERT_EQUAL(with(true, "pull", wrong[w]), w ? -1 : 0);
         CU_ASSERT_EQUAL(with(true, "find_only", wrong[w]), w ? -1 : 0);
         CU_ASSERT_EQUAL(with(true, "copy_domid", wrong[w]), w ? -1 : 0);
+        CU_ASSERT_EQUAL(with(true, "needs", wrong[w]), w ? -1 : 0);
     }
     /* numbers as texts and the other way round */
     refused(true, "channels", "\"2\"");
@@ -406,6 +419,39 @@ static void test_link_cfg(void)
     CU_ASSERT(xf_hello_link_cfg(&h, true, 1, 1).encrypt);
 }
 
+#define NEED(kind, what, of) "{\"kind\":" kind ",\"what\":" what ",\"of\":" of "}"
+static void test_needs(void)
+{
+    char big[XF_NEEDS_MAX * 80];
+
+    taken(true, "needs", "[]");
+    taken(true, "needs", "[" NEED("\"disk\"", "\"/dev/x\"", "\"disk xvda\"") "]");
+    /* A kind of a later version cannot be looked for; something without a name is nothing. */
+    taken(true, "needs", "[" NEED("\"tape\"", "\"/dev/x\"", "\"\"") "]");
+    taken(true, "needs", "[" NEED("\"disk\"", "\"\"", "\"\"") "]");
+    refused(true, "needs", "[7]");
+    refused(true, "needs", "{\"kind\":\"disk\"}");
+    refused(true, "needs", "[{}]");
+    refused(true, "needs", "[" NEED("\"disk\"", "7", "\"\"") "]");
+    refused(true, "needs", "[" NEED("\"disk\"", "\"/dev/x\"", "null") "]");
+    refused(true, "needs", "[" NEED("\"disk\"", "\"/dev/\\u001b[2J\"", "\"\"") "]");
+    refused(true, "needs", "[" NEED("\"disk\"", "\"/dev/\\u0000x\"", "\"\"") "]");
+    refused(true, "needs", "[" NEED("\"a-kind-that-is-too-long\"", "\"x\"", "\"\"") "]");
+    snprintf(big, sizeof(big), "[{\"kind\":\"disk\",\"what\":%s,\"of\":\"\"}]", text_of(511, 'x'));
+    taken(true, "needs", big);
+    snprintf(big, sizeof(big), "[{\"kind\":\"disk\",\"what\":%s,\"of\":\"\"}]", text_of(512, 'x'));
+    refused(true, "needs", big);
+    snprintf(big, sizeof(big), "[{\"kind\":\"disk\",\"what\":\"x\",\"of\":%s}]", text_of(64, 'x'));
+    refused(true, "needs", big);
+    for (unsigned n = XF_NEEDS_MAX; n <= XF_NEEDS_MAX + 1; n++) {
+        strcpy(big, "[");
+        for (unsigned i = 0; i < n; i++)
+            strcat(strcat(big, i ? "," : ""), NEED("\"boot\"", "\"x\"", "\"\""));
+        strcat(big, "]");
+        CU_ASSERT_EQUAL(with(true, "needs", big), n > XF_NEEDS_MAX ? -1 : 0);
+    }
+}
+
 static void test_not_json(void)
 {
     static const char *const list[] = {
@@ -458,6 +504,7 @@ int main(void)
         {"RDMA", test_rdma},
         {"compression", test_compress},
         {"connections", test_link_cfg},
+        {"what the domain needs", test_needs},
         {"not JSON", test_not_json},
         CU_TEST_INFO_NULL,
     };

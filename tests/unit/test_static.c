@@ -197,10 +197,60 @@ static void test_findings(void)
     xf_find(&f, XF_REFUSAL, "name", "%s", "two");
     CU_ASSERT_PTR_NOT_NULL_FATAL(xf_first_refusal(&f));
     CU_ASSERT_STRING_EQUAL(xf_first_refusal(&f)->text, "one");
-    for (int i = 0; i < 50; i++)
+    for (unsigned i = f.n; i < XF_FINDINGS_MAX; i++)
         xf_find(&f, XF_INFO, "a-code-that-is-longer-than-there-is-room", "%0500d", 7);
     CU_ASSERT_EQUAL(f.n, XF_FINDINGS_MAX);
     CU_ASSERT(strlen(f.list[XF_FINDINGS_MAX - 1].code) < sizeof(f.list[0].code));
+    CU_ASSERT(strlen(f.list[XF_FINDINGS_MAX - 1].text) < sizeof(f.list[0].text));
+}
+
+/* More than fit: the last says how many, and a refusal among them still refuses. */
+static void test_findings_more(void)
+{
+    const struct xf_finding *last;
+    struct xf_findings f = {0};
+
+    for (unsigned i = 0; i < XF_FINDINGS_MAX; i++)
+        xf_find(&f, XF_INFO, "one", "%u", i);
+    last = &f.list[XF_FINDINGS_MAX - 1];
+    CU_ASSERT_STRING_EQUAL(last->code, "one");
+    xf_find(&f, XF_REFUSAL, "disk-missing", "x");
+    CU_ASSERT(f.n == XF_FINDINGS_MAX && xf_first_refusal(&f) == last);
+    CU_ASSERT_STRING_EQUAL(last->code, "more");
+    CU_ASSERT_PTR_NOT_NULL(strstr(last->text, "2 findings more"));
+    xf_find(&f, XF_INFO, "one", "x");
+    CU_ASSERT_PTR_NOT_NULL(strstr(last->text, "3 findings more"));
+    CU_ASSERT_EQUAL(last->severity, XF_REFUSAL);
+}
+
+/* --- the maker of the processor --- */
+
+static xen_cpuid_leaf_t leaf0(const char name[12])
+{
+    xen_cpuid_leaf_t l = {.leaf = 0, .subleaf = PLAIN, .a = 0xd};
+
+    memcpy(&l.b, name, 4);
+    memcpy(&l.d, name + 4, 4);
+    memcpy(&l.c, name + 8, 4);
+    return l;
+}
+
+static void test_vendor(void)
+{
+    const xen_cpuid_leaf_t intel[2] = {{.leaf = 1, .subleaf = PLAIN}, leaf0("GenuineIntel")};
+    const xen_cpuid_leaf_t amd[1] = {leaf0("AuthenticAMD")}, odd[1] = {leaf0("\33[2J\n\377 xxxxx")};
+    char a[XF_VENDOR], b[XF_VENDOR];
+
+    CU_ASSERT(xf_policy_vendors_differ(intel, sizeof(intel), amd, sizeof(amd), a, b));
+    CU_ASSERT_STRING_EQUAL(a, "GenuineIntel");
+    CU_ASSERT_STRING_EQUAL(b, "AuthenticAMD");
+    CU_ASSERT_FALSE(xf_policy_vendors_differ(intel, sizeof(intel), intel, sizeof(intel), a, b));
+    /* What a peer sends as its name goes to a terminal. */
+    CU_ASSERT(xf_policy_vendors_differ(odd, sizeof(odd), amd, sizeof(amd), a, b));
+    CU_ASSERT_STRING_EQUAL(a, "?[2J?? xxxxx");
+    CU_ASSERT_FALSE(xf_policy_vendors_differ(intel, sizeof(intel[0]), amd, sizeof(amd), a, b));
+    CU_ASSERT_FALSE(xf_policy_vendors_differ(NULL, 0, amd, sizeof(amd), a, b));
+    CU_ASSERT_FALSE(xf_policy_vendors_differ(amd, sizeof(amd) - 1, intel, sizeof(intel), a, b));
 }
 
 int main(void)
@@ -214,6 +264,8 @@ int main(void)
         {"policy, AMD's repeated bits", test_policy_amd},
         {"policy without a leaf", test_policy_no_leaf},
         {"findings", test_findings},
+        {"more findings than fit", test_findings_more},
+        {"the maker of the processor", test_vendor},
         CU_TEST_INFO_NULL,
     };
 

@@ -78,6 +78,25 @@ finds device-model -C /tmp/hvm.cfg
 finds pv-guest -C /tmp/pv.cfg
 case_end
 
+# All of them in one check, each with its code; a kernel that is missing is no reason to refuse.
+case_begin "what the configuration needs is not there"
+on a "sed -e 's/^kernel.*/kernel = \"\/root\/no-kernel\"/' -e 's/^disk.*//' -e 's/^vif.*//' \
+        /root/$guest.cfg >/tmp/lacks.cfg
+    {
+        echo \"disk = ['/dev/none,raw,xvda,rw', '/dev/vdb,raw,xvdb,rw',\"
+        echo \"  'vdev=xvdc,format=raw,script=block-none,target=x']\"
+        echo \"vif = ['bridge=nobridge', 'bridge=xenbr0,script=vif-none']\"
+        echo \"p9 = ['tag=share,path=/root,security_model=none']\"
+    } >>/tmp/lacks.cfg"
+finds disk-missing -C /tmp/lacks.cfg
+finds bridge-missing -C /tmp/lacks.cfg
+finds device-kind -C /tmp/lacks.cfg
+jq -es 'map(select(.code == "script-missing" and .severity == "refusal")) | length == 2' \
+    "$work/json" >/dev/null || bad "not two scripts: $(jq -c 'select(.type == "finding")' "$work/json")"
+jq -es 'map(select(.code == "kernel-missing" and .severity == "warning")) | length == 1' \
+    "$work/json" >/dev/null || bad "no warning of the kernel"
+case_end
+
 enough_for_quick
 case_begin "a guest that is being migrated already"
 move_in_background a "XENFERRY_HOLD=before-suspend=/tmp/hold" --bandwidth 20
