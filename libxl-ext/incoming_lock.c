@@ -141,14 +141,14 @@ static void refuse(struct xf_findings *f, bool by_uuid, const char *domain, int 
 int xf_incoming_lock(struct xf_incoming_lock *l, const char *domain, const libxl_uuid *uuid,
                      const char *host, bool look, struct xf_findings *f, struct xf_err *err)
 {
-    int rc;
+    int rc, n = uuid ? 2 : 1;
 
     *l = (struct xf_incoming_lock)XF_INCOMING_UNLOCKED;
     if (hash_file("name", domain, strlen(domain), l->file[0], sizeof(l->file[0]), err) ||
-        hash_file("uuid", libxl_uuid_bytearray_const(uuid), 16, l->file[1], sizeof(l->file[1]),
-                  err))
+        (uuid && hash_file("uuid", libxl_uuid_bytearray_const(uuid), 16, l->file[1],
+                           sizeof(l->file[1]), err)))
         return -1;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < n; i++) {
         rc = take(l->file[i], look, &l->fd[i], err);
         if (rc == XF_AGAIN)
             refuse(f, i == 1, domain, l->fd[i]);
@@ -164,7 +164,7 @@ int xf_incoming_lock(struct xf_incoming_lock *l, const char *domain, const libxl
             l->fd[i] = -1;
         }
     }
-    for (int i = 0; i < 2 && !look; i++)
+    for (int i = 0; i < n && !look; i++)
         write_holder(l->fd[i], domain, host);
     return 0;
 }

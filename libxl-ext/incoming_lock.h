@@ -23,7 +23,8 @@ struct xf_incoming_lock {
     }
 
 /*
- * Take both for the move of a domain from `host` (as far as that is known; for people). look: only
+ * Take both for the move of a domain from `host` (as far as that is known; for people); without a
+ * uuid (NULL) only that of the name, for a move that has the other one already. look: only
  * look whether they could be taken. If another move has one, a refusal is added to f, with the
  * code "name" or "uuid", and neither is taken. -1: the run directory cannot be used.
  */

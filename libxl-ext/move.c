@@ -124,7 +124,7 @@ int xf_move_tick(void *priv, struct xf_err *err)
         show_progress(m);
     if (m->pipe.child && xf_pipe_dead(&m->pipe))
         return xf_fail(err, ECONNRESET, "the receiver at the destination has gone away");
-    return 0;
+    return m->copy.times.began > 0 ? 0 : xf_move_follow(m, err);
 }
 
 /* --- ends --- */
@@ -281,6 +281,7 @@ void xf_move_let_go(struct xf_move *m)
     xf_link_close(&m->link);
     xf_pipe_close(&m->pipe, m->report->outcome == XF_MOVED ? CHILD_MS : CHILD_FAILED_MS);
     xf_hello_free(&m->hello);
+    xf_changes_end(&m->changes);
     free(m->config_json);
     libxl_domain_config_dispose(&m->config);
     if (m->record_fd >= 0)
@@ -335,7 +336,7 @@ static int before_go(void *priv, struct xf_err *err)
         m->server_opts.compress = c->compress;
     m->server_opts.page_rate = c->status.page_rate;
     m->report->left_out = c->nr_missing;
-    if (step_aside(priv, err))
+    if (xf_move_unchanged(m, err) || step_aside(priv, err))
         return -1;
     if (c->nr_missing && (xf_server_new(&m->server, c->vm, c->missing, &m->server_opts, err) ||
                           xf_server_start(m->server, &m->link, err)))

@@ -8,6 +8,7 @@
 #include <xenctrl.h>
 
 #include "libxl-ext/bootstrap.h"
+#include "libxl-ext/changes.h"
 #include "libxl-ext/check.h"
 #include "libxl-ext/libxl_ext.h"
 #include "libxl-ext/own_address.h"
@@ -56,6 +57,8 @@ struct xf_move {
     int told_cancel;                 /* see interrupt.h */
     struct xf_status_server *status; /* NULL: nobody can ask */
     struct xf_status_pace pace;      /* of PULL */
+    struct xf_changes changes;       /* what others do to the domain since CHECK */
+    struct xf_follow follow;         /* of that, what the destination follows */
     bool renamed;                    /* here, to NAME--migratedaway: both sides are one host */
 
     enum xf_phase phase;
@@ -112,6 +115,12 @@ int xf_move_record(struct xf_move *m, struct xf_err *err);
 void xf_move_from_record(struct xf_move *m, const struct xf_record *r);
 /* The move has come to a state. A failure matters only before GO. */
 int xf_move_mark(struct xf_move *m, enum xf_record_state state, struct xf_err *err);
+
+/* The domain may have been changed since CHECK (changes.h): have it followed by the destination, or
+ * -1 if that cannot be. For every tick until the guest is suspended. */
+int xf_move_follow(struct xf_move *m, struct xf_err *err);
+/* Before GO: -1 if it was changed after the last tick. */
+int xf_move_unchanged(struct xf_move *m, struct xf_err *err);
 
 /*
  * A move from SKELETON on has failed before GO and was called off: how is the guest here? What it

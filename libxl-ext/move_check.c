@@ -65,6 +65,8 @@ static int find_domain(struct xf_move *m, struct xf_err *err)
 
 static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
 {
+    if (!m->o->check_only && xf_changes_begin(&m->changes, m->domid, err))
+        return -1;
     if (xf_domain_config(m->ctx, &m->log, m->domid, m->o, &m->config, found, err) ||
         xf_check_source(m->ctx, m->xch, &m->log, m->domid, &m->config, found, &m->hello.need_kib,
                         err) ||

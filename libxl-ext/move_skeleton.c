@@ -32,6 +32,9 @@ static int gather(struct xf_move *m, struct xf_skeleton *k, struct parts *p, str
         xf_read_params(m->xch, m->domid, k->params, &k->nr_params, err) ||
         xf_read_context(m->xch, m->domid, &p->context, &k->ctx_len, err))
         return -1;
+    /* One that is offline by SWITCH (`xl vcpu-set`) is not in the last context, and would run on
+     * there with the registers of this one. */
+    xf_context_drop_cpus(p->context, &k->ctx_len);
     k->nr_pages = pages;
     m->report->guest_pages = pages;
     k->nr_specials =

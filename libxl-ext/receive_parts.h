@@ -32,6 +32,7 @@ struct sink {
     xc_interface *xch;
     struct xf_hello hello;
     struct xf_incoming_lock lock; /* of its name and uuid */
+    struct xf_incoming_lock name; /* of the name that it was given since, if any */
     int port_lock;                /* -1: none */
     int guard_fd;                 /* to tell the guard: see receive_sink.h */
     bool same_host;

@@ -16,6 +16,7 @@
 
 #include <libxl_utils.h>
 
+#include "libxl-ext/follow.h"
 #include "libxl-ext/receive_parts.h"
 #include "precopy/sink.h"
 #include "transport/clock.h"
@@ -159,6 +160,40 @@ static int serve_tick(void *priv, struct xf_err *err)
     return 0;
 }
 
+/* The guest was renamed at the source. It has its first name until it runs, so that lock is kept.
+ */
+static int take_name(struct sink *s, const char *name, struct xf_err *err)
+{
+    struct xf_incoming_lock lock = XF_INCOMING_UNLOCKED;
+    struct xf_findings found = {0};
+    char host[XF_ADDR_LEN], incoming[sizeof(s->builder.name)];
+
+    xf_sink_name_source(host, sizeof(host));
+    snprintf(incoming, sizeof(incoming), "%s--incoming", name);
+    if (strcmp(incoming, s->builder.name) &&
+        xf_incoming_lock(&lock, name, NULL, host, false, &found, err))
+        return -1;
+    if (found.n)
+        return xf_fail(err, EEXIST, "%s", found.list[0].text);
+    if (xf_follow_name(s->ctx, name, s->same_host, err)) {
+        xf_incoming_unlock(&lock);
+        return -1;
+    }
+    xf_incoming_unlock(&s->name);
+    s->name = lock;
+    snprintf(s->hello.domain, sizeof(s->hello.domain), "%s", name);
+    return 0;
+}
+
+static int follow(void *priv, const struct xf_follow *f, struct xf_err *err)
+{
+    struct sink *s = priv;
+
+    if (strcmp(f->name, s->hello.domain) && take_name(s, f->name, err))
+        return -1;
+    return xf_follow_online(s->ctx, &s->log, s->xen.domid, f, err);
+}
+
 static bool devices_ready(void *priv)
 {
     struct sink *s = priv;
@@ -269,6 +304,7 @@ static int run_sink(struct sink *s, struct xf_err *err)
         .tick = serve_tick,
         .ready = devices_ready,
         .prepare = prepare,
+        .follow = follow,
         .committed = committed,
     };
     bool refused = false;
@@ -328,6 +364,7 @@ static void free_sink(struct sink *s)
     if (s->port_lock >= 0)
         close(s->port_lock);
     xf_status_close(s->status);
+    xf_incoming_unlock(&s->name);
     xf_incoming_unlock(&s->lock); /* nothing of the copy is left, or it runs under its name */
     xf_hello_free(&s->hello);
     free(s->stream);
@@ -358,7 +395,7 @@ int xf_sink_main(const struct xf_receive_opts *o, struct xf_builder_fds *fds, pi
     s->shared = shared;
     s->guard = guard;
     s->pipe = (struct xf_pipe){.in = o->in_fd, .out = o->out_fd};
-    s->lock = (struct xf_incoming_lock)XF_INCOMING_UNLOCKED;
+    s->lock = s->name = (struct xf_incoming_lock)XF_INCOMING_UNLOCKED;
     s->port_lock = -1;
     s->guard_fd = guard_fd;
     s->builder = (struct xf_builder){.in = -1, .out = -1, .said = -1};

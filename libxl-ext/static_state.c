@@ -8,6 +8,7 @@
 
 #include <xenguest.h>
 #include <xen/hvm/params.h>
+#include <xen/hvm/save.h>
 
 int xf_read_tsc(xc_interface *xch, uint32_t domid, struct xf_tsc *out, struct xf_err *err)
 {
@@ -69,6 +70,37 @@ int xf_read_context(xc_interface *xch, uint32_t domid, void **blob, uint32_t *le
     }
     *len = (uint32_t)size;
     return 0;
+}
+
+/* Length of the entry at b, which has `left` bytes; 0: that is none. */
+static uint32_t entry_size(const uint8_t *b, uint32_t left, uint16_t *code)
+{
+    struct hvm_save_descriptor d;
+
+    if (left < sizeof(d))
+        return 0;
+    memcpy(&d, b, sizeof(d));
+    *code = d.typecode;
+    return d.length <= left - sizeof(d) ? (uint32_t)sizeof(d) + d.length : 0;
+}
+
+void xf_context_drop_cpus(void *blob, uint32_t *len)
+{
+    uint8_t *b = blob;
+    uint32_t to = 0, size;
+    uint16_t code;
+
+    for (uint32_t at = 0; at < *len; at += size)
+        if (!(size = entry_size(b + at, *len - at, &code)))
+            return;
+    for (uint32_t at = 0; at < *len; at += size) {
+        size = entry_size(b + at, *len - at, &code);
+        if (code == HVM_SAVE_CODE(CPU))
+            continue;
+        memmove(b + to, b + at, size);
+        to += size;
+    }
+    *len = to;
 }
 
 int xf_read_policy(xc_interface *xch, uint32_t domid, void **cpuid, uint32_t *cpuid_len,

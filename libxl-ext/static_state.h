@@ -21,6 +21,10 @@ int xf_read_params(xc_interface *xch, uint32_t domid, struct xf_param *params, u
 int xf_read_context(xc_interface *xch, uint32_t domid, void **blob, uint32_t *len,
                     struct xf_err *err);
 
+/* Take the vCPUs' registers out of a context, in place, so that a domain that gets it has no vCPU
+ * that may run until it gets another. Of a context that is no such thing nothing is taken. */
+void xf_context_drop_cpus(void *blob, uint32_t *len);
+
 /* The CPU policy as arrays of xen_cpuid_leaf_t and xen_msr_entry_t, both malloc()ed;
  * lengths in bytes. */
 int xf_read_policy(xc_interface *xch, uint32_t domid, void **cpuid, uint32_t *cpuid_len,

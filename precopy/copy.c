@@ -346,6 +346,27 @@ static int follow_target(struct xf_copy *c, struct xf_err *err)
     return rc;
 }
 
+int xf_copy_follow(struct xf_copy *c, struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg m;
+    int rc;
+
+    if (!c->follow_due || (c->devices_asked && !c->devices))
+        return 0;
+    c->follow_due = false; /* the ticks below may find more */
+    rc = xf_link_say(c->link, XF_MSG_FOLLOW, meta, xf_follow_encode(c->follow, meta), err);
+    if (!rc)
+        while ((rc = xf_link_hear(c->link, XF_MSG_FOLLOW_ACK, &m, meta, TICK_MS, err)) == XF_AGAIN)
+            if (xf_copy_tick(c, err)) {
+                rc = -1;
+                break;
+            }
+    if (rc)
+        c->follow_due = true; /* over another link */
+    return rc;
+}
+
 /* What one round adds to our knowledge of the link: pages with bytes per second. */
 static void learn_rate(struct xf_copy *c, uint64_t data_pages, double seconds)
 {
@@ -391,7 +412,7 @@ static int one_round(struct xf_copy *c, struct xf_err *err)
 
     if (!c->again)
         st->round++;
-    if (follow_target(c, err) || choose_pages(c, err))
+    if (follow_target(c, err) || xf_copy_follow(c, err) || choose_pages(c, err))
         return -1;
     xf_order_begin(&c->order, c->dirty);
     st->round_pages = c->order.left;

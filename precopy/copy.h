@@ -82,7 +82,11 @@ struct xf_copy {
     unsigned long *missing;
     uint64_t nr_missing;
     unsigned long *due; /* of SWITCH, whatever the last log says: to be sent, or told, before GO */
-    double alive_at;    /* when vm->ops->alive was asked last */
+    /* What the destination is to follow: tick may set both, until SWITCH has suspended the guest.
+     */
+    const struct xf_follow *follow;
+    bool follow_due;
+    double alive_at; /* when vm->ops->alive was asked last */
     bool log_on;
     uint64_t target_kib;   /* last told to the destination */
     bool devices_asked;    /* whether it has its devices was asked, over this link */
@@ -137,6 +141,8 @@ int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err);
 /* What every wait of the source calls: the caller's tick, and until SWITCH begins the question
  * whether the guest is still there, some ten times a second. priv is the xf_copy. */
 int xf_copy_tick(void *priv, struct xf_err *err);
+/* Tell the destination what it has to follow, if that is due and the control channel is free. */
+int xf_copy_follow(struct xf_copy *c, struct xf_err *err);
 /* Is the deadline over? Then -1 and the error says so. */
 int xf_copy_late(struct xf_copy *c, struct xf_err *err);
 

@@ -148,6 +148,19 @@ static int take_target(struct serve *s, const struct xf_msg *m, struct xf_err *e
     return xf_link_say(s->link, XF_MSG_TARGET_ACK, NULL, 0, err);
 }
 
+static int take_follow(struct serve *s, const struct xf_msg *m, struct xf_err *err)
+{
+    struct xf_follow f;
+
+    if (xf_follow_decode(&f, m, s->meta, err))
+        return -1;
+    if (!s->watch->follow || s->loaded)
+        return xf_fail(err, EPROTO, "the source changed the guest, and it must not");
+    if (s->watch->follow(s->watch->priv, &f, err))
+        return -1;
+    return xf_link_say(s->link, XF_MSG_FOLLOW_ACK, NULL, 0, err);
+}
+
 static int take_go(struct serve *s, const struct xf_msg *m, enum xf_sink_end *end,
                    struct xf_err *err)
 {
@@ -185,6 +198,8 @@ static int take_message(struct serve *s, const struct xf_msg *m, enum xf_sink_en
         return xf_link_say(s->link, XF_MSG_PONG, NULL, 0, err);
     case XF_MSG_TARGET:
         return take_target(s, m, err);
+    case XF_MSG_FOLLOW:
+        return take_follow(s, m, err);
     case XF_MSG_ABSENT:
         return take_absent(s, m, err);
     case XF_MSG_DEVICES:

@@ -24,6 +24,9 @@ struct xf_sink_watch {
     int (*prepare)(void *priv, struct xf_err *err);
     /* Is all there but pages and state (devices attached)? NULL: always. Must not block. */
     bool (*ready)(void *priv);
+    /* The guest was renamed at the source, or its vCPUs were set: do so with the copy. -1 ends the
+     * move. NULL: it cannot be followed. */
+    int (*follow)(void *priv, const struct xf_follow *f, struct xf_err *err);
     /* GO has come; nothing may undo the guest from here on. Before it runs. */
     void (*committed)(void *priv);
     /*

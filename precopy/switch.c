@@ -147,6 +147,17 @@ static enum xf_switch_end go_back(struct xf_copy *c, struct xf_err *err)
     return XF_SWITCH_STUCK;
 }
 
+/* Whatever the caller has found to be changed is followed, or it ends the move, while the guest
+ * runs. */
+static int last_look(struct xf_copy *c, struct xf_err *err)
+{
+    do {
+        if (xf_copy_tick(c, err) || xf_copy_follow(c, err))
+            return -1;
+    } while (c->follow_due);
+    return 0;
+}
+
 enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, struct xf_err *err),
                              struct xf_err *err)
 {
@@ -158,7 +169,7 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
     if (xf_hold("before-switch", xf_copy_tick, c, err) ||
         (xf_copy_leaves(c) && xf_copy_leave(c, err)))
         return XF_SWITCH_BACK;
-    if (xf_hold("before-suspend", xf_copy_tick, c, err) || xf_copy_tick(c, err))
+    if (xf_hold("before-suspend", xf_copy_tick, c, err) || last_look(c, err))
         return XF_SWITCH_BACK;
     c->times.began = xf_now();
     rc = c->vm->ops->suspend(c->vm, err);

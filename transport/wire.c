@@ -27,6 +27,7 @@
 #define EXTENT_BYTES 16u
 #define REQUEST_FIXED 8u
 #define PACK_FIXED 8u
+#define FOLLOW_FIXED 8u
 
 _Static_assert(EXTENTS_FIXED + XF_EXTENTS_MAX * EXTENT_BYTES <= XF_META_MAX, "too many extents");
 
@@ -600,6 +601,67 @@ int xf_state_decode(struct xf_state *s, const struct xf_msg *m, const void *meta
 }
 
 /* Numbers */
+
+/* XF_MSG_FOLLOW */
+
+unsigned xf_follow_vcpus(const struct xf_follow *f)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < sizeof(f->vcpus); i++)
+        n += (unsigned)__builtin_popcount(f->vcpus[i]);
+    return n;
+}
+
+size_t xf_follow_encode(const struct xf_follow *f, void *meta)
+{
+    uint32_t len = (uint32_t)strnlen(f->name, sizeof(f->name)), bytes = (f->nr_vcpus + 7) / 8;
+    uint8_t *p = meta;
+
+    if (!len || len == sizeof(f->name) || !f->nr_vcpus || f->nr_vcpus > XF_VCPUS_MAX)
+        return 0;
+    p = put_le32(p, f->nr_vcpus);
+    p = put_le32(p, len);
+    memcpy(p, f->vcpus, bytes);
+    memcpy(p + bytes, f->name, len);
+    return FOLLOW_FIXED + bytes + len;
+}
+
+int xf_follow_decode(struct xf_follow *f, const struct xf_msg *m, const void *meta,
+                     struct xf_err *err)
+{
+    const uint8_t *p = meta;
+    uint32_t len, bytes;
+
+    memset(f, 0, sizeof(*f));
+    if (min_meta(m, "a change of the guest", FOLLOW_FIXED, err) ||
+        no_payload(m, "a change of the guest", err))
+        return -1;
+    f->nr_vcpus = get_le32(p);
+    len = get_le32(p + 4);
+    if (!f->nr_vcpus || f->nr_vcpus > XF_VCPUS_MAX)
+        return xf_fail(err, EPROTO, "a change of the guest has %u vCPUs, the limit is %u",
+                       f->nr_vcpus, XF_VCPUS_MAX);
+    if (!len || len >= sizeof(f->name))
+        return xf_fail(err, EPROTO,
+                       "a change of the guest has a name of %u bytes, the limit is %zu", len,
+                       sizeof(f->name) - 1);
+    bytes = (f->nr_vcpus + 7) / 8;
+    if (exact_meta(m, "a change of the guest", FOLLOW_FIXED + bytes + len, err))
+        return -1;
+    memcpy(f->vcpus, p + FOLLOW_FIXED, bytes);
+    memcpy(f->name, p + FOLLOW_FIXED + bytes, len);
+    for (uint32_t i = 0; i < len;) {
+        size_t c = utf8_char((const uint8_t *)f->name + i, len - i);
+
+        if (!c)
+            return xf_fail(err, EPROTO, "a change of the guest has a name that is not clean text");
+        i += (uint32_t)c;
+    }
+    if (!xf_follow_vcpus(f) || (f->nr_vcpus % 8 && f->vcpus[bytes - 1] >> f->nr_vcpus % 8))
+        return xf_fail(err, EPROTO, "a change of the guest has no vCPU, or more than there are");
+    return 0;
+}
 
 size_t xf_u64s_encode(const uint64_t *v, unsigned n, void *meta)
 {

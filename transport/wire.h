@@ -51,6 +51,8 @@ enum xf_msg_type {
     XF_MSG_ENDED = 37,       /* control, sink -> source, in PULL: the guest is no more */
     XF_MSG_DEVICES = 40,     /* control, source -> sink: say when the devices are attached */
     XF_MSG_DEVICES_ACK = 41, /* control, sink -> source: they are; the guest may be suspended */
+    XF_MSG_FOLLOW = 44,      /* control, source -> sink: the guest was renamed, or its vCPUs set */
+    XF_MSG_FOLLOW_ACK = 45,
 };
 
 enum xf_run_kind {
@@ -228,6 +230,20 @@ size_t xf_built_encode(uint32_t domid, int num, const char *why, void *meta);
 /* *domid is that of a guest. why[0] is 0 if there was none. */
 int xf_built_decode(uint32_t *domid, int *num, char why[XF_TEXT_MAX], const struct xf_msg *m,
                     const void *meta, struct xf_err *err);
+
+/* XF_MSG_FOLLOW: what the guest is called, and which vCPUs it shall have online. */
+#define XF_VCPUS_MAX 512u
+#define XF_NAME_BYTES 128u
+struct xf_follow {
+    char name[XF_NAME_BYTES];        /* there; not empty, no control characters */
+    uint32_t nr_vcpus;               /* 1..XF_VCPUS_MAX */
+    uint8_t vcpus[XF_VCPUS_MAX / 8]; /* bit n of byte m: vCPU 8 m + n; at least one, none beyond */
+};
+size_t xf_follow_encode(const struct xf_follow *f, void *meta);
+int xf_follow_decode(struct xf_follow *f, const struct xf_msg *m, const void *meta,
+                     struct xf_err *err);
+/* How many vCPUs shall be online. */
+unsigned xf_follow_vcpus(const struct xf_follow *f);
 
 /* Messages whose meta is a few u64 (TARGET, LOADED, GO, RUNNING, TAKEN, ...): exactly n. */
 size_t xf_u64s_encode(const uint64_t *v, unsigned n, void *meta);

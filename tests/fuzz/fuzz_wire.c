@@ -31,6 +31,7 @@ static struct {
     struct xf_extents extents;
     struct xf_request request;
     struct xf_pulled pulled;
+    struct xf_follow follow;
     uint8_t again[XF_META_MAX];
 } fuzz; /* big, and a fuzzer has one thread */
 
@@ -121,6 +122,12 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
             fuzz_refused(&err);
         else
             fuzz_same(m, meta, xf_request_encode(&fuzz.request, fuzz.again));
+        break;
+    case XF_MSG_FOLLOW:
+        if (xf_follow_decode(&fuzz.follow, m, meta, &err))
+            fuzz_refused(&err);
+        else
+            fuzz_same(m, meta, xf_follow_encode(&fuzz.follow, fuzz.again));
         break;
     case XF_MSG_PULLED:
         if (xf_pulled_decode(&fuzz.pulled, m, meta, &err))

@@ -12,7 +12,7 @@
 #include "transport/wire.h"
 
 #define XF_SEED_MAX (XF_FRAME_BYTES + 4096u)
-#define XF_SEEDS 13
+#define XF_SEEDS 14
 
 static inline size_t seed_frame(uint8_t *out, uint16_t type, size_t meta_len, uint32_t payload)
 {
@@ -65,6 +65,7 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
     static const struct xf_request request = {.nr = 3, .gfns = {0xfffff, 0, 17}};
     static const struct xf_pulled pulled = {1000,      30,        20,        45000,     1u << 20,
                                             {9, 8000}, {9, 7000}, {9, 6000}, {9, 5000}, 3000000000};
+    static const struct xf_follow follow = {.name = "web2", .nr_vcpus = 11, .vcpus = {5, 4}};
     uint8_t *meta = out + XF_FRAME_BYTES;
 
     switch (n) {
@@ -101,6 +102,8 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
                           70000 + 6 * XF_PAGE_SIZE);
     case 11:
         return seed_frame(out, XF_MSG_PULLED, xf_pulled_encode(&pulled, meta), 0);
+    case 13:
+        return seed_frame(out, XF_MSG_FOLLOW, xf_follow_encode(&follow, meta), 0);
     }
     return 0;
 }

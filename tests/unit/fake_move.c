@@ -154,11 +154,23 @@ static int sink_relink(void *priv, struct xf_err *err)
     return gather_all(m, err);
 }
 
+static int sink_follow(void *priv, const struct xf_follow *f, struct xf_err *err)
+{
+    struct move *m = priv;
+
+    m->followed = *f;
+    m->follows++;
+    return m->follow_fails ? xf_fail(err, EEXIST, "the name is taken there") : 0;
+}
+
 static void *sink_main(void *arg)
 {
     struct move *m = arg;
-    struct xf_sink_watch watch = {
-        .priv = m, .tick = sink_tick, .ready = ready, .committed = committed};
+    struct xf_sink_watch watch = {.priv = m,
+                                  .tick = sink_tick,
+                                  .ready = ready,
+                                  .follow = sink_follow,
+                                  .committed = committed};
 
     if (m->gather.nr) {
         watch.called = called;

@@ -28,10 +28,13 @@ struct move {
     enum xf_sink_end sink_end;
     struct xf_err sink_err;
     atomic_int committed;
-    atomic_bool sink_stop; /* its tick fails */
-    int devices_late;      /* so many looks of the sink until the devices are there */
-    atomic_bool devices;   /* they are */
-    atomic_bool hung_up;   /* the source has closed the bootstrap pipe */
+    atomic_bool sink_stop;     /* its tick fails */
+    int devices_late;          /* so many looks of the sink until the devices are there */
+    atomic_bool devices;       /* they are */
+    struct xf_follow followed; /* what it was told last */
+    unsigned follows;
+    bool follow_fails;
+    atomic_bool hung_up; /* the source has closed the bootstrap pipe */
     struct xf_gather gather;
     unsigned sink_relinks;
     int (*tick_relink)(void *priv, struct xf_err *err);

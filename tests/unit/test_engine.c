@@ -393,6 +393,53 @@ static void test_target(void)
     }
 }
 
+/* The caller's tick finds that the guest was renamed: told once, and before the suspend, whenever
+ * it was found. */
+static enum fake_op renamed_at;
+static const struct xf_follow renamed = {.name = "web2", .nr_vcpus = 3, .vcpus = {5}};
+
+static void rename_guest(struct fake *f, enum fake_op op, unsigned nth)
+{
+    (void)f;
+    (void)nth;
+    if (op == renamed_at && !m.copy.follow) {
+        m.copy.follow = &renamed;
+        m.copy.follow_due = true;
+    }
+    if (op == FAKE_SUSPEND)
+        CU_ASSERT(m.follows == 1 && !m.copy.follow_due);
+}
+
+static void test_follow(void)
+{
+    static const enum fake_op list[] = {FAKE_LOG_START, FAKE_TARGET, FAKE_ALIVE, FAKE_PEEK};
+
+    for (unsigned i = 0; i < 2 * sizeof(list) / sizeof(list[0]); i++) {
+        OPEN(i & 1, 1);
+        m.devices_late = i & 1 ? 5 : 0;
+        renamed_at = list[i / 2];
+        m.f->hook = rename_guest;
+        move_run(&m);
+        arrived();
+        CU_ASSERT(m.follows == 1 && !memcmp(&m.followed, &renamed, sizeof(renamed)));
+        finish();
+    }
+}
+
+/* What cannot be followed there ends the move while the guest runs. */
+static void test_follow_refused(void)
+{
+    OPEN(false, 1);
+    m.copy.follow = &renamed;
+    m.copy.follow_due = true;
+    m.copy.opts.policy.max_rounds = 1;
+    m.follow_fails = true;
+    move_run(&m);
+    CU_ASSERT(m.end == XF_SWITCH_BACK && m.err.num == EEXIST && !m.f->calls[FAKE_SUSPEND]);
+    CU_ASSERT_PTR_NOT_NULL(strstr(m.err.text, "taken there"));
+    finish();
+}
+
 /* `xl mem-set` in the last round. */
 static void late_target(struct fake *f, enum fake_op op, unsigned nth)
 {
@@ -467,6 +514,8 @@ int main(void)
         {"not paying", test_not_paying},
         {"devices come late", test_devices_late},
         {"target", test_target},
+        {"a guest that is renamed", test_follow},
+        {"a name that is taken there", test_follow_refused},
         {"target in the last round", test_late_target},
         {"before GO", test_before_go},
         CU_TEST_INFO_NULL,

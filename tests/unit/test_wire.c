@@ -327,6 +327,51 @@ static void test_batch_order(void)
     CU_ASSERT(xf_batch_encode(&batch, meta) == 0);
 }
 
+static void test_follow(void)
+{
+    static const uint8_t bytes[] = {11, 0, 0, 0, 4, 0, 0, 0, 5, 4, 'w', 'e', 'b', '2'};
+    struct xf_follow f = {.name = "web2", .nr_vcpus = 11, .vcpus = {5, 4}}, f2;
+    struct xf_msg m = msg(xf_follow_encode(&f, meta), 0);
+
+    CU_ASSERT(m.meta_len == sizeof(bytes) && !memcmp(meta, bytes, sizeof(bytes)));
+    TAKEN(xf_follow_decode(&f2, &m, meta, &err));
+    CU_ASSERT(!memcmp(&f, &f2, sizeof(f)) && xf_follow_vcpus(&f2) == 3);
+    meta[9] = 8; /* a vCPU 11 of 11 */
+    REFUSED(xf_follow_decode(&f2, &m, meta, &err), "more than there are");
+    meta[8] = meta[9] = 0;
+    REFUSED(xf_follow_decode(&f2, &m, meta, &err), "no vCPU");
+    meta[8] = 1;
+    meta[11] = 0x1b;
+    REFUSED(xf_follow_decode(&f2, &m, meta, &err), "clean text");
+    meta[11] = 0;
+    REFUSED(xf_follow_decode(&f2, &m, meta, &err), "clean text");
+    put32(0, 0);
+    REFUSED(xf_follow_decode(&f2, &m, meta, &err), "0 vCPUs");
+    put32(0, XF_VCPUS_MAX + 1);
+    REFUSED(xf_follow_decode(&f2, &m, meta, &err), "513 vCPUs");
+    put32(0, 11), put32(4, 0);
+    REFUSED(xf_follow_decode(&f2, &m, meta, &err), "0 bytes");
+    put32(4, XF_NAME_BYTES);
+    REFUSED(xf_follow_decode(&f2, &m, meta, &err), "128 bytes");
+    put32(4, UINT32_MAX);
+    REFUSED(xf_follow_decode(&f2, &m, meta, &err), "bytes");
+    for (unsigned len = 0; len < sizeof(bytes); len++) {
+        m = msg(xf_follow_encode(&f, meta), 0);
+        m.meta_len = len;
+        REFUSED(xf_follow_decode(&f2, &m, meta, &err), "a change of the guest");
+    }
+    f.nr_vcpus = XF_VCPUS_MAX; /* the largest */
+    memset(f.vcpus, 0xff, sizeof(f.vcpus));
+    memset(f.name, 'x', sizeof(f.name) - 1);
+    m = msg(xf_follow_encode(&f, meta), 0);
+    TAKEN(xf_follow_decode(&f2, &m, meta, &err));
+    CU_ASSERT(!memcmp(&f, &f2, sizeof(f)));
+    f.name[sizeof(f.name) - 1] = 'x';
+    CU_ASSERT_EQUAL(xf_follow_encode(&f, meta), 0);
+    f.name[0] = 0;
+    CU_ASSERT_EQUAL(xf_follow_encode(&f, meta), 0);
+}
+
 static void test_sync(void)
 {
     struct xf_sync s = {1, 2, 1ull << 40}, got;
@@ -584,6 +629,7 @@ int main(void)
                  {"compressed batches", test_packed},
                  {"compressed batches, counts", test_packed_counts},
                  {"batch: order of runs", test_batch_order},
+                 {"a change of the guest", test_follow},
                  {"sync", test_sync},
                  {"text", test_text},
                  {"built", test_built},
