@@ -20,7 +20,7 @@ ends_it() {
     case_begin "in COPY: $1"
     begin_copy
     on $at "$3" || bad "it cannot be changed"
-    END_LIMIT=30 move_ends 3
+    END_LIMIT=45 move_ends 3
     note "$(report .error)"
     report .error | grep -q "$2" || bad "no '$2' in: $(report .error)"
     intact $at

@@ -50,9 +50,9 @@ ends() {
 }
 
 # xl's monitor destroys what has ended while we look, so a short moment may be all there is of it.
-ends "it crashes" "has crashed|was destroyed" "crashed|destroyed" 20 crash
-ends "it powers off" "has powered off|was destroyed" "poweroff|destroyed" 20 poweroff
-ends "it is destroyed" "was destroyed" "destroyed" 20 destroy
+ends "it crashes" "has crashed|was destroyed" "crashed|destroyed" 40 crash
+ends "it powers off" "has powered off|was destroyed" "poweroff|destroyed" 40 poweroff
+ends "it is destroyed" "was destroyed" "destroyed" 40 destroy
 
 # Right before it is asked to suspend: libxl alone would ask it for a minute.
 case_begin "it crashes before the suspend"
@@ -60,7 +60,7 @@ guest_start a ending --mem 128 --fill 24 --rate 100 --ip 116 --disk vdb
 move_in_background a "XENFERRY_HOLD=before-suspend=/tmp/hold"
 until_true 120 on a "test -e /tmp/hold" || bad "it does not come to its hold"
 sysrq a c
-END_LIMIT=20 move_ends 8
+END_LIMIT=40 move_ends 8
 note "$(report .error)"
 [ "$(report .outcome)" = ended ] || bad "outcome $(report .outcome)"
 until_true 45 is_empty b || empty b
@@ -73,7 +73,7 @@ guest_start a ending --mem 128 --fill 24 --rate 100 --ip 116 --disk vdb
 move_in_background a "XENFERRY_HOLD=before-suspend=/tmp/hold"
 until_true 120 on a "test -e /tmp/hold" || bad "it does not come to its hold"
 on a "xl pause $guest; rm -f /tmp/hold"
-END_LIMIT=20 move_ends 3
+END_LIMIT=40 move_ends 3
 note "$(report .error)"
 [ "$(report .here)" = paused ] || bad "here: $(report .here)"
 report .advice | grep -q "xl unpause" || bad "it says: $(report .advice)"
