@@ -24,11 +24,11 @@ int xf_follow_online(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
                      const struct xf_follow *f, struct xf_err *err)
 {
     uint8_t bits[sizeof(f->vcpus)];
-    libxl_bitmap map = {.size = (f->nr_vcpus + 7) / 8, .map = bits};
+    libxl_bitmap online = {.size = (f->nr_vcpus + 7) / 8, .map = bits};
     char why[300];
 
     memcpy(bits, f->vcpus, sizeof(bits));
-    if (libxl_set_vcpuonline(ctx, domid, &map, NULL))
+    if (libxl_set_vcpuonline(ctx, domid, &online, NULL))
         return xf_fail(err, EIO, "cannot set which vCPUs the guest shall have online: %s",
                        xf_toollog_last(log, why, sizeof(why)));
     return 0;

@@ -17,7 +17,7 @@ static enum xf_outcome let_go_on(struct xf_move *m, struct xf_err *err)
 {
     struct xf_err why = {0};
 
-    if (m->phase != XF_PHASE_SWITCH)
+    if (!m->xen.asked)
         return XF_ENDED;
     if (!m->xen.vm.ops->resume(&m->xen.vm, &why)) {
         m->report->here = XF_HERE_RUNS;
@@ -44,7 +44,7 @@ enum xf_outcome xf_move_settle(struct xf_move *m, enum xf_outcome end, struct xf
     if (xf_here_lives(r->here))
         return end == XF_SUSPENDED ? XF_RESUMED : end; /* somebody else has resumed it */
     if (r->here == XF_HERE_SUSPENDED)
-        end = end == XF_SUSPENDED ? end : let_go_on(m, err);
+        end = end == XF_SUSPENDED && m->xen.asked ? end : let_go_on(m, err);
     else
         end = XF_ENDED;
     if (end == XF_ENDED && !strstr(err->text, xf_here_text(r->here)))

@@ -182,6 +182,8 @@ static int resume(struct xf_source_vm *vm, struct xf_err *err)
 {
     struct xf_xen_source *x = of(vm);
 
+    if (!x->asked)
+        return xf_fail(err, EBUSY, "it is suspended, and not by this move");
     x->may_stop = false;
     return xf_xen_resume(x->ctx, x->log, x->domid, err);
 }

@@ -22,6 +22,7 @@ struct xf_xen_source {
      * must not grow; UINT64_MAX: not asked yet. And whether it has been paused for having run. */
     _Atomic uint64_t ran_ns;
     _Atomic bool paused;
+    bool asked; /* to suspend, by us: then it is ours to resume */
     /* The guest has taken a suspend request that was given up, and may still suspend
      * (xen_suspend.h). */
     bool may_stop;

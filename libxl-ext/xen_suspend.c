@@ -135,7 +135,7 @@ int xf_xen_suspend(struct xf_source_vm *vm, struct xf_err *err)
     if (here != XF_HERE_RUNS)
         return stopped(here, err);
     r.rc = libxl_domain_suspend_only(x->ctx, x->domid, &how);
-    begun = !r.rc;
+    begun = x->asked = !r.rc;
     r.done = !begun;
     here = await(x, &r, &how);
     if (here == XF_HERE_SUSPENDED && !r.rc)

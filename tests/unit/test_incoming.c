@@ -267,6 +267,26 @@ static void test_locks(void)
     xf_incoming_unlock(&second);
 }
 
+/* A guest that is renamed while it moves: its move has the lock of the uuid, and needs that of the
+ * new name. */
+static void test_lock_name(void)
+{
+    struct xf_incoming_lock first, second, third;
+
+    CU_ASSERT_EQUAL(lock(&first, "web1", UUID, false), 0);
+    CU_ASSERT_EQUAL(xf_incoming_lock(&second, "web2", NULL, "10.0.0.7", false, &found, &err), 0);
+    CU_ASSERT(found.n == 0 && second.fd[0] >= 0 && second.fd[1] < 0);
+    CU_ASSERT_EQUAL(files(), 3);
+    CU_ASSERT_EQUAL(lock(&third, "web2", OTHER_UUID, false), 0);
+    refused("name", "\"web2\"");
+    memset(&found, 0, sizeof(found));
+    CU_ASSERT_EQUAL(xf_incoming_lock(&third, "web1", NULL, "10.0.0.7", false, &found, &err), 0);
+    refused("name", "\"web1\"");
+    xf_incoming_unlock(&second);
+    xf_incoming_unlock(&first);
+    CU_ASSERT_EQUAL(files(), 0);
+}
+
 /* The holder is killed: its lock goes with it, and its file is used again. Names that look like
  * paths are only names. */
 static void test_lock_killed(void)
@@ -351,6 +371,7 @@ int main(int argc, char **argv)
         {"its configuration", test_config},
         {"undo", test_undo},
         {"one name, one uuid", test_locks},
+        {"the lock of a new name", test_lock_name},
         {"the holder of a lock is killed", test_lock_killed},
         {"a lock that cannot be taken", test_lock_fails},
         {"one port", test_port_lock},

@@ -187,7 +187,8 @@ static void begin(void)
     m.domid = DOMID;
     m.xen_open = true;
     m.phase = XF_PHASE_SWITCH;
-    m.xen = (struct xf_xen_source){.vm = {.ops = &ops}, .domid = DOMID, .log = &toollog};
+    m.xen =
+        (struct xf_xen_source){.vm = {.ops = &ops}, .domid = DOMID, .log = &toollog, .asked = true};
 }
 
 static void test_suspends(void)
@@ -258,9 +259,13 @@ static void test_paused(void)
 static void test_others(void)
 {
     begin();
+    m.xen.asked = false;
     xen.then = SUSPENDED;
     CU_ASSERT_EQUAL(xf_xen_suspend(&m.xen.vm, &err), -1);
     CU_ASSERT(err.num == EBUSY && xen.asked == 0);
+    /* Seen at the last moment, in SWITCH: the engine could not resume it either. */
+    CU_ASSERT_EQUAL(xf_move_settle(&m, XF_SUSPENDED, &err), XF_ENDED);
+    CU_ASSERT(!xen.resumed && report.here == XF_HERE_SUSPENDED);
 }
 
 /* Who does not answer: libxl says 0 when it has taken its request back. */
@@ -365,6 +370,7 @@ static void test_settle(void)
         begin();
         m.phase = cases[i].phase;
         m.xen_open = m.phase != XF_PHASE_SKELETON;
+        m.xen.asked = m.phase == XF_PHASE_SWITCH;
         xen.then = cases[i].flags;
         xf_fail(&err, EIO, "the link broke");
         CU_ASSERT_EQUAL(xf_move_settle(&m, cases[i].before, &err), cases[i].after);
