@@ -166,11 +166,10 @@ static int take_name(struct sink *s, const char *name, struct xf_err *err)
 {
     struct xf_incoming_lock lock = XF_INCOMING_UNLOCKED;
     struct xf_findings found = {0};
-    char host[XF_ADDR_LEN], incoming[sizeof(s->builder.name)];
+    char host[XF_ADDR_LEN];
 
     xf_sink_name_source(host, sizeof(host));
-    snprintf(incoming, sizeof(incoming), "%s--incoming", name);
-    if (strcmp(incoming, s->builder.name) &&
+    if (strcmp(name, s->shared->copy.domain) &&
         xf_incoming_lock(&lock, name, NULL, host, false, &found, err))
         return -1;
     if (found.n)
