@@ -217,7 +217,7 @@ static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *
 
     if (look_up(v->xch, v->domid, &info, err))
         return -1;
-    if (is_suspended(&info) &&
+    if (xf_here_of(&info) == XF_HERE_SUSPENDED &&
         (atomic_compare_exchange_strong(&x->ran_ns, &before, info.cpu_time) ||
          before == info.cpu_time))
         return 0;

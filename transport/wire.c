@@ -651,13 +651,8 @@ int xf_follow_decode(struct xf_follow *f, const struct xf_msg *m, const void *me
         return -1;
     memcpy(f->vcpus, p + FOLLOW_FIXED, bytes);
     memcpy(f->name, p + FOLLOW_FIXED + bytes, len);
-    for (uint32_t i = 0; i < len;) {
-        size_t c = utf8_char((const uint8_t *)f->name + i, len - i);
-
-        if (!c)
-            return xf_fail(err, EPROTO, "a change of the guest has a name that is not clean text");
-        i += (uint32_t)c;
-    }
+    if (!xf_text_is_clean(f->name, len))
+        return xf_fail(err, EPROTO, "a change of the guest has a name that is not clean text");
     if (!xf_follow_vcpus(f) || (f->nr_vcpus % 8 && f->vcpus[bytes - 1] >> f->nr_vcpus % 8))
         return xf_fail(err, EPROTO, "a change of the guest has no vCPU, or more than there are");
     return 0;
