@@ -46,12 +46,14 @@ const libxl_version_info *libxl_get_version_info(libxl_ctx *ctx)
 }
 
 int xf_domain_config(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
-                     const struct xf_move_opts *o, libxl_domain_config *config, struct xf_err *e)
+                     const struct xf_move_opts *o, libxl_domain_config *config,
+                     struct xf_findings *found, struct xf_err *e)
 {
     (void)ctx;
     (void)log;
     (void)domid;
     (void)o;
+    (void)found;
     (void)e;
     looked = true;
     config->c_info.name = in_file ? strdup(in_file) : NULL;
