@@ -40,16 +40,22 @@ void boot_sysrq(void)
 void boot_modules(void)
 {
     char name[64], path[96];
+    bool rogue = *boot_word("xf.rogue", "");
     FILE *f = fopen("/modules/ORDER", "re");
     while (f && fscanf(f, "%63s", name) == 1) {
         snprintf(path, sizeof(path), "/modules/%s", name);
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         // Without persistent grants the disk's backend gets at the pages themselves.
         bool bare = strstr(name, "blkfront") && !boot_number("xf.persistent", 1);
+        bool net = rogue && strstr(name, "netfront");
+        if (net)
+            rogue_hold_back();
         if (fd < 0 || syscall(SYS_finit_module, fd, bare ? "feature_persistent=0" : "", 0))
             error_note("cannot load %s: %m", name);
         if (fd >= 0)
             close(fd);
+        if (net)
+            rogue_bind_first();
     }
     if (f)
         fclose(f);
@@ -83,6 +89,26 @@ static void set_up(int s, const char *dev)
         error_note("cannot bring %s up: %m", dev);
 }
 
+bool boot_interface(const char *dev, const char *ip, const char *mask)
+{
+    char path[64];
+    struct ifreq r = {0};
+    int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    snprintf(path, sizeof(path), "/sys/class/net/%s", dev);
+    if (s < 0 || !boot_wait_path(path, 10)) {
+        error_note("no %s after 10 s", dev);
+        if (s >= 0)
+            close(s);
+        return false;
+    }
+    strncpy(r.ifr_name, dev, IFNAMSIZ - 1);
+    set_address(s, SIOCSIFADDR, &r, ip);
+    set_address(s, SIOCSIFNETMASK, &r, mask);
+    set_up(s, dev);
+    close(s);
+    return true;
+}
+
 void boot_network(const char *ip)
 {
     int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -91,15 +117,9 @@ void boot_network(const char *ip)
         return;
     }
     set_up(s, "lo");
-    if (*ip) {
-        if (!boot_wait_path("/sys/class/net/eth0", 10))
-            error_note("no eth0 after 10 s");
-        struct ifreq r = {.ifr_name = "eth0"};
-        set_address(s, SIOCSIFADDR, &r, ip);
-        set_address(s, SIOCSIFNETMASK, &r, "255.255.255.0");
-        set_up(s, "eth0");
-    }
     close(s);
+    if (*ip)
+        boot_interface("eth0", ip, "255.255.255.0");
 }
 
 const char *boot_word(const char *name, const char *dflt)

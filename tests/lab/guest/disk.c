@@ -65,7 +65,7 @@ static void *worker(void *unused)
     return NULL;
 }
 
-void disk_start(const char *path, long mib, long start_rate)
+void disk_start(const char *path, long mib, long blocks, long start_rate)
 {
     if (!*path || mib <= 0 || start_rate <= 0)
         return;
@@ -80,6 +80,8 @@ void disk_start(const char *path, long mib, long start_rate)
     }
     rate = start_rate;
     nblocks = (unsigned long)mib << 8;
+    if (blocks > 0 && (unsigned long)blocks < nblocks)
+        nblocks = (unsigned long)blocks;
     gens = calloc(nblocks, sizeof(*gens));
     buf = mmap(NULL, CHUNK * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     pthread_t t;
@@ -96,13 +98,14 @@ unsigned long disk_verify(char *out, size_t size, unsigned long *blocks)
     *blocks = 0;
     pthread_mutex_lock(&lock);
     for (unsigned long c = 0; c < nblocks; c += CHUNK) {
+        unsigned long end = c + CHUNK < nblocks ? c + CHUNK : nblocks;
         bool any = false;
-        for (unsigned long i = c; i < c + CHUNK; i++)
+        for (unsigned long i = c; i < end; i++)
             any |= gens[i] != 0;
         if (!any)
             continue;
         bool got = pread(fd, buf, CHUNK * PAGE, (off_t)(c * PAGE)) == CHUNK * PAGE;
-        for (unsigned long i = c; i < c + CHUNK; i++) {
+        for (unsigned long i = c; i < end; i++) {
             if (!gens[i])
                 continue;
             ++*blocks;

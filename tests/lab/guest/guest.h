@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The lab's guest: process 1 of a small PVH domain that makes load, and knows
 // at any time what every byte of its memory and disk must be. One thread per
-// source file: mem.c, disk.c, late.c, beat.c, server.c; main.c starts them. work.c
+// source file: mem.c, disk.c, late.c, rogue.c, beat.c, server.c; main.c starts them. work.c
 // remembers what mem.c did.
 #ifndef XF_GUEST_H
 #define XF_GUEST_H
@@ -18,6 +18,8 @@ void boot_mounts(void);
 void boot_sysrq(void);
 void boot_modules(void);
 void boot_network(const char *ip);
+// False: it is not there, or refuses.
+bool boot_interface(const char *dev, const char *ip, const char *mask);
 bool boot_wait_path(const char *path, int seconds);
 // Value of NAME=... on the kernel command line, or dflt.
 long boot_number(const char *name, long dflt);
@@ -53,7 +55,8 @@ void mem_damage(void);
 void mem_status(char *out, size_t size);
 
 // --- disk.c ---
-void disk_start(const char *path, long mib, long rate);
+// blocks: how many are written, 0: all of mib.
+void disk_start(const char *path, long mib, long blocks, long rate);
 unsigned long disk_verify(char *out, size_t size, unsigned long *blocks);
 void disk_damage(void);
 void disk_status(char *out, size_t size);
@@ -63,6 +66,14 @@ void late_start(const char *path, long mib, long offset_mib);
 unsigned long late_verify(char *out, size_t size, unsigned long *pages);
 void late_send(int client);
 void late_status(char *out, size_t size);
+
+// --- rogue.c ---
+// Before and after the network's module is loaded: no interface but the first gets its driver.
+void rogue_hold_back(void);
+void rogue_bind_first(void);
+void rogue_start(const char *ip);
+void rogue_send(int client);
+void rogue_status(char *out, size_t size);
 
 // --- work.c ---
 void work_start(void);

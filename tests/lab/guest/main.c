@@ -4,7 +4,9 @@
 //   xf.pattern=seq|random|hot|stride  xf.hot=PCT  xf.reads=PCT
 //   xf.disk=/dev/xvda  xf.diskmib=MiB  xf.diskrate=BLOCKS/s
 //   xf.beat=MS (0: no heartbeat)
+//   xf.diskblocks=N (of those MiB, the first; 0: all)
 //   xf.late=MiB (also on the disk, behind xf.diskmib)  xf.persistent=0|1 (its grants)
+//   xf.rogue=A.B.C.D (of a second interface, which connects by itself)
 #include "guest.h"
 
 #include <sys/reboot.h>
@@ -28,8 +30,9 @@ int main(void)
               boot_word("xf.pattern", "random"), boot_number("xf.hot", 10),
               boot_number("xf.reads", 0));
     disk_start(boot_word("xf.disk", ""), boot_number("xf.diskmib", 16),
-               boot_number("xf.diskrate", 20));
+               boot_number("xf.diskblocks", 0), boot_number("xf.diskrate", 20));
     late_start(boot_word("xf.disk", ""), boot_number("xf.late", 0), boot_number("xf.diskmib", 16));
+    rogue_start(boot_word("xf.rogue", ""));
     beat_start(boot_number("xf.beat", 20));
     console_line("XF-GUEST ready");
     server_run();

@@ -16,17 +16,18 @@
 
 static void answer_status(char *out, size_t size)
 {
-    char late[96], beat[160], mem[256], disk[128], err[160];
+    char late[96], rogue[96], beat[160], mem[256], disk[128], err[160];
     beat_status(beat, sizeof(beat));
     mem_status(mem, sizeof(mem));
     disk_status(disk, sizeof(disk));
     late_status(late, sizeof(late));
+    rogue_status(rogue, sizeof(rogue));
     error_first(err, sizeof(err));
     struct sysinfo si = {0};
     sysinfo(&si);
     snprintf(out, size,
-             "{%s, %s, %s, %s, \"free_kib\": %lu, \"errors\": %u, \"first_error\": \"%s\"}", beat,
-             mem, disk, late, si.freeram / 1024 * si.mem_unit, error_count(), err);
+             "{%s, %s, %s, %s, %s, \"free_kib\": %lu, \"errors\": %u, \"first_error\": \"%s\"}",
+             beat, mem, disk, late, rogue, si.freeram / 1024 * si.mem_unit, error_count(), err);
 }
 
 static void answer_verify(char *out, size_t size)
@@ -80,7 +81,7 @@ static void answer(char *line, char *out, size_t size)
     else
         snprintf(out, size,
                  "ERR commands: status verify pause resume rate N pattern seq|random|hot|stride "
-                 "reads PCT work touched FROM_NS TO_NS damage mem|disk send poweroff");
+                 "reads PCT work touched FROM_NS TO_NS damage mem|disk send rogue poweroff");
 }
 
 static void *serve(void *arg)
@@ -97,6 +98,8 @@ static void *serve(void *arg)
     line[used] = 0;
     if (!strncmp(line, "send", 4)) {
         late_send(c);
+    } else if (!strncmp(line, "rogue", 5)) {
+        rogue_send(c);
     } else if (!strncmp(line, "work", 4)) {
         work_send(c);
     } else if (used) {

@@ -8,12 +8,16 @@ lab guest start HOST NAME [--mem MiB] [--maxmem MiB] [--fill MiB] [--zero PCT]
                 [--rate PAGES/s] [--pattern seq|random|hot|stride] [--hot PCT]
                 [--reads PCT]        of the touches; the others write
                 [--vcpus N] [--ip N] [--disk vdb|vdc|none] [--diskrate N]
+                [--diskblocks N]     of its disk that are written, the first (0: 16 MiB)
+                [--backend qdisk]    what serves its disk (else dom0's kernel)
+                [--rogue 0|1]        a second interface that connects by itself, and sends
                 [--late MiB]         of memory that only the kernel hands on
                 [--persistent 0|1]   grants of its disk
                 [--beat MS]          between two heartbeats (20; 0: none)
                 [--config LINE]      a line more for its xl configuration
 lab guest cmd NAME status|verify|pause|resume|rate N|pattern X|reads PCT|poweroff
 lab guest cmd NAME send          the late memory, by sendfile
+lab guest cmd NAME rogue         what the second interface sends
 lab guest cmd NAME work          lines `its clock in ns, touches so far`, 15 minutes back
 lab guest cmd NAME touched FROM TO    touches and pages between two times of its clock
 lab guest cmd NAME damage mem|disk    so that the next verify must say BAD
@@ -29,7 +33,7 @@ END
 # rdtsc trapped by Xen (tsc_mode), and 100,000 reads of a PIT that is not there
 # (clearcpuid=tsc; the guest's clock is Xen's all the same). Without a TSC the
 # kernel would wait for ticks that do not come yet: lpj= is its delay loop.
-guest_config() { # NAME MEM MAXMEM VCPUS MAC DISK EXTRA LINE
+guest_config() { # NAME MEM MAXMEM VCPUS VIFS DISK EXTRA LINE
     cat <<END
 name = "$1"
 type = "pvh"
@@ -38,7 +42,7 @@ ramdisk = "/srv/guest/initramfs"
 memory = $2
 maxmem = $3
 vcpus = $4
-vif = [ 'mac=$5,bridge=xenbr0' ]
+vif = [ $5 ]
 disk = [ $6 ]
 tsc_mode = "native"
 extra = "console=hvc0 quiet loglevel=3 mitigations=off clearcpuid=tsc lpj=6000000 panic=1 $7"
@@ -51,13 +55,14 @@ END
 
 guest_start() {
     local host=$1 name=$2 mem=128 maxmem='' fill=40 zero=25 rate=200 pattern=random
-    local hot=10 reads=0 vcpus=1 ip=100 disk=vdb diskrate=20 late=0 persistent=1 beat=20 diskline='' config='' words mac out
+    local hot=10 reads=0 vcpus=1 ip=100 disk=vdb diskrate=20 late=0 persistent=1 beat=20 diskline='' config='' words mac vifs out
+    local diskblocks=0 backend='' rogue=0
     host_ok "$host"
     shift 2
     while [ $# -gt 1 ]; do
         case $1 in
         --mem | --maxmem | --fill | --zero | --rate | --pattern | --hot | --reads | --vcpus | \
-            --ip | --disk | --diskrate | --late | --persistent | --beat | \
+            --ip | --disk | --diskrate | --diskblocks | --backend | --rogue | --late | --persistent | --beat | \
             --config) printf -v "${1#--}" %s "$2" ;;
         *) die "unknown option $1 (lab guest help)" ;;
         esac
@@ -65,15 +70,20 @@ guest_start() {
     done
     [ $# = 0 ] || die "what is '$1'? (lab guest help)"
     [ "$ip" -ge 100 ] && [ "$ip" -le 199 ] || die "--ip is 100 to 199"
-    [ "$disk" = none ] || diskline="'format=raw,vdev=xvda,access=rw,target=/dev/$disk'"
+    [ "$disk" = none ] || diskline="'format=raw,vdev=xvda,access=rw${backend:+,backendtype=$backend},target=/dev/$disk'"
     words="xf.ip=10.9.1.$ip xf.fill=$fill xf.zero=$zero xf.rate=$rate xf.pattern=$pattern"
-    words+=" xf.hot=$hot xf.reads=$reads xf.diskrate=$diskrate xf.late=$late xf.persistent=$persistent xf.beat=$beat"
+    words+=" xf.hot=$hot xf.reads=$reads xf.diskrate=$diskrate xf.late=$late xf.persistent=$persistent xf.beat=$beat xf.diskblocks=$diskblocks"
     [ "$disk" = none ] || words+=" xf.disk=/dev/xvda"
     mac=$(printf '00:16:3e:09:01:%02x' "$ip")
+    vifs="'mac=$mac,bridge=xenbr0'"
+    if [ "$rogue" = 1 ]; then
+        vifs+=",'mac=00:16:3e:09:02:$(printf %02x "$ip"),bridge=xenbr0'"
+        words+=" xf.rogue=10.9.1.$((200 + ip % 50))"
+    fi
     printf '%s\n' "$ip" >"$STATE/guest.$name"
     # Fixed: else a guest that is away for a while costs our own ARP's seconds.
     in_ns ip neigh replace "10.9.1.$ip" lladdr "$mac" dev lan nud permanent
-    guest_config "$name" "$mem" "${maxmem:-$mem}" "$vcpus" "$mac" "$diskline" "$words" "$config" |
+    guest_config "$name" "$mem" "${maxmem:-$mem}" "$vcpus" "$vifs" "$diskline" "$words" "$config" |
         host_ssh "$host" "cat >/root/$name.cfg"
     out=$(run "$host" 120 "xl create -q /root/$name.cfg" 2>&1) ||
         die "host $host did not start $name: $out"
