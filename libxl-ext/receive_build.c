@@ -207,6 +207,8 @@ int xf_sink_skeleton(struct sink *s, struct xf_err *err)
         record_stream(s->stream, len);
         rc = build(s, len, err);
     }
+    if (!rc && s->pull && xf_hold_vif_possible((char *)payload, &s->no_paging))
+        s->pull = s->gather.urgent = false;
     if (!rc)
         rc = adopt(s, err);
     if (!rc)

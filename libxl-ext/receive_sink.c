@@ -80,6 +80,8 @@ static int pull_tick(void *priv, struct xf_err *err)
     xf_sink_tell(s, s->phase);
     if (s->absent.at_go && !s->absent.nr)
         let_network(s);
+    else if (!s->network_let) /* who brought it up was in dom0, and may hear of it from dmesg */
+        xf_hold_vif_keep(&s->hold_vif, NULL);
     return 0;
 }
 
@@ -148,6 +150,14 @@ static int relink(void *priv, struct xf_err *err)
 
 /* --- COPY, SWITCH, FINISH --- */
 
+/* Pages are absent, and the backends are there. */
+static int hold_network(struct sink *s, struct xf_err *err)
+{
+    if (!s->xen.vm.absent || !s->absent.nr || s->hold_vif.held)
+        return 0;
+    return xf_hold_vif_begin(&s->hold_vif, s->xen.domid, err);
+}
+
 static int serve_tick(void *priv, struct xf_err *err)
 {
     struct sink *s = priv;
@@ -155,9 +165,7 @@ static int serve_tick(void *priv, struct xf_err *err)
     if (xf_sink_tick(s, err) || xf_sink_build_on(s, 0, err) || xf_sink_still_there(s, err))
         return -1;
     /* Not only at GO: this is not to be downtime. */
-    if (s->xen.vm.absent && s->absent.nr && !s->hold_vif.held)
-        return xf_hold_vif_begin(&s->hold_vif, s->xen.domid, err);
-    return 0;
+    return s->devices ? hold_network(s, err) : 0;
 }
 
 /* The guest was renamed at the source. It has its first name until it runs, so that lock is kept.
@@ -209,6 +217,8 @@ static int prepare(void *priv, struct xf_err *err)
     xf_sink_tell(s, XF_PHASE_SWITCH);
     if (!s->xen.vm.absent || !s->absent.nr)
         return 0;
+    if (hold_network(s, err)) /* long since, unless the last pages were marked just now */
+        return -1;
     if (xf_pager_new(&s->pager, &s->xen.vm, XF_SINK_STALL_MS, err))
         return -1;
     xf_pager_start(s->pager, &s->link);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest's network is held back and let go, against a xenstore made up here with two
- * interfaces: what others change meanwhile is not undone, and a failure is told.
+ * A guest's network is held back and let go, against a xenstore and interfaces of dom0 made up
+ * here: what holds it is that an interface is down, what others change meanwhile is not undone, and
+ * a failure is told.
  */
 #include <CUnit/Basic.h>
 #include <errno.h>
@@ -21,7 +22,50 @@ static struct {
     int conflicts;   /* transactions that somebody else spoils, first ones */
     bool open, unreachable;
     int no_list, no_backend; /* errno of reading the list, the second one's backend; 0: there */
+    bool down[VIFS];         /* dom0's interface */
+    int stuck;               /* errno of what is done to the second one's interface; 0: it works */
 } store;
+
+/* --- instead of vif_link.c --- */
+
+int xf_vif_link_find(struct xf_vif_link *l, const char *root, const char *backend,
+                     struct xf_err *err)
+{
+    CU_ASSERT_STRING_EQUAL(root, "/sys");
+    *l = (struct xf_vif_link){0};
+    CU_ASSERT_EQUAL(sscanf(backend, "/local/domain/0/backend/vif/9/%u", &l->index), 1);
+    l->index++;
+    return store.stuck == ENODEV && l->index == 2 ? xf_fail(err, ENODEV, "no interface") : 0;
+}
+
+int xf_vif_link_down(struct xf_vif_link *l, struct xf_err *err)
+{
+    if (store.stuck && l->index == 2)
+        return xf_fail(err, store.stuck, "it does not go down");
+    CU_ASSERT(l->index > 0);
+    l->down = store.down[l->index - 1] = true;
+    return 0;
+}
+
+int xf_vif_link_up(struct xf_vif_link *l, struct xf_err *err)
+{
+    if (!l->down)
+        return 0;
+    if (store.stuck && l->index == 2)
+        return xf_fail(err, store.stuck, "it does not come up");
+    l->down = store.down[l->index - 1] = false;
+    return 0;
+}
+
+int xf_vif_link_keep_down(struct xf_vif_link *l, struct xf_err *err)
+{
+    (void)err;
+    if (l->down)
+        store.down[l->index - 1] = true;
+    return 0;
+}
+
+/* --- instead of xenstore --- */
 
 struct xs_handle *xs_open(unsigned long flags)
 {
@@ -125,8 +169,13 @@ static void held_and_let_go(void)
     store.conflicts = 3;
     CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), 0);
     CU_ASSERT(store.state[0] == 1 && store.state[1] == 1 && h.held && h.nr == VIFS);
+    CU_ASSERT(store.down[0] && store.down[1]);
+    store.down[1] = false; /* somebody in dom0 knows better */
+    CU_ASSERT_EQUAL(xf_hold_vif_keep(&h, &err), 0);
+    CU_ASSERT(store.down[1]);
     CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), 0);
     CU_ASSERT(store.state[0] == 2 && store.state[1] == 2 && !h.held);
+    CU_ASSERT(!store.down[0] && !store.down[1]);
     CU_ASSERT_EQUAL(err.num, 0);
 
     /* A second end, or one without a beginning, touches nothing. */
@@ -170,6 +219,79 @@ static void let_go_later(void)
     xf_clear(&err);
     CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), 0);
     CU_ASSERT(store.state[0] == 2 && store.state[1] == 2 && !h.held && !err.num);
+}
+
+/* A frontend that does not wait for its backend is connected by it: what holds its network is the
+ * interface, and what is connected stays so. */
+static void connected_by_itself(void)
+{
+    struct xf_hold_vif h = {0};
+    struct xf_err err = {0};
+
+    reset(2, 2);
+    CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), 0);
+    store.state[1] = 4;
+    CU_ASSERT(store.down[1]);
+    CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), 0);
+    CU_ASSERT(store.state[0] == 2 && store.state[1] == 4);
+    CU_ASSERT(!store.down[0] && !store.down[1] && !err.num);
+}
+
+/* Without an interface that can be taken down nothing is held, whatever the frontend is told. */
+static void not_to_be_enforced(void)
+{
+    static const int why[] = {ENODEV, EPERM};
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct xf_hold_vif h = {0};
+        struct xf_err err = {0};
+
+        reset(2, 2);
+        store.stuck = why[i];
+        CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), -1);
+        CU_ASSERT_EQUAL(err.num, why[i]);
+        CU_ASSERT_EQUAL(store.state[1], 2);
+        CU_ASSERT_EQUAL(xf_hold_vif_end(&h, NULL), 0);
+        CU_ASSERT(!store.down[0] && store.state[0] == 2 && !h.held);
+    }
+}
+
+/* One that does not come up is tried again, and keeps nobody else down. */
+static void up_later(void)
+{
+    struct xf_hold_vif h = {0};
+    struct xf_err err = {0};
+
+    reset(2, 2);
+    CU_ASSERT_EQUAL(xf_hold_vif_begin(&h, 9, &err), 0);
+    store.stuck = ENOMEM;
+    CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), -1);
+    CU_ASSERT_EQUAL(err.num, ENOMEM);
+    CU_ASSERT(!store.down[0] && store.down[1] && h.held && store.state[0] == 2);
+    store.stuck = 0;
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_hold_vif_end(&h, &err), 0);
+    CU_ASSERT(!store.down[1] && !h.held);
+}
+
+static void served_elsewhere(void)
+{
+    static const char *const good[] = {
+        "{}", "{\"nics\": []}", "{\"nics\": [{\"devid\": 0, \"mac\": \"00:16:3e:00:00:01\"}]}",
+        "{\"nics\": [{\"backend_domid\": 0, \"backend_domname\": \"\"}]}"};
+    static const char *const bad[] = {"{\"nics\": [{\"devid\": 0}, {\"backend_domid\": 3}]}",
+                                      "{\"nics\": [{\"backend_domname\": \"netvm\"}]}", "[]", "{",
+                                      ""};
+    struct xf_err err = {0};
+
+    for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        CU_ASSERT_EQUAL(xf_hold_vif_possible(good[i], &err), 0);
+    CU_ASSERT_EQUAL(err.num, 0);
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        xf_clear(&err);
+        CU_ASSERT_EQUAL(xf_hold_vif_possible(bad[i], &err), -1);
+        CU_ASSERT(err.num != 0 && (i > 1 || strstr(err.text, "backend=")));
+    }
 }
 
 static void closing_stays_closing(void)
@@ -236,6 +358,10 @@ int main(void)
     CU_TestInfo tests[] = {{"held, and let go", held_and_let_go},
                            {"a backend in another state", not_in_its_place},
                            {"let go at the second try", let_go_later},
+                           {"a frontend that does not wait", connected_by_itself},
+                           {"an interface that does not go down", not_to_be_enforced},
+                           {"one that does not come up at once", up_later},
+                           {"backends in another domain", served_elsewhere},
                            {"a backend that closes meanwhile", closing_stays_closing},
                            {"no xenstore, or one that is never free", out_of_reach},
                            {"interfaces that cannot be seen", not_all_are_seen},

@@ -591,6 +591,7 @@ static void test_incomplete(void)
         {"suspend web1", "web1"},
         {"fork-vm -p --max-vcpus 2 web1", "web1"},
         {"fork-vm", NULL},
+        {"network-attach web1 bridge=xenbr0", "web1"},
         {"list web1", NULL},
         {"saved web1", NULL},
         {"save -z web1 /file", "web1"},
