@@ -41,7 +41,7 @@ PKGS = gnutls libxml-2.0 json-c libxxhash liblz4 libzstd libibverbs librdmacm
 # Asked once, when first used.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
-XEN_LIBS   = -lxenlight -lxlutil -lxenctrl -lxenguest -lxencall -lxenforeignmemory -lxenstore -lxenevtchn \
+XEN_LIBS   = -lxenlight -lxlutil -lxenctrl -lxenguest -lxencall -lxenforeignmemory -lxenstore -lxenevtchn -lxengnttab \
              -lxentoollog -lxentoolcore
 
 ALL_CPPFLAGS = -I. -D_GNU_SOURCE -D__XEN_TOOLS__

@@ -146,6 +146,8 @@ struct xf_report {
     uint64_t requested; /* of these, asked for over the network */
     double fault_median_s, fault_p99_s;
     struct xf_page_costs page;
+    double disks_s; /* of the downtime, beside the last pages: writing back disks that QEMU serves;
+                       0: there are none */
     double network_held_s; /* the guest's network waited for, from GO on; 0: it has none */
     bool ran_there;        /* it did, for certain: what lies here is older than its disks */
     bool ended_there;      /* and has ended before all its pages were there */

@@ -28,6 +28,8 @@
 /* How long the receiver may take to end by itself after the pipe was closed. */
 #define CHILD_MS 10000
 #define CHILD_FAILED_MS 2000
+/* The guest stands still meanwhile, as for the last pages. */
+#define DISKS_MS 10000
 
 const char *xf_phase_name(enum xf_phase p)
 {
@@ -278,6 +280,7 @@ void xf_move_let_go(struct xf_move *m)
     if (m->xen_open)
         xf_xen_source_close(&m->xen);
     m->xen_open = false;
+    xf_qdisks_close(&m->disks);
     xf_link_close(&m->link);
     xf_pipe_close(&m->pipe, m->report->outcome == XF_MOVED ? CHILD_MS : CHILD_FAILED_MS);
     xf_hello_free(&m->hello);
@@ -336,7 +339,11 @@ static int before_go(void *priv, struct xf_err *err)
         m->server_opts.compress = c->compress;
     m->server_opts.page_rate = c->status.page_rate;
     m->report->left_out = c->nr_missing;
-    if (xf_move_unchanged(m, err) || step_aside(priv, err))
+    /* The flush has been at it since the suspend. */
+    if (xf_move_unchanged(m, err) || xf_qdisks_flush_end(&m->disks, DISKS_MS, err))
+        return -1;
+    m->report->disks_s = m->disks.nr ? m->disks.last_s : 0;
+    if (step_aside(priv, err))
         return -1;
     if (c->nr_missing && (xf_server_new(&m->server, c->vm, c->missing, &m->server_opts, err) ||
                           xf_server_start(m->server, &m->link, err)))

@@ -12,6 +12,7 @@
 #include "libxl-ext/check.h"
 #include "libxl-ext/libxl_ext.h"
 #include "libxl-ext/own_address.h"
+#include "libxl-ext/qdisk.h"
 #include "libxl-ext/record.h"
 #include "libxl-ext/status.h"
 #include "libxl-ext/toollog.h"
@@ -48,6 +49,7 @@ struct xf_move {
 
     struct xf_xen_source xen;
     bool xen_open;
+    struct xf_qdisks disks; /* of the guest, those that QEMU serves here */
     struct xf_copy copy;
     bool pull; /* pages may come after GO: asked for, and possible there */
     struct xf_server_opts server_opts;

@@ -63,6 +63,15 @@ static int find_domain(struct xf_move *m, struct xf_err *err)
     return 0;
 }
 
+/* What lies in this host's page cache has to be written back before the guest runs elsewhere. */
+static void look_at_disks(struct xf_move *m, struct xf_findings *found)
+{
+    struct xf_err why = {0};
+
+    if (xf_qdisks_open(&m->disks, m->domid, &why))
+        xf_find(found, XF_REFUSAL, "qdisk", "%s; or use `xl migrate --stock`", why.text);
+}
+
 static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
 {
     if (!m->o->check_only && xf_changes_begin(&m->changes, m->domid, err))
@@ -72,6 +81,7 @@ static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct x
                         err) ||
         xf_needs_of(&m->config, &m->hello.needs, &m->hello.nr_needs, found, err))
         return -1;
+    look_at_disks(m, found);
     m->config_json = libxl_domain_config_to_json(m->ctx, &m->config);
     if (!m->config_json)
         return xf_fail(err, ENOMEM, "cannot write the domain's configuration as JSON");

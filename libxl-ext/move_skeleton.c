@@ -146,8 +146,9 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
     if (xf_move_connect_bulk(m, err) || xf_xen_source_open(&m->xen, m->ctx, &m->log, m->domid, err))
         goto out;
     m->xen_open = true;
+    m->xen.disks = &m->disks;
     if (gather(m, k, &p, err) || send_skeleton(m, k, &p, err) || begin_copy(m, err) ||
-        wait_built(m, err) || measure_rtt(m, err))
+        xf_qdisks_flush_begin(&m->disks, err) || wait_built(m, err) || measure_rtt(m, err))
         goto out;
     rc = 0;
 out:

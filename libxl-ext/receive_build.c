@@ -55,6 +55,18 @@ static int skeleton_stream(struct sink *s, uint8_t *payload, void **stream, size
     return xf_stream_build(&parts, stream, len, err);
 }
 
+/* They are there now. What attaching them has read is dropped once more in SWITCH, which then finds
+ * little. On one host both ends have one page cache. */
+static int open_disks(struct sink *s, struct xf_err *err)
+{
+    if (s->same_host)
+        return 0;
+    if (xf_qdisks_open(&s->disks, s->shared->copy.domid, err))
+        return -1;
+    xf_qdisks_drop(&s->disks, NULL);
+    return 0;
+}
+
 int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err)
 {
     int rc;
@@ -65,6 +77,8 @@ int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err)
         return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s", BUILD_MS / 1000);
     rc = xf_builder_step(&s->builder, wait_ms, err);
     s->devices = rc == 0;
+    if (rc == 0 && open_disks(s, err))
+        return -1;
     return rc < 0 ? -1 : 0;
 }
 

@@ -11,6 +11,7 @@
 #include "libxl-ext/bootstrap.h"
 #include "libxl-ext/hold_vif.h"
 #include "libxl-ext/incoming_lock.h"
+#include "libxl-ext/qdisk.h"
 #include "libxl-ext/receive_sink.h"
 #include "libxl-ext/status.h"
 #include "libxl-ext/xen_pager.h"
@@ -48,7 +49,8 @@ struct sink {
     struct xf_skeleton skeleton;
     struct xf_announce announce;
     struct xf_hold_vif hold_vif;
-    uint64_t go_ns; /* when GO came, CLOCK_MONOTONIC */
+    struct xf_qdisks disks; /* those that QEMU serves here */
+    uint64_t go_ns;         /* when GO came, CLOCK_MONOTONIC */
     bool network_let;
     struct xf_err vif;       /* why the network was not let go */
     bool pull;               /* pages may come after GO: asked for, and possible as it seems */

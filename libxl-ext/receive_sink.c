@@ -215,6 +215,8 @@ static int prepare(void *priv, struct xf_err *err)
     struct sink *s = priv;
 
     xf_sink_tell(s, XF_PHASE_SWITCH);
+    if (xf_qdisks_drop(&s->disks, err))
+        return -1;
     if (!s->xen.vm.absent || !s->absent.nr)
         return 0;
     if (hold_network(s, err)) /* long since, unless the last pages were marked just now */
@@ -366,6 +368,7 @@ static void free_sink(struct sink *s)
         tell_source(s, &left);
     else if (s->link.control && !s->go)
         xf_link_say(&s->link, XF_MSG_ABORTED, NULL, 0, NULL);
+    xf_qdisks_close(&s->disks);
     xf_link_close(&s->link);
     xf_gather_unlisten(&s->gather, NULL);
     if (s->rejoin.listener)

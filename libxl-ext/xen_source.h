@@ -9,6 +9,8 @@
 #include "libxl-ext/toollog.h"
 #include "precopy/vm.h"
 
+struct xf_qdisks; /* qdisk.h */
+
 struct xf_xen_source {
     struct xf_source_vm vm; /* first: the engine sees only this */
     uint32_t domid;
@@ -26,6 +28,7 @@ struct xf_xen_source {
     /* The guest has taken a suspend request that was given up, and may still suspend
      * (xen_suspend.h). */
     bool may_stop;
+    struct xf_qdisks *disks; /* the caller's; their last flush begins with the suspend. NULL */
 };
 
 /*

@@ -21,6 +21,7 @@
 #include <libxl_event.h>
 #include <xenstore.h>
 
+#include "libxl-ext/qdisk.h"
 #include "libxl-ext/xen_here.h"
 #include "transport/clock.h"
 
@@ -138,8 +139,11 @@ int xf_xen_suspend(struct xf_source_vm *vm, struct xf_err *err)
     begun = x->asked = !r.rc;
     r.done = !begun;
     here = await(x, &r, &how);
-    if (here == XF_HERE_SUSPENDED && !r.rc)
+    if (here == XF_HERE_SUSPENDED && !r.rc) {
+        if (x->disks)
+            xf_qdisks_flush_last(x->disks);
         return 0;
+    }
     /* 0: libxl itself has taken the request back. */
     if (xf_here_lives(here) && begun && r.rc)
         x->may_stop = !withdraw(x->domid);

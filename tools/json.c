@@ -168,6 +168,8 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(parts, "last_dirty_s", number(r->last_dirty_s));
     add(parts, "last_pages_s", number(r->last_pages_s));
     add(parts, "resume_s", number(r->resume_s));
+    if (r->disks_s > 0)
+        add(parts, "disks_s", number(r->disks_s));
     add(o, "switch", parts);
     add(o, "rounds", json_object_new_int64(r->rounds));
     add(o, "rounds_s", number(r->rounds_s));
