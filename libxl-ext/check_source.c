@@ -143,11 +143,36 @@ static void check_size(xc_interface *xch, uint32_t domid, const libxl_domain_con
             (unsigned long long)limit - 1);
 }
 
+/*
+ * maxmem above memory: gfns that the guest has not touched are populated on demand, from a reserve
+ * that counts as its memory already. To ask for a page's type populates it
+ * (XEN_DOMCTL_getpageframeinfo3 looks it up with P2M_ALLOC), and that is how they move, here and
+ * with stock xl. If there are more of them than the reserve has, because the guest's balloon driver
+ * has not given back what is above its memory yet, Xen crashes the domain when it comes to the
+ * first one too many (p2m_pod_demand_populate()). Once it has, the reserve stays large enough.
+ */
+static void check_pod(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
+                      struct xf_findings *f)
+{
+    uint64_t tot = 0, reserve = 0, entries = 0, mib, max = config->b_info.max_memkb >> 10;
+
+    if (xc_domain_get_pod_target(xch, domid, &tot, &reserve, &entries) || entries <= reserve)
+        return;
+    mib = (tot - reserve + entries + 255) >> 8;
+    if (max && mib > max)
+        mib = max;
+    xf_find(f, XF_REFUSAL, "pod",
+            "%llu pages of memory are populated on demand, and Xen keeps %llu for them: wait until "
+            "the guest's balloon driver has given back what is above its memory, or add the rest "
+            "by `xl mem-set %s %llu`",
+            (unsigned long long)entries, (unsigned long long)reserve,
+            config->c_info.name ? config->c_info.name : "GUEST", (unsigned long long)mib);
+}
+
 int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, uint32_t domid,
                     const libxl_domain_config *config, struct xf_findings *f, uint64_t *need_kib,
                     struct xf_err *err)
 {
-    uint64_t tot = 0, cache = 0, entries = 0;
     xc_domaininfo_t info;
     char why[300];
     libxl_domain_config copy;
@@ -171,13 +196,8 @@ int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, u
     check_kind(xch, domid, config, f);
     check_devices(config, f);
     check_size(xch, domid, config, f);
-    if (info.flags & XEN_DOMINF_hvm_guest &&
-        !xc_domain_get_pod_target(xch, domid, &tot, &cache, &entries) && entries)
-        xf_find(f, XF_REFUSAL, "pod",
-                "memory is still populated on demand (%llu pages to go): wait until the "
-                "guest's balloon driver has reached its target, or start it with maxmem equal "
-                "to memory",
-                (unsigned long long)entries);
+    if (info.flags & XEN_DOMINF_hvm_guest)
+        check_pod(xch, domid, config, f);
     if (xf_save_helper_runs("/proc", domid))
         xf_find(f, XF_REFUSAL, "busy",
                 "another migration or save of the domain is under way; wait for its end");
