@@ -8,7 +8,7 @@
 
 # HOST: what its kernel says of backends that slept where they may not.
 kernel_said() {
-    on "$1" "dmesg | grep -E 'scheduling while atomic|BUG:|Call Trace|vif[0-9.]+:? ' | head -n 5 || true"
+    on "$1" "dmesg | grep -E 'scheduling while atomic|BUG:|Call Trace|vif vif-' | head -n 5 || true"
 }
 # Whether the second interface is connected, as the guest and its backend say.
 alone() { # HOST
@@ -25,7 +25,7 @@ wait_for_the_pull() { # HOST
 }
 
 guest_start a rogue --mem 128 --fill 16 --rate 50 --rogue 1 --ip 124 --disk vdb
-ip netns exec "${XENFERRY_LAB_NS:-xflab}" socat -u UDP4-RECV:7009 "CREATE:$work/datagrams" &
+ip netns exec "${XENFERRY_LAB_NS:-xflab}" socat -u UDP4-RECV:7009,so-rcvbuf=212992 "CREATE:$work/datagrams" &
 background+=($!)
 
 case_begin "a frontend that connects in PULL by itself"
