@@ -21,7 +21,7 @@ PREFIX = /usr/local
 JOBS   = $(shell nproc 2>/dev/null || echo 2)
 # Seconds that `make fuzz` gives to each target, and `make check` to all of them together.
 FUZZ_TIME       = 60
-CHECK_FUZZ_TIME = 20
+CHECK_FUZZ_TIME = 40
 # For additions from the command line: CFLAGS and LDFLAGS come after ours, LDLIBS before the libraries.
 CFLAGS  =
 LDFLAGS =
@@ -58,10 +58,12 @@ TEST_SRC   := $(wildcard $(TEST_DIRS:=/test_*.c))
 HELPER_SRC := $(filter-out $(TEST_SRC),$(wildcard $(TEST_DIRS:=/*.c)))
 BENCH_SRC  := $(wildcard tests/bench/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_HELPER_SRC := $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c))
 FRONT_TESTS := $(sort $(wildcard tests/front/*.sh))
 MAN        := $(wildcard docs/*.1 docs/*.5)
 HEADERS    := $(wildcard */*.h */*/*.h)
-ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(BENCH_SRC) $(FUZZ_SRC)
+ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(BENCH_SRC) $(FUZZ_SRC) \
+              $(FUZZ_HELPER_SRC)
 TEST_NAMES := $(basename $(TEST_SRC))
 BENCH_NAMES := $(basename $(BENCH_SRC))
 FUZZ_NAMES := $(notdir $(basename $(FUZZ_SRC)))
@@ -124,16 +126,12 @@ $(PAYLOAD): tests/bench/payload/start.S tests/bench/payload/payload.c tests/benc
 FUZZ_MAKE = $(MAKE) CC=$(CLANG) SAN=fuzzer-no-link,address,undefined B=build/fuzz
 fuzz-build:
 	+@$(FUZZ_MAKE) $(addprefix build/fuzz/tests/fuzz/,$(FUZZ_NAMES))
-$(B)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(FRONT) $(LIB)
-	$(call link,-fsanitize=fuzzer)
+# What a target defines itself wins, as in a test.
+$(B)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(call objs,$(FUZZ_HELPER_SRC)) $(FRONT) $(LIB)
+	$(call link,-fsanitize=fuzzer -Wl$(comma)-z$(comma)muldefs -Wl$(comma)--wrap=malloc$(comma)--wrap=free)
 
 fuzz: fuzz-build
-	@for f in $(FUZZ_NAMES); do \
-	    mkdir -p build/fuzz/corpus/$$f; \
-	    seeds=tests/fuzz/corpus/$$f; [ -d $$seeds ] || seeds=; \
-	    build/fuzz/tests/fuzz/$$f -max_total_time=$(FUZZ_TIME) -artifact_prefix=build/fuzz/ \
-	        build/fuzz/corpus/$$f $$seeds; \
-	done
+	@for f in $(FUZZ_NAMES); do tests/fuzz/run.sh $$f $(FUZZ_TIME); done
 
 # ---- packages ----
 deps:
@@ -192,7 +190,7 @@ lint:
 	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" \
 	    -- -std=gnu11 $(ALL_CPPFLAGS) $(PKG_CFLAGS)' sh
 	@echo "  LINT  shellcheck"
-	@shellcheck -x tests/*.sh tests/lab/test_*.sh .ci/run $(FRONT_TESTS)
+	@shellcheck -x tests/*.sh tests/fuzz/*.sh tests/lab/test_*.sh .ci/run $(FRONT_TESTS)
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
 	@echo "  LINT  clang-format"
 	@clang-format --dry-run -Werror $(FORMATTED)

@@ -111,15 +111,7 @@ if [ -n "$FUZZ" ]; then
     read -ra targets <<<"$FUZZ"
     each=$((FUZZ_TIME / ${#targets[@]} > 0 ? FUZZ_TIME / ${#targets[@]} : 1))
     for f in "${targets[@]}"; do
-        corpus=tests/fuzz/corpus/$f
-        program=build/fuzz/tests/fuzz/$f
-        mkdir -p "build/fuzz/corpus/$f"
-        inputs=("build/fuzz/corpus/$f")
-        [ ! -d "$corpus" ] || inputs+=("$corpus")
-        # Every known input once, then a short search beyond them.
-        [ ! -d "$corpus" ] || run "tests/fuzz/$f (corpus)" "$program" -runs=0 "$corpus"
-        run "tests/fuzz/$f (search)" "$program" -max_total_time=$each \
-            -artifact_prefix=build/check/ "${inputs[@]}"
+        run "tests/fuzz/$f" tests/fuzz/run.sh "$f" "$each" build/check
     done
 fi
 

@@ -13,7 +13,10 @@
 
 #include "libxl-ext/hello.h"
 #include "libxl-ext/record.h"
-#include "tests/fuzz/must.h"
+#include "tests/fuzz/target.h"
+#include "tests/unit/hello_seeds.h"
+
+enum { TOOK_HELLO, TOOK_REPLY, TOOK_RECORD };
 
 static void fuzz_text(const char *s, size_t size)
 {
@@ -45,6 +48,7 @@ static void fuzz_hello(const char *json, size_t len)
         MUST(!h.cpuid && !h.msrs && !h.needs);
         return;
     }
+    fuzz_reached(TOOK_HELLO);
     fuzz_text(h.domain, sizeof(h.domain));
     fuzz_text(h.uuid, sizeof(h.uuid));
     fuzz_text(h.boot_id, sizeof(h.boot_id));
@@ -86,6 +90,7 @@ static void fuzz_reply(const char *json, size_t len)
         MUST(err.num && err.text[0] && !strchr(err.text, '\n'));
         return;
     }
+    fuzz_reached(TOOK_REPLY);
     fuzz_rdma(&r.rdma);
     MUST(r.nr_addresses <= XF_ADDRESSES_MAX && r.nr_findings <= XF_FINDINGS_MAX);
     for (unsigned i = 0; i < r.nr_addresses; i++) {
@@ -115,6 +120,7 @@ static void fuzz_record(const char *json, size_t len)
         MUST(!r.domid && !r.key.bytes[0] && !r.key.bytes[31]);
         return;
     }
+    fuzz_reached(TOOK_RECORD);
     fuzz_text(r.name, sizeof(r.name));
     fuzz_text(r.peer, sizeof(r.peer));
     MUST(memchr(r.host, 0, sizeof(r.host)) && memchr(r.rune, 0, sizeof(r.rune)));
@@ -129,7 +135,6 @@ static void fuzz_record(const char *json, size_t len)
     free(again);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *exact;
@@ -149,3 +154,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(exact);
     return 0;
 }
+
+static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
+{
+    static const char *const seeds[] = {"0" SEED_HELLO, "1" SEED_REPLY, "4" SEED_RECORD};
+    size_t len;
+
+    if (n >= 3)
+        return 0;
+    len = strlen(seeds[n]);
+    memcpy(out, seeds[n], len);
+    return len;
+}
+
+FUZZ_TARGET(fuzz_seed, "a hello is taken", "a reply is taken", "a record is taken")

@@ -19,7 +19,8 @@
 
 #include <string.h>
 
-#include "tests/fuzz/must.h"
+#include "tests/fuzz/seeds.h"
+#include "tests/fuzz/target.h"
 #include "transport/frame.h"
 #include "transport/wire.h"
 
@@ -35,14 +36,31 @@ static struct {
     uint8_t again[XF_META_MAX];
 } fuzz; /* big, and a fuzzer has one thread */
 
+/* A meta part of the kind was taken, and encoded again to the same bytes. */
+enum {
+    TOOK_BATCH,
+    TOOK_PACKED,
+    TOOK_SYNC,
+    TOOK_TEXT,
+    TOOK_SKELETON,
+    TOOK_STATE,
+    TOOK_EXTENTS,
+    TOOK_REQUEST,
+    TOOK_PULLED,
+    TOOK_NUMBERS,
+    WELCOME,
+    WHOLE, /* the check of a frame is right */
+};
+
 static void fuzz_refused(const struct xf_err *err)
 {
     MUST(err->num != 0 && err->text[0] && !strchr(err->text, '\n'));
 }
 
-static void fuzz_same(const struct xf_msg *m, const void *meta, size_t len)
+static void fuzz_same(unsigned goal, const struct xf_msg *m, const void *meta, size_t len)
 {
     MUST(len == m->meta_len && (!len || !memcmp(fuzz.again, meta, len)));
+    fuzz_reached(goal);
 }
 
 static void fuzz_text(const struct xf_msg *m, const void *meta, struct xf_err *err)
@@ -63,6 +81,7 @@ static void fuzz_text(const struct xf_msg *m, const void *meta, struct xf_err *e
     MUST(m2.meta_len == m->meta_len);
     MUST(xf_text_decode(&num2, twice, &m2, fuzz.again, err) == 0);
     MUST(num == num2 && !strcmp(text, twice));
+    fuzz_reached(TOOK_TEXT);
 }
 
 static void fuzz_meta(const struct xf_msg *m, const void *meta)
@@ -78,20 +97,20 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
         if (xf_batch_decode(&fuzz.batch, m, meta, limit, &err))
             fuzz_refused(&err);
         else
-            fuzz_same(m, meta, xf_batch_encode(&fuzz.batch, fuzz.again));
+            fuzz_same(TOOK_BATCH, m, meta, xf_batch_encode(&fuzz.batch, fuzz.again));
         break;
     case XF_MSG_PACKED:
         if (xf_packed_decode(&fuzz.pack, &fuzz.batch, m, meta, limit, &err))
             fuzz_refused(&err);
         else
-            fuzz_same(m, meta, xf_packed_encode(&fuzz.pack, &fuzz.batch, fuzz.again));
+            fuzz_same(TOOK_PACKED, m, meta, xf_packed_encode(&fuzz.pack, &fuzz.batch, fuzz.again));
         break;
     case XF_MSG_SYNC:
     case XF_MSG_SYNC_ACK:
         if (xf_sync_decode(&sync, m, meta, &err))
             fuzz_refused(&err);
         else
-            fuzz_same(m, meta, xf_sync_encode(&sync, fuzz.again));
+            fuzz_same(TOOK_SYNC, m, meta, xf_sync_encode(&sync, fuzz.again));
         break;
     case XF_MSG_ERROR:
     case XF_MSG_ABORT:
@@ -101,13 +120,13 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
         if (xf_skeleton_decode(&fuzz.skeleton, m, meta, &err))
             fuzz_refused(&err);
         else
-            fuzz_same(m, meta, xf_skeleton_encode(&fuzz.skeleton, fuzz.again));
+            fuzz_same(TOOK_SKELETON, m, meta, xf_skeleton_encode(&fuzz.skeleton, fuzz.again));
         break;
     case XF_MSG_STATE:
         if (xf_state_decode(&fuzz.state, m, meta, &err))
             fuzz_refused(&err);
         else
-            fuzz_same(m, meta, xf_state_encode(&fuzz.state, fuzz.again));
+            fuzz_same(TOOK_STATE, m, meta, xf_state_encode(&fuzz.state, fuzz.again));
         break;
     case XF_MSG_ABSENT:
     case XF_MSG_ABSENT_ACK:
@@ -115,13 +134,13 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
         if (xf_extents_decode(&fuzz.extents, m, meta, limit, &err))
             fuzz_refused(&err);
         else
-            fuzz_same(m, meta, xf_extents_encode(&fuzz.extents, fuzz.again));
+            fuzz_same(TOOK_EXTENTS, m, meta, xf_extents_encode(&fuzz.extents, fuzz.again));
         break;
     case XF_MSG_REQUEST:
         if (xf_request_decode(&fuzz.request, m, meta, limit, &err))
             fuzz_refused(&err);
         else
-            fuzz_same(m, meta, xf_request_encode(&fuzz.request, fuzz.again));
+            fuzz_same(TOOK_REQUEST, m, meta, xf_request_encode(&fuzz.request, fuzz.again));
         break;
     case XF_MSG_FOLLOW:
         if (xf_follow_decode(&fuzz.follow, m, meta, &err))
@@ -133,19 +152,19 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
         if (xf_pulled_decode(&fuzz.pulled, m, meta, &err))
             fuzz_refused(&err);
         else
-            fuzz_same(m, meta, xf_pulled_encode(&fuzz.pulled, fuzz.again));
+            fuzz_same(TOOK_PULLED, m, meta, xf_pulled_encode(&fuzz.pulled, fuzz.again));
         break;
     default:
         if (xf_u64s_decode(v, n, m, meta, &err))
             fuzz_refused(&err);
         else
-            fuzz_same(m, meta, xf_u64s_encode(v, n, fuzz.again));
+            fuzz_same(TOOK_NUMBERS, m, meta, xf_u64s_encode(v, n, fuzz.again));
     }
 }
 
 static void fuzz_hello(const uint8_t *data)
 {
-    struct xf_chan_hello ours = {XF_WIRE_VERSION, 0, 0, 4, false}, peer;
+    struct xf_chan_hello ours = {XF_WIRE_VERSION, 0, 0, 4, true}, peer;
     struct xf_err err = {0};
     uint8_t again[XF_HELLO_BYTES];
     enum xf_chan_hello_status verdict;
@@ -163,11 +182,11 @@ static void fuzz_hello(const uint8_t *data)
         MUST(xf_chan_hello_refused(verdict, &ours, &peer, &err) == -1);
         fuzz_refused(&err);
     } else {
+        fuzz_reached(WELCOME);
         MUST(peer.index <= XF_URGENT_INDEX(ours.channels) && peer.index != 1);
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct xf_err err = {0};
@@ -190,7 +209,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(meta, data + XF_FRAME_BYTES, m.meta_len);
     if (xf_frame_check(data, &m, meta, &err))
         fuzz_refused(&err);
+    else
+        fuzz_reached(WHOLE);
     fuzz_meta(&m, meta);
     free(meta);
     return 0;
 }
+
+static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
+{
+    return xf_seed(n, out);
+}
+
+FUZZ_TARGET(fuzz_seed, "a batch is taken", "a packed batch is taken", "a sync is taken",
+            "a text is taken", "a skeleton is taken", "a state is taken", "extents are taken",
+            "a request is taken", "how far PULL is is taken", "numbers are taken",
+            "a hello is welcome", "the check of a frame is right")

@@ -96,28 +96,10 @@ static void test_greeting(void)
 /* Seeds of the fuzz target, cut off and with every bit flipped. */
 static void test_damage(void)
 {
-    uint8_t seed[1 + 6 * 8] = {0};
-    int kind;
+    static uint8_t seed[FUZZ_INPUT_MAX];
     size_t i, len;
 
-    for (kind = 0; kind < 6; kind++) {
-        memset(seed, 0, sizeof(seed));
-        seed[0] = (uint8_t)kind;
-        xf_greeting_encode(seed + 1);
-        len = 9;
-        if (kind == 1 || kind == 2) {
-            put_ring(seed + 1, kind == 1 ? 1 << 20 : 0, 65536, 32);
-            len = 33;
-        } else if (kind == 3) {
-            put_le32(seed + 1, 0x10020003);
-            len = 5;
-        } else if (kind > 3) {
-            for (i = 0; i < 6; i++) {
-                put_le32(seed + 1 + i * 8, 0x10000000 | (uint32_t)i);
-                put_le32(seed + 5 + i * 8, 1000 | (kind == 4 ? 1 << 18 : 0) | 1 << 21);
-            }
-            len = sizeof(seed);
-        }
+    for (int kind = 0; (len = fuzz_seed(kind, seed)) > 0; kind++) {
         for (i = 0; i <= len; i++)
             LLVMFuzzerTestOneInput(seed, i);
         for (i = 8; i < len * 8; i++) {

@@ -6,7 +6,6 @@
 #define XF_FUZZ_REPLAY
 #include "tests/fuzz/fuzz_wire.c"
 
-#include "tests/fuzz/seeds.h"
 #include "tests/unit/replay.h"
 
 static void test_seeds(void)
@@ -47,11 +46,6 @@ static void test_damage(void)
     }
 }
 
-static size_t seed(int n, uint8_t out[REPLAY_MAX])
-{
-    return xf_seed(n, out);
-}
-
 int main(int argc, char **argv)
 {
     CU_TestInfo tests[] = {
@@ -60,5 +54,5 @@ int main(int argc, char **argv)
         CU_TEST_INFO_NULL,
     };
 
-    return replay_main(argc, argv, "replay", tests, seed);
+    return replay_main(argc, argv, "replay", tests);
 }

@@ -5,19 +5,19 @@
  */
 #include "tests/fuzz/fuzz_hello.c"
 
-#include "tests/unit/hello_seeds.h"
 #include "tests/unit/replay.h"
 
-static const char *const seeds[] = {"0" SEED_HELLO, "1" SEED_REPLY, "4" SEED_RECORD};
 #define SEEDS 3
+
+static uint8_t whole[FUZZ_INPUT_MAX];
 
 static void test_seeds(void)
 {
     for (unsigned n = 0; n < SEEDS; n++) {
-        size_t len = strlen(seeds[n]);
+        size_t len = fuzz_seed((int)n, whole);
         uint8_t *b = malloc(len);
 
-        memcpy(b, seeds[n], len);
+        memcpy(b, whole, len);
         for (size_t i = 0; i <= len; i++)
             LLVMFuzzerTestOneInput(b, i);
         for (size_t i = 8; i < len * 8; i++) {
@@ -36,10 +36,9 @@ static void test_damage(void)
     uint32_t x = 99;
 
     for (int round = 0; round < 20000; round++) {
-        const char *seed = seeds[round % SEEDS];
-        size_t len = strlen(seed);
+        size_t len = fuzz_seed(round % SEEDS, whole);
 
-        memcpy(b, seed, len);
+        memcpy(b, whole, len);
         for (int k = 0; k < 2; k++) {
             size_t from, to, n;
 
@@ -56,14 +55,6 @@ static void test_damage(void)
     CU_PASS("nothing that the target demands was broken");
 }
 
-static size_t seed(int n, uint8_t out[REPLAY_MAX])
-{
-    if (n >= SEEDS)
-        return 0;
-    memcpy(out, seeds[n], strlen(seeds[n]));
-    return strlen(seeds[n]);
-}
-
 int main(int argc, char **argv)
 {
     CU_TestInfo tests[] = {
@@ -72,5 +63,5 @@ int main(int argc, char **argv)
         CU_TEST_INFO_NULL,
     };
 
-    return replay_main(argc, argv, "replay, hello", tests, seed);
+    return replay_main(argc, argv, "replay, hello", tests);
 }
