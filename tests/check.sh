@@ -115,6 +115,7 @@ if [ -n "$FUZZ" ]; then
     done
 fi
 
+run tests/accusations tests/accusations.sh
 run tests/lab/test_lib bash tests/lab/test_lib.sh
 run tests/lab/test_killed bash tests/lab/test_killed.sh
 for m in $MAN; do

@@ -141,8 +141,11 @@ int xf_link_hear(struct xf_link *l, uint16_t type, struct xf_msg *m, void *meta,
         return rc < 0 ? failed(l, &why, err) : rc;
     if (m->type == XF_MSG_ERROR)
         return peer_error(m, meta, err);
-    if (m->type != type || m->payload_len)
+    if (m->type != type)
         return xf_fail(err, EPROTO, "the peer sent message %u where %u was due", m->type, type);
+    if (m->payload_len)
+        return xf_fail(err, EPROTO, "message %u came with %u bytes it cannot have", m->type,
+                       m->payload_len);
     return 0;
 }
 

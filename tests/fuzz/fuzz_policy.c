@@ -74,15 +74,15 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
         return 0;
     out[0] = (uint8_t)nr;
     for (unsigned i = 0; i < 2 * nr; i++) {
-        const xen_cpuid_leaf_t leaf = {.leaf = list[i % nr][0],
-                                       .subleaf = list[i % nr][1],
-                                       .a = 0x12345678,
-                                       .b = 0x55555555,
-                                       .c = n && i == 2 * nr - 1 ? 0 : 0x33333333,
-                                       .d = n && i == nr + 1 ? 0x100 : 0x0f0f0f0f};
+        const xen_cpuid_leaf_t l = {.leaf = list[i % nr][0],
+                                    .subleaf = list[i % nr][1],
+                                    .a = 0x12345678,
+                                    .b = 0x55555555,
+                                    .c = n && i == 2 * nr - 1 ? 0 : 0x33333333,
+                                    .d = n && i == nr + 1 ? 0x100 : 0x0f0f0f0f};
 
-        memcpy(at, &leaf, sizeof(leaf));
-        at += sizeof(leaf);
+        memcpy(at, &l, sizeof(l));
+        at += sizeof(l);
     }
     return (size_t)(at - out);
 }

@@ -77,6 +77,10 @@ static struct {
     uint32_t last_seq; /* of the sync after the last page; 0: it was not asked for */
     uint64_t taken, missing, missing_gfn;
     unsigned ticks;
+    /* How it ended, for tests that run a lie of their choice. */
+    enum xf_switch_end end;
+    int pull; /* enum xf_pull_end, -1: it did not come to PULL */
+    struct xf_err err;
 } fuzz; /* big, and a fuzzer has one input at a time */
 
 static void owe(unsigned chan, const struct owed *o)
@@ -319,6 +323,8 @@ static void fuzz_pull(struct xf_server *s)
     struct xf_err err = {0};
     enum xf_pull_end end = xf_server_run(s, fuzz_tick, NULL, &err);
 
+    fuzz.pull = end;
+    fuzz.err = err;
     switch (end) {
     case XF_PULL_DONE:
         fuzz_reached(PULL_DONE);
@@ -375,6 +381,8 @@ static void fuzz_move(enum xf_mode mode)
     MUST(fuzz.vm.running == !fuzz.go);
     if (end != XF_SWITCHED)
         fuzz_said(&err);
+    fuzz.end = end;
+    fuzz.err = err;
     fuzz_reached(end == XF_SWITCHED ? SWITCHED : end == XF_SWITCH_BACK ? BACK : UNKNOWN);
     if (end == XF_SWITCHED)
         xf_copy_free_bulk(&s.copy);
@@ -402,6 +410,7 @@ static void fuzz_attach(void)
         fuzz_pull(s);
     } else {
         fuzz_said(&err);
+        fuzz.err = err;
     }
     xf_server_free(s);
 }
@@ -442,6 +451,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz.go = fuzz.loaded = fuzz.synced = fuzz.pulling = fuzz.requested = fuzz.all = false;
     fuzz.taken = fuzz.missing = fuzz.last_seq = 0;
     fuzz.ticks = 0;
+    fuzz.pull = -1;
     tiny_source(&fuzz.vm);
     puppet_connect(&fuzz.puppet, &fuzz.link, BULK);
     if ((data[0] & OPT_MODE) == 3)

@@ -23,7 +23,7 @@ struct tiny {
     bool has[TINY_GFNS];    /* there is memory */
     bool absent[TINY_GFNS]; /* sink: marked, and not put in yet */
     bool log_on, running, loaded, ran, gone;
-    unsigned views, suspends, resumes;
+    unsigned views, suspends, resumes, targets;
     uint64_t rings[2], built[3];
     uint64_t nr_absent;
     unsigned faults; /* of absent pages that were reported */

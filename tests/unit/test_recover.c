@@ -398,6 +398,17 @@ static void test_nothing_to_do(void)
 
 /* --- asking --- */
 
+/* A receiver of another version, or one that lies. */
+static void test_odd_answer(void)
+{
+    begin();
+    answers("sideways");
+    leave(XF_RECORD_GO);
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_UNKNOWN);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(err.text, "its receiver gave no answer that is known here: as prepared"));
+}
+
 static void test_asked(void)
 {
     static const struct {
@@ -724,6 +735,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"nothing to finish", test_nothing_to_do},
+        {"an answer of no known kind", test_odd_answer},
         {"the destination is asked", test_asked},
         {"within one host", test_one_host},
         {"which copy", test_which_copy},
