@@ -97,7 +97,7 @@ for dir in build "$SAN_DIR"; do
     label=
     if [ "$dir" != build ]; then
         label=' (sanitized)'
-        export SEEDS=50 # of random failures, which take minutes under the sanitizers; 200 above
+        export SEEDS=50 # of random failures, which take minutes under the sanitizers; 150 above
     fi
     for t in $TESTS; do
         run "$t$label" "$dir/$t"

@@ -7,9 +7,15 @@
  * prints its seed. The moment is counted in bytes on the wire, so that it falls into each
  * phase however fast the machine is; what the threads make of it is not repeatable.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/procguest/move.h"
 #include "tests/unit/suite.h"
@@ -18,7 +24,12 @@
 #define GFNS 1536u /* 6 MiB */
 #define SOON_NS 30000000000ull
 #define HARM_NS 2000000000ull
-#define DEFAULT_SEEDS 200u
+#define DEFAULT_SEEDS 150u
+/* How long an engine or the line stands still: less than the 5 s after which the other end gives
+ * up the link (stall_ms); in a soak, more as well. */
+#define STILL_MS 2000u
+#define STILL_SOAK_MS 8000u
+#define RUN_DIR_BYTES "16k"
 
 enum act {
     CUT,         /* the line breaks and comes back */
@@ -27,11 +38,14 @@ enum act {
     KILL_GUEST,  /* the guest at the sink */
     GIVE_UP,     /* Ctrl-C at both ends */
     HARM,        /* a piece of what goes over the line is damaged, lost, doubled or late */
+    FREEZE,      /* one end's engine stands still for a while */
+    STALL,       /* nothing passes the line for a while */
+    FULL,        /* the run directory has no room any more */
     ACTS
 };
 
-static const char *const act_names[ACTS] = {"cut",        "kill source", "kill sink",
-                                            "kill guest", "give up",     "harm"};
+static const char *const act_names[ACTS] = {
+    "cut", "kill source", "kill sink", "kill guest", "give up", "harm", "freeze", "stall", "full"};
 static const char *const harm_names[PG_HARMS] = {"flip", "twice", "drop", "hold"};
 
 static struct pg_move *m;
@@ -39,6 +53,10 @@ static uint64_t random_state;
 static unsigned bad;              /* broken rules of this seed */
 static unsigned ends[4];          /* moved, stayed, ended, given up: over all seeds */
 static unsigned harmed[PG_HARMS]; /* how often each was done */
+static unsigned done[ACTS];
+static unsigned refused; /* moves for want of a record */
+static bool soak;        /* until it is stopped */
+static bool may_mount;   /* a mount namespace of its own */
 
 static uint64_t pick(uint64_t n)
 {
@@ -197,6 +215,73 @@ static void after_harm(void)
         after_cut();
 }
 
+/* --- what needs more than a word to the relay --- */
+
+static void wait_ms(uint64_t ms)
+{
+    nanosleep(&(struct timespec){(time_t)(ms / 1000), (long)(ms % 1000 * 1000000)}, NULL);
+}
+
+static uint64_t still_ms(void)
+{
+    return 200 + pick(soak && !pick(4) ? STILL_SOAK_MS : STILL_MS);
+}
+
+static void freeze(void)
+{
+    pid_t pid = pick(2) ? m->source_pid : m->sink_pid;
+    uint64_t ms = still_ms();
+
+    /* A zombie until it is waited for, so the number is nobody else's. */
+    MUST(pid > 0 && !kill(pid, SIGSTOP));
+    wait_ms(ms);
+    MUST(!kill(pid, SIGCONT));
+}
+
+static void stall(void)
+{
+    m->relay->line = PG_LINE_STALLED;
+    wait_ms(still_ms());
+    m->relay->line = PG_LINE_UP;
+}
+
+static void run_dir_path(char path[96], const char *name)
+{
+    snprintf(path, 96, "%s/%s", m->dir, name);
+}
+
+/* The directory of the record in a file system that can be full. */
+static void mount_run_dir(void)
+{
+    MUST(!mount("xf-run", m->dir, "tmpfs", 0, "mode=0700,size=" RUN_DIR_BYTES));
+}
+
+static void fill_run_dir(void)
+{
+    static const char zeros[4096];
+    char path[96];
+    int fd;
+
+    run_dir_path(path, "full");
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    MUST(fd >= 0);
+    while (write(fd, zeros, sizeof(zeros)) > 0)
+        ;
+    MUST(errno == ENOSPC);
+    close(fd);
+}
+
+/* Without a record nobody could finish what GO begins. */
+static void after_full(void)
+{
+    char path[96];
+
+    after_cut();
+    run_dir_path(path, "7.move");
+    MUST(!m->committed || !access(path, F_OK));
+    refused += !m->committed && m->source.err.num == ENOSPC;
+}
+
 static void setup(enum act act)
 {
     m = pg_move_new(GFNS, 2);
@@ -223,23 +308,30 @@ static void setup(enum act act)
 static void one(uint64_t seed)
 {
     static void (*const after[ACTS])(void) = {after_cut,   after_source,  after_sink,
-                                              after_guest, after_give_up, after_harm};
+                                              after_guest, after_give_up, after_harm,
+                                              after_cut,   after_cut,     after_full};
     enum act act;
     uint64_t when;
 
     random_state = (seed + 1) * 0x9e3779b97f4a7c15ull;
     bad = 0;
     act = (enum act)pick(ACTS);
+    if (act == FULL && !may_mount)
+        act = CUT;
     setup(act);
+    if (act == FULL)
+        mount_run_dir();
     /* Handshakes alone are some KiB; a move is two or three times the memory at most. */
     when = 2000 + pick(pick(2) ? GFNS * XF_PAGE_SIZE : 3ull * GFNS * XF_PAGE_SIZE);
+    if (act == FULL && pick(2)) /* before there is a record */
+        when = 0;
     pg_move_start(m);
     if (act == HARM) {
         m->relay->harm = (uint32_t)pick(PG_HARMS);
         m->relay->hold_ms = (uint32_t)pick(500);
         m->relay->harm_at = when;
     } else if (act == CUT) {
-        m->relay->cut_ms = 20 + (uint32_t)pick(100);
+        m->relay->cut_ms = 20 + (uint32_t)pick(pick(3) ? 100 : 800);
         m->relay->cut_at = when;
     } else {
         MUST(EVENTUALLY(m->relay->bytes >= when || (m->source.done && m->sink.done)));
@@ -252,7 +344,14 @@ static void one(uint64_t seed)
         pg_kill(m->dst);
     if (act == GIVE_UP)
         m->give_up = true;
+    if (act == FREEZE)
+        freeze();
+    if (act == STALL)
+        stall();
+    if (act == FULL)
+        fill_run_dir();
     after[act]();
+    done[act]++;
     if (bad)
         fprintf(stderr,
                 "SEED=%llu: %s after %llu bytes, mode %d, source %d/%d (%s), sink %d/%d (%s)\n",
@@ -263,6 +362,8 @@ static void one(uint64_t seed)
     CU_ASSERT_EQUAL(bad, 0);
     if (act == HARM)
         harmed[m->relay->harm] += m->relay->harmed;
+    if (act == FULL)
+        umount2(m->dir, MNT_DETACH);
     pg_move_free(m);
 }
 
@@ -277,6 +378,9 @@ static void test_deaths(void)
     } else {
         first = (uint64_t)time(NULL) * 1000; /* others each time */
     }
+    soak = !n;
+    /* For FULL; without the right to it the other acts are as good. */
+    may_mount = !unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
     printf("\n    seeds from %llu ", (unsigned long long)first);
     fflush(stdout);
     for (uint64_t i = 0; !n || i < n; i++)
@@ -285,6 +389,8 @@ static void test_deaths(void)
            ends[2], ends[3]);
     printf("\n    bytes flipped %u, twice %u, lost %u, late %u times ", harmed[PG_HARM_FLIP],
            harmed[PG_HARM_TWICE], harmed[PG_HARM_DROP], harmed[PG_HARM_HOLD]);
+    printf("\n    engine frozen %u, line stalled %u, run directory full %u times (no GO %u) ",
+           done[FREEZE], done[STALL], done[FULL], refused);
 }
 
 int main(void)
