@@ -162,6 +162,8 @@ static void fuzz_committed(void *priv)
 {
     (void)priv;
     MUST(fuzz.go && !fuzz.vm.ran);
+    for (unsigned i = 1; i <= BULK; i++) /* each has said that no page comes any more */
+        MUST(!fuzz.open[i]);
 }
 
 static void fuzz_pull(void)
@@ -170,8 +172,6 @@ static void fuzz_pull(void)
     struct xf_err err = {0};
     enum xf_pull_end end = xf_pager_run(fuzz.pager, fuzz_tick, NULL, &err);
 
-    if (getenv("FUZZ_SAY"))
-        fprintf(stderr, "pull %d: %s\n", end, err.text);
     if (fuzz.vm.nr_absent < before)
         fuzz_reached(PUT_ABSENT);
     MUST(end == XF_PULL_DONE || end == XF_PULL_LOST || end == XF_PULL_FAILED);
@@ -193,8 +193,6 @@ static void fuzz_move(void)
     struct xf_err err = {0};
     enum xf_sink_end end = xf_sink_serve(&fuzz.vm.dst, &fuzz.link, &watch, &err);
 
-    if (getenv("FUZZ_SAY"))
-        fprintf(stderr, "end %d: %s\n", end, err.text);
     MUST(fuzz.vm.ran == (end == XF_SINK_RUNS));
     MUST(!fuzz.vm.ran || (fuzz.go && fuzz.vm.loaded));
     MUST(end != XF_SINK_FAILED || (err.num && err.text[0] && !strchr(err.text, '\n')));
@@ -309,15 +307,21 @@ static uint8_t *say_copy(uint8_t *out)
     return say(out, 0, XF_MSG_DEVICES, 0, 0, 0);
 }
 
+static size_t say_state(uint8_t *meta)
+{
+    const struct xf_state s = {
+        .tsc = {.mode = 1, .khz = 2400000}, .nr_params = 1, .params = {{.index = 12, .value = 34}}};
+
+    return xf_state_encode(&s, meta);
+}
+
 static uint8_t *say_switch(uint8_t *out)
 {
-    struct xf_state s = {
-        .tsc = {.mode = 1, .khz = 2400000}, .nr_params = 1, .params = {{.index = 12, .value = 34}}};
     static const struct xf_run again[3] = {{3, 2, XF_RUN_DATA}};
 
     out = say_batch(out, 1, XF_MSG_BATCH, again);
     out = say_sync(say_sync(out, 1, true), 2, true);
-    return say(out, 0, XF_MSG_STATE, xf_state_encode(&s, out + HEADER), 100, 0x3e);
+    return say(out, 0, XF_MSG_STATE, say_state(out + HEADER), 100, 0x3e);
 }
 
 static uint8_t *say_absent(uint8_t *out)
@@ -372,6 +376,18 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
     case 5: /* a ring */
         at = say_batch(say_copy(at), 1, XF_MSG_BATCH,
                        (const struct xf_run[3]){{TINY_RING, 1, XF_RUN_ZERO}});
+        break;
+    case 6: /* GO, and one channel may still have pages */
+        at = say_sync(say_copy(at), 1, true);
+        at = say(at, 0, XF_MSG_STATE, say_state(at + HEADER), 100, 0x3e);
+        at = say(at, 0, XF_MSG_GO, 0, 0, 0);
+        break;
+    case 7: /* GO, and another number of pages than was marked */
+        at = say_absent(say_copy(at));
+        at = say_numbers(say_switch(at), XF_MSG_GO, 4);
+        break;
+    case 8: /* pages marked absent when the state is there */
+        at = say_absent(say_switch(say_copy(at)));
         break;
     default:
         return 0;

@@ -479,6 +479,7 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
         {5, {0, 0, 0, LIE_TYPE, XF_MSG_RUNNING}}, /* it runs before it may */
         {5, {0, 0, 1, LIE_TYPE, XF_MSG_RUNNING}},
         {5, {0, 0, 2, LIE_TYPE, XF_MSG_PONG}},
+        {5, {0, 0, 3, LIE_TYPE, XF_MSG_PONG}},
         {5, {0, 0, 3, LIE_CLOSE, 0}},
         {5, {0, 1, 0, LIE_FLIP, 0}}, /* another sync */
         {5, {0, 1, 1, LIE_SHORT, 3}},

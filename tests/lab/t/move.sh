@@ -25,9 +25,19 @@ note "downtime $(report .downtime_s) s, heartbeat gap $(jq .heartbeat_gap_s "$wo
     "s, ping gap $(jq .ping_gap_s "$work/watch.json") s, $(report .total_s) s in all"
 case_end
 
-case_begin "and back, not encrypted, four channels"
-good_move b --no-encrypt --channels 4
+# Of the guest's configuration, as xl has it: what -C changes, and what it must not.
+of_config() { # HOST JQ-EXPRESSION
+    on "$1" "xl list -l $guest" | jq -r ".[0].config$2"
+}
+
+case_begin "and back, not encrypted, four channels, with -C"
+uuid=$(of_config b .c_info.uuid)
+on a "sed '/^on_crash/d' /root/$guest.cfg; echo 'on_crash = \"preserve\"'" >"$work/cfg"
+lab put b "$work/cfg" /tmp/moved.cfg
+good_move b --no-encrypt --channels 4 -C /tmp/moved.cfg
 [ "$(report .channels)" = 4 ] || bad "the report counts $(report .channels) channels"
+[ "$(of_config a .on_crash)" = preserve ] || bad "on_crash is $(of_config a .on_crash) after -C"
+[ "$(of_config a .c_info.uuid)" = "$uuid" ] || bad "its uuid was $uuid and is $(of_config a .c_info.uuid)"
 case_end
 
 enough_for_quick
