@@ -73,7 +73,7 @@ static struct {
         bool closed;
     } chans[PUPPET_CHANNELS];
     unsigned options;
-    bool go, loaded, synced, pulling, requested, all;
+    bool go, loaded, synced, pulling, requested, answered, all;
     uint32_t last_seq; /* of the sync after the last page; 0: it was not asked for */
     uint64_t taken, missing, missing_gfn;
     unsigned ticks;
@@ -115,6 +115,7 @@ static void fuzz_sent(struct puppet *p, unsigned chan, const struct xf_msg *m, c
         fuzz.taken += b.nr_pages;
         if (fuzz.pulling)
             fuzz.missing = fuzz.missing > b.nr_pages ? fuzz.missing - b.nr_pages : 0;
+        fuzz.answered |= m->type == XF_MSG_ANSWER; /* without it the guest still waits */
         if (m->type == XF_MSG_ANSWER || !fuzz.pulling)
             return;
         o.pages = b.nr_pages;
@@ -165,7 +166,7 @@ static bool honest(unsigned chan, struct xf_msg *m, uint8_t *meta)
             m->meta_len = (uint32_t)xf_request_encode(&request, meta);
         } else if (chan == 0 && fuzz.pulling && fuzz.options & OPT_ENDS) {
             m->type = XF_MSG_ENDED;
-        } else if (chan == 0 && fuzz.pulling && !fuzz.missing && !fuzz.all) {
+        } else if (chan == 0 && fuzz.pulling && fuzz.answered && !fuzz.missing && !fuzz.all) {
             fuzz.all = true;
             m->type = XF_MSG_PULLED;
             m->meta_len = (uint32_t)xf_pulled_encode(&pulled, meta);
@@ -448,7 +449,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_lies(data + 1, size - 1);
     memset(fuzz.chans, 0, sizeof(fuzz.chans));
     fuzz.options = data[0];
-    fuzz.go = fuzz.loaded = fuzz.synced = fuzz.pulling = fuzz.requested = fuzz.all = false;
+    fuzz.go = fuzz.loaded = fuzz.synced = fuzz.pulling = fuzz.requested = fuzz.answered = fuzz.all =
+        false;
     fuzz.taken = fuzz.missing = fuzz.last_seq = 0;
     fuzz.ticks = 0;
     fuzz.pull = -1;
