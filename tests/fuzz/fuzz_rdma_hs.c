@@ -162,7 +162,7 @@ static void prove(const struct end *to, bool by_sink, uint8_t *msg, size_t len)
     memcpy(all + hs->script_len, msg, len);
     source = all + XF_HELLO_BYTES;
     sink = all + XF_HS_CHALLENGE;
-    MUST(!xf_rdma_keys(&keys, hs->cfg->key, source, sink, NULL));
+    MUST(!xf_rdma_keys(&keys, hs->cfg->key->bytes, source, sink, NULL));
     MUST(!xf_rdma_mac(msg + len - XF_MAC_BYTES, by_sink ? keys.proof_sink : keys.proof_source, all,
                       hs->script_len + len - XF_MAC_BYTES, NULL));
 }
@@ -221,7 +221,8 @@ static void fuzz_fragments(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct xf_link_cfg cfg = {.channels = 2};
+    struct xf_key key;
+    struct xf_link_cfg cfg = {.key = &key, .channels = 2};
     unsigned options, victim;
     size_t nr, at = 4;
     bool changed = false;
@@ -231,7 +232,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options = data[0];
     victim = data[1] % (NONE + 1);
     nr = data[3] < size - at ? data[3] : size - at;
-    memset(cfg.key, 0x42, sizeof(cfg.key));
+    memset(&key, 0x42, sizeof(key));
     cfg.encrypt = options & OPT_SEAL;
     fuzz.device.ops.poll_cq = poll_cq;
     fuzz.taken = fuzz.nonce = 0;

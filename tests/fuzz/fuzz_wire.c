@@ -46,6 +46,7 @@ enum {
     TOOK_STATE,
     TOOK_EXTENTS,
     TOOK_REQUEST,
+    TOOK_FOLLOW,
     TOOK_PULLED,
     TOOK_NUMBERS,
     WELCOME,
@@ -146,7 +147,7 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
         if (xf_follow_decode(&fuzz.follow, m, meta, &err))
             fuzz_refused(&err);
         else
-            fuzz_same(m, meta, xf_follow_encode(&fuzz.follow, fuzz.again));
+            fuzz_same(TOOK_FOLLOW, m, meta, xf_follow_encode(&fuzz.follow, fuzz.again));
         break;
     case XF_MSG_PULLED:
         if (xf_pulled_decode(&fuzz.pulled, m, meta, &err))
@@ -223,5 +224,5 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
 
 FUZZ_TARGET(fuzz_seed, "a batch is taken", "a packed batch is taken", "a sync is taken",
             "a text is taken", "a skeleton is taken", "a state is taken", "extents are taken",
-            "a request is taken", "how far PULL is is taken", "numbers are taken",
-            "a hello is welcome", "the check of a frame is right")
+            "a request is taken", "a change of the guest is taken", "how far PULL is is taken",
+            "numbers are taken", "a hello is welcome", "the check of a frame is right")
