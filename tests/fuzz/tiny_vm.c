@@ -200,6 +200,12 @@ static int resume(struct xf_source_vm *vm, struct xf_err *err)
     return leave(t);
 }
 
+static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *err)
+{
+    (void)v;
+    return suspended(vm) ? 0 : xf_fail(err, EBUSY, "the tiny guest runs at its source");
+}
+
 static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
                  struct xf_err *err)
 {
@@ -226,6 +232,7 @@ static const struct xf_source_ops source_ops = {
     .suspend = suspend,
     .suspended = suspended,
     .resume = resume,
+    .untouched = untouched,
     .state = state,
 };
 

@@ -118,6 +118,14 @@ xc_interface *xc_interface_open(xentoollog_logger *log, xentoollog_logger *dom, 
     return (xc_interface *)fake_host;
 }
 
+int xc_physinfo(xc_interface *xch, xc_physinfo_t *info)
+{
+    (void)xch;
+    memset(info, 0, sizeof(*info));
+    info->total_pages = 1u << 20;
+    return 0;
+}
+
 int xc_interface_close(xc_interface *xch)
 {
     (void)xch;

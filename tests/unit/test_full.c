@@ -20,10 +20,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libxl-ext/domain_here.h"
 #include "libxl-ext/move.h"
 #include "libxl-ext/record.h"
 #include "libxl-ext/run_dir.h"
 #include "libxl-ext/status.h"
+#include "libxl-ext/xen_here.h"
 #include "tests/unit/suite.h"
 
 #define DOMID 7u
@@ -96,6 +98,21 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
         return XF_SWITCH_BACK;
     play.gone = true;
     return XF_SWITCHED;
+}
+
+enum xf_dom xf_domain_here(libxl_ctx *ctx, uint32_t domid, const char *uuid)
+{
+    (void)ctx;
+    (void)domid;
+    (void)uuid;
+    return XF_DOM_SUSPENDED;
+}
+
+enum xf_here xf_xen_here(xc_interface *xch, uint32_t domid)
+{
+    (void)xch;
+    (void)domid;
+    return XF_HERE_RUNS;
 }
 
 int libxl_domain_destroy(libxl_ctx *ctx, uint32_t domid, const libxl_asyncop_how *how)

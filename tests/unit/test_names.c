@@ -45,6 +45,14 @@ const libxl_version_info *libxl_get_version_info(libxl_ctx *ctx)
     return &info;
 }
 
+int xf_changes_begin(struct xf_changes *c, uint32_t domid, struct xf_err *e)
+{
+    (void)c;
+    (void)domid;
+    (void)e;
+    return 0;
+}
+
 int xf_domain_config(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
                      const struct xf_move_opts *o, libxl_domain_config *config,
                      struct xf_findings *found, struct xf_err *e)

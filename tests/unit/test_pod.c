@@ -30,6 +30,14 @@ int xc_domain_get_pod_target(xc_interface *xch, uint32_t domid, uint64_t *tot_pa
     return 0;
 }
 
+int xc_domain_nr_gpfns(xc_interface *xch, uint32_t domid, xen_pfn_t *gpfns)
+{
+    (void)xch;
+    (void)domid;
+    *gpfns = 0x10000;
+    return 0;
+}
+
 int xc_hvm_param_get(xc_interface *xch, uint32_t domid, uint32_t param, uint64_t *value)
 {
     (void)xch;

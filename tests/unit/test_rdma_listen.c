@@ -169,7 +169,8 @@ static struct xf_listener *l;
 
 static void begin(void)
 {
-    struct xf_link_cfg cfg = {.channels = 2, .timeout_ms = 1000, .stall_ms = 1000};
+    static const struct xf_key key;
+    struct xf_link_cfg cfg = {.key = &key, .channels = 2, .timeout_ms = 1000, .stall_ms = 1000};
     uint16_t port = 0;
     struct xf_err err = {0};
 

@@ -441,7 +441,7 @@ static void test_built(void)
     CU_ASSERT(domid == 7 && num == 0 && !why[0]);
     m = msg(xf_built_encode(32751, ENOSYS, "no\npaging", meta), 0);
     TAKEN(xf_built_decode(&domid, &num, why, &m, meta, &err));
-    CU_ASSERT(domid == 32751 && num == ENOSYS && !strcmp(why, "no?paging"));
+    CU_ASSERT(domid == 32751 && num == ENOSYS && !strcmp(why, "no paging"));
     m.meta_len--;
     REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "counts");
     m.meta_len = 12;
