@@ -52,6 +52,13 @@ static void on_note(void *priv, const char *sentence)
     snprintf(notes + strlen(notes), sizeof(notes) - strlen(notes), "%s\n", sentence);
 }
 
+static bool forbidden; /* by this host's crypto policy */
+
+int xf_tcp_allowed(struct xf_err *e)
+{
+    return forbidden ? xf_fail(e, EPROTONOSUPPORT, "the policy /p does not allow it") : 0;
+}
+
 static void begin(enum xf_transport wish, enum xf_encryption encrypt, bool listening)
 {
     static const struct xf_watch watch = {.note = on_note};
@@ -171,6 +178,19 @@ static void test_auto(void)
     }
 }
 
+/* What a policy forbids is not a matter of addresses and ports. */
+static void test_policy(void)
+{
+    begin(XF_TRANSPORT_TCP, XF_ENCRYPT_USUAL, true);
+    forbidden = true;
+    CU_ASSERT_EQUAL(xf_move_connect(&m, &found, &err), 0);
+    forbidden = false;
+    CU_ASSERT_PTR_NULL(m.link.control);
+    CU_ASSERT_EQUAL(says(XF_REFUSAL, "crypto-policy", "the policy /p does not allow it"), 1);
+    CU_ASSERT_EQUAL(found.n, 1);
+    end();
+}
+
 /* --rdma: refused, and TCP is not even tried. */
 static void test_explicit(void)
 {
@@ -260,6 +280,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"TCP", test_tcp},
         {"nobody there", test_nobody},
+        {"a crypto policy", test_policy},
         {"auto", test_auto},
         {"RDMA or nothing", test_explicit},
         {"--check", test_check},
