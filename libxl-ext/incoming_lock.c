@@ -2,7 +2,6 @@
 /* One move at a time under a name, with a uuid, on a port: see incoming_lock.h. */
 #include "libxl-ext/incoming_lock.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -92,7 +91,7 @@ static void write_holder(int fd, const char *domain, const char *host)
         (void)!ftruncate(fd, 0);
 }
 
-/* "web1" from 10.0.0.7, receiver's pid 4711: as far as the file says it. */
+/* "web1" from 10.0.0.7, receiver's pid 4711: as far as the file says it; xf_find() cleans it. */
 static void read_holder(int fd, char *out, size_t size)
 {
     char text[HOLDER_MAX], *line[3] = {text, NULL, NULL};
@@ -112,9 +111,6 @@ static void read_holder(int fd, char *out, size_t size)
         if (i < 2)
             line[i + 1] = end + 1;
     }
-    for (char *p = line[1]; p < text + n; p++)
-        if (iscntrl((unsigned char)*p) && *p)
-            *p = '?';
     digits = strspn(line[0], "0123456789");
     if (digits && digits <= 10 && !line[0][digits])
         snprintf(out, size, "\"%.127s\" from %.200s, receiver's pid %.10s", line[2],

@@ -2,7 +2,6 @@
 /* A receiver that cannot serve tells the source why: see refuse.h. */
 #include "libxl-ext/refuse.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 
 #include "libxl-ext/check.h"
@@ -18,10 +17,6 @@ void xf_refuse(struct xf_pipe *p, bool heard, const struct xf_err *why)
     if (!heard && !xf_hello_receive(p, &hello, XF_HELLO_MS, NULL))
         xf_hello_free(&hello);
     xf_find(&found, XF_REFUSAL, "receiver", "the destination cannot receive: %s", why->text);
-    /* The source believes no reply that has them; a path in a message may. */
-    for (char *c = found.list[0].text; *c; c++)
-        if (iscntrl((unsigned char)*c))
-            *c = '?';
     reply->findings[0] = found.list[0];
     reply->nr_findings = 1;
     xf_reply_send(p, reply, NULL);
