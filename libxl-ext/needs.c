@@ -2,11 +2,12 @@
 /* What a domain's configuration takes for granted on its host: see needs.h. */
 #include "libxl-ext/needs.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "transport/text.h"
 
 struct listing {
     struct xf_need *list;
@@ -23,14 +24,6 @@ const char *xf_need_word(enum xf_need_kind kind)
     return kind < XF_NEEDS ? words[kind] : NULL;
 }
 
-static bool printable(const char *s)
-{
-    for (; *s; s++)
-        if (iscntrl((unsigned char)*s))
-            return false;
-    return true;
-}
-
 static void need(struct listing *l, enum xf_need_kind kind, const char *what, const char *of)
 {
     struct xf_need *x = &l->list[l->n];
@@ -38,7 +31,7 @@ static void need(struct listing *l, enum xf_need_kind kind, const char *what, co
     if (!what || !what[0])
         return;
     if (l->n == XF_NEEDS_MAX || strlen(what) >= sizeof(x->what) || strlen(of) >= sizeof(x->of) ||
-        !printable(what) || !printable(of)) {
+        !xf_text_is_clean(what, strlen(what)) || !xf_text_is_clean(of, strlen(of))) {
         l->left_out++;
         return;
     }
