@@ -560,7 +560,7 @@ static int no_tick(void *priv, struct xf_err *e)
 static void *sink_main(void *arg)
 {
     struct xf_link link = {.ops = &xf_tcp_ops};
-    struct xf_link_cfg cfg = xf_record_link_cfg(&r, 5000, 5000);
+    struct xf_link_cfg cfg = xf_record_link_cfg(&r, 30000, 30000);
     struct xf_extents none = {.flags = XF_EXTENTS_LAST};
     struct xf_pulled all = {0};
     static uint8_t meta[XF_META_MAX];
@@ -568,14 +568,14 @@ static void *sink_main(void *arg)
     uint16_t end = *(uint16_t *)arg;
 
     last_word = 0;
-    if (xf_link_accept(&link, &cfg, listener, true, 5000, no_tick, NULL, NULL))
+    if (xf_link_accept(&link, &cfg, listener, true, 30000, no_tick, NULL, NULL))
         return NULL;
-    if (!link.ops->recv(link.control, &m, meta, 5000, NULL) && m.type == XF_MSG_ATTACH &&
+    if (!link.ops->recv(link.control, &m, meta, 30000, NULL) && m.type == XF_MSG_ATTACH &&
         !xf_link_say(&link, XF_MSG_MISSING, meta, xf_extents_encode(&none, meta), NULL) &&
         ((xen.running = resumed_at_end), true) &&
         !xf_link_say(&link, end, meta, end == XF_MSG_PULLED ? xf_pulled_encode(&all, meta) : 0,
                      NULL))
-        while (!link.ops->recv(link.control, &m, meta, 5000, NULL) && last_word != XF_MSG_BYE &&
+        while (!link.ops->recv(link.control, &m, meta, 30000, NULL) && last_word != XF_MSG_BYE &&
                last_word != XF_MSG_ERROR)
             last_word = m.type;
     xf_link_close(&link);
@@ -590,7 +590,7 @@ static void with_sink(enum xf_record_state state, uint16_t end)
     begin();
     r.pull = true;
     r.encrypt = true;
-    cfg = xf_record_link_cfg(&r, 5000, 5000);
+    cfg = xf_record_link_cfg(&r, 30000, 30000);
     CU_ASSERT_EQUAL_FATAL(xf_tcp_ops.listen(&cfg, "127.0.0.1", 0, &listener, &r.port, NULL), 0);
     leave(state);
     pthread_create(&thread, NULL, sink_main, &end);
@@ -751,7 +751,7 @@ int main(void)
     if (!mkdtemp(top))
         return 2;
     signal(SIGPIPE, SIG_IGN);
-    alarm(150);
+    alarm(600); /* each question is a process, and a machine may be busy */
     snprintf(dir, sizeof(dir), "%s/run", top);
     snprintf(answer, sizeof(answer), "%s/answer", top);
     setenv(XF_RUN_DIR_ENV, dir, 1);
