@@ -88,7 +88,8 @@ char *fake_host_config(const char *name, const char *uuid)
 {
     char *text;
 
-    if (asprintf(&text, "{\"name\": \"%s\", \"uuid\": \"%s\"}", name, uuid) < 0)
+    if (asprintf(&text, "{\"name\": \"%s\", \"uuid\": \"%s\", \"b_info\": {\"max_memkb\": 16384}}",
+                 name, uuid) < 0)
         abort();
     return text;
 }
@@ -129,6 +130,13 @@ int xc_physinfo(xc_interface *xch, xc_physinfo_t *info)
 int xc_interface_close(xc_interface *xch)
 {
     (void)xch;
+    return 0;
+}
+
+int xc_physinfo(xc_interface *xch, xc_physinfo_t *info)
+{
+    (void)xch;
+    info->total_pages = 1u << 20;
     return 0;
 }
 
@@ -226,6 +234,27 @@ struct xs_handle *xs_open(unsigned long flags)
 void xs_close(struct xs_handle *h)
 {
     (void)h;
+}
+
+/* Nothing is in xenstore but who was introduced. */
+char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned *num)
+{
+    (void)h;
+    (void)t;
+    (void)path;
+    *num = 0;
+    errno = ENOENT;
+    return NULL;
+}
+
+void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned *len)
+{
+    (void)h;
+    (void)t;
+    (void)path;
+    *len = 0;
+    errno = ENOENT;
+    return NULL;
 }
 
 bool xs_is_domain_introduced(struct xs_handle *h, unsigned domid)
