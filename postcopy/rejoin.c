@@ -52,7 +52,8 @@ static int connect_once(struct xf_rejoin *r, struct xf_server *s, struct xf_link
         return -1;
     if (!xf_link_connect(link, &r->cfg, &r->peer, true, watched_tick, &w, why)) {
         xf_link_watch(link, r->tick, r->priv);
-        rc = xf_server_attach(s, link, watched_tick, &w, why);
+        /* That the guest runs here is for xf_server_run() to find, which tells the sink. */
+        rc = xf_server_attach(s, link, r->tick, r->priv, why);
     }
     if (link->control)
         xf_gone_met(&r->gone);

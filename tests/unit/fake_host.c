@@ -119,14 +119,6 @@ xc_interface *xc_interface_open(xentoollog_logger *log, xentoollog_logger *dom, 
     return (xc_interface *)fake_host;
 }
 
-int xc_physinfo(xc_interface *xch, xc_physinfo_t *info)
-{
-    (void)xch;
-    memset(info, 0, sizeof(*info));
-    info->total_pages = 1u << 20;
-    return 0;
-}
-
 int xc_interface_close(xc_interface *xch)
 {
     (void)xch;
@@ -237,21 +229,21 @@ void xs_close(struct xs_handle *h)
 }
 
 /* Nothing is in xenstore but who was introduced. */
-char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned *num)
+char **xs_directory(struct xs_handle *h, xs_transaction_t t, const char *at, unsigned *num)
 {
     (void)h;
     (void)t;
-    (void)path;
+    (void)at;
     *num = 0;
     errno = ENOENT;
     return NULL;
 }
 
-void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *path, unsigned *len)
+void *xs_read(struct xs_handle *h, xs_transaction_t t, const char *at, unsigned *len)
 {
     (void)h;
     (void)t;
-    (void)path;
+    (void)at;
     *len = 0;
     errno = ENOENT;
     return NULL;
