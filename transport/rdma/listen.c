@@ -17,7 +17,7 @@
 #include "transport/lookup.h"
 
 /* Requests that the kernel keeps until they are taken: see transport/tcp/listen.c. */
-#define BACKLOG 1024
+#define BACKLOG 256
 
 struct xf_listener {
     struct rdma_event_channel *cm;

@@ -16,9 +16,16 @@
 #include "transport/handshakes.h"
 #include "transport/lookup.h"
 
-/* Connections that the kernel keeps until they are taken: what a flood fills in between two looks
- * is closed to everybody. */
-#define BACKLOG 1024
+/* Connections that the kernel keeps until they are taken: what a flood fills between two looks is
+ * closed to everybody, and what it has filled everybody waits behind. */
+#define BACKLOG 256
+
+/* One that has not said anything yet: no more than its socket until it does. */
+struct caller {
+    int fd; /* -1: it has, and hs has the channel */
+    struct sockaddr_storage from;
+    socklen_t len;
+};
 
 struct xf_listener {
     int fd;
@@ -27,7 +34,8 @@ struct xf_listener {
     bool chacha;
     uint32_t taken; /* bit n: channel n is connected */
     struct xf_handshakes table;
-    struct xf_hs hs[XF_HANDSHAKES]; /* at the table's places */
+    struct caller callers[XF_HANDSHAKES]; /* at the table's places, this and the next */
+    struct xf_hs hs[XF_HANDSHAKES];
 };
 
 static int bind_listen(const struct sockaddr *sa, socklen_t len, struct xf_err *err)
@@ -79,11 +87,10 @@ static int listen_at(const char *addr, uint16_t port, struct xf_err *err)
 static int take_new(struct xf_listener *l, struct xf_err *err)
 {
     for (unsigned n = 0; n < XF_HANDSHAKES; n++) {
-        struct sockaddr_storage ss;
-        socklen_t len = sizeof(ss);
-        struct xf_chan *c;
+        struct caller new = {.len = sizeof(new.from)};
         unsigned i;
-        int fd = accept4(l->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd =
+            accept4(l->fd, (struct sockaddr *)&new.from, &new.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return 0;
@@ -92,29 +99,42 @@ static int take_new(struct xf_listener *l, struct xf_err *err)
             return xf_fail(err, errno, "accepting connections: %s", strerror(errno));
         if (fd < 0)
             continue; /* that connection's own trouble (accept(2)) */
-        i = xf_handshakes_room(&l->table, (struct sockaddr *)&ss);
-        c = xf_chan_new(&l->cfg, fd, (struct sockaddr *)&ss, len, err);
-        if (!c)
-            return -1;
-        xf_hs_init(&l->hs[i], c, &l->cfg, true, &l->taken);
+        i = xf_handshakes_room(&l->table, (struct sockaddr *)&new.from);
+        new.fd = fd;
+        l->callers[i] = new;
         xf_handshakes_begin(&l->table, i, fd, POLLIN, l->cfg.timeout_ms);
-        if (xf_tls_server(c, &l->cfg, l->cred, l->chacha, err)) {
-            xf_handshakes_drop(&l->table, i);
-            return -1;
-        }
     }
     return 0;
+}
+
+/* The caller at place i speaks: from here on it costs a channel and a TLS session. */
+static int listen_to(struct xf_listener *l, unsigned i, struct xf_err *err)
+{
+    struct caller *from = &l->callers[i];
+    struct xf_chan *c =
+        xf_chan_new(&l->cfg, from->fd, (struct sockaddr *)&from->from, from->len, err);
+
+    from->fd = -1; /* the channel's, or closed */
+    l->hs[i] = (struct xf_hs){0};
+    if (!c)
+        return -1;
+    xf_hs_init(&l->hs[i], c, &l->cfg, true, &l->taken);
+    return xf_tls_server(c, &l->cfg, l->cred, l->chacha, err);
 }
 
 static int step(struct xf_listener *l, unsigned i, short *events, struct xf_chan **out,
                 unsigned *index, struct xf_err *err)
 {
     struct xf_hs *hs = &l->hs[i];
-    struct xf_chan *c = hs->c;
+    struct xf_chan *c;
     char peer[sizeof(c->who)];
     struct xf_err why = {0};
-    int rc = xf_hs_step(hs, events, &why);
+    int rc;
 
+    if (l->callers[i].fd >= 0 && listen_to(l, i, err))
+        return -1;
+    c = hs->c;
+    rc = xf_hs_step(hs, events, &why);
     if (rc == 0)
         return XF_HANDSHAKE_GOES_ON;
     if (rc < 0 && hs->verdict == XF_HELLO_WELCOME)
@@ -131,7 +151,11 @@ static int step(struct xf_listener *l, unsigned i, short *events, struct xf_chan
 
 static void cancel(struct xf_listener *l, unsigned i)
 {
-    xf_hs_cancel(&l->hs[i]);
+    if (l->callers[i].fd >= 0)
+        close(l->callers[i].fd);
+    else
+        xf_hs_cancel(&l->hs[i]);
+    l->callers[i].fd = -1;
 }
 
 static const struct xf_handshakes_ops handshakes_ops = {take_new, step, cancel};
