@@ -123,8 +123,9 @@ static void *slow_run(void *arg)
     memset(&s->raw, 0, sizeof(s->raw));
     s->raw.fd = dial_from(SOURCE, row->addr, s->flood->port, 0);
     raw_limits(s->raw.fd);
-    s->ok = s->raw.fd >= 0 && await_turns(s->flood) && !row->raw->prove(&s->raw, s->cfg->key->bytes) &&
-            await_turns(s->flood) && !row->raw->put(&s->raw, hello, sizeof(hello)) &&
+    s->ok = s->raw.fd >= 0 && await_turns(s->flood) &&
+            !row->raw->prove(&s->raw, s->cfg->key->bytes) && await_turns(s->flood) &&
+            !row->raw->put(&s->raw, hello, sizeof(hello)) &&
             row->raw->get(&s->raw, answer, sizeof(answer)) == sizeof(answer) && !answer[6];
     atomic_store(&s->done, true);
     return NULL;

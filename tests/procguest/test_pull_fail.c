@@ -340,7 +340,8 @@ struct squatter {
 static bool has_port(struct squatter *q)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)m->port)};
-    struct xf_link_cfg cfg = {.channels = 2, .encrypt = true, .timeout_ms = 1000};
+    static const struct xf_key another = {{1}};
+    struct xf_link_cfg cfg = {.key = &another, .channels = 2, .encrypt = true, .timeout_ms = 1000};
     uint16_t port;
     int on = 1;
 

@@ -169,7 +169,7 @@ static struct xf_listener *l;
 
 static void begin(void)
 {
-    static const struct xf_key key;
+    static const struct xf_key key = {{1}};
     struct xf_link_cfg cfg = {.key = &key, .channels = 2, .timeout_ms = 1000, .stall_ms = 1000};
     uint16_t port = 0;
     struct xf_err err = {0};
