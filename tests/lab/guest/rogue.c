@@ -9,7 +9,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,7 +21,8 @@
 #include <unistd.h>
 
 #define WHAT_ROGUE 5
-#define PAGES 64u
+#define PAGES 16u
+#define ROUNDS 120 // of sending them all, one each second
 #define PORT 7009
 #define BYTES 1400u // of each page, one datagram
 #define FRONT "device/vif/1"
@@ -136,7 +136,8 @@ static bool connect_alone(void)
     return ask(XS_WRITE, node, "4", NULL, 0) && boot_interface("eth1", address, "255.255.255.255");
 }
 
-// By reference: the kernel puts the pages themselves into the ring, and reads none of them.
+// By reference: the kernel puts the pages themselves into the ring, and reads none of them. Each
+// time from a socket of its own, which has room for so many that are on their way.
 static void send_pages(void)
 {
     struct sockaddr_in to = {
@@ -144,21 +145,14 @@ static void send_pages(void)
     int one = 1, s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (s < 0 || setsockopt(s, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one)) ||
         setsockopt(s, SOL_SOCKET, SO_ZEROCOPY, &one, sizeof(one)) ||
-        setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "eth1", 5)) {
+        setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "eth1", 5))
         error_note("rogue: no socket: %m");
-        return;
-    }
-    for (unsigned i = 0; i < PAGES; i++) {
-        ssize_t n =
-            sendto(s, pages + i * PAGE, BYTES, MSG_ZEROCOPY, (struct sockaddr *)&to, sizeof(to));
-        if (n != (ssize_t)BYTES)
-            error_note("rogue: datagram %u: %m", i);
-        else
+    for (unsigned i = 0; i < PAGES; i++)
+        if (sendto(s, pages + i * PAGE, BYTES, MSG_ZEROCOPY, (struct sockaddr *)&to, sizeof(to)) ==
+            (ssize_t)BYTES)
             sent++;
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    }
-    console_line("XF-ROGUE sent %lu", atomic_load(&sent));
-    // It stays open: to close it would free what is on its way.
+    if (s >= 0)
+        close(s);
 }
 
 // The mark is a node of the frontend's, which every host makes anew.
@@ -179,7 +173,10 @@ static void *watch(void *unused)
         }
         connects++;
         console_line("XF-ROGUE connected");
-        send_pages();
+        for (unsigned i = 0; i < ROUNDS && node_is(FRONT "/xf-mark", "1"); i++) {
+            send_pages();
+            nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+        }
     }
     return NULL;
 }

@@ -77,7 +77,7 @@ guest_start() {
     mac=$(printf '00:16:3e:09:01:%02x' "$ip")
     vifs="'mac=$mac,bridge=xenbr0'"
     if [ "$rogue" = 1 ]; then
-        vifs+=",'mac=00:16:3e:09:02:$(printf %02x "$ip"),bridge=xenbr0'"
+        vifs+=",'mac=00:16:3e:09:02:$(printf %02x "$ip"),script=vif-quick'"
         words+=" xf.rogue=10.9.1.$((200 + ip % 50))"
     fi
     printf '%s\n' "$ip" >"$STATE/guest.$name"

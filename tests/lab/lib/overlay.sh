@@ -99,6 +99,7 @@ overlay_build() {
     install -m 644 "$LAB/dom0/sshd_config" "$top/etc/ssh/sshd_config"
     install -m 644 "$LAB/dom0/ssh_config" "$top/etc/ssh/ssh_config"
     install -m 644 "$LAB/dom0/xl.conf" "$top/etc/xen/xl.conf"
+    install -D -m 755 "$LAB/dom0/vif-quick" "$top/etc/xen/scripts/vif-quick"
     install -m 644 "$LAB/dom0/hosts" "$top/etc/hosts"
     ssh-keygen -q -t ed25519 -N '' -C lab -f "$top/root/.ssh/id_ed25519"
     ssh-keygen -q -t ed25519 -N '' -C lab-host -f "$top/etc/ssh/ssh_host_ed25519_key"

@@ -21,7 +21,7 @@ settled() { # HOST: its balloon is where it shall be
     [ "${p% *}" -le "${p#* }" ]
 }
 
-guest_start a podling --mem 112 --maxmem 160 --fill 24 --rate 100 --ip 127 --disk vdb
+guest_start a podling --mem 112 --maxmem 160 --fill 16 --rate 100 --ip 127 --disk vdb
 case_begin "populate-on-demand: a guest that has never touched all its memory"
 until_true 30 settled a || bad "its balloon does not come down: $(pod a)"
 note "on demand, in reserve: $(pod a)"
@@ -39,7 +39,7 @@ intact b
 lab guest stop "$guest"
 case_end
 
-guest_start a podling --mem 112 --maxmem 160 --fill 24 --rate 100 --ip 127 --disk vdb
+guest_start a podling --mem 112 --maxmem 160 --fill 16 --rate 100 --ip 127 --disk vdb
 case_begin "populate-on-demand: post-copy"
 until_true 30 settled a || bad "its balloon does not come down: $(pod a)"
 [ "$(on_demand a)" -gt 0 ] || bad "nothing is populated on demand: this shows nothing"
