@@ -15,7 +15,7 @@ fails_in_copy() {
     wanted "$name" || return 0
     case_begin "in COPY: $name"
     lab watch start "$guest"
-    move_in_background $at "" --bandwidth 2
+    move_in_background $at "" --bandwidth 2 --reconnect 5
     until_true 90 copying || bad "no COPY: $(error_text)"
     "$@"
     move_ends "$status"

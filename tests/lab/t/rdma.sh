@@ -152,7 +152,7 @@ goes_on_over_tcp() { # CASE LOSE BACK: at the source
 fails_and_stays() { # CASE LOSE BACK: at the destination
     case_begin "$1"
     transport=rdma
-    move_in_background "$at" "" --bandwidth 2
+    move_in_background "$at" "" --bandwidth 2 --reconnect 5
     until_true 90 copying || bad "no COPY: $(error_text)"
     "$2" "${other[$at]}"
     move_ends 3
