@@ -53,10 +53,11 @@ struct xf_hello {
     struct xf_rdma_side rdma;    /* the source's; looked at unless transport is TCP */
     bool leave_paused;
     bool check_only;
-    bool pull;           /* pages may come after GO, if the receiver has paging */
-    bool find_only;      /* no move: the reply says whether the domain is there, and that is all */
-    uint32_t copy_domid; /* with find_only: the number that the copy had there; 0: not known */
-    uint64_t need_kib;   /* memory that the domain takes from the host, overhead included */
+    bool pull;            /* pages may come after GO, if the receiver has paging */
+    unsigned reconnect_s; /* the source tries so long to connect again in COPY; 0: never */
+    bool find_only;       /* no move: the reply says whether the domain is there, and that is all */
+    uint32_t copy_domid;  /* with find_only: the number that the copy had there; 0: not known */
+    uint64_t need_kib;    /* memory that the domain takes from the host, overhead included */
     uint32_t xen_major, xen_minor;
     void *cpuid; /* xen_cpuid_leaf_t[] */
     uint32_t cpuid_len;

@@ -193,6 +193,8 @@ static void take_migrate(xmlNodePtr node, struct xf_config *out)
     out->max_rounds = get_number(node, "max-rounds");
     out->channels = get_number(node, "channels");
     out->bandwidth_mib = get_number(node, "bandwidth");
+    if (xmlHasProp(node, (const xmlChar *)"reconnect"))
+        out->reconnect_s = (int)get_number(node, "reconnect");
 }
 
 static void take_rdma(xmlNodePtr node, struct xf_config *out)
@@ -319,7 +321,7 @@ static void validate(struct reading *r, xmlDocPtr doc)
 static void clear(struct xf_config *out)
 {
     memset(out, 0, sizeof(*out));
-    out->encrypt = out->mode = out->rdma_poll_us = -1;
+    out->encrypt = out->mode = out->rdma_poll_us = out->reconnect_s = -1;
 }
 
 int xf_config_parse(const char *name, const char *text, size_t len, struct xf_config *out,

@@ -30,6 +30,7 @@ struct xf_config {
     unsigned bandwidth_mib;   /* MiB per second; 0: no limit */
     int encrypt;              /* 1, 0; -1: not given */
     int mode;                 /* enum xf_mode; -1: not given */
+    int reconnect_s;          /* -1: not given */
     enum xf_compress compress;
     unsigned rdma_buffer_mib;                         /* 0: not given */
     int rdma_poll_us;                                 /* -1: not given */

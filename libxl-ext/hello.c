@@ -121,6 +121,7 @@ char *xf_hello_format(const struct xf_hello *h)
     json_object_object_add(o, "leave_paused", json_object_new_boolean(h->leave_paused));
     json_object_object_add(o, "check_only", json_object_new_boolean(h->check_only));
     json_object_object_add(o, "pull", json_object_new_boolean(h->pull));
+    json_object_object_add(o, "reconnect_s", json_object_new_int64(h->reconnect_s));
     if (h->find_only) {
         json_object_object_add(o, "find_only", json_object_new_boolean(true));
         json_object_object_add(o, "copy_domid", json_object_new_int64(h->copy_domid));
@@ -451,7 +452,7 @@ static int get_needs(json_object *o, struct xf_hello *h, struct xf_err *err)
 
 static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
 {
-    int64_t channels, need, major, minor, buffer, copy = 0;
+    int64_t channels, need, major, minor, buffer, copy = 0, reconnect = XF_RECONNECT_S;
 
     if (get_word(o, "domain", h->domain, sizeof(h->domain), err) ||
         get_word(o, "uuid", h->uuid, sizeof(h->uuid), err) ||
@@ -463,6 +464,8 @@ static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
         get_bool(o, "leave_paused", &h->leave_paused, err) ||
         get_bool(o, "check_only", &h->check_only, err) ||
         (json_object_object_get_ex(o, "pull", NULL) && get_bool(o, "pull", &h->pull, err)) ||
+        (json_object_object_get_ex(o, "reconnect_s", NULL) &&
+         get_number(o, "reconnect_s", 0, XF_RECONNECT_MAX_S, &reconnect, err)) ||
         (json_object_object_get_ex(o, "find_only", NULL) &&
          get_bool(o, "find_only", &h->find_only, err)) ||
         (json_object_object_get_ex(o, "copy_domid", NULL) &&
@@ -475,6 +478,7 @@ static int read_hello(json_object *o, struct xf_hello *h, struct xf_err *err)
         return -1;
     h->channels = (unsigned)channels;
     h->rdma_buffer_mib = (unsigned)buffer;
+    h->reconnect_s = (unsigned)reconnect;
     h->need_kib = (uint64_t)need;
     h->copy_domid = (uint32_t)copy;
     h->xen_major = (uint32_t)major;

@@ -59,6 +59,9 @@ enum xf_here {
 const char *xf_here_word(enum xf_here here); /* "running", "crashed", ...; NULL: unknown */
 
 #define XF_RDMA_BUFFER_MIB_MAX 1024u
+/* How long COPY tries to connect again when its link is lost, seconds: the default, the most. */
+#define XF_RECONNECT_S 60u
+#define XF_RECONNECT_MAX_S 3600u
 
 /* How guest memory travels. */
 enum xf_transport {
@@ -149,9 +152,14 @@ struct xf_report {
     double disks_s; /* of the downtime, beside the last pages: writing back disks that QEMU serves;
                        0: there are none */
     double network_held_s; /* the guest's network waited for, from GO on; 0: it has none */
-    bool ran_there;        /* it did, for certain: what lies here is older than its disks */
-    bool ended_there;      /* and has ended before all its pages were there */
-    enum xf_here here;     /* how the guest is at the source, after a move that failed */
+    /* Links lost and made again. COPY: time without one, since that was noticed. PULL (those
+     * that brought pages again): since the destination was heard last until it answered, and
+     * from then until pages came (the longest). */
+    unsigned copy_reconnects, pull_reconnects;
+    double copy_away_s, pull_away_s, pull_longest_s, pull_recovery_s;
+    bool ran_there;    /* it did, for certain: what lies here is older than its disks */
+    bool ended_there;  /* and has ended before all its pages were there */
+    enum xf_here here; /* how the guest is at the source, after a move that failed */
     /* XF_STAYED: it has taken a suspend request that was given up, and may still suspend: then
      * xf_resume_here(). */
     bool may_stop;
@@ -194,9 +202,10 @@ struct xf_move_opts {
     unsigned channels;        /* bulk channels, 1..16 */
     unsigned max_downtime_ms; /* target for the policy */
     unsigned max_rounds;
-    uint64_t bandwidth;  /* bytes per second of guest memory, 0 = no limit */
-    const char *address; /* data connections at the source: an address, a network
-                             interface or an RDMA device; NULL: whatever leads there */
+    unsigned reconnect_s; /* COPY: a lost link is tried for so long, without progress; 0: not */
+    uint64_t bandwidth;   /* bytes per second of guest memory, 0 = no limit */
+    const char *address;  /* data connections at the source: an address, a network
+                              interface or an RDMA device; NULL: whatever leads there */
     /* Counted up by a signal handler for each time that somebody asks to give up (Ctrl-C), or
      * XF_HUNG_UP. Before GO the guest stays, whichever it is; in PULL the first one is answered by
      * a note, and only one that comes after that gives up. */

@@ -47,6 +47,7 @@ void xf_move_opts_init(struct xf_move_opts *o)
         .channels = 2,
         .max_downtime_ms = 300,
         .max_rounds = 10,
+        .reconnect_s = XF_RECONNECT_S,
     };
 }
 
@@ -233,6 +234,14 @@ static void pull_report(struct xf_move *m)
         .source_copy_s = mean_s(&status.copy),
     };
     r->network_held_s = (double)status.pulled.held_ns / 1e9;
+}
+
+static void outage_report(struct xf_report *r, const struct xf_outage *o)
+{
+    r->pull_reconnects = o->nr;
+    r->pull_away_s = o->away_s;
+    r->pull_longest_s = o->longest_s;
+    r->pull_recovery_s = o->recovery_s;
 }
 
 /* The move is off and the guest is ours: the destination must leave nothing behind. */
@@ -427,6 +436,7 @@ enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err)
     m->pulled.missing = m->report->left_out;
     end = xf_rejoin_serve(&r, m->server, &m->link, err);
     pull_report(m);
+    outage_report(m->report, &r.outage);
     if (end == XF_PULL_DONE)
         return XF_MOVED;
     if (end == XF_PULL_FAILED && m->report->ran_twice)

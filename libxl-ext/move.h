@@ -51,7 +51,12 @@ struct xf_move {
     bool xen_open;
     struct xf_qdisks disks; /* of the guest, those that QEMU serves here */
     struct xf_copy copy;
-    bool pull; /* pages may come after GO: asked for, and possible there */
+    /* COPY: a link that was lost. Without progress, attempts are over `patience_s` after the
+     * first loss, however often there is a link for a moment. */
+    double lost_at;          /* first loss without progress, CLOCK_MONOTONIC; 0: none yet */
+    double linked_at;        /* when there was a link again */
+    uint64_t lost_confirmed; /* xf_copy.confirmed then */
+    bool pull;               /* pages may come after GO: asked for, and possible there */
     struct xf_server_opts server_opts;
     struct xf_server *server;        /* PULL */
     struct xf_pulled pulled;         /* as heard last */
@@ -87,7 +92,8 @@ int xf_move_check(struct xf_move *m, struct xf_err *err);
 int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err *err);
 /* SKELETON: the bulk channels. */
 int xf_move_connect_bulk(struct xf_move *m, struct xf_err *err);
-/* COPY: xf_copy.relink, for a move that may use either transport. */
+/* COPY: xf_copy.relink. Over the transport that was in use; over TCP, if that was RDMA and the
+ * move may use either. Tries for opts.reconnect_s in which there was no progress. */
 int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err);
 bool xf_move_uses_rdma(const struct xf_move *m);
 /* PULL: how the present link would be made again. */

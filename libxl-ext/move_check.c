@@ -113,6 +113,7 @@ static int fill_hello(struct xf_move *m, struct xf_err *err)
 
         xf_rdma_look(&cfg, m->own.list, m->own.n, &h->rdma);
     }
+    h->reconnect_s = m->o->reconnect_s;
     h->leave_paused = m->o->leave_paused;
     h->check_only = m->o->check_only;
     h->pull = m->o->mode != XF_MODE_PRECOPY;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The source's data connections: which transport, the control channel (CHECK), the bulk
- * channels (SKELETON), and all of them anew over TCP when RDMA fails or is lost and the move
- * may use either.
+ * channels (SKELETON), and all of them anew when they are lost in COPY, or over TCP when RDMA fails
+ * and the move may use either.
  */
 #include "libxl-ext/move.h"
 
@@ -17,9 +17,6 @@
 #define CONTROL_MS 5000 /* each address */
 #define BULK_MS 15000
 #define ROUTE_MS 3000 /* each address */
-/* COPY, RDMA lost: what took it away may have taken the network with it for a while. The
- * destination waits 60 s (CHANNELS_MS, receive_sink.c). */
-#define RELINK_MS 30000
 #define RELINK_PAUSE_MS 250
 /* PULL: nobody listens there any more. More than a sink takes to listen again, or to get its port
  * back from somebody, and no less than it waits for us at its end (DONE_MS, receive_sink.c). */
@@ -63,6 +60,24 @@ bool xf_move_uses_rdma(const struct xf_move *m)
     return m->link.ops == &xf_rdma_ops;
 }
 
+/* Open the control channel to this address. */
+static int connect_to(struct xf_move *m, bool rdma, const char *address, struct xf_err *why)
+{
+    struct xf_link_cfg cfg = link_cfg(m, rdma, CONTROL_MS);
+    uint16_t port = rdma ? m->reply.rdma_port : m->reply.port;
+    const char *src = xf_own_for(&m->own, address);
+
+    xf_clear(why);
+    if ((rdma && xf_rdma_can_reach(address, src, ROUTE_MS, why)) ||
+        ops_of(rdma)->connect(&cfg, address, port, src, 0, &m->link.control, why))
+        return -1;
+    use(m, rdma);
+    xf_link_watch(&m->link, xf_move_tick, m);
+    if (address != m->peer)
+        snprintf(m->peer, sizeof(m->peer), "%s", address);
+    return 0;
+}
+
 /*
  * Open the control channel to the first address that answers. XF_AGAIN: none did; why->text
  * says what became of the last one and `tried` lists them.
@@ -70,27 +85,18 @@ bool xf_move_uses_rdma(const struct xf_move *m)
 static int connect_control(struct xf_move *m, bool rdma, char *tried, size_t size,
                            struct xf_err *why, struct xf_err *err)
 {
-    struct xf_link_cfg cfg = link_cfg(m, rdma, CONTROL_MS);
     unsigned n = rdma ? m->reply.rdma.nr_addresses : m->reply.nr_addresses;
-    uint16_t port = rdma ? m->reply.rdma_port : m->reply.port;
     size_t len = 0;
 
     tried[0] = 0;
     xf_clear(why);
     for (unsigned i = 0; i < n; i++) {
         const char *a = rdma ? m->reply.rdma.addresses[i] : m->reply.addresses[i];
-        const char *src = xf_own_for(&m->own, a);
 
         if (xf_move_tick(m, err))
             return -1;
-        xf_clear(why);
-        if ((!rdma || !xf_rdma_can_reach(a, src, ROUTE_MS, why)) &&
-            !ops_of(rdma)->connect(&cfg, a, port, src, 0, &m->link.control, why)) {
-            use(m, rdma);
-            xf_link_watch(&m->link, xf_move_tick, m);
-            snprintf(m->peer, sizeof(m->peer), "%s", a);
+        if (!connect_to(m, rdma, a, why))
             return 0;
-        }
         if (len < size)
             len += (size_t)snprintf(tried + len, size - len, "%s%s", len ? ", " : "", a);
     }
@@ -199,38 +205,59 @@ static int connect_bulk(struct xf_move *m, struct xf_err *err)
 void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
 {
     r->ops = m->link.ops;
-    r->cfg = link_cfg(m, xf_move_uses_rdma(m), BULK_MS);
+    r->cfg = link_cfg(m, xf_move_uses_rdma(m), XF_REJOIN_CONNECT_MS);
     r->peer = link_peer(m);
     r->gone.limit_ms[XF_ANSWER_REFUSED] = GONE_MS;
     r->gone.limit_ms[XF_ANSWER_STRANGER] = GONE_MS;
     r->gone.limit_ms[XF_ANSWER_SILENT] = SILENT_MS;
 }
 
-/* All channels over TCP instead of RDMA, of which `why` says what became. Addresses are tried
- * again until patience_ms are over. */
-static int fall_back(struct xf_move *m, const char *what, const struct xf_err *why, int patience_ms,
-                     struct xf_err *err)
+/* All channels, the control channel first; over the transport in use to the address in use.
+ * XF_AGAIN: not now; last says why, and `tried` where. */
+static int connect_all(struct xf_move *m, bool rdma, char *tried, size_t size, struct xf_err *last,
+                       struct xf_err *err)
 {
-    const struct timespec pause = {.tv_nsec = RELINK_PAUSE_MS * 1000000L};
-    int64_t until = xf_now_ms() + patience_ms;
-    char tried[256];
-    struct xf_err last = {0};
+    struct xf_link_cfg cfg = link_cfg(m, rdma, CONTROL_MS);
+    struct xf_link_peer peer;
     int rc;
 
     xf_link_close(&m->link);
-    snprintf(m->report->fallback, sizeof(m->report->fallback), "%s (%.200s), so it went over TCP",
-             what, why->text);
-    while ((rc = connect_control(m, false, tried, sizeof(tried), &last, err)) == XF_AGAIN &&
-           xf_now_ms() < until)
-        nanosleep(&pause, NULL);
+    if (m->link.ops == ops_of(rdma)) {
+        snprintf(tried, size, "%s", m->peer);
+        rc = connect_to(m, rdma, m->peer, last) ? XF_AGAIN : 0;
+    } else {
+        rc = connect_control(m, rdma, tried, size, last, err);
+    }
+    if (rc)
+        return rc;
+    peer = link_peer(m);
+    if (!xf_link_connect(&m->link, &cfg, &peer, m->pull, xf_move_tick, m, last))
+        return 0;
+    return xf_move_tick(m, err) ? -1 : XF_AGAIN;
+}
+
+static void say_fallback(struct xf_move *m, const char *what, const struct xf_err *why)
+{
+    snprintf(m->report->fallback, sizeof(m->report->fallback),
+             "%.70s (%.200s), so it went over TCP", what, why->text);
+}
+
+/* All channels over TCP instead of RDMA, of which `why` says what became. */
+static int fall_back(struct xf_move *m, const char *what, const struct xf_err *why,
+                     struct xf_err *err)
+{
+    char tried[256];
+    struct xf_err last = {0};
+    int rc = connect_all(m, false, tried, sizeof(tried), &last, err);
+
+    say_fallback(m, what, why);
     if (rc == XF_AGAIN)
-        rc = xf_fail(err, last.num ? last.num : EHOSTUNREACH,
-                     "%s (%.150s), and TCP does not reach the destination (tried %s: %.100s)", what,
-                     why->text, tried[0] ? tried : "no address", last.text);
-    if (rc || connect_bulk(m, err))
-        return -1;
-    xf_move_note(m, "%s (%s); going on over TCP", what, why->text);
-    return 0;
+        return xf_fail(err, last.num ? last.num : EHOSTUNREACH,
+                       "%s (%.150s), and TCP does not reach the destination (tried %s: %.100s)",
+                       what, why->text, tried[0] ? tried : "no address", last.text);
+    if (!rc)
+        xf_move_note(m, "%s (%s); going on over TCP", what, why->text);
+    return rc;
 }
 
 int xf_move_connect_bulk(struct xf_move *m, struct xf_err *err)
@@ -243,22 +270,87 @@ int xf_move_connect_bulk(struct xf_move *m, struct xf_err *err)
         return -1;
     why = *err;
     xf_clear(err);
-    return fall_back(m, "the bulk channels could not be connected over RDMA", &why, 0, err);
+    return fall_back(m, "the bulk channels could not be connected over RDMA", &why, err);
+}
+
+/*
+ * Until when a link that is lost now may be tried for. The time begins anew when pages have been
+ * confirmed since the last loss, or a link has held for as long: else a peer that takes every
+ * connection and drops it would keep the move for ever.
+ */
+static double give_up_at(struct xf_move *m)
+{
+    double now = xf_now();
+
+    if (m->lost_at <= 0 || m->copy.confirmed != m->lost_confirmed ||
+        now - m->linked_at > m->o->reconnect_s)
+        m->lost_at = now;
+    m->lost_confirmed = m->copy.confirmed;
+    return m->lost_at + m->o->reconnect_s;
+}
+
+/* The guest may end while there is no link. */
+static int look(struct xf_move *m, struct xf_err *err)
+{
+    return m->copy.vm ? xf_copy_tick(&m->copy, err) : xf_move_tick(m, err);
+}
+
+/* Try until then. As connect_all(), but XF_AGAIN means that time is over. */
+static int keep_connecting(struct xf_move *m, bool rdma, double until, char *tried, size_t size,
+                           struct xf_err *last, struct xf_err *err)
+{
+    const struct timespec pause = {.tv_nsec = RELINK_PAUSE_MS * 1000000L};
+    int rc;
+
+    for (;;) {
+        xf_clear(last);
+        rc = look(m, err) ? -1 : connect_all(m, rdma, tried, size, last, err);
+        if (rc != XF_AGAIN || xf_now() >= until)
+            return rc;
+        nanosleep(&pause, NULL);
+    }
 }
 
 int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err)
 {
     struct xf_move *m = priv;
-    char what[80];
+    struct xf_report *r = m->report;
+    bool was_rdma = xf_move_uses_rdma(m);
+    bool rdma = was_rdma && m->hello.transport != XF_TRANSPORT_AUTO;
+    double began = xf_now(), until = give_up_at(m);
+    char what[80], tried[256] = "";
+    struct xf_err last = {0};
+    int rc;
 
+    if (m->copy.status.round)
+        snprintf(what, sizeof(what), "the %s connection was lost in round %u of COPY",
+                 was_rdma ? "RDMA" : "TCP", m->copy.status.round);
+    else /* a post-copy move, which has no rounds */
+        snprintf(what, sizeof(what), "the %s connection was lost in COPY",
+                 was_rdma ? "RDMA" : "TCP");
     if (xf_move_tick(m, err))
         return -1;
-    if (!xf_move_uses_rdma(m))
-        return xf_fail(err, why->num, "%s", why->text);
-    if (m->copy.status.round)
-        snprintf(what, sizeof(what), "the RDMA connection was lost in round %u of COPY",
-                 m->copy.status.round);
-    else /* a post-copy move, which has no rounds */
-        snprintf(what, sizeof(what), "the RDMA connection was lost in COPY");
-    return fall_back(m, what, why, RELINK_MS, err);
+    if (until <= began)
+        return xf_fail(err, why->num,
+                       "%s (%.200s) again and again, for %u s in which no page has arrived", what,
+                       why->text, m->o->reconnect_s);
+    xf_move_note(m, "the link is lost (%s); trying again for up to %.0f s", why->text,
+                 until - began);
+    rc = keep_connecting(m, rdma, until, tried, sizeof(tried), &last, err);
+    r->copy_away_s += xf_now() - began;
+    if (rc == XF_AGAIN)
+        return xf_fail(err, last.num ? last.num : EHOSTUNREACH,
+                       "%s (%.150s), and there was no other for %u s (tried %s: %.100s)", what,
+                       why->text, m->o->reconnect_s, tried[0] ? tried : "no address", last.text);
+    if (rc)
+        return -1;
+    m->linked_at = xf_now();
+    r->copy_reconnects++;
+    if (was_rdma && !rdma) {
+        say_fallback(m, what, why);
+        xf_move_note(m, "%s (%s); going on over TCP", what, why->text);
+    } else {
+        xf_move_note(m, "the link is there again after %.1f s", m->linked_at - began);
+    }
+    return 0;
 }

@@ -111,7 +111,7 @@ static int begin_copy(struct xf_move *m, struct xf_err *err)
                                             .can = m->reply.codecs & xf_pack_codecs()};
     c->tick = xf_move_tick;
     c->priv = m;
-    if (xf_move_uses_rdma(m) && m->o->transport == XF_TRANSPORT_AUTO)
+    if (m->o->reconnect_s)
         c->relink = xf_move_relink;
     return xf_copy_begin(c, err);
 }

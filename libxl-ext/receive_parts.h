@@ -58,7 +58,6 @@ struct sink {
     struct xf_xen_pager paging;
     struct xf_absent absent;
     struct xf_pager *pager;
-    struct xf_rejoin rejoin; /* and how a lost link is made again then */
     uint16_t port, rdma_port;
     uint64_t rings[XF_SPECIALS_MAX];
     bool go;

@@ -22,6 +22,9 @@
 #include "transport/clock.h"
 
 #define CHANNELS_MS 60000 /* until the source has connected them all */
+/* So much later than we the source may notice that the link is lost (its own stall time), or be
+ * through with connecting. */
+#define LATER_MS 30000
 /* All pages are here, or the guest has ended, and the source is gone: how long it may come back
  * to hear of it. */
 #define DONE_MS 60000
@@ -85,34 +88,17 @@ static int pull_tick(void *priv, struct xf_err *err)
     return 0;
 }
 
-/* For the links that PULL may need after this one; at once, so that nobody else gets the port. */
-static int listen_for_pull(struct sink *s, struct xf_err *err)
+/* Wait until the source has connected all channels. The listener stays for the links that may
+ * replace this one, over the same transport or, in COPY, over TCP instead of RDMA; so nobody else
+ * gets the port. */
+static int accept_channels(struct sink *s, int within_ms, int (*look)(void *, struct xf_err *),
+                           struct xf_err *err)
 {
-    bool rdma = s->link.ops == &xf_rdma_ops;
-    struct xf_rejoin *r = &s->rejoin;
-
-    if (r->listener)
-        r->ops->unlisten(r->listener);
-    *r = (struct xf_rejoin){
-        .ops = s->link.ops,
-        .cfg = xf_sink_link_cfg(s, rdma),
-        .addr = rdma ? NULL : xf_sink_listen_address(s),
-        .port = rdma ? s->rdma_port : s->port,
-        .tick = pull_tick,
-        .priv = s,
-    };
-    return r->ops->listen(&r->cfg, r->addr, r->port, &r->listener, &r->port, err);
-}
-
-/* Wait until the source has connected all channels. If they are RDMA's and the source may
- * use either, TCP goes on listening: the source may have to come back. */
-static int accept_channels(struct sink *s, struct xf_err *err)
-{
-    int64_t until = xf_now_ms() + CHANNELS_MS;
+    int64_t until = xf_now_ms() + within_ms;
     int rc;
 
     while ((rc = xf_gather_step(&s->gather, 20, err)) == XF_AGAIN) {
-        if (xf_sink_tick(s, err))
+        if (look(s, err))
             return -1;
         if (xf_now_ms() > until)
             return xf_fail(err, ETIMEDOUT, "the source did not connect all of its channels");
@@ -121,12 +107,12 @@ static int accept_channels(struct sink *s, struct xf_err *err)
         return -1;
     xf_gather_take(&s->gather, &s->link);
     xf_link_watch(&s->link, xf_sink_tick, s);
-    if (s->link.ops == &xf_rdma_ops && s->hello.transport == XF_TRANSPORT_AUTO)
-        xf_gather_unlisten(&s->gather, &xf_rdma_ops);
-    else
-        xf_gather_unlisten(&s->gather, NULL);
-    return s->pull ? listen_for_pull(s, err) : 0;
+    if (s->link.ops == &xf_tcp_ops)
+        xf_gather_keep(&s->gather, &xf_tcp_ops);
+    return 0;
 }
+
+/* --- COPY, SWITCH, FINISH --- */
 
 /* COPY: has the source begun to connect anew? A stranger's failure is not the move's. */
 static bool called(void *priv)
@@ -134,21 +120,8 @@ static bool called(void *priv)
     struct sink *s = priv;
 
     xf_gather_step(&s->gather, 0, NULL);
-    return s->gather.link.control != NULL;
+    return xf_gather_called(&s->gather);
 }
-
-static int relink(void *priv, struct xf_err *err)
-{
-    struct sink *s = priv;
-
-    if (!s->gather.nr)
-        return xf_fail(err, ECONNRESET, "there is no other way for the source to come back");
-    xf_link_close(&s->link);
-    s->asked = false;
-    return accept_channels(s, err);
-}
-
-/* --- COPY, SWITCH, FINISH --- */
 
 /* Pages are absent, and the backends are there. */
 static int hold_network(struct sink *s, struct xf_err *err)
@@ -199,6 +172,17 @@ static int follow(void *priv, const struct xf_follow *f, struct xf_err *err)
     if (strcmp(f->name, s->hello.domain) && take_name(s, f->name, err))
         return -1;
     return xf_follow_online(s->ctx, &s->log, s->xen.domid, f, err);
+}
+
+/* The devices are attached meanwhile. How long it is worth waiting the source has said; it may
+ * find out later than we do. */
+static int relink(void *priv, struct xf_err *err)
+{
+    struct sink *s = priv;
+
+    xf_link_close(&s->link);
+    s->asked = false;
+    return accept_channels(s, (int)s->hello.reconnect_s * 1000 + LATER_MS, serve_tick, err);
 }
 
 static bool devices_ready(void *priv)
@@ -257,8 +241,20 @@ static void phase_finish(struct sink *s, struct xf_err *err)
  * and builds the new one; we only have to let go of the old. */
 static int phase_pull(struct sink *s, bool *ended, struct xf_err *err)
 {
-    enum xf_pull_end end = xf_rejoin_take(&s->rejoin, s->pager, &s->link, DONE_MS, err);
+    bool rdma = s->link.ops == &xf_rdma_ops;
+    struct xf_rejoin r = {
+        .ops = s->link.ops,
+        .cfg = xf_sink_link_cfg(s, rdma),
+        .addr = rdma ? NULL : xf_sink_listen_address(s),
+        .port = rdma ? s->rdma_port : s->port,
+        .gather = &s->gather,
+        .tick = pull_tick,
+        .priv = s,
+    };
+    enum xf_pull_end end;
 
+    xf_gather_keep(&s->gather, r.ops);
+    end = xf_rejoin_take(&r, s->pager, &s->link, DONE_MS, err);
     *ended = end == XF_PULL_ENDED;
     if (end == XF_PULL_FAILED) {
         /* Better still than a guest whose vCPUs get stuck one after the other. */
@@ -317,6 +313,8 @@ static int run_sink(struct sink *s, struct xf_err *err)
         .prepare = prepare,
         .follow = follow,
         .committed = committed,
+        .called = called,
+        .relink = relink,
     };
     bool refused = false;
 
@@ -325,7 +323,7 @@ static int run_sink(struct sink *s, struct xf_err *err)
         return -1;
     if (refused)
         return 0; /* the source has the findings and reports them */
-    if (accept_channels(s, err)) {
+    if (accept_channels(s, CHANNELS_MS, xf_sink_tick, err)) {
         if (s->hello.check_only)
             xf_clear(err);
         return s->hello.check_only ? 0 : -1;
@@ -334,10 +332,8 @@ static int run_sink(struct sink *s, struct xf_err *err)
         tell_source(s, err);
         return -1;
     }
-    if (s->gather.nr) {
-        watch.called = called;
-        watch.relink = relink;
-    }
+    if (!s->hello.reconnect_s)
+        watch.relink = NULL;
     xf_sink_tell(s, XF_PHASE_COPY);
     switch (xf_sink_serve(&s->xen.vm, &s->link, &watch, err)) {
     case XF_SINK_RUNS:
@@ -371,8 +367,6 @@ static void free_sink(struct sink *s)
     xf_qdisks_close(&s->disks);
     xf_link_close(&s->link);
     xf_gather_unlisten(&s->gather, NULL);
-    if (s->rejoin.listener)
-        s->rejoin.ops->unlisten(s->rejoin.listener);
     if (s->port_lock >= 0)
         close(s->port_lock);
     xf_status_close(s->status);

@@ -8,6 +8,8 @@
 
 /* Between two attempts to connect, or to listen: who refuses does so at once. */
 #define AGAIN_MS 100
+/* Sink: how long it waits for a connection before it looks at its guest. */
+#define STEP_MS 100
 /* Sink: before it takes pages again for which there was no memory. */
 #define SHORT_MS 3000
 
@@ -26,17 +28,33 @@ static void tell(struct xf_rejoin *r, const struct xf_err *why)
 
 /* --- source --- */
 
-/* The guest's standing still is watched between two links as well. */
-struct watched {
+struct sourcing {
     struct xf_rejoin *r;
     struct xf_server *s;
+    struct xf_link *link;
 };
 
-static int watched_tick(void *priv, struct xf_err *err)
+/* Between two links the guest's standing still is watched as well. And among the channels of the
+ * next one: is there one that the sink's side has answered? */
+static int connect_tick(void *priv, struct xf_err *err)
 {
-    struct watched *w = priv;
+    struct sourcing *a = priv;
 
-    return xf_server_check(w->s, err) || w->r->tick(w->r->priv, err) ? -1 : 0;
+    if (a->link->control)
+        xf_outage_tried(&a->r->outage, true);
+    return xf_server_check(a->s, err) || a->r->tick(a->r->priv, err) ? -1 : 0;
+}
+
+static int serve_tick(void *priv, struct xf_err *err)
+{
+    struct sourcing *a = priv;
+    struct xf_server_status status;
+
+    if (a->r->outage.on) {
+        xf_server_status(a->s, &status);
+        xf_outage_told(&a->r->outage, status.pulled.missing);
+    }
+    return a->r->tick(a->r->priv, err);
 }
 
 /* One attempt. 0: attached. XF_AGAIN: the link could not be had, why says the reason. -1: tick
@@ -44,24 +62,32 @@ static int watched_tick(void *priv, struct xf_err *err)
 static int connect_once(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
                         struct xf_err *why)
 {
-    struct watched w = {.r = r, .s = s};
+    struct sourcing a = {r, s, link};
+    struct xf_server_status status;
     int64_t began = xf_now_ms();
     int rc = XF_AGAIN;
 
-    if (watched_tick(&w, why))
+    if (connect_tick(&a, why))
         return -1;
-    if (!xf_link_connect(link, &r->cfg, &r->peer, true, watched_tick, &w, why)) {
+    if (!xf_link_connect(link, &r->cfg, &r->peer, true, connect_tick, &a, why)) {
         xf_link_watch(link, r->tick, r->priv);
         /* That the guest runs here is for xf_server_run() to find, which tells the sink. */
+        xf_outage_tried(&r->outage, true);
         rc = xf_server_attach(s, link, r->tick, r->priv, why);
     }
-    if (link->control)
+    if (link->control) {
         xf_gone_met(&r->gone);
-    else
+    } else {
         r->gone_ms = xf_gone_tried(&r->gone, why, began, xf_now_ms());
-    if (rc)
+        xf_outage_tried(&r->outage, false);
+    }
+    if (rc) {
         xf_link_close(link);
-    return rc;
+        return rc;
+    }
+    xf_server_status(s, &status);
+    xf_outage_again(&r->outage, status.left);
+    return 0;
 }
 
 /*
@@ -107,7 +133,9 @@ int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link
 enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
                                  struct xf_err *err)
 {
+    struct sourcing a = {r, s, link};
     enum xf_pull_end end = XF_PULL_LOST;
+    struct xf_server_status status;
 
     while (end == XF_PULL_LOST) {
         struct xf_err why = {0};
@@ -121,8 +149,11 @@ enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struc
             }
             tell(r, NULL);
         }
-        end = xf_server_run(s, r->tick, r->priv, &why);
+        end = xf_server_run(s, serve_tick, &a, &why);
+        xf_server_status(s, &status);
+        xf_outage_told(&r->outage, end == XF_PULL_DONE ? 0 : status.pulled.missing);
         if (end == XF_PULL_LOST) {
+            xf_outage_lost(&r->outage, status.heard);
             tell(r, &why);
             xf_link_close(link);
         } else if (why.num && err) {
@@ -138,11 +169,23 @@ enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struc
 struct waiting {
     struct xf_rejoin *r;
     struct xf_pager *p;
+    struct xf_link *link; /* in use, or being attached; NULL: none is yet */
+    bool called;          /* ... and was given up, since the source has begun another one */
     bool ended;           /* the guest: the source is awaited only to hear of that */
     enum xf_pull_end end; /* why the wait is over */
     double until;         /* nobody here needs the source any more: how long to wait; 0: not so */
     int done_ms;          /* ... from when that becomes so */
 };
+
+/* What comes while a link is there; a stranger's failure is not the guest's. */
+static void look_for_source(struct waiting *w)
+{
+    xf_gather_step(w->r->gather, 0, NULL);
+    if (!w->link || w->called || !xf_gather_called(w->r->gather))
+        return;
+    w->called = true;
+    xf_link_abort(w->link);
+}
 
 /* The last missing page may go while no source is there, too: the guest gives it back. */
 static bool is_whole(struct waiting *w)
@@ -157,6 +200,8 @@ static int wait_tick(void *priv, struct xf_err *err)
 {
     struct waiting *w = priv;
 
+    if (w->link)
+        look_for_source(w);
     if (!w->ended) {
         w->end = xf_pager_check(w->p, err);
         if (w->end != XF_PULL_LOST)
@@ -175,51 +220,73 @@ static int wait_tick(void *priv, struct xf_err *err)
     return 0;
 }
 
-/* A listener remembers who has connected, so each link needs a new one. */
-static int listen_again(struct xf_rejoin *r, struct xf_err *err)
+static int pull_tick(void *priv, struct xf_err *err)
 {
-    uint16_t port;
+    struct waiting *w = priv;
 
-    if (r->listener)
-        r->ops->unlisten(r->listener);
-    r->listener = NULL;
-    return r->ops->listen(&r->cfg, r->addr, r->port, &r->listener, &port, err);
+    look_for_source(w);
+    return w->r->tick(w->r->priv, err);
+}
+
+/* A link's channels, all of them. XF_AGAIN: not yet. */
+static int gather(struct waiting *w, struct xf_link *link)
+{
+    struct xf_rejoin *r = w->r;
+    struct xf_gather *g = r->gather;
+    uint16_t port;
+    int rc;
+
+    /* Who has taken the port meanwhile may leave it again; the guest has nobody but us. */
+    if (!g->nr && xf_gather_listen(g, r->ops, &r->cfg, r->addr, r->port, &port, NULL)) {
+        pause_a_while();
+        return XF_AGAIN;
+    }
+    rc = xf_gather_step(g, STEP_MS, NULL);
+    if (!rc) {
+        xf_gather_take(g, link);
+        return 0;
+    }
+    if (rc < 0) { /* whatever failed may fail again at once */
+        xf_gather_unlisten(g, NULL);
+        pause_a_while();
+    } else if (xf_gather_called(g) && xf_now_ms() - g->began > r->cfg.timeout_ms) {
+        xf_link_close(&g->link); /* the source has gone away in the middle */
+    }
+    return XF_AGAIN;
 }
 
 /* Until a source has attached, or the wait is over: w->end is not XF_PULL_LOST then. */
 static void await_source(struct waiting *w, struct xf_link *link, struct xf_err *err)
 {
-    struct xf_rejoin *r = w->r;
+    int (*attach)(struct xf_pager *, struct xf_link *, int (*)(void *, struct xf_err *), void *,
+                  struct xf_err *) = w->ended ? xf_pager_attach_ended : xf_pager_attach;
 
+    w->r->gather->urgent = true;
     for (;;) {
         struct xf_err why = {0};
-        int rc = XF_AGAIN;
+        int rc;
 
-        /* Who has taken the port meanwhile may leave it again; the guest has nobody but us. */
-        if (!r->listener && listen_again(r, &why)) {
-            xf_clear(&why);
-            if (!wait_tick(w, &why)) {
-                pause_a_while();
-                continue;
+        w->link = NULL;
+        w->called = false;
+        if (gather(w, link)) {
+            rc = wait_tick(w, &why);
+        } else {
+            w->link = link;
+            rc = attach(w->p, link, wait_tick, w, &why);
+            if (!rc) {
+                xf_link_watch(link, w->r->tick, w->r->priv);
+                return;
             }
-        } else if (!xf_link_accept(link, &r->cfg, r->listener, true, -1, wait_tick, w, &why)) {
-            rc = (w->ended ? xf_pager_attach_ended : xf_pager_attach)(w->p, link, wait_tick, w,
-                                                                      &why);
+            xf_link_close(link);
+            w->link = NULL;
         }
-        if (!rc) {
-            xf_link_watch(link, r->tick, r->priv);
-            if (!w->ended)
-                listen_again(r, NULL); /* at once, for the port; or later, when it is needed */
-            return;
-        }
-        xf_link_close(link);
         if (w->end != XF_PULL_LOST) {
             if (err && w->end != XF_PULL_DONE)
                 *err = why;
             return;
         }
-        pause_a_while(); /* whatever failed may fail again at once */
-        listen_again(r, NULL);
+        if (rc)
+            pause_a_while(); /* whatever failed may fail again at once */
     }
 }
 
@@ -243,7 +310,6 @@ static void wait_to_tell(struct xf_rejoin *r, struct xf_pager *p, struct xf_link
         .r = r, .p = p, .ended = true, .end = XF_PULL_LOST, .until = xf_now() + done_ms / 1000.0};
 
     xf_link_close(link);
-    listen_again(r, NULL); /* part of a link may have come to this one */
     await_source(&w, link, NULL);
 }
 
@@ -263,13 +329,18 @@ enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct 
     enum xf_pull_end end;
 
     do {
+        struct waiting w = {.r = r, .p = p, .link = link};
         struct xf_err why = {0};
 
-        end = xf_pager_run(p, r->tick, r->priv, &why);
+        end = xf_pager_run(p, pull_tick, &w, &why);
         if (end != XF_PULL_LOST) {
             if (why.num && err)
                 *err = why;
             break;
+        }
+        if (w.called) {
+            xf_clear(&why);
+            xf_fail(&why, ECONNRESET, "the source has begun another one");
         }
         tell(r, &why);
         xf_link_close(link);
@@ -279,8 +350,6 @@ enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct 
     if (end == XF_PULL_ENDED && !xf_pager_source_knows(p))
         wait_to_tell(r, p, link, done_ms);
     xf_link_close(link);
-    if (r->listener)
-        r->ops->unlisten(r->listener);
-    r->listener = NULL;
+    xf_gather_unlisten(r->gather, NULL);
     return end;
 }

@@ -7,18 +7,27 @@
 #define XF_REJOIN_H
 
 #include "postcopy/gone.h"
+#include "postcopy/outage.h"
 #include "postcopy/pager.h"
 #include "postcopy/server.h"
+#include "transport/gather.h"
+
+/*
+ * cfg.timeout_ms for the source. When the network comes back the kernel's next SYN finds it: of one
+ * connection they are 1, 2, 4, 8 s apart, so it begins anew before the steps are long.
+ */
+#define XF_REJOIN_CONNECT_MS 5000
 
 struct xf_rejoin {
     const struct xf_transport_ops *ops;
     struct xf_link_cfg cfg;
-    struct xf_link_peer peer;     /* source: where the sink listens */
-    const char *addr;             /* sink: where to listen, as in the listen op */
-    struct xf_gone gone;          /* source, xf_rejoin_serve(): when to give up, by limit_ms */
-    int64_t gone_ms;              /* after XF_PULL_GONE: for so long it went on */
-    uint16_t port;                /* sink: where it listened before */
-    struct xf_listener *listener; /* sink: listening already; or NULL */
+    struct xf_link_peer peer; /* source: where the sink listens */
+    const char *addr;         /* sink: where to listen, as in the listen op */
+    struct xf_gone gone;      /* source, xf_rejoin_serve(): when to give up, by limit_ms */
+    int64_t gone_ms;          /* after XF_PULL_GONE: for so long it went on */
+    uint16_t port;            /* sink: where it listened before */
+    struct xf_gather *gather; /* sink: listens for ops alone, or (nr 0) for nobody yet */
+    struct xf_outage outage;  /* source: how long links were away; for the caller to read */
     int (*tick)(void *priv, struct xf_err *err); /* as in xf_server_run() */
     /* A link was lost (why) or made again (NULL); may be NULL. */
     void (*link_changed)(void *priv, const struct xf_err *why);
@@ -49,7 +58,10 @@ int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link
  * Sink. link: the one of GO, on which the pager was started. When all pages are here and the
  * source does not come back within done_ms to hear of it: XF_PULL_DONE as well. XF_PULL_ENDED
  * comes when the source knows it, or has not come back within done_ms to hear of it, either.
- * Never XF_PULL_LOST. The link is closed at the end, the listener as well.
+ * Never XF_PULL_LOST. The link is closed at the end, and nobody listens any more.
+ *
+ * A source that connects while the link is in use, or a new one is being attached, has given that
+ * up: it may know of a loss that does not show here.
  */
 enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link,
                                 int done_ms, struct xf_err *err);

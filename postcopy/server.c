@@ -439,6 +439,13 @@ void xf_server_free(struct xf_server *s)
     free(s);
 }
 
+static void set_heard(struct xf_server *s, double when)
+{
+    pthread_mutex_lock(&s->lock);
+    s->status.heard = when;
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void set_ended(struct xf_server *s)
 {
     pthread_mutex_lock(&s->lock);
@@ -631,6 +638,7 @@ static int listen_to_sink(struct xf_server *s, enum xf_pull_end *end,
     struct xf_msg m;
     int rc;
 
+    set_heard(s, heard);
     for (;;) {
         double now = xf_now();
         int sleep_ms = let_push(s);
@@ -643,6 +651,7 @@ static int listen_to_sink(struct xf_server *s, enum xf_pull_end *end,
         rc = s->link->ops->recv(s->link->control, &m, meta, sleep_ms, err);
         if (!rc) {
             heard = now;
+            set_heard(s, now);
             rc = take_word(s, &m, meta, end, err);
         }
         if (rc <= 0)

@@ -47,6 +47,7 @@ struct xf_server_status {
     struct xf_cost_sum map;  /* mapping pages here, and taking the mapping away again */
     struct xf_cost_sum copy; /* finding the zero pages, and sending */
     uint64_t packed;         /* of pushed: those that went compressed */
+    double heard;            /* the sink, last on this link (CLOCK_MONOTONIC, seconds) */
 };
 
 /* missing (nr_gfns bits, copied): what the sink lacks. NULL: xf_server_attach() will tell. */

@@ -7,9 +7,9 @@
  * channel is synced, so a newer copy of a page can never be overtaken by an older one on
  * another channel.
  *
- * The link may be lost and replaced within a round. What the round has sent until then counts
- * for nothing, since no sync has confirmed it: the round begins again with all of its pages
- * (xf_copy.owed) and those that the guest has written meanwhile.
+ * The link may be lost and replaced within a round, which then goes on with what no sync has
+ * confirmed (xf_copy.pending) and what the guest has written meanwhile. So that this is not all of
+ * a round that may take an hour, there are syncs within it, too, each some seconds.
  *
  * A round may also be cut short (xf_copy.switch_now, or a hybrid move whose round does not pay:
  * xf_policy_cut). It is synced all the same; what it has not sent stays in xf_copy.owed, from
@@ -35,6 +35,10 @@
 #define ALIVE_EVERY 0.1
 /* Looks at the log that tell a curve from a line. */
 #define LOOKS_MIN 4u
+/* Seconds between two syncs within a round: what a lost link costs at most is sent again. And so
+ * many times what the last one took: channels stand still for part of it. */
+#define CONFIRM_EVERY 5.0
+#define CONFIRM_PART 20
 /* How long to wait for what the peer may have said before the link broke. */
 #define LAST_WORDS_MS 200
 /* A rate is believed when it was measured over so many pages. */
@@ -53,7 +57,8 @@ int xf_copy_begin(struct xf_copy *c, struct xf_err *err)
     c->status.predicted_s = -1;
     c->dirty = xf_bitmap_new(c->vm->nr_gfns);
     c->owed = xf_bitmap_new(c->vm->nr_gfns);
-    if (!c->dirty || !c->owed || xf_order_init(&c->order, c->vm->nr_gfns))
+    c->pending = xf_bitmap_new(c->vm->nr_gfns);
+    if (!c->dirty || !c->owed || !c->pending || xf_order_init(&c->order, c->vm->nr_gfns))
         return xf_fail(err, ENOMEM, "out of memory for bitmaps of %llu pages",
                        (unsigned long long)c->vm->nr_gfns);
     if (xf_presence_init(&c->presence, c->vm, err))
@@ -63,6 +68,7 @@ int xf_copy_begin(struct xf_copy *c, struct xf_err *err)
     if (xf_presence_first(&c->presence, err) || c->vm->ops->target(c->vm, &c->target_kib, err))
         return -1;
     memcpy(c->owed, c->presence.now, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
+    memcpy(c->pending, c->owed, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
     if (c->vm->ops->log_start(c->vm, err))
         return -1;
     c->log_on = true;
@@ -87,8 +93,9 @@ void xf_copy_end(struct xf_copy *c)
     free(c->missing);
     free(c->due);
     free(c->owed);
+    free(c->pending);
     free(c->zeros);
-    c->dirty = c->missing = c->due = c->owed = c->zeros = NULL;
+    c->dirty = c->missing = c->due = c->owed = c->pending = c->zeros = NULL;
 }
 
 static int read_log(struct xf_copy *c, enum xf_log_read how, unsigned long *map, struct xf_err *err)
@@ -274,35 +281,6 @@ static unsigned batch_pages(struct xf_copy *c, bool last)
     return first ? XF_BATCH_PAGES / 2 : XF_BATCH_PAGES;
 }
 
-int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err)
-{
-    uint64_t gfns[XF_BATCH_PAGES];
-    double next = xf_now() + (c->opts.policy.may_leave ? PEEK_FIRST : PEEK_EVERY);
-    uint64_t base = sent_total(c), skipped = c->order.skipped;
-    unsigned n;
-
-    while ((last || !cut_short(c)) &&
-           (n = xf_order_next(&c->order, gfns, batch_pages(c, last), !last)) > 0) {
-        int rc;
-
-        if (!last && pass_time(c, limit_wait(c, n), err))
-            return -1;
-        do {
-            rc = xf_senders_push(c->senders, gfns, n, c->status.round, last, TICK_MS, err);
-            c->status.round_done = sent_total(c) - base;
-            if (rc >= 0 && (xf_copy_tick(c, err) || (rc && xf_copy_late(c, err))))
-                rc = -1;
-        } while (rc == XF_AGAIN);
-        if (rc)
-            return -1;
-        if (!last && peek(c, &next, sent_total(c) - base, c->order.skipped - skipped, err))
-            return -1;
-    }
-    if (!last && cut_short(c))
-        xf_senders_take_back(c->senders, c->order.todo);
-    return 0;
-}
-
 /* Wait until all that was sent is in the destination's memory. base: of what this round has
  * sent, or NULL. A round that is cut short now takes back what is still queued. */
 static int sync_round(struct xf_copy *c, const uint64_t *base, struct xf_err *err)
@@ -319,7 +297,58 @@ static int sync_round(struct xf_copy *c, const uint64_t *base, struct xf_err *er
         if (base && cut_short(c))
             xf_senders_take_back(c->senders, c->order.todo);
     }
-    return rc;
+    if (rc)
+        return -1;
+    /* Of the round nothing is on its way now. */
+    memcpy(c->pending, c->order.todo, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->pending));
+    c->confirmed = sent_total(c);
+    return 0;
+}
+
+/* Within a round: have what was sent confirmed, now and then. */
+static int confirm(struct xf_copy *c, const uint64_t *base, struct xf_err *err)
+{
+    double began = xf_now(), took, wait;
+
+    if (!c->relink || began < c->confirm_at)
+        return 0;
+    if (sync_round(c, base, err))
+        return -1;
+    took = xf_now() - began;
+    wait = took * CONFIRM_PART > CONFIRM_EVERY ? took * CONFIRM_PART : CONFIRM_EVERY;
+    c->confirm_at = began + took + (c->opts.confirm_s > 0 ? c->opts.confirm_s : wait);
+    return 0;
+}
+
+int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err)
+{
+    uint64_t gfns[XF_BATCH_PAGES];
+    double next = xf_now() + (c->opts.policy.may_leave ? PEEK_FIRST : PEEK_EVERY);
+    uint64_t base = sent_total(c), skipped = c->order.skipped;
+    unsigned n;
+
+    c->confirm_at = xf_now() + (c->opts.confirm_s > 0 ? c->opts.confirm_s : CONFIRM_EVERY);
+    while ((last || !cut_short(c)) &&
+           (n = xf_order_next(&c->order, gfns, batch_pages(c, last), !last)) > 0) {
+        int rc;
+
+        if (!last && pass_time(c, limit_wait(c, n), err))
+            return -1;
+        do {
+            rc = xf_senders_push(c->senders, gfns, n, c->status.round, last, TICK_MS, err);
+            c->status.round_done = sent_total(c) - base;
+            if (rc >= 0 && (xf_copy_tick(c, err) || (rc && xf_copy_late(c, err))))
+                rc = -1;
+        } while (rc == XF_AGAIN);
+        if (rc)
+            return -1;
+        if (!last && (peek(c, &next, sent_total(c) - base, c->order.skipped - skipped, err) ||
+                      confirm(c, &base, err)))
+            return -1;
+    }
+    if (!last && cut_short(c))
+        xf_senders_take_back(c->senders, c->order.todo);
+    return 0;
 }
 
 /* The guest's memory target is the destination's business too: `xl mem-set` in COPY. */
@@ -398,6 +427,7 @@ static int choose_pages(struct xf_copy *c, struct xf_err *err)
     }
     c->cleaned = xf_now();
     xf_growth_clear(&c->growth);
+    memcpy(c->pending, c->owed, words * sizeof(*c->owed));
     memcpy(c->order.todo, c->owed, words * sizeof(*c->owed));
     drop_rings(c);
     return 0;
@@ -428,9 +458,9 @@ static int one_round(struct xf_copy *c, struct xf_err *err)
     return 0;
 }
 
-/* The round failed with err. 0: it was the link, there is another one, begin again. */
-static int change_link(struct xf_copy *c, struct xf_err *err)
+int xf_copy_change_link(struct xf_copy *c, struct xf_err *err)
 {
+    const struct xf_transport_ops *ops = c->link->ops;
     struct xf_err why = *err;
 
     if (!c->relink || !atomic_load(&c->link->lost) || !xf_link_is_loss(err))
@@ -443,9 +473,11 @@ static int change_link(struct xf_copy *c, struct xf_err *err)
     xf_clear(err);
     if (c->relink(c->priv, &why, err))
         return -1;
+    memcpy(c->owed, c->pending, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
     c->again = true;
     c->devices_asked = c->cut = false;
-    c->status.page_rate = 0;
+    if (c->link->ops != ops)
+        c->status.page_rate = 0;
     return xf_senders_go(c->senders, err);
 }
 
@@ -533,6 +565,7 @@ static int tell_zeros(struct xf_copy *c, struct xf_err *err)
         return -1;
     for (size_t w = 0; w < words; w++)
         c->owed[w] &= ~c->zeros[w];
+    memcpy(c->pending, c->owed, words * sizeof(*c->owed));
     return 0;
 }
 
@@ -546,7 +579,7 @@ static int copy_zeros(struct xf_copy *c, struct xf_err *err)
         told = told || !tell_zeros(c, err);
         if (told && !await_devices(c, &waited, err) && !follow_target(c, err))
             return 0;
-        if (change_link(c, err))
+        if (xf_copy_change_link(c, err))
             return -1;
     }
 }
@@ -563,7 +596,7 @@ static int rounds(struct xf_copy *c, struct xf_err *err)
         double began = xf_now();
 
         if (one_round(c, err)) {
-            if (change_link(c, err))
+            if (xf_copy_change_link(c, err))
                 return -1;
             continue;
         }
@@ -572,7 +605,7 @@ static int rounds(struct xf_copy *c, struct xf_err *err)
         if (st->reason == XF_SWITCH_NOT_YET)
             continue;
         if (await_devices(c, &waited, err)) {
-            if (change_link(c, err))
+            if (xf_copy_change_link(c, err))
                 return -1;
             continue;
         }
@@ -583,7 +616,7 @@ static int rounds(struct xf_copy *c, struct xf_err *err)
         /* It may have changed in the last round, or was put off for the devices' sake. */
         if (!follow_target(c, err))
             return 0;
-        if (change_link(c, err))
+        if (xf_copy_change_link(c, err))
             return -1;
     }
 }

@@ -24,6 +24,7 @@ struct xf_copy_opts {
     struct xf_policy policy;
     uint64_t bandwidth; /* bytes per second of page data, 0: no limit */
     double fixed_s;     /* first guess of what SWITCH costs without any page */
+    double confirm_s;   /* within a round: what was sent is confirmed so often; 0: as it pays */
 };
 
 /* How far things are; the caller may read it in its tick. */
@@ -59,9 +60,10 @@ struct xf_copy {
      * arrived; what the round has not sent comes after GO. Means nothing in other modes. */
     bool switch_now;
     /*
-     * COPY: the link is lost (`why`), the guest runs, and nobody is inside the link. Close it
-     * and put new channels in its place, as many as before, on which COPY goes on; -1 ends
-     * COPY with its error. NULL: every loss does.
+     * COPY, and until the suspend: the link is lost (`why`), the guest runs, and nobody is inside
+     * the link. Close it and put new channels in its place, as many as before, on which COPY goes
+     * on; -1 ends it with its error. NULL: every loss does. `confirmed` says whether there was
+     * any progress since the last one.
      */
     int (*relink)(void *priv, const struct xf_err *why, struct xf_err *err);
     void *priv;
@@ -72,9 +74,12 @@ struct xf_copy {
     struct xf_order order;
     struct xf_presence presence;
     unsigned long *dirty;    /* scratch: what the log said last */
-    unsigned long *owed;     /* to be sent, or sent in this round, and not confirmed by a sync */
+    unsigned long *owed;     /* this round's, from its begin to its end */
+    unsigned long *pending;  /* of these, what no sync has confirmed */
     unsigned long *zeros;    /* post-copy: zero when looked at, and so at the destination. NULL */
-    bool again;              /* this round has lost its link and begins anew */
+    uint64_t confirmed;      /* pages, as xf_senders_count(), when a sync was confirmed last */
+    double confirm_at;       /* when the next one within a round is due, CLOCK_MONOTONIC */
+    bool again;              /* this round has lost its link and goes on over another one */
     bool cut;                /* hybrid: this round was ended early, for it did not pay */
     struct xf_growth growth; /* hybrid: what the log has said since it was last cleaned */
     double cleaned;          /* ... which was then, CLOCK_MONOTONIC */
@@ -145,5 +150,8 @@ int xf_copy_tick(void *priv, struct xf_err *err);
 int xf_copy_follow(struct xf_copy *c, struct xf_err *err);
 /* Is the deadline over? Then -1 and the error says so. */
 int xf_copy_late(struct xf_copy *c, struct xf_err *err);
+/* Something failed with err while the guest runs. 0: it was the link, and there is another one
+ * now; what no sync has confirmed has to be sent again. -1: no, or there is none. */
+int xf_copy_change_link(struct xf_copy *c, struct xf_err *err);
 
 #endif

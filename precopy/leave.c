@@ -7,6 +7,8 @@
  * marked already costs nothing when it is written again, and what the last log names (set B:
  * written just before the suspend, and by suspending) is sent before GO. So the downtime has
  * neither the marking in it nor more pages than the guest writes in a few moments.
+ *
+ * A link that is lost meanwhile may be replaced, as in COPY; then this begins anew.
  */
 #include "precopy/copy.h"
 
@@ -151,6 +153,19 @@ static int spare_eager(struct xf_copy *c, struct xf_err *err)
     return 0;
 }
 
+/* The link was lost, and there is another one. What the destination has marked by now, which it
+ * may not have been able to say, has no content there any more: all of it is chosen anew. */
+static void begin_anew(struct xf_copy *c)
+{
+    size_t words = xf_bitmap_words(c->vm->nr_gfns);
+
+    for (size_t w = 0; w < words; w++)
+        c->owed[w] |= c->missing[w] | c->due[w] | c->dirty[w];
+    memcpy(c->pending, c->owed, words * sizeof(*c->owed));
+    memset(c->missing, 0, words * sizeof(*c->missing));
+    memset(c->due, 0, words * sizeof(*c->due));
+}
+
 int xf_copy_leave(struct xf_copy *c, struct xf_err *err)
 {
     struct xf_extents *x = malloc(sizeof(*x));
@@ -158,12 +173,17 @@ int xf_copy_leave(struct xf_copy *c, struct xf_err *err)
 
     c->missing = xf_bitmap_new(c->vm->nr_gfns);
     c->due = xf_bitmap_new(c->vm->nr_gfns);
-    if (!x || !c->missing || !c->due)
-        rc = xf_fail(err, ENOMEM, "out of memory for the set of pages to be left out");
-    else
-        rc = passes(c, x, err) || spare_eager(c, err) ? -1 : 0;
+    if (!x || !c->missing || !c->due) {
+        free(x);
+        return xf_fail(err, ENOMEM, "out of memory for the set of pages to be left out");
+    }
+    while ((rc = passes(c, x, err)) != 0) {
+        if (xf_copy_change_link(c, err))
+            break;
+        begin_anew(c);
+    }
     free(x);
-    return rc;
+    return rc || spare_eager(c, err) ? -1 : 0;
 }
 
 /* Nobody has asked for the switch, and they are so few that leaving them out saves less downtime

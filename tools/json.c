@@ -187,6 +187,13 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(packed, "packed_bytes", json_object_new_uint64(r->packed_bytes));
     add(packed, "cpu_s", number(r->pack_s));
     add(o, "compression", packed);
+    if (r->copy_reconnects || r->copy_away_s > 0) {
+        struct json_object *link = json_object_new_object();
+
+        add(link, "reconnects", json_object_new_int64(r->copy_reconnects));
+        add(link, "away_s", number(r->copy_away_s));
+        add(o, "link_lost", link);
+    }
     if (r->left_out) {
         struct json_object *pull = json_object_new_object();
 
@@ -197,6 +204,12 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
         add(pull, "fault_p99_s", number(r->fault_p99_s));
         add(pull, "page_us", page_costs(&r->page));
         add(pull, "network_held_s", r->network_held_s > 0 ? number(r->network_held_s) : NULL);
+        add(pull, "reconnects", json_object_new_int64(r->pull_reconnects));
+        if (r->pull_reconnects) {
+            add(pull, "away_s", number(r->pull_away_s));
+            add(pull, "longest_away_s", number(r->pull_longest_s));
+            add(pull, "recovery_s", number(r->pull_recovery_s));
+        }
         add(o, "pull", pull);
     }
     add(o, "ran_twice", json_object_new_boolean(r->ran_twice));

@@ -46,6 +46,7 @@ enum {
     O_PRECOPY,
     O_POSTCOPY_AFTER,
     O_NO_WAIT,
+    O_RECONNECT,
     OPTIONS
 };
 
@@ -111,6 +112,9 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_NO_WAIT] = {"no-wait", 0, NULL, true,
                    "Return when the domain runs at HOST; memory that follows is\n"
                    "sent in the background (see xl migrate-status)."},
+    [O_RECONNECT] = {"reconnect", 0, "S", true,
+                     "If the link is lost while memory is copied, try to connect\n"
+                     "again for S seconds (default 60); 0: give up at once."},
 };
 
 /* getopt_long's return value for the table's row i where it has no letter. */
@@ -213,6 +217,8 @@ static int take_value(int i, const char *value, struct migrate_args *out, struct
         return parse_number(name, value, 1, 600000, &out->move.max_downtime_ms, err);
     case O_ROUNDS:
         return parse_number(name, value, 1, 1000, &out->move.max_rounds, err);
+    case O_RECONNECT:
+        return parse_number(name, value, 0, XF_RECONNECT_MAX_S, &out->move.reconnect_s, err);
     case O_CHANNELS:
         return parse_number(name, value, 1, XF_CHANNELS_MAX, &out->move.channels, err);
     case O_BANDWIDTH:
@@ -307,6 +313,8 @@ static void apply_config(const struct xf_config *cfg, struct xf_move_opts *o)
     o->rdma_buffer_mib = cfg->rdma_buffer_mib;
     if (cfg->rdma_poll_us >= 0)
         o->rdma_poll_us = (unsigned)cfg->rdma_poll_us;
+    if (cfg->reconnect_s >= 0)
+        o->reconnect_s = (unsigned)cfg->reconnect_s;
     if (cfg->source_address[0])
         o->address = cfg->source_address;
 }

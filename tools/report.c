@@ -85,6 +85,34 @@ static void print_page_costs(FILE *out, const struct xf_page_costs *c)
         row(out, "per page", text);
 }
 
+static const char *times(char buf[24], unsigned n)
+{
+    if (n == 1)
+        return "once";
+    snprintf(buf, 24, "%u times", n);
+    return buf;
+}
+
+/* Links that were lost and made again. */
+static void print_links(FILE *out, const struct xf_report *r)
+{
+    char text[300], a[FMT_LEN], b[FMT_LEN], c[FMT_LEN], n[24];
+
+    if (r->copy_reconnects) {
+        snprintf(text, sizeof(text), "lost %s while memory was copied, and made again; %s without",
+                 times(n, r->copy_reconnects), fmt_duration(a, r->copy_away_s));
+        row(out, "link", text);
+    }
+    if (r->pull_reconnects) {
+        snprintf(text, sizeof(text),
+                 "lost %s after the switch, and made again; away %s (at most %s), and within %s of "
+                 "the first answer pages came again",
+                 times(n, r->pull_reconnects), fmt_duration(a, r->pull_away_s),
+                 fmt_duration(b, r->pull_longest_s), fmt_duration(c, r->pull_recovery_s));
+        row(out, "link", text);
+    }
+}
+
 void report_print(FILE *out, const struct xf_report *r)
 {
     char text[700], a[FMT_LEN], b[FMT_LEN];
@@ -107,6 +135,7 @@ void report_print(FILE *out, const struct xf_report *r)
     row(out, "transport", text);
     if (r->fallback[0])
         row(out, "fallback", r->fallback);
+    print_links(out, r);
     if (r->work_requests) {
         uint64_t pages = r->pages_sent ? r->pages_sent : 1;
 

@@ -133,9 +133,14 @@ enum xf_chan_hello_status xf_chan_hello_judge(const struct xf_chan_hello *ours,
     if (peer->index > XF_URGENT_INDEX(ours->channels) ||
         peer->index > XF_URGENT_INDEX(XF_CHANNELS_MAX))
         return XF_HELLO_INDEX;
-    if (taken & (1u << peer->index))
+    if (peer->index && taken & (1u << peer->index))
         return XF_HELLO_DUPLICATE;
     return XF_HELLO_WELCOME;
+}
+
+uint32_t xf_chan_hello_take(uint32_t taken, unsigned index)
+{
+    return index ? taken | 1u << index : 1;
 }
 
 int xf_link_cfg_check(const struct xf_link_cfg *cfg, struct xf_err *err)

@@ -53,9 +53,11 @@ int xf_chan_hello_decode(struct xf_chan_hello *h, const uint8_t in[XF_HELLO_BYTE
 int xf_link_cfg_check(const struct xf_link_cfg *cfg, struct xf_err *err);
 
 /* Judge a peer's hello by our own; returns the verdict. `taken` has a bit for each index
- * that is connected already. */
+ * that is connected already. Index 0 always may be: it begins a link anew. */
 enum xf_chan_hello_status xf_chan_hello_judge(const struct xf_chan_hello *ours,
                                               const struct xf_chan_hello *peer, uint32_t taken);
+/* What is taken after this index was welcomed. */
+uint32_t xf_chan_hello_take(uint32_t taken, unsigned index);
 
 /* Report a verdict other than XF_HELLO_WELCOME, in words that fit both sides. Returns -1. */
 int xf_chan_hello_refused(enum xf_chan_hello_status status, const struct xf_chan_hello *ours,

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "transport/clock.h"
+
 int xf_gather_listen(struct xf_gather *g, const struct xf_transport_ops *ops,
                      const struct xf_link_cfg *cfg, const char *addr, uint16_t port,
                      uint16_t *port_out, struct xf_err *err)
@@ -34,6 +36,7 @@ static int keep(struct xf_gather *g, const struct xf_transport_ops *ops, struct 
         l->ops = ops;
         l->control = c;
         l->nr_bulk = g->channels;
+        g->began = xf_now_ms();
     } else if (l->ops != ops || !at || *at) {
         ops->close(c); /* of a link that the source has given up */
         return XF_AGAIN;
@@ -54,6 +57,8 @@ int xf_gather_step(struct xf_gather *g, int timeout_ms, struct xf_err *err)
         struct xf_err why = {0};
         int rc = g->at[i].ops->accept(g->at[i].listener, timeout_ms / (int)g->nr, &c, &index, &why);
 
+        if (rc < 0 && why.num == EEXIST)
+            continue;
         if (rc < 0 && g->nr == 1)
             return xf_fail(err, why.num, "%s", why.text);
         if (rc < 0) {
@@ -64,6 +69,11 @@ int xf_gather_step(struct xf_gather *g, int timeout_ms, struct xf_err *err)
             return 0;
     }
     return XF_AGAIN;
+}
+
+bool xf_gather_called(const struct xf_gather *g)
+{
+    return g->link.control != NULL;
 }
 
 void xf_gather_take(struct xf_gather *g, struct xf_link *out)
@@ -78,17 +88,28 @@ void xf_gather_take(struct xf_gather *g, struct xf_link *out)
     memset(l, 0, sizeof(*l));
 }
 
-void xf_gather_unlisten(struct xf_gather *g, const struct xf_transport_ops *ops)
+/* Stop listening with `ops` (NULL: any), or with all others. */
+static void unlisten(struct xf_gather *g, const struct xf_transport_ops *ops, bool others)
 {
     unsigned kept = 0;
 
-    if (!ops || g->link.ops == ops)
+    if (!ops || (g->link.ops == ops) != others)
         xf_link_close(&g->link);
     for (unsigned i = 0; i < g->nr; i++) {
-        if (!ops || g->at[i].ops == ops)
+        if (!ops || (g->at[i].ops == ops) != others)
             g->at[i].ops->unlisten(g->at[i].listener);
         else
             g->at[kept++] = g->at[i];
     }
     g->nr = kept;
+}
+
+void xf_gather_unlisten(struct xf_gather *g, const struct xf_transport_ops *ops)
+{
+    unlisten(g, ops, false);
+}
+
+void xf_gather_keep(struct xf_gather *g, const struct xf_transport_ops *ops)
+{
+    unlisten(g, ops, true);
 }

@@ -2,7 +2,8 @@
 /*
  * The sink's half of making a link: it listens with one or more transports and gathers the
  * channels that the source connects. The source decides which transport it is, and may
- * change its mind: each control channel (index 0) begins a link anew. One thread.
+ * change its mind: each control channel (index 0) begins a link anew. It may go on listening
+ * while a link is in use, for the one that will replace it. One thread.
  */
 #ifndef XF_GATHER_H
 #define XF_GATHER_H
@@ -20,6 +21,7 @@ struct xf_gather {
     unsigned channels;   /* bulk channels of a link */
     bool urgent;         /* and an urgent one; the caller sets it before the first step */
     struct xf_link link; /* in the making; ops NULL: nobody has come yet */
+    int64_t began;       /* when that link was (xf_now_ms()) */
 };
 
 /* Listen with one more transport. cfg->channels is the same for all; the rest is as
@@ -32,9 +34,13 @@ int xf_gather_listen(struct xf_gather *g, const struct xf_transport_ops *ops,
  * Take what comes within about timeout_ms (0: has come). 0: the link has all its channels;
  * XF_AGAIN: not yet; -1: a peer who knows the key was refused, or listening is broken. While
  * there is another transport that is no failure: the one that it happened to is taken out, and
- * the source will find that out.
+ * the source will find that out. Nor is a channel that was connected already: the source has been
+ * told, and begins anew.
  */
 int xf_gather_step(struct xf_gather *g, int timeout_ms, struct xf_err *err);
+
+/* Has the source begun to connect, as far as the last step knew? */
+bool xf_gather_called(const struct xf_gather *g);
 
 /* The channels so far become those of `out`, which has none; g goes on listening. */
 void xf_gather_take(struct xf_gather *g, struct xf_link *out);
@@ -42,5 +48,7 @@ void xf_gather_take(struct xf_gather *g, struct xf_link *out);
 /* Stop listening with this transport, or (NULL) with all; a link in the making is closed if
  * it is of this transport. */
 void xf_gather_unlisten(struct xf_gather *g, const struct xf_transport_ops *ops);
+/* With all but this one. */
+void xf_gather_keep(struct xf_gather *g, const struct xf_transport_ops *ops);
 
 #endif

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ACCEPT_TICK_MS 100
-
 /* Where channel `index` is kept. */
 static struct xf_chan **slot(struct xf_link *l, unsigned index, unsigned channels)
 {
@@ -29,44 +27,6 @@ int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
             l->nr_bulk = i;
     }
     return 0;
-}
-
-int xf_link_accept(struct xf_link *l, const struct xf_link_cfg *cfg, struct xf_listener *listener,
-                   bool urgent, int total_ms, int (*tick)(void *priv, struct xf_err *err),
-                   void *priv, struct xf_err *err)
-{
-    unsigned have = 0, want = cfg->channels + 1 + urgent;
-
-    l->nr_bulk = cfg->channels;
-    for (int waited = 0; have < want; waited += ACCEPT_TICK_MS) {
-        struct xf_chan *c;
-        unsigned index;
-        int rc;
-
-        if (total_ms < 0 && !have)
-            waited = 0;
-        if (waited >= (total_ms < 0 ? cfg->timeout_ms : total_ms) && (have || total_ms >= 0)) {
-            xf_fail(err, ETIMEDOUT, "the source connected %u of %u channels", have, want);
-            goto fail;
-        }
-        /* As many as are there already, before time is counted. */
-        while ((rc = l->ops->accept(listener, ACCEPT_TICK_MS, &c, &index, err)) == 0) {
-            if (index > cfg->channels && !urgent) {
-                l->ops->close(c);
-                xf_fail(err, EPROTO, "the source connected channel %u of %u", index, want - 1);
-                goto fail;
-            }
-            *slot(l, index, cfg->channels) = c;
-            if (++have == want)
-                return 0;
-        }
-        if (rc < 0 || tick(priv, err))
-            goto fail;
-    }
-    return 0;
-fail:
-    xf_link_close(l);
-    return -1;
 }
 
 void xf_link_watch(struct xf_link *l, int (*tick)(void *priv, struct xf_err *err), void *priv)

@@ -38,17 +38,6 @@ int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
                     const struct xf_link_peer *peer, bool urgent,
                     int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err);
 
-/*
- * Sink: accept every channel of cfg, the same way. tick is called some ten times a second;
- * -1 from it ends the wait. ETIMEDOUT when not all have come within total_ms; -1: wait for the
- * first one for ever, and cfg->timeout_ms for the others after it.
- * On failure the link is closed; the listener is left with the caller and remembers the
- * indexes that were connected, so it takes these no more.
- */
-int xf_link_accept(struct xf_link *l, const struct xf_link_cfg *cfg, struct xf_listener *listener,
-                   bool urgent, int total_ms, int (*tick)(void *priv, struct xf_err *err),
-                   void *priv, struct xf_err *err);
-
 /* The control channel's watch (transport.h): its thread has nobody who would abort it. For as long
  * as this link lasts. */
 void xf_link_watch(struct xf_link *l, int (*tick)(void *priv, struct xf_err *err), void *priv);

@@ -85,9 +85,10 @@ struct xf_transport_ops {
      * Sink: the next connection that has proved that it knows the key; others are
      * dropped silently (bounded: at most a few unfinished handshakes at once, each at most
      * cfg->timeout_ms) and do not end the wait. *index is the channel's number, each
-     * number 0..channels + 1 at most once. XF_AGAIN when none came within timeout_ms. A peer that
-     * knows the key but does not fit (version, channels, encrypt, index: EPROTO; an index that is
-     * connected already: EEXIST) is refused and reported; the listener remains good after that.
+     * number 1..channels + 1 at most once after each 0, which begins a link anew. XF_AGAIN when
+     * none came within timeout_ms. A peer that knows the key but does not fit (version, channels,
+     * encrypt, index: EPROTO; an index that is connected already: EEXIST) is refused and reported;
+     * the listener remains good after that.
      */
     int (*accept)(struct xf_listener *l, int timeout_ms, struct xf_chan **out, unsigned *index,
                   struct xf_err *err);

@@ -613,7 +613,7 @@ static int judge(struct xf_listener *l, struct call *call, struct xf_chan **out,
         xf_fail(&call->err, ENOMEM, "no memory for a channel");
         return xf_fail(err, ENOMEM, "no memory for a channel");
     }
-    l->taken |= 1u << w->index;
+    l->taken = xf_chan_hello_take(l->taken, w->index);
     call->chan = chan_new(w, false, call->cfg);
     *out = chan_new(w, true, &l->cfg);
     *index = w->index;

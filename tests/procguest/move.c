@@ -42,6 +42,28 @@ static struct xf_link_cfg link_cfg(const struct pg_move *m)
     return cfg;
 }
 
+/* As libxl-ext/move_link.c has it. */
+static struct xf_link_cfg source_cfg(const struct pg_move *m)
+{
+    struct xf_link_cfg cfg = link_cfg(m);
+
+    cfg.timeout_ms = XF_REJOIN_CONNECT_MS;
+    return cfg;
+}
+
+static int sink_stall_ms(const struct pg_move *m)
+{
+    return m->opts.sink_stall_ms ? m->opts.sink_stall_ms : m->opts.stall_ms;
+}
+
+static struct xf_link_cfg sink_cfg(const struct pg_move *m)
+{
+    struct xf_link_cfg cfg = link_cfg(m);
+
+    cfg.stall_ms = sink_stall_ms(m);
+    return cfg;
+}
+
 static int tick(void *priv, struct xf_err *err)
 {
     struct pg_move *m = priv;
@@ -139,6 +161,7 @@ struct sinking {
     struct xf_absent absent;
     struct xf_link link;
     struct xf_pager *pager;
+    struct xf_gather gather;
     struct xf_rejoin rejoin;
     struct telling telling;
     double cpu_before; /* when the link was there */
@@ -152,6 +175,7 @@ static int sink_tick(void *priv, struct xf_err *err)
     s->m->after_end += atomic_load(&s->guest.gone);
     if (s->m->sink.pulled) {
         xf_pager_status(s->pager, &pulled);
+        s->m->missing = pulled.missing;
         tell(&s->telling, XF_PHASE_PULL, &pulled);
         if (!s->absent.nr)
             xf_pager_network(s->pager, PG_HELD_NS);
@@ -166,7 +190,7 @@ static int prepare(void *priv, struct xf_err *err)
 
     if (!s->guest.vm.absent || !s->absent.nr)
         return 0;
-    if (xf_pager_new(&s->pager, &s->guest.vm, s->m->opts.stall_ms, err))
+    if (xf_pager_new(&s->pager, &s->guest.vm, sink_stall_ms(s->m), err))
         return -1;
     xf_pager_start(s->pager, &s->link);
     return 0;
@@ -200,29 +224,63 @@ static void take_rest(struct sinking *s)
         s->guest.vm.pager->disable(&s->guest.vm, &end->err);
 }
 
+static int gather_link(struct sinking *s, int within_ms, struct xf_err *err)
+{
+    int64_t until = xf_now_ms() + within_ms;
+    int rc;
+
+    while ((rc = xf_gather_step(&s->gather, 20, err)) == XF_AGAIN) {
+        if (sink_tick(s, err))
+            return -1;
+        if (xf_now_ms() > until)
+            return xf_fail(err, ETIMEDOUT, "the source did not connect all of its channels");
+    }
+    if (!rc)
+        xf_gather_take(&s->gather, &s->link);
+    return rc;
+}
+
+/* As in libxl-ext/receive_sink.c. */
+static bool called(void *priv)
+{
+    struct sinking *s = priv;
+
+    xf_gather_step(&s->gather, 0, NULL);
+    return xf_gather_called(&s->gather);
+}
+
+static int relink(void *priv, struct xf_err *err)
+{
+    struct sinking *s = priv;
+
+    xf_link_close(&s->link);
+    s->m->relinks[1]++;
+    return gather_link(s, s->m->opts.reconnect_ms + SOON_MS, err);
+}
+
 static int serve(struct sinking *s, struct xf_err *err)
 {
-    const struct xf_sink_watch watch = {
-        .priv = s, .tick = sink_tick, .prepare = prepare, .committed = committed};
+    const struct xf_sink_watch watch = {.priv = s,
+                                        .tick = sink_tick,
+                                        .prepare = prepare,
+                                        .committed = committed,
+                                        .called = called,
+                                        .relink = relink};
     struct pg_move *m = s->m;
     struct xf_rejoin *r = &s->rejoin;
-    uint16_t port;
 
     *r = (struct xf_rejoin){.ops = s->link.ops,
-                            .cfg = link_cfg(m),
+                            .cfg = sink_cfg(m),
                             .addr = m->opts.addr,
+                            .gather = &s->gather,
                             .tick = sink_tick,
                             .link_changed = sink_lost,
                             .priv = s};
-    if (r->ops->listen(&r->cfg, r->addr, 0, &r->listener, &r->port, err))
+    if (xf_gather_listen(&s->gather, r->ops, &r->cfg, r->addr, 0, &r->port, err))
         return -1;
+    s->gather.urgent = pulls(m);
     m->port = r->port;
-    if (xf_link_accept(&s->link, &r->cfg, r->listener, pulls(m), SOON_MS, sink_tick, s, err))
-        return -1;
-    r->ops->unlisten(r->listener);
-    r->listener = NULL;
-    /* At once, so that nobody else gets this port. */
-    if (pulls(m) && r->ops->listen(&r->cfg, r->addr, r->port, &r->listener, &port, err))
+    if (gather_link(s, SOON_MS, err))
         return -1;
     s->cpu_before = cpu_now();
     m->sink.end = xf_sink_serve(&s->guest.vm, &s->link, &watch, err);
@@ -258,8 +316,7 @@ static void sink_main(struct pg_move *m)
     }
     account(s.cpu_before, &m->sink.cpu_s, &m->sink.own_kib);
     xf_pager_free(s.pager);
-    if (s.rejoin.listener)
-        s.rejoin.ops->unlisten(s.rejoin.listener);
+    xf_gather_unlisten(&s.gather, NULL);
     xf_link_close(&s.link);
     xf_absent_free(&s.absent);
     pg_sink_close(&s.guest);
@@ -288,6 +345,7 @@ static int source_tick(void *priv, struct xf_err *err)
     s->telling.now.round = s->copy.status.round;
     s->telling.now.round_pages = s->copy.status.round_pages;
     s->telling.now.round_done = s->copy.status.round_done;
+    s->m->copied |= s->copy.status.round_done > 0;
     s->telling.now.left_out = s->m->source.left_out;
     if (s->m->pulling) {
         xf_server_status(s->server, &status);
@@ -308,6 +366,30 @@ static void source_lost(void *priv, const struct xf_err *why)
     ((struct sourcing *)priv)->m->lost[0] += why != NULL;
 }
 
+/* As libxl-ext/move_link.c has it, with less to say. */
+static int source_relink(void *priv, const struct xf_err *why, struct xf_err *err)
+{
+    struct sourcing *s = priv;
+    int64_t until = xf_now_ms() + s->m->opts.reconnect_ms;
+    struct xf_err last = *why;
+
+    if (!s->m->opts.reconnect_ms)
+        return xf_fail(err, why->num, "%s", why->text);
+    do {
+        if (source_tick(s, err))
+            return -1;
+        xf_link_close(&s->link);
+        xf_clear(&last);
+        if (!xf_link_connect(&s->link, &s->rejoin.cfg, &s->rejoin.peer, pulls(s->m), source_tick, s,
+                             &last)) {
+            s->m->relinks[0]++;
+            return 0;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    } while (xf_now_ms() < until);
+    return xf_fail(err, last.num, "%s", last.text);
+}
+
 static void fill_end(struct sourcing *s)
 {
     struct pg_source_end *end = &s->m->source;
@@ -326,6 +408,8 @@ static void call_off(struct xf_copy *c)
 
     xf_link_abort_bulk(c->link);
     xf_copy_end(c);
+    if (!c->link->control) /* lost, and there was no other */
+        return;
     xf_link_say(c->link, XF_MSG_ABORT, NULL, 0, NULL);
     while (!c->link->ops->recv(c->link->control, &msg, meta, SOON_MS, NULL))
         if (msg.type == XF_MSG_ABORTED)
@@ -389,6 +473,7 @@ static void serve_rest(struct sourcing *s)
     s->m->pulling = true;
     end->pull = xf_rejoin_serve(&s->rejoin, s->server, &s->link, &end->err);
     end->pull_s = xf_now() - began;
+    end->outage = s->rejoin.outage;
     xf_server_status(s->server, &status);
     end->pushed = status.pushed;
     end->resumed = status.resumed;
@@ -439,8 +524,12 @@ static void source_open(struct sourcing *s)
         .vm = &s->guest.vm,
         .link = &s->link,
         .compress = m->opts.compress,
-        .opts = {.mode = m->opts.mode, .policy = m->opts.policy, .bandwidth = m->opts.bandwidth},
+        .opts = {.mode = m->opts.mode,
+                 .policy = m->opts.policy,
+                 .bandwidth = m->opts.bandwidth,
+                 .confirm_s = m->opts.confirm_s},
         .tick = source_tick,
+        .relink = source_relink,
         .priv = s,
     };
     while (!m->port)
@@ -449,7 +538,7 @@ static void source_open(struct sourcing *s)
         m->relay->to = m->port;
     s->rejoin = (struct xf_rejoin){
         .ops = s->link.ops,
-        .cfg = link_cfg(m),
+        .cfg = source_cfg(m),
         .peer = {.host = m->opts.addr, .port = (uint16_t)(m->relay ? m->relay->port : m->port)},
         .gone = {.limit_ms = {REFUSED_MS, m->opts.stranger_ms, m->opts.silent_ms}},
         .tick = source_tick,
@@ -539,6 +628,7 @@ struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus)
                                .garbage = true,
                                .stall_ms = SOON_MS,
                                .done_ms = 500,
+                               .reconnect_ms = SOON_MS,
                                .policy = {.max_downtime_s = 0.05, .max_rounds = 5}};
     m->truth = pg_truth_new(nr_gfns, nr_vcpus);
     m->src = pg_new(m->truth);

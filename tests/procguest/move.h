@@ -6,6 +6,7 @@
 #ifndef XF_PG_MOVE_H
 #define XF_PG_MOVE_H
 
+#include "postcopy/outage.h"
 #include "postcopy/pull.h"
 #include "postcopy/server.h"
 #include "precopy/copy.h"
@@ -42,6 +43,9 @@ struct pg_opts {
     const char *netns[2];             /* of source and sink: path of a network namespace, or NULL */
     const char *addr;                 /* where the sink listens */
     int stall_ms;
+    int sink_stall_ms; /* of the sink; 0: the same */
+    double confirm_s;  /* as xf_copy_opts */
+    int reconnect_ms;  /* COPY: how long to try when the link is lost; 0: not at all */
     struct xf_policy policy;
     uint64_t bandwidth;
     bool told; /* both engines answer migrate-status, for a domain PG_NAME */
@@ -63,6 +67,7 @@ struct pg_source_end {
     struct xf_cost_sum map, copy; /* as xf_server_status */
     uint64_t packed;              /* of pushed: those that went compressed */
     double pull_s;
+    struct xf_outage outage; /* links lost in PULL */
     struct xf_err err;
     struct xf_copy_status status;
     struct xf_switch_times times;
@@ -101,16 +106,19 @@ struct pg_move {
     uint64_t rings[2];
     _Atomic uint32_t port; /* where the sink listens */
     _Atomic bool committed;
-    _Atomic bool copying;       /* the source has come to COPY */
-    _Atomic bool pulling;       /* the source is in PULL */
-    _Atomic uint32_t lost[2];   /* links lost in PULL, as source and sink saw it */
-    _Atomic uint32_t after_end; /* ticks of the sink since it has found the guest gone */
-    _Atomic bool give_up;       /* the ticks of both engines fail */
-    enum pg_die die;            /* set before the start */
-    _Atomic bool go_held;       /* PG_DIES_AFTER_GO: the sink has GO and waits */
-    char dir[64];               /* of the source's record (libxl-ext/record.h) */
-    uint32_t found;             /* the state in which a source that took over found it */
-    struct pg_relay *relay;     /* with opts.relayed */
+    _Atomic bool copying;        /* the source has come to COPY */
+    _Atomic bool pulling;        /* the source is in PULL */
+    _Atomic uint32_t lost[2];    /* links lost in PULL, as source and sink saw it */
+    _Atomic uint64_t missing;    /* PULL: pages that the sink lacks */
+    _Atomic bool copied;         /* COPY: pages have gone */
+    _Atomic uint32_t relinks[2]; /* links made again in COPY, as source and sink saw it */
+    _Atomic uint32_t after_end;  /* ticks of the sink since it has found the guest gone */
+    _Atomic bool give_up;        /* the ticks of both engines fail */
+    enum pg_die die;             /* set before the start */
+    _Atomic bool go_held;        /* PG_DIES_AFTER_GO: the sink has GO and waits */
+    char dir[64];                /* of the source's record (libxl-ext/record.h) */
+    uint32_t found;              /* the state in which a source that took over found it */
+    struct pg_relay *relay;      /* with opts.relayed */
     pid_t source_pid, sink_pid;
     struct pg_source_end source;
     struct pg_sink_end sink;

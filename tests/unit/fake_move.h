@@ -18,7 +18,7 @@ struct move {
     bool encrypt;
     unsigned channels;
     int stall_ms;
-    const struct xf_transport_ops *second; /* COPY may go on over it; NULL: none */
+    const struct xf_transport_ops *second; /* COPY may go on over it, or anew; NULL: none */
     uint16_t ports[2];
     int dialled;
 
@@ -48,7 +48,8 @@ struct move {
     atomic_uint ticks;
     int (*before_go)(void *priv, struct xf_err *err);
     unsigned relinks;
-    struct xf_err lost; /* why the first link was given up */
+    void (*before_relink)(struct move *m); /* NULL, or: before the source connects again */
+    struct xf_err lost;                    /* why the first link was given up */
 
     int fds, threads; /* before it began */
 };
@@ -57,7 +58,7 @@ struct move {
  * and hooks (m->f->hook; m is m->f->priv) before move_run(). */
 bool move_open(struct move *m, bool encrypt, unsigned channels);
 /* The same over another transport; with a second one, COPY goes on over that when the first
- * link is lost. */
+ * link is lost. It may be the same one, whose listener goes on then. */
 bool move_open_over(struct move *m, const struct xf_transport_ops *first,
                     const struct xf_transport_ops *second, bool encrypt, unsigned channels,
                     int stall_ms);

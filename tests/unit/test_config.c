@@ -61,7 +61,8 @@ static void test_everything(void)
                           "    <address>\n fd00::1 </address>\n"
                           "  </receive>\n"
                           "  <migrate transport='tcp' mode='precopy' max-downtime='50'\n"
-                          "           max-rounds='7' bandwidth='100' channels='4' encrypt='no'/>\n"
+                          "           max-rounds='7' bandwidth='100' channels='4' encrypt='no'\n"
+                          "           reconnect='0'/>\n"
                           "</xenferry>\n"),
                     0);
     CU_ASSERT_STRING_EQUAL(err.text, "");
@@ -72,6 +73,7 @@ static void test_everything(void)
     CU_ASSERT_EQUAL(c.channels, 4);
     CU_ASSERT_EQUAL(c.encrypt, 0);
     CU_ASSERT_EQUAL(c.mode, XF_MODE_PRECOPY);
+    CU_ASSERT_EQUAL(c.reconnect_s, 0);
     CU_ASSERT_EQUAL(c.port, 4711);
     CU_ASSERT_EQUAL(c.nr_addresses, 2);
     CU_ASSERT_STRING_EQUAL(c.addresses[0], "10.0.0.1");
@@ -84,6 +86,7 @@ static void test_everything(void)
     CU_ASSERT_FALSE(c.ours);
     CU_ASSERT_EQUAL(c.encrypt, 1);
     CU_ASSERT_EQUAL(c.mode, -1);
+    CU_ASSERT_EQUAL(c.reconnect_s, -1);
 
     /* A mode alone says how our moves go, not that every move is ours. */
     CU_ASSERT_EQUAL(parse("<xenferry><migrate mode='hybrid'/></xenferry>"), 0);
@@ -185,6 +188,8 @@ static void test_schema(void)
     fails_with(IN("<migrate max-downtime='5 ms'/>"), "x.xml:2: ", "max-downtime=\"5 ms\"");
     fails_with(IN("<migrate max-rounds='0'/>"), "x.xml:2: ", "max-rounds");
     fails_with(IN("<migrate max-rounds='1001'/>"), "x.xml:2: ", "max-rounds");
+    fails_with(IN("<migrate reconnect='3601'/>"), "x.xml:2: ", "reconnect=\"3601\"");
+    fails_with(IN("<migrate reconnect=''/>"), "x.xml:2: ", "reconnect=\"\"");
     fails_with(IN("<migrate bandwidth='1048577'/>"), "x.xml:2: ", "bandwidth");
     fails_with(IN("<migrate>\ntext</migrate>"), "x.xml:2: ", "migrate");
     fails_with(IN("text"), "x.xml:1: ", "text");

@@ -143,6 +143,41 @@ static void test_anew(void)
     }
 }
 
+/* Over the same transport: a link that was taken, one in the making, and a channel that comes
+ * twice, which is told so and harms nobody. */
+static void test_same(void)
+{
+    for (unsigned t = 0; t < 2; t++) {
+        struct xf_link links[2] = {{0}};
+        struct dial d[9];
+
+        begin();
+        xf_gather_keep(&g, both[t]);
+        CU_ASSERT(g.nr == 1 && g.at[0].ops == both[t]);
+        for (unsigned l = 0; l < 2; l++) {
+            CU_ASSERT(!xf_gather_called(&g));
+            CU_ASSERT_EQUAL(dial(&d[3 * l], t, 0), XF_AGAIN);
+            CU_ASSERT(xf_gather_called(&g));
+            CU_ASSERT_EQUAL(dial(&d[3 * l + 1], t, 1), XF_AGAIN);
+            CU_ASSERT_EQUAL(dial(&d[3 * l + 2], t, 2), 0);
+            xf_gather_take(&g, &links[l]);
+        }
+        for (unsigned i = 0; i < 6; i++)
+            CU_ASSERT(lives(&d[i])); /* whoever has taken them closes them */
+        CU_ASSERT_EQUAL(dial(&d[6], t, 0), XF_AGAIN);
+        CU_ASSERT_EQUAL(dial(&d[7], t, 1), XF_AGAIN);
+        CU_ASSERT_EQUAL(dial(&d[8], t, 1), XF_AGAIN);
+        CU_ASSERT(!d[8].chan && d[8].err.num == EEXIST);
+        CU_ASSERT(lives(&d[7]));
+        CU_ASSERT_EQUAL(dial(&d[8], t, 0), XF_AGAIN); /* and anew */
+        CU_ASSERT(!lives(&d[6]) && !lives(&d[7]) && lives(&d[8]));
+        xf_link_close(&links[0]);
+        xf_link_close(&links[1]);
+        end();
+        hang_up(d, 9);
+    }
+}
+
 /* A refused peer takes its transport out; with the last one it is a failure. */
 static void test_misfit(void)
 {
@@ -170,6 +205,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"over either transport", test_either},
         {"begun anew", test_anew},
+        {"the same transport again", test_same},
         {"a peer that does not fit", test_misfit},
         CU_TEST_INFO_NULL,
     };

@@ -110,6 +110,7 @@ static void test_hello_round_trip(void)
                          .transport = XF_TRANSPORT_AUTO,
                          .seal = true,
                          .rdma_buffer_mib = 1024,
+                         .reconnect_s = 77,
                          .rdma = {.state = XF_RDMA_MEMLOCK, .why = "\"32\" KiB"},
                          .need_kib = 1ull << 40,
                          .xen_major = 4,
@@ -146,6 +147,7 @@ static void test_hello_round_trip(void)
     CU_ASSERT_EQUAL(memcmp(&hello.key, &h.key, sizeof(h.key)), 0);
     CU_ASSERT(hello.channels == 16 && hello.encrypt && !hello.leave_paused && hello.check_only);
     CU_ASSERT(hello.find_only && hello.copy_domid == 32751 && !hello.pull);
+    CU_ASSERT_EQUAL(hello.reconnect_s, 77);
     CU_ASSERT_EQUAL(hello.need_kib, 1ull << 40);
     CU_ASSERT(hello.transport == XF_TRANSPORT_AUTO && hello.seal && hello.rdma_buffer_mib == 1024);
     CU_ASSERT_EQUAL(memcmp(&hello.rdma, &h.rdma, sizeof(h.rdma)), 0);
@@ -225,7 +227,10 @@ static void test_fields(void)
         CU_ASSERT_EQUAL(with(true, "find_only", wrong[w]), w ? -1 : 0);
         CU_ASSERT_EQUAL(with(true, "copy_domid", wrong[w]), w ? -1 : 0);
         CU_ASSERT_EQUAL(with(true, "needs", wrong[w]), w ? -1 : 0);
+        CU_ASSERT_EQUAL(with(true, "reconnect_s", wrong[w]), w ? -1 : 0);
     }
+    CU_ASSERT_EQUAL(with(true, "reconnect_s", NULL), 0);
+    CU_ASSERT_EQUAL(hello.reconnect_s, 60);
     /* numbers as texts and the other way round */
     refused(true, "channels", "\"2\"");
     refused(true, "encrypt", "1");
@@ -246,6 +251,9 @@ static void test_ranges(void)
     refused(true, "channels", "4294967297");
     refused(true, "channels", "-1");
     taken(true, "channels", "16");
+    refused(true, "reconnect_s", "-1");
+    refused(true, "reconnect_s", "3601");
+    taken(true, "reconnect_s", "3600");
     refused(true, "need_kib", "-1");
     taken(true, "need_kib", "9223372036854775807");
     refused(true, "copy_domid", "-1");

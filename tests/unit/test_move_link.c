@@ -14,6 +14,7 @@
 #include "libxl-ext/hello.h"
 #include "libxl-ext/move.h"
 #include "tests/unit/suite.h"
+#include "transport/clock.h"
 #include "transport/gather.h"
 
 static struct xf_move m;
@@ -29,6 +30,7 @@ static struct xf_gather gather;
 static pthread_t thread;
 static atomic_bool stop;
 static atomic_uint wholes; /* links that were complete */
+static bool drops;         /* each of which is closed at once */
 
 static void *sink_main(void *arg)
 {
@@ -39,7 +41,7 @@ static void *sink_main(void *arg)
             continue;
         xf_gather_take(&gather, &link);
         atomic_fetch_add(&wholes, 1);
-        while (!atomic_load(&stop))
+        while (!drops && !atomic_load(&stop) && !xf_gather_called(&gather))
             xf_gather_step(&gather, 20, NULL);
         xf_link_close(&link);
     }
@@ -72,6 +74,7 @@ static void begin(enum xf_transport wish, enum xf_encryption encrypt, bool liste
     notes[0] = 0;
     atomic_store(&stop, false);
     atomic_store(&wholes, 0);
+    drops = false;
     xf_move_opts_init(&opts);
     opts.transport = wish;
     opts.encrypt = encrypt;
@@ -86,6 +89,7 @@ static void begin(enum xf_transport wish, enum xf_encryption encrypt, bool liste
     strcpy(m.reply.addresses[0], "::1"); /* nobody there */
     strcpy(m.reply.addresses[1], "127.0.0.1");
     m.reply.rdma_port = m.reply.port = 1;
+    m.hello.reconnect_s = opts.reconnect_s;
     cfg = xf_hello_link_cfg(&m.hello, false, 5000, 5000);
     if (listening)
         CU_ASSERT_EQUAL_FATAL(
@@ -237,20 +241,86 @@ static void test_relink(void)
     CU_ASSERT_STRING_EQUAL(report.cipher, "TLS 1.3");
     CU_ASSERT_FALSE(report.encrypted); /* what went before was not */
     CU_ASSERT(xf_link_stats(&m.link).tx_bytes > 1000);
-    /* Once, and no more. */
-    CU_ASSERT_EQUAL(xf_move_relink(&m, &why, &err), -1);
-    CU_ASSERT_EQUAL(err.num, ETIMEDOUT);
+    CU_ASSERT_EQUAL(report.copy_reconnects, 1);
     end();
     CU_ASSERT_EQUAL(wholes, 1);
 
     begin(XF_TRANSPORT_AUTO, XF_ENCRYPT_USUAL, false);
     m.link.ops = &xf_rdma_ops;
     m.copy.status.round = 1;
+    opts.reconnect_s = 1;
     CU_ASSERT_EQUAL(xf_move_relink(&m, &why, &err), -1);
     CU_ASSERT_EQUAL(err.num, ECONNREFUSED);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "taken nothing"));
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "tried ::1, 127.0.0.1"));
-    CU_ASSERT_STRING_EQUAL(notes, "");
+    CU_ASSERT_PTR_NULL(strstr(notes, "going on over TCP"));
+    end();
+}
+
+/* TCP is lost: the same again. */
+static void test_relink_tcp(void)
+{
+    const struct xf_err why = {ECONNRESET, "channel 1: Connection reset by peer"};
+
+    begin(XF_TRANSPORT_TCP, XF_ENCRYPT_USUAL, true);
+    CU_ASSERT_EQUAL(xf_move_connect(&m, &found, &err), 0);
+    CU_ASSERT_EQUAL(xf_move_connect_bulk(&m, &err), 0);
+    m.copy.status.round = 2;
+    for (unsigned i = 1; i <= 2; i++) {
+        CU_ASSERT_EQUAL(xf_move_relink(&m, &why, &err), 0);
+        CU_ASSERT(m.link.control && m.link.nr_bulk == 2 && m.link.ops == &xf_tcp_ops);
+        CU_ASSERT_EQUAL(report.copy_reconnects, i);
+    }
+    CU_ASSERT_PTR_NOT_NULL(strstr(notes, "the link is lost (channel 1: Connection reset by peer); "
+                                         "trying again for up to 60 s\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(notes, "the link is there again after "));
+    CU_ASSERT_STRING_EQUAL(report.fallback, "");
+    CU_ASSERT_TRUE(report.encrypted);
+    CU_ASSERT(report.copy_away_s > 0 && report.copy_away_s < 30);
+    end();
+    CU_ASSERT_EQUAL(wholes, 3);
+
+    /* Nobody there, for as long as was asked. */
+    begin(XF_TRANSPORT_TCP, XF_ENCRYPT_USUAL, false);
+    m.link.ops = &xf_tcp_ops;
+    strcpy(m.peer, "127.0.0.1");
+    m.copy.status.round = 2;
+    opts.reconnect_s = 1;
+    CU_ASSERT_EQUAL(xf_move_relink(&m, &why, &err), -1);
+    CU_ASSERT_EQUAL(err.num, ECONNREFUSED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "the TCP connection was lost in round 2 of COPY "
+                                            "(channel 1: Connection reset by peer), and there was "
+                                            "no other for 1 s (tried 127.0.0.1: "));
+    CU_ASSERT(report.copy_away_s >= 1 && report.copy_reconnects == 0);
+    end();
+}
+
+/* A peer that takes each connection and drops it, without a page having arrived. */
+static void test_drops(void)
+{
+    const struct xf_err why = {ECONNRESET, "lost"};
+    unsigned links = 0;
+    double began;
+
+    begin(XF_TRANSPORT_TCP, XF_ENCRYPT_USUAL, true);
+    CU_ASSERT_EQUAL(xf_move_connect(&m, &found, &err), 0);
+    CU_ASSERT_EQUAL(xf_move_connect_bulk(&m, &err), 0);
+    opts.reconnect_s = 2;
+    drops = true;
+    began = xf_now();
+    while (links < 100000 && !xf_move_relink(&m, &why, &err)) {
+        links++;
+        /* Progress, twice: the time begins anew. */
+        if (links == 2 || links == 4)
+            m.copy.confirmed += 10;
+        else
+            usleep(200000);
+    }
+    CU_ASSERT(links >= 4 && links < 100000);
+    CU_ASSERT(xf_now() - began >= 2);
+    CU_ASSERT_EQUAL(err.num, ECONNRESET);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(err.text, "again and again, for 2 s in which no page has arrived"));
     end();
 }
 
@@ -285,6 +355,8 @@ int main(void)
         {"RDMA or nothing", test_explicit},
         {"--check", test_check},
         {"lost in COPY", test_relink},
+        {"TCP lost in COPY", test_relink_tcp},
+        {"lost again and again", test_drops},
         {"no bulk channels", test_bulk},
         CU_TEST_INFO_NULL,
     };

@@ -27,7 +27,7 @@ static void reset(void)
 {
     memset(&globals, 0, sizeof(globals));
     memset(&config, 0, sizeof(config));
-    config.encrypt = config.rdma_poll_us = config.mode = -1;
+    config.encrypt = config.rdma_poll_us = config.mode = config.reconnect_s = -1;
 }
 
 static void fails_with(const char *words, const char *part)
@@ -140,6 +140,7 @@ static void test_defaults(void)
     CU_ASSERT_EQUAL(args.move.max_downtime_ms, 300);
     CU_ASSERT_EQUAL(args.move.max_rounds, 10);
     CU_ASSERT_EQUAL(args.move.bandwidth, 0);
+    CU_ASSERT_EQUAL(args.move.reconnect_s, 60);
 }
 
 static void test_values(void)
@@ -166,6 +167,13 @@ static void test_values(void)
     CU_ASSERT_STRING_EQUAL(args.move.host, "host2");
     ours("--bandwidth 1048576 g1 host2");
     CU_ASSERT_EQUAL(args.move.bandwidth, 1ull << 40);
+    ours("--reconnect 0 g1 host2");
+    CU_ASSERT_EQUAL(args.move.reconnect_s, 0);
+    ours("--reconnect=3600 g1 host2");
+    CU_ASSERT_EQUAL(args.move.reconnect_s, 3600);
+    fails_with("--reconnect 3601 g1 host2", "--reconnect takes a whole number from 0 to 3600");
+    fails_with("--reconnect 1m g1 host2", "--reconnect takes a whole number from 0 to 3600");
+    fails_with("g1 host2 --reconnect", "--reconnect needs a value: S");
     ours("--compress zstd g1 host2");
     CU_ASSERT_EQUAL(args.move.compress, XF_COMPRESS_ZSTD);
     ours("--compress=lz4 g1 host2");
@@ -188,12 +196,14 @@ static void test_config_and_precedence(void)
                                 .transport = XF_TRANSPORT_AUTO,
                                 .rdma_buffer_mib = 32,
                                 .rdma_poll_us = 0,
+                                .reconnect_s = 0,
                                 .source_address = "10.1.1.1"};
     ours("--tcp g1 host2");
     CU_ASSERT_EQUAL(args.move.max_downtime_ms, 70);
     CU_ASSERT_EQUAL(args.move.max_rounds, 4);
     CU_ASSERT_EQUAL(args.move.channels, 5);
     CU_ASSERT_EQUAL(args.move.bandwidth, 6ull << 20);
+    CU_ASSERT_EQUAL(args.move.reconnect_s, 0);
     CU_ASSERT_EQUAL(args.move.encrypt, XF_ENCRYPT_NO);
     CU_ASSERT_STRING_EQUAL(args.move.address, "10.1.1.1");
     CU_ASSERT_EQUAL(args.move.transport, XF_TRANSPORT_TCP);
@@ -202,6 +212,8 @@ static void test_config_and_precedence(void)
     ours("--json --compress auto g1 host2");
     CU_ASSERT_EQUAL(args.move.compress, XF_COMPRESS_AUTO);
     CU_ASSERT_EQUAL(args.move.transport, XF_TRANSPORT_AUTO);
+    ours("--reconnect 5 g1 host2");
+    CU_ASSERT_EQUAL(args.move.reconnect_s, 5);
     ours("--rdma --rdma-buffer 7 --rdma-poll 100 --encrypt g1 host2");
     CU_ASSERT_EQUAL(args.move.transport, XF_TRANSPORT_RDMA);
     CU_ASSERT(args.move.rdma_buffer_mib == 7 && args.move.rdma_poll_us == 100);

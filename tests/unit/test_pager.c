@@ -319,9 +319,11 @@ static int give_back(void *priv, struct xf_err *err)
 static void test_given_back(void)
 {
     unsigned ticks = 0;
+    struct xf_gather gather = {0};
     struct xf_rejoin r = {.ops = &xf_tcp_ops,
                           .cfg = {.channels = 2, .timeout_ms = 5000},
                           .addr = "127.0.0.1",
+                          .gather = &gather,
                           .tick = give_back,
                           .priv = &ticks};
     struct xf_pager *p = NULL;

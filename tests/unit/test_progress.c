@@ -305,6 +305,40 @@ static void test_report_pull(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"network_held_s\":null"));
 }
 
+static void test_report_links(void)
+{
+    struct xf_report r = moved();
+    struct xf_err none = {0};
+    FILE *f = tmpfile();
+
+    json_report(f, &r, &none, "");
+    contents(f);
+    CU_ASSERT_PTR_NULL(strstr(text, "link_lost"));
+    r.copy_reconnects = 1;
+    r.copy_away_s = 5.25;
+    r.left_out = 10;
+    r.pull_reconnects = 2;
+    r.pull_away_s = 140;
+    r.pull_longest_s = 120;
+    r.pull_recovery_s = 0.5;
+    f = tmpfile();
+    report_print(f, &r);
+    contents(f);
+    for (char *c = text, *to = text; (*to = *c == '\n' ? ' ' : *c); c++) /* lines are wrapped */
+        to += *to != ' ' || to == text || to[-1] != ' ';
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "link lost once while memory was copied, and made again; 5.2 s without"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "link lost 2 times after the switch, and made again; away "
+                                        "2 min 20 s (at most 2 min 0 s), and within 500 ms of the "
+                                        "first answer pages came again"));
+    f = tmpfile();
+    json_report(f, &r, &none, "");
+    contents(f);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"link_lost\":{\"reconnects\":1,\"away_s\":5.250000}"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"reconnects\":2,\"away_s\":140.000000,"
+                                        "\"longest_away_s\":120.000000,\"recovery_s\":0.500000"));
+}
+
 static void test_report_compress(void)
 {
     struct xf_report r = moved();
@@ -554,6 +588,7 @@ int main(void)
         {"wrapping", test_wrapping},
         {"report", test_report},
         {"report: PULL", test_report_pull},
+        {"the report of lost links", test_report_links},
         {"report of compression", test_report_compress},
         {"report, RDMA", test_report_rdma},
         {"advice", test_advice},

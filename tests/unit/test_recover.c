@@ -24,6 +24,7 @@
 #include "libxl-ext/xen_source.h"
 #include "precopy/bitmap.h"
 #include "tests/unit/suite.h"
+#include "transport/gather.h"
 #include "transport/link.h"
 
 #define DOMID 7u
@@ -546,30 +547,26 @@ static void test_looked_at_again(void)
 
 /* --- a sink that listens --- */
 
-static struct xf_listener *listener;
+static struct xf_gather gather;
 static uint16_t last_word;
 static bool resumed_at_end; /* somebody resumes the domain when the last page has gone */
 
-static int no_tick(void *priv, struct xf_err *e)
-{
-    (void)priv;
-    (void)e;
-    return 0;
-}
-
 static void *sink_main(void *arg)
 {
-    struct xf_link link = {.ops = &xf_tcp_ops};
-    struct xf_link_cfg cfg = xf_record_link_cfg(&r, 30000, 30000);
+    struct xf_link link = {0};
     struct xf_extents none = {.flags = XF_EXTENTS_LAST};
     struct xf_pulled all = {0};
     static uint8_t meta[XF_META_MAX];
     struct xf_msg m;
     uint16_t end = *(uint16_t *)arg;
+    int rc = XF_AGAIN;
 
     last_word = 0;
-    if (xf_link_accept(&link, &cfg, listener, true, 30000, no_tick, NULL, NULL))
+    for (int i = 0; i < 1500 && rc == XF_AGAIN; i++)
+        rc = xf_gather_step(&gather, 20, NULL);
+    if (rc)
         return NULL;
+    xf_gather_take(&gather, &link);
     if (!link.ops->recv(link.control, &m, meta, 30000, NULL) && m.type == XF_MSG_ATTACH &&
         !xf_link_say(&link, XF_MSG_MISSING, meta, xf_extents_encode(&none, meta), NULL) &&
         ((xen.running = resumed_at_end), true) &&
@@ -591,12 +588,14 @@ static void with_sink(enum xf_record_state state, uint16_t end)
     r.pull = true;
     r.encrypt = true;
     cfg = xf_record_link_cfg(&r, 30000, 30000);
-    CU_ASSERT_EQUAL_FATAL(xf_tcp_ops.listen(&cfg, "127.0.0.1", 0, &listener, &r.port, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(
+        xf_gather_listen(&gather, &xf_tcp_ops, &cfg, "127.0.0.1", 0, &r.port, NULL), 0);
+    gather.urgent = true;
     leave(state);
     pthread_create(&thread, NULL, sink_main, &end);
     CU_ASSERT_EQUAL(recover_at("web1", NULL), resumed_at_end ? XF_UNKNOWN : XF_MOVED);
     pthread_join(thread, NULL);
-    xf_tcp_ops.unlisten(listener);
+    xf_gather_unlisten(&gather, NULL);
     CU_ASSERT_PTR_NOT_NULL(strstr(notes, "the guest runs at the destination"));
     CU_ASSERT_STRING_EQUAL(report.transport, "tcp");
     CU_ASSERT(report.encrypted && report.channels == 2 && report.phase_s[XF_PHASE_PULL] > 0);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * COPY when its link is lost, and another transport is there to go on with: the move ends as
- * if nothing had been, byte for byte. And what is no loss, or comes when it is too late for
- * that, ends as it does without a second transport. The first link is the loopback, whose
- * faults come at a byte of a message; the second is TCP.
+ * COPY when its link is lost, and another one can be had: the move ends as if nothing had been,
+ * byte for byte. And what is no loss, or comes when it is too late for that, ends as it does
+ * without a second transport. The first link is the loopback, whose faults come at a byte of a
+ * message; the second is TCP.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -156,6 +156,80 @@ static void test_every_answer(void)
             CU_ASSERT(arrived());
         }
     }
+}
+
+/* Faults are of all channels that are connected after they were said. */
+static void heal(struct move *mm)
+{
+    (void)mm;
+    xf_loopback_faults(NULL, 0);
+}
+
+/* Over the same transport, whose listener has taken all of these channels before. */
+static void test_same_again(void)
+{
+    for (unsigned message = 1; message <= copy_messages; message += 2) {
+        const struct xf_loopback_fault f = {XF_FAULT_KILL, 1, message & 2, message, 30};
+
+        if (f.from_sink && message > syncs)
+            continue;
+        open_faulty(&f, &xf_loopback_ops, false, 1);
+        m.before_relink = heal;
+        move_run(&m);
+        CU_ASSERT_EQUAL(m.relinks, 1);
+        CU_ASSERT_EQUAL(m.sink_relinks, 1);
+        CU_ASSERT(arrived());
+    }
+}
+
+/* Time and again: each new link carries a little, and is lost. */
+static void next_fault(struct move *mm)
+{
+    const struct xf_loopback_fault f = {XF_FAULT_KILL, 1 + mm->relinks % 2, false, 1, 5000};
+
+    xf_loopback_faults(&f, mm->relinks < 8);
+}
+
+static void test_again_and_again(void)
+{
+    const struct xf_loopback_fault f = {XF_FAULT_KILL, 1, false, 2, 5000};
+
+    open_faulty(&f, &xf_loopback_ops, false, 2);
+    m.before_relink = next_fault;
+    move_run(&m);
+    CU_ASSERT_EQUAL(m.relinks, 8);
+    CU_ASSERT_EQUAL(m.sink_relinks, 8);
+    CU_ASSERT(arrived());
+}
+
+/* Batches that are sent again when the last one of round 1 is lost; confirmed each: after each of
+ * them there is a sync. */
+static unsigned sent_again(bool each)
+{
+    const unsigned batches = round1_sync - 1;
+    const struct xf_loopback_fault f = {XF_FAULT_KILL, 1, false, each ? 2 * batches - 1 : batches,
+                                        30};
+    unsigned maps[2];
+
+    for (unsigned lost = 0; lost < 2; lost++) {
+        xf_loopback_faults(&f, lost);
+        CU_ASSERT_FATAL(move_open_over(&m, &xf_loopback_ops, &xf_loopback_ops, false, 1, 10000));
+        m.copy.opts.policy.max_rounds = 1;
+        m.copy.opts.confirm_s = each ? 1e-9 : 1000;
+        m.before_relink = heal;
+        move_run(&m);
+        CU_ASSERT_EQUAL(m.relinks, lost);
+        maps[lost] = m.f->calls[FAKE_MAP];
+        CU_ASSERT(arrived());
+    }
+    return maps[1] - maps[0];
+}
+
+/* What was confirmed within a round is not sent again. */
+static void test_confirmed(void)
+{
+    CU_ASSERT(sent_again(false) >= round1_sync - 2); /* the last one had not been sent */
+    CU_ASSERT(sent_again(true) <= 1);
 }
 
 static void test_many_channels(void)
@@ -378,6 +452,9 @@ int main(void)
         {"nothing is lost", test_measure},
         {"lost at every message", test_every_message},
         {"lost at every answer", test_every_answer},
+        {"over the same transport", test_same_again},
+        {"again and again", test_again_and_again},
+        {"what was confirmed", test_confirmed},
         {"many channels", test_many_channels},
         {"lost in silence", test_silence},
         {"the sink notices", test_sink_notices},

@@ -109,6 +109,10 @@ static void test_hello(void)
     CU_ASSERT(got.index == 3 && got.channels == 4 && got.encrypt && got.version == 1);
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_WELCOME);
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 1u << 3) == XF_HELLO_DUPLICATE);
+    got.index = 0; /* begins a link anew */
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 1u << 0 | 1u << 3) == XF_HELLO_WELCOME);
+    CU_ASSERT(xf_chan_hello_take(1u << 0 | 1u << 3, 0) == 1u << 0);
+    CU_ASSERT(xf_chan_hello_take(1u << 0, 3) == (1u << 0 | 1u << 3));
     got.index = 5; /* the urgent channel's */
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_WELCOME);
     got.index = 6;
@@ -407,7 +411,7 @@ static void test_text(void)
     text_is(NULL, "");
     text_is("b\xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa2", "b\xc3\xbc \xe2\x82\xac \xf0\x9f\x90\xa2");
     text_is("a\nb\x1b[2Jc\x7f", "a b?[2Jc?"); /* all of it: test_text.c */
-    for (i = 0; i < 4; i++) { /* cut between characters */
+    for (i = 0; i < 4; i++) {                 /* cut between characters */
         memset(big, 'a', sizeof(big));
         memcpy(big + XF_TEXT_MAX - 1 - i, "\xf0\x9f\x90\xa2", 4);
         big[sizeof(big) - 1] = '\0';

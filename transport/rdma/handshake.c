@@ -190,7 +190,7 @@ static void judge(struct xf_rdma_hs *hs)
         if (xf_ring_decode(&c->peer, ring, c->small, NULL))
             hs->verdict = XF_HELLO_MALFORMED;
         else
-            *hs->taken |= 1u << hs->peer.index;
+            *hs->taken = xf_chan_hello_take(*hs->taken, hs->peer.index);
     }
     hs->ours.status = (uint16_t)hs->verdict;
 }

@@ -136,7 +136,7 @@ static void judge(struct xf_hs *hs)
     }
     hs->ours.status = (uint16_t)hs->verdict;
     if (hs->verdict == XF_HELLO_WELCOME) {
-        *hs->taken |= 1u << hs->peer.index;
+        *hs->taken = xf_chan_hello_take(*hs->taken, hs->peer.index);
         hs->c->index = hs->peer.index;
     }
 }

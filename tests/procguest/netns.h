@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A network of its own for the two engines of a move: two network namespaces with a pair of veth
+ * between them, 192.0.2.1 (source) and 192.0.2.2 (sink). As root; ip and tc make it.
+ */
+#ifndef XF_PG_NETNS_H
+#define XF_PG_NETNS_H
+
+#include <stdbool.h>
+
+struct pg_netns {
+    char paths[2][64]; /* for pg_opts.netns */
+    int nr;            /* which of this process's */
+};
+
+#define PG_SINK_ADDR "192.0.2.2"
+
+/* False, and said, if it cannot be made. nr: another one for each at a time. */
+bool pg_netns_make(struct pg_netns *n, int nr);
+/* tc's words for the shaper of both ends, such as "tbf rate 1gbit burst 256k latency 20ms". */
+bool pg_netns_shape(const struct pg_netns *n, const char *qdisc);
+/* What sends a frame still can, and none arrives; or it does again. */
+bool pg_netns_silent(const struct pg_netns *n, bool yes);
+/* The source's interface, whose carrier the sink's loses with it. */
+bool pg_netns_down(const struct pg_netns *n, bool yes);
+void pg_netns_drop(const struct pg_netns *n);
+
+/* The network is away for a while. */
+struct pg_outage {
+    const char *name;
+    double seconds;
+    bool silent; /* packets vanish; else the interface is down */
+};
+void pg_away(const struct pg_netns *n, const struct pg_outage *o, bool yes);
+/* Runs `one` for each of them at the same time, since they mostly wait: in a process of its own,
+ * whose failures count here. The number is for pg_netns_make(). */
+void pg_all_at_once(void (*one)(const struct pg_outage *, int), const struct pg_outage *list,
+                    unsigned n);
+
+#endif
