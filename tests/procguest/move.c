@@ -47,7 +47,8 @@ static struct xf_link_cfg source_cfg(const struct pg_move *m)
 {
     struct xf_link_cfg cfg = link_cfg(m);
 
-    cfg.timeout_ms = XF_REJOIN_CONNECT_MS;
+    if (!m->opts.timeout_ms)
+        cfg.timeout_ms = XF_REJOIN_CONNECT_MS;
     return cfg;
 }
 
