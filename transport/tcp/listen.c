@@ -16,9 +16,11 @@
 #include "transport/handshakes.h"
 #include "transport/lookup.h"
 
-/* Connections that the kernel keeps until they are taken: what a flood fills between two looks is
- * closed to everybody, and what it has filled everybody waits behind. */
-#define BACKLOG 256
+/* Connections that the kernel keeps until they are taken. When a flood has filled that, the
+ * source's SYN is dropped as well, and comes again after 1, 3, 7 s; so it is long, and emptied in
+ * long strides: to take one and to close it again costs next to nothing. */
+#define BACKLOG 1024
+#define STRIDE 256u
 
 /* One that has not said anything yet: no more than its socket until it does. */
 struct caller {
@@ -86,7 +88,7 @@ static int listen_at(const char *addr, uint16_t port, struct xf_err *err)
 /* Take what the kernel has. Fails only if accepting itself is broken. */
 static int take_new(struct xf_listener *l, struct xf_err *err)
 {
-    for (unsigned n = 0; n < XF_HANDSHAKES; n++) {
+    for (unsigned n = 0; n < STRIDE; n++) {
         struct caller new = {.len = sizeof(new.from)};
         unsigned i;
         int fd =
