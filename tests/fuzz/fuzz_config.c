@@ -18,6 +18,7 @@ static void fuzz_taken(const struct xf_config *c)
         MUST(memchr(c->addresses[i], 0, XF_ADDR_LEN) && xf_is_address(c->addresses[i]));
     MUST(memchr(c->source_address, 0, XF_ADDR_LEN));
     MUST(!c->source_address[0] || xf_is_address_or_device(c->source_address));
+    MUST(!c->port_last || c->port_last > c->port);
     MUST(c->transport == XF_TRANSPORT_TCP || c->ours);
     fuzz_reached(c->max_downtime_ms && c->channels ? TOOK_MIGRATE : TOOK_EMPTY);
     if (c->port && c->nr_addresses)
@@ -53,6 +54,7 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
         "</xenferry>",
         "<xenferry><receive><address>192.0.2.1</address><port>8002</port></receive></xenferry>",
         "<xenferry><receive><address> 2001:db8::1 </address></receive></xenferry>",
+        "<xenferry><receive><port>8002-8009</port></receive></xenferry>",
         "<xenferry><source address=\"eth0\"/><rdma buffer=\"16\" poll=\"0\"/></xenferry>",
         "<!DOCTYPE a [<!ENTITY b \"c\">]><xenferry>&b;</xenferry>",
     };

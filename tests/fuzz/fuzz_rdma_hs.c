@@ -222,7 +222,7 @@ static void fuzz_fragments(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct xf_key key;
-    struct xf_link_cfg cfg = {.key = &key, .channels = 2};
+    struct xf_link_cfg cfg = {.channels = 2, .key = &key};
     unsigned options, victim;
     size_t nr, at = 4;
     bool changed = false;

@@ -188,6 +188,13 @@ static bool suspended(struct xf_source_vm *vm)
     return is;
 }
 
+static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *err)
+{
+    (void)v, (void)err;
+    MUST(suspended(vm));
+    return 0;
+}
+
 static int resume(struct xf_source_vm *vm, struct xf_err *err)
 {
     struct tiny *t = of_src(vm);
@@ -198,12 +205,6 @@ static int resume(struct xf_source_vm *vm, struct xf_err *err)
     t->running = true;
     t->resumes++;
     return leave(t);
-}
-
-static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *err)
-{
-    (void)v;
-    return suspended(vm) ? 0 : xf_fail(err, EBUSY, "the tiny guest runs at its source");
 }
 
 static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
@@ -231,8 +232,8 @@ static const struct xf_source_ops source_ops = {
     .target = target,
     .suspend = suspend,
     .suspended = suspended,
-    .resume = resume,
     .untouched = untouched,
+    .resume = resume,
     .state = state,
 };
 

@@ -14,6 +14,7 @@
 
 #define LONG "~" /* stands for 600 letters */
 #define TEN "1,1,1,1,1,1,1,1,1,1"
+#define FORTY TEN "," TEN "," TEN "," TEN
 
 static const struct row {
     const char *good, *from, *to; /* `from` occurs in the good message */
@@ -21,7 +22,8 @@ static const struct row {
 } rows[] = {
     {SEED_REPLY, "40000", "\"x\"", "the peer's message lacks a good field \"port\""},
     {SEED_REPLY, "\"port\":40000,", "", "the peer's message lacks a good field \"port\""},
-    {SEED_REPLY, "ready", "r\\u0007", "the peer's \"state\" has control characters"},
+    {SEED_REPLY, "memory", "m\\u0007",
+     "the peer's \"code\" has control characters, or others that are not shown"},
     {SEED_REPLY, "tight", LONG, "the peer's \"text\" is too long"},
     {SEED_REPLY, "40000", "65536", "the peer's \"port\" is out of range"},
     {SEED_REPLY, "}]}", "}]", "the peer's message is not JSON: "},
@@ -37,13 +39,16 @@ static const struct row {
     {SEED_REPLY, "ready", "steady", "the peer's RDMA is in an unknown state"},
     {SEED_REPLY, "[\"192.0.2.8\",\"2001:db8::2\"]", "[]", "the peer's RDMA has no address"},
     {SEED_REPLY, "[{", "[5,{", "the peer sent an invalid finding"},
-    {SEED_REPLY, "[{", "[" TEN "," TEN "," TEN "," TEN ",{", "the peer's reply is too long"},
-    {SEED_REPLY, "\"port\"", "\"compress\":[" TEN "," TEN "," TEN "," TEN "],\"port\"",
+    {SEED_REPLY, "[{", "[" FORTY ",{", "the peer's reply is too long"},
+    {SEED_REPLY, "\"port\"", "\"compress\":[" FORTY "],\"port\"",
      "the peer knows too many ways to compress"},
     {SEED_REPLY, "\"port\"", "\"compress\":[1],\"port\"",
      "the peer's \"compress\" has an invalid entry"},
     {SEED_HELLO, "auto", "pigeon", "the peer wants an unknown transport"},
-    {SEED_HELLO, SEED_KEY, "00", "the \"key\" has 2 digits instead of 64"},
+    {SEED_HELLO, SEED_KEY, "00", "the peer's message cannot be used: "},
+    {SEED_HELLO, "[{\"kind\"", "[5,{\"kind\"", "the peer's message lacks a good field \"needs\""},
+    {SEED_HELLO, "[{\"kind\"", "[" FORTY "," FORTY "," FORTY "," TEN ",{\"kind\"",
+     "the peer's domain needs too many things of this host"},
     {SEED_HELLO, "web1", "", "the peer's domain has no name"},
     {SEED_HELLO, "\"0102\"", "\"012\"", "the peer's \"cpuid\" has a bad length"},
     {SEED_HELLO, "\"0102\"", "\"01zz\"", "the peer's \"cpuid\" is not hexadecimal"},
