@@ -35,6 +35,13 @@ static void add(struct json_object *o, const char *key, struct json_object *valu
     json_object_object_add(o, key, value);
 }
 
+/* NULL: there is no such member. */
+static void add_if(struct json_object *o, const char *key, struct json_object *value)
+{
+    if (value)
+        add(o, key, value);
+}
+
 static struct json_object *begin(const char *type)
 {
     struct json_object *o = json_object_new_object();
@@ -142,6 +149,43 @@ static struct json_object *page_costs(const struct xf_page_costs *c)
     return o;
 }
 
+/* Links lost and made again in COPY; NULL: none. */
+static struct json_object *copy_links(const struct xf_report *r)
+{
+    struct json_object *o;
+
+    if (!r->copy_reconnects && r->copy_away_s <= 0)
+        return NULL;
+    o = json_object_new_object();
+    add(o, "reconnects", json_object_new_int64(r->copy_reconnects));
+    add(o, "away_s", number(r->copy_away_s));
+    return o;
+}
+
+/* NULL: no page came after GO. */
+static struct json_object *pull(const struct xf_report *r)
+{
+    struct json_object *o;
+
+    if (!r->left_out)
+        return NULL;
+    o = json_object_new_object();
+    add(o, "left_out", json_object_new_uint64(r->left_out));
+    add(o, "faults", json_object_new_uint64(r->faults));
+    add(o, "requested", json_object_new_uint64(r->requested));
+    add(o, "fault_median_s", number(r->fault_median_s));
+    add(o, "fault_p99_s", number(r->fault_p99_s));
+    add(o, "page_us", page_costs(&r->page));
+    add(o, "network_held_s", r->network_held_s > 0 ? number(r->network_held_s) : NULL);
+    add(o, "reconnects", json_object_new_int64(r->pull_reconnects));
+    if (r->pull_reconnects) {
+        add(o, "away_s", number(r->pull_away_s));
+        add(o, "longest_away_s", number(r->pull_longest_s));
+        add(o, "recovery_s", number(r->pull_recovery_s));
+    }
+    return o;
+}
+
 void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err, const char *advice)
 {
     struct json_object *o = begin("report"), *phases = json_object_new_object(),
@@ -187,31 +231,8 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(packed, "packed_bytes", json_object_new_uint64(r->packed_bytes));
     add(packed, "cpu_s", number(r->pack_s));
     add(o, "compression", packed);
-    if (r->copy_reconnects || r->copy_away_s > 0) {
-        struct json_object *link = json_object_new_object();
-
-        add(link, "reconnects", json_object_new_int64(r->copy_reconnects));
-        add(link, "away_s", number(r->copy_away_s));
-        add(o, "link_lost", link);
-    }
-    if (r->left_out) {
-        struct json_object *pull = json_object_new_object();
-
-        add(pull, "left_out", json_object_new_uint64(r->left_out));
-        add(pull, "faults", json_object_new_uint64(r->faults));
-        add(pull, "requested", json_object_new_uint64(r->requested));
-        add(pull, "fault_median_s", number(r->fault_median_s));
-        add(pull, "fault_p99_s", number(r->fault_p99_s));
-        add(pull, "page_us", page_costs(&r->page));
-        add(pull, "network_held_s", r->network_held_s > 0 ? number(r->network_held_s) : NULL);
-        add(pull, "reconnects", json_object_new_int64(r->pull_reconnects));
-        if (r->pull_reconnects) {
-            add(pull, "away_s", number(r->pull_away_s));
-            add(pull, "longest_away_s", number(r->pull_longest_s));
-            add(pull, "recovery_s", number(r->pull_recovery_s));
-        }
-        add(o, "pull", pull);
-    }
+    add_if(o, "link_lost", copy_links(r));
+    add_if(o, "pull", pull(r));
     add(o, "ran_twice", json_object_new_boolean(r->ran_twice));
     add(o, "monitor_lost", json_object_new_boolean(r->monitor_lost));
     if (xf_here_word(r->here))
