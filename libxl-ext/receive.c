@@ -28,6 +28,7 @@
 #include "libxl-ext/process.h"
 #include "libxl-ext/receive_sink.h"
 #include "libxl-ext/refuse.h"
+#include "libxl-ext/status.h"
 
 /* How long xl may take to destroy the domain after the sink has died. */
 #define ORPHAN_MS 30000
@@ -108,8 +109,14 @@ static int end_of(pid_t sink, const struct xf_sink_shared *shared, bool replied,
                   const struct xf_receive_opts *o, struct xf_err *err)
 {
     struct xf_pipe pipe = {.in = o->in_fd, .out = o->out_fd};
+    siginfo_t ended;
     int status;
 
+    /* Dead, and its pid not given again yet: what it left under that can be taken away. */
+    while (waitid(P_PID, (id_t)sink, &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        ;
+    if (!shared->said)
+        xf_status_forget_sink((uint32_t)sink);
     while (waitpid(sink, &status, 0) < 0 && errno == EINTR)
         ;
     if (WIFEXITED(status) && shared->said) {

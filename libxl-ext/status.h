@@ -80,6 +80,9 @@ void xf_status_close(struct xf_status_server *server);
 
 /* Remove the socket that a killed move of a domain from here left; its lock is held. */
 void xf_status_forget(uint32_t domid);
+/* The same of a sink that was killed; its guard calls it, so that the pid is not another one's yet.
+ */
+void xf_status_forget_sink(uint32_t pid);
 
 /* Leave the end of a move behind, in "ended-PID". */
 int xf_ended_write(const struct xf_ended *e, struct xf_err *err);

@@ -259,12 +259,23 @@ void xf_status_close(struct xf_status_server *s)
     free(s);
 }
 
-void xf_status_forget(uint32_t domid)
+static void forget(const char *role, uint32_t number)
 {
     char path[PATH_MAX];
 
-    if (snprintf(path, sizeof(path), "%s/source-%u.sock", xf_run_dir(), domid) < (int)sizeof(path))
+    if (snprintf(path, sizeof(path), "%s/%s-%u.sock", xf_run_dir(), role, number) <
+        (int)sizeof(path))
         unlink(path);
+}
+
+void xf_status_forget(uint32_t domid)
+{
+    forget("source", domid);
+}
+
+void xf_status_forget_sink(uint32_t pid)
+{
+    forget("destination", pid);
 }
 
 int xf_ended_write(const struct xf_ended *e, struct xf_err *err)

@@ -316,14 +316,16 @@ static void begin(void)
         .real_xl = "/proc/self/exe", .addresses = {"127.0.0.1"}, .nr_addresses = 1};
 }
 
-/* Nothing of this test is left: no lock, no process. killed: by whoever is killed with -9 is, and
- * is taken away by who looks next. */
+/* Nothing of this test is left: no lock, no socket, no process. killed: a sink was killed with -9;
+ * its locks' files stay for the next one, its socket does not. */
 static void end_of(bool killed)
 {
     char cmd[100];
 
     snprintf(cmd, sizeof(cmd), "test -z \"$(ls %s | grep -v ^port-)\"", top);
     CU_ASSERT(killed || system(cmd) == 0);
+    snprintf(cmd, sizeof(cmd), "test -z \"$(ls %s | grep sock)\"", top);
+    CU_ASSERT_EQUAL(system(cmd), 0);
     snprintf(cmd, sizeof(cmd), "rm -rf %s/*", top);
     CU_ASSERT_EQUAL(system(cmd), 0);
     CU_ASSERT(!fake_host->xl_pid || (kill(fake_host->xl_pid, 0) && errno == ESRCH));
