@@ -8,7 +8,7 @@
 # ends NAME SAYS HERE LIMIT COMMAND...: the command ends the guest in COPY, and within LIMIT seconds
 # the move ends, naming what happened (a regular expression, and the report's word).
 ends() {
-    local name=$1 says=$2 here=$3 limit=$4 began
+    local name=$1 says=$2 stands=$3 limit=$4 began
     shift 4
     wanted "$name" || return 0
     case_begin "in COPY: $name"
@@ -21,7 +21,7 @@ ends() {
     END_LIMIT=$limit move_ends 8
     note "$((SECONDS - began)) s: $(report .error)"
     report .error | grep -Eq "$says" || bad "no '$says' in: $(report .error)"
-    report .here | grep -Eq "^($here)\$" || bad "here: $(report .here)"
+    report .here | grep -Eq "^($stands)\$" || bad "here: $(report .here)"
     [ "$(report .outcome)" = ended ] || bad "outcome $(report .outcome)"
     ! report .advice | grep -q "runs on here" || bad "it says: $(report .advice)"
     until_true 45 is_empty b || empty b
