@@ -88,7 +88,9 @@ void xf_check_needs(libxl_ctx *ctx, const struct xf_host_paths *paths, const str
 {
     uint32_t domid;
 
-    for (const struct xf_need *x = list; x < list + n; x++) {
+    for (unsigned i = 0; i < n; i++) {
+        const struct xf_need *x = &list[i];
+
         switch (x->kind) {
         case XF_NEED_DISK:
             check_disk(x, f);
