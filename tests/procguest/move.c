@@ -174,6 +174,9 @@ static int sink_tick(void *priv, struct xf_err *err)
     struct xf_pulled pulled;
 
     s->m->after_end += atomic_load(&s->guest.gone);
+    /* There is no pipe here; until GO a sink ends when it sees the end of that. */
+    if (s->m->hung_up && !s->m->committed)
+        return xf_fail(err, ECONNRESET, "the source has gone away");
     if (s->m->sink.pulled) {
         xf_pager_status(s->pager, &pulled);
         s->m->missing = pulled.missing;
@@ -286,7 +289,7 @@ static int serve(struct sinking *s, struct xf_err *err)
     s->cpu_before = cpu_now();
     m->sink.end = xf_sink_serve(&s->guest.vm, &s->link, &watch, err);
     if (m->sink.end != XF_SINK_RUNS)
-        return xf_link_say(&s->link, XF_MSG_ABORTED, NULL, 0, NULL);
+        return s->link.control ? xf_link_say(&s->link, XF_MSG_ABORTED, NULL, 0, NULL) : -1;
     if (!s->guest.vm.absent)
         return 0;
     if (s->absent.at_go)
@@ -557,6 +560,7 @@ static void source_close(struct sourcing *s)
     xf_status_close(s->telling.server);
     if (s->record >= 0)
         close(s->record);
+    s->m->hung_up = true;
     s->m->source.done = true;
 }
 
@@ -703,6 +707,7 @@ static void end_now(pid_t *pid)
 void pg_move_kill_source(struct pg_move *m)
 {
     end_now(&m->source_pid);
+    m->hung_up = true;
 }
 
 void pg_move_kill_sink(struct pg_move *m)

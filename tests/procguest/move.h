@@ -114,6 +114,7 @@ struct pg_move {
     _Atomic uint32_t relinks[2]; /* links made again in COPY, as source and sink saw it */
     _Atomic uint32_t after_end;  /* ticks of the sink since it has found the guest gone */
     _Atomic bool give_up;        /* the ticks of both engines fail */
+    _Atomic bool hung_up;        /* the source's engine has ended; a sink would see the pipe end */
     enum pg_die die;             /* set before the start */
     _Atomic bool go_held;        /* PG_DIES_AFTER_GO: the sink has GO and waits */
     char dir[64];                /* of the source's record (libxl-ext/record.h) */
