@@ -97,7 +97,7 @@ for dir in build "$SAN_DIR"; do
     label=
     if [ "$dir" != build ]; then
         label=' (sanitized)'
-        export SEEDS=50 # of random failures, which take minutes under the sanitizers; 150 above
+        export SEEDS=20 # of random failures, which take minutes under the sanitizers; 60 above
     fi
     for t in $TESTS; do
         run "$t$label" "$dir/$t"

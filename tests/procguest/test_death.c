@@ -24,7 +24,7 @@
 #define GFNS 1536u /* 6 MiB */
 #define SOON_NS 30000000000ull
 #define HARM_NS 2000000000ull
-#define DEFAULT_SEEDS 150u
+#define DEFAULT_SEEDS 60u
 /* How long an engine or the line stands still: less than the 5 s after which the other end gives
  * up the link (stall_ms); in a soak, more as well. */
 #define STILL_MS 2000u

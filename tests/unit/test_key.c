@@ -21,7 +21,7 @@
 #include "tests/unit/suite.h"
 #include "transport/transport.h"
 
-#define SOON_MS 10000
+#define SOON_MS 60000 /* a search of all memory takes long under a sanitizer */
 #define CHUNK (1u << 20)
 #define REGION_MAX (1ull << 30) /* a sanitizer's shadow is larger, and holds nothing of ours */
 

@@ -96,7 +96,7 @@ static bool stayed(int num)
 static void count_messages(struct fake *f, enum fake_op op, unsigned nth)
 {
     as_busy(f, op, nth);
-    if (op == FAKE_PEEK && nth == 2) /* the first is round 1's own, before it begins */
+    if (op == FAKE_CLEAN && nth == 1) /* round 2 begins; a peek may fall into round 1 */
         round1_sync = xf_loopback_messages(1, false);
     if (op == FAKE_SUSPEND) {
         copy_messages = xf_loopback_messages(1, false);
