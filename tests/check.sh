@@ -10,7 +10,7 @@
 # From the Makefile: TESTS FRONT_TESTS FUZZ MAN (lists), SAN_DIR, FUZZ_TIME.
 set -u -o pipefail
 
-LIMIT=${CHECK_LIMIT:-180}         # seconds for one program
+LIMIT=${CHECK_LIMIT:-400}         # seconds for one program
 LAB_LIMIT=${CHECK_LAB_LIMIT:-5400} # seconds for the lab as a whole
 JOBS=${CHECK_JOBS:-$(nproc)}
 logs=build/check
