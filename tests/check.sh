@@ -100,6 +100,12 @@ for dir in build "$SAN_DIR"; do
         export SEEDS=20 # of random failures, which take minutes under the sanitizers; 60 above
     fi
     for t in $TESTS; do
+        # Not twice: one waits for minutes without a network, the other searches all of its memory,
+        # which the address sanitizer makes terabytes.
+        case $dir:$t in
+        build:*) ;;
+        *:tests/procguest/test_outage | *:tests/unit/test_key) continue ;;
+        esac
         run "$t$label" "$dir/$t"
     done
     for t in $FRONT_TESTS; do
