@@ -474,6 +474,8 @@ static void serve_rest(struct sourcing *s)
     double began = xf_now();
 
     end->pulled = true;
+    if (s->m->opts.pull_rate)
+        s->m->relay->rate = s->m->opts.pull_rate;
     s->m->pulling = true;
     end->pull = xf_rejoin_serve(&s->rejoin, s->server, &s->link, &end->err);
     end->pull_s = xf_now() - began;

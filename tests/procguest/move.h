@@ -33,6 +33,7 @@ struct pg_opts {
     int done_ms;         /* how long the sink waits for a source that is lost when all is there */
     bool relayed;        /* through pg_move.relay */
     uint64_t relay_rate; /* as pg_relay.rate */
+    uint64_t pull_rate;  /* the same from the first moment of PULL; 0: unchanged */
     unsigned channels;
     bool encrypt;
     struct xf_compress_opts compress; /* auto, as the destination can all, unless changed */

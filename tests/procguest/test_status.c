@@ -47,7 +47,7 @@ static void open_move(enum xf_mode mode)
     m->opts.mode = mode;
     m->opts.told = true;
     m->opts.relayed = true;
-    m->opts.relay_rate = 1u << 20;
+    m->opts.relay_rate = m->opts.pull_rate = 1u << 20;
     m->opts.policy.max_downtime_s = 0;
     m->src->vcpus[0].work = PG_RANDOM;
     m->src->vcpus[1].work = PG_SEQ;
@@ -71,7 +71,6 @@ static void arrived(void)
 static void seen_in_pull(void)
 {
     CU_ASSERT(EVENTUALLY(m->pulling)); /* SWITCH has a deadline, PULL has none */
-    m->relay->rate = 1u << 20;
     CU_ASSERT(EVENTUALLY(source.phase == XF_PHASE_PULL && sink.phase == XF_PHASE_PULL &&
                          sink.faults > 0 && sink.missing > 0 && sink.missing < source.left_out));
     CU_ASSERT(source.left_out <= GFNS && source.missing <= source.left_out);
