@@ -45,7 +45,7 @@ ends() {
     }
 
     crash() { sysrq a c; }
-    poweroff() { lab guest cmd "$guest" poweroff >/dev/null || true; } # nobody may be left to answer
+    poweroff() { timeout 5 "$here/../lab" guest cmd "$guest" poweroff >/dev/null || true; } # nobody may be left to answer
     destroy() { on a "xl destroy $guest"; }
 }
 
