@@ -50,7 +50,7 @@ ALL_LDFLAGS  = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fs
 ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread -lm
 
 # ---- sources: what lies in a folder belongs to it ----
-LIB_SRC    := $(wildcard transport/*.c transport/*/*.c precopy/*.c postcopy/*.c libxl-ext/*.c)
+LIB_SRC    := $(wildcard transport/*.c transport/*/*.c pages/*.c precopy/*.c postcopy/*.c libxl-ext/*/*.c)
 TOOLS_SRC  := $(wildcard tools/*.c)
 MAIN_SRC   := tools/xl.c
 TEST_DIRS  := $(wildcard tests/unit tests/conformance tests/procguest)
@@ -85,7 +85,7 @@ $(OBJ)/%.o: %.c Makefile
 	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # The schema is embedded in the binary by .incbin, which leaves no trace in the .d file.
-$(OBJ)/libxl-ext/config.o: docs/xenferry.rng
+$(OBJ)/libxl-ext/host/config.o: docs/xenferry.rng
 
 define archive
 	@mkdir -p $(@D)
@@ -192,6 +192,8 @@ lint:
 	@echo "  LINT  shellcheck"
 	@shellcheck -x tests/*.sh tests/fuzz/*.sh tests/lab/test_*.sh .ci/run $(FRONT_TESTS)
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
+	@echo "  LINT  layers"
+	@tests/layers.sh
 	@echo "  LINT  clang-format"
 	@clang-format --dry-run -Werror $(FORMATTED)
 

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "precopy/mode.h"
+#include "pages/mode.h"
 #include "transport/err.h"
 
 enum xf_phase {

@@ -16,8 +16,8 @@
 
 #include "postcopy/times.h"
 #include "postcopy/urgent.h"
-#include "precopy/extents.h"
-#include "precopy/packing.h"
+#include "pages/extents.h"
+#include "pages/packing.h"
 #include "transport/clock.h"
 
 #define TICK_MS 50

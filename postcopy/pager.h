@@ -13,7 +13,7 @@
 #define XF_PAGER_H
 
 #include "postcopy/pull.h"
-#include "precopy/absent.h"
+#include "pages/absent.h"
 #include "transport/link.h"
 
 struct xf_pager;

@@ -11,7 +11,7 @@
 #ifndef XF_PREFETCH_H
 #define XF_PREFETCH_H
 
-#include "precopy/bitmap.h"
+#include "pages/bitmap.h"
 
 #define XF_BUBBLES 8u
 

@@ -11,9 +11,9 @@
 #include "postcopy/still.h"
 #include "postcopy/urgent.h"
 #include "postcopy/window.h"
-#include "precopy/cost.h"
-#include "precopy/extents.h"
-#include "precopy/packing.h"
+#include "pages/cost.h"
+#include "pages/extents.h"
+#include "pages/packing.h"
 #include "transport/clock.h"
 
 #define TICK_MS 50

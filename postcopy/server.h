@@ -14,8 +14,8 @@
 #define XF_SERVER_H
 
 #include "postcopy/pull.h"
-#include "precopy/compress_policy.h"
-#include "precopy/vm.h"
+#include "pages/compress_policy.h"
+#include "pages/vm.h"
 #include "transport/link.h"
 
 struct xf_server;

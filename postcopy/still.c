@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "precopy/batch.h"
-#include "precopy/zero.h"
+#include "pages/batch.h"
+#include "pages/zero.h"
 #include "transport/clock.h"
 
 int xf_still_read(struct xf_source_vm *vm, struct xf_view *view, const uint64_t *gfns, unsigned n,

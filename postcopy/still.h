@@ -8,8 +8,8 @@
 
 #include <sys/uio.h>
 
-#include "precopy/cost.h"
-#include "precopy/vm.h"
+#include "pages/cost.h"
+#include "pages/vm.h"
 
 /* Pages at once, at most. */
 #define XF_STILL_MAX 256u

@@ -10,12 +10,12 @@
 #define XF_COPY_H
 
 #include "precopy/growth.h"
-#include "precopy/mode.h"
+#include "pages/mode.h"
 #include "precopy/order.h"
 #include "precopy/policy.h"
 #include "precopy/presence.h"
 #include "precopy/sender.h"
-#include "precopy/vm.h"
+#include "pages/vm.h"
 #include "transport/clock.h"
 #include "transport/link.h"
 

@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "precopy/extents.h"
+#include "pages/extents.h"
 
 #define TICK_MS 20
 #define PASSES 4

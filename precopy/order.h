@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "precopy/bitmap.h"
+#include "pages/bitmap.h"
 
 struct xf_order {
     uint64_t nr_gfns;

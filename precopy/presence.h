@@ -8,8 +8,8 @@
 #ifndef XF_PRESENCE_H
 #define XF_PRESENCE_H
 
-#include "precopy/bitmap.h"
-#include "precopy/vm.h"
+#include "pages/bitmap.h"
+#include "pages/vm.h"
 
 struct xf_presence {
     struct xf_source_vm *vm;

@@ -17,10 +17,10 @@
 
 #include <xxhash.h>
 
-#include "precopy/absent.h"
-#include "precopy/batch.h"
-#include "precopy/packing.h"
-#include "precopy/zero.h"
+#include "pages/absent.h"
+#include "pages/batch.h"
+#include "pages/packing.h"
+#include "pages/zero.h"
 
 struct receiver {
     struct xf_receivers *r;

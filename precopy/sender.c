@@ -18,10 +18,10 @@
 
 #include <xxhash.h>
 
-#include "precopy/batch.h"
-#include "precopy/bitmap.h"
-#include "precopy/packing.h"
-#include "precopy/zero.h"
+#include "pages/batch.h"
+#include "pages/bitmap.h"
+#include "pages/packing.h"
+#include "pages/zero.h"
 #include "transport/clock.h"
 
 #define QUEUE_PER_THREAD 2

@@ -9,8 +9,8 @@
 #ifndef XF_SENDER_H
 #define XF_SENDER_H
 
-#include "precopy/compress_policy.h"
-#include "precopy/vm.h"
+#include "pages/compress_policy.h"
+#include "pages/vm.h"
 #include "transport/link.h"
 
 struct xf_senders;

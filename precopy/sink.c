@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "precopy/absent.h"
-#include "precopy/extents.h"
+#include "pages/absent.h"
+#include "pages/extents.h"
 #include "transport/clock.h"
 
 #define TICK_MS 50

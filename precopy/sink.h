@@ -6,7 +6,7 @@
 #ifndef XF_SINK_H
 #define XF_SINK_H
 
-#include "precopy/vm.h"
+#include "pages/vm.h"
 #include "transport/link.h"
 
 enum xf_sink_end {

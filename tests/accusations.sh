@@ -8,7 +8,7 @@ set -u
 
 cd "$(dirname "$0")/.." || exit 1
 sources=(precopy/{copy,leave,sender,switch}.c postcopy/{server,rejoin}.c transport/link.c
-    libxl-ext/{bootstrap,hello,recover}.c libxl-ext/move*.c)
+    libxl-ext/peer/{bootstrap,hello}.c libxl-ext/source/{recover,move*}.c)
 # What no peer can bring about; each with its reason.
 never=(
     "the destination took more than it was sent" # nothing is read while nothing is on its way

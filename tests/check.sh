@@ -128,6 +128,8 @@ if [ -n "$FUZZ" ]; then
 fi
 
 run tests/accusations tests/accusations.sh
+run tests/layers tests/layers.sh
+run tests/test_layers tests/test_layers.sh
 run tests/lab/test_lib bash tests/lab/test_lib.sh
 run tests/lab/test_killed bash tests/lab/test_killed.sh
 for m in $MAN; do

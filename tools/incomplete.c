@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libxl-ext/held.h"
-#include "libxl-ext/status.h"
+#include "libxl-ext/moves/held.h"
+#include "libxl-ext/moves/status.h"
 #include "tools/format.h"
 
 /* The distribution's sub-commands, with their letters (tools/xl of Xen 4.17 and later); a
@@ -26,8 +26,8 @@ static const struct {
     {"fork-vm", NULL, true, INCOMPLETE_READS | INCOMPLETE_RUNS},
     {"resume", "+", false, INCOMPLETE_RUNS},
     {"unpause", "+", false, INCOMPLETE_RUNS},
-    /* Its driver here would: of those that were there at the switch none is let do it before all pages
-     * are here (libxl-ext/hold_vif.c). */
+    /* Its driver here would: of those that were there at the switch none is let do it before all
+     * pages are here (libxl-ext/sink/hold_vif.c). */
     {"network-attach", "+", false, INCOMPLETE_READS},
 };
 

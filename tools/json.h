@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "libxl-ext/libxl_ext.h"
-#include "libxl-ext/status.h"
+#include "libxl-ext/moves/status.h"
 
 void json_progress(FILE *out, const struct xf_progress *p);
 void json_finding(FILE *out, const struct xf_finding *f);

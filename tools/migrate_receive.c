@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libxl-ext/config.h"
+#include "libxl-ext/host/config.h"
 #include "libxl-ext/libxl_ext.h"
 #include "tools/front.h"
 #include "tools/options.h"

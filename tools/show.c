@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libxl-ext/status.h"
+#include "libxl-ext/moves/status.h"
 #include "tools/format.h"
 #include "tools/json.h"
 #include "tools/report.h"

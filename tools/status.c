@@ -10,8 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "libxl-ext/run_dir.h"
-#include "libxl-ext/status.h"
+#include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/moves/status.h"
 #include "tools/format.h"
 #include "tools/front.h"
 #include "tools/json.h"

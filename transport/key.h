@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The one-time key of a move. It has one owner on each side, which wipes it when it goes: the
- * hello (libxl-ext/bootstrap.h) while the move lasts, a record (libxl-ext/record.h) while one is
- * written or read. All others point to it. On its way it is text, which is wiped as well
- * (libxl-ext/secret.h).
+ * hello (libxl-ext/peer/bootstrap.h) while the move lasts, a record (libxl-ext/moves/record.h)
+ * while one is written or read. All others point to it. On its way it is text, which is wiped as
+ * well (libxl-ext/host/secret.h).
  *
  * Any thread; no state.
  */

@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "precopy/zero.h"
+#include "pages/zero.h"
 #include "transport/clock.h"
 
 #define PAGE 4096u

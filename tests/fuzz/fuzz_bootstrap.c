@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "libxl-ext/bootstrap.h"
+#include "libxl-ext/peer/bootstrap.h"
 #include "tests/fuzz/target.h"
 #include "tests/unit/hello_seeds.h"
 #include "tools/peek.h"

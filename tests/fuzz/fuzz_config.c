@@ -4,7 +4,7 @@
  * damaged, or that another tool has written, gets one sentence with its line and never a crash;
  * and what is taken keeps to the limits of the schema.
  */
-#include "libxl-ext/config.h"
+#include "libxl-ext/host/config.h"
 #include "tests/fuzz/target.h"
 
 enum { TOOK_EMPTY, TOOK_MIGRATE, TOOK_RECEIVE, TOOK_SOURCE, TOOK_RDMA };

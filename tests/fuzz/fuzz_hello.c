@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libxl-ext/hello.h"
-#include "libxl-ext/record.h"
+#include "libxl-ext/peer/hello.h"
+#include "libxl-ext/moves/record.h"
 #include "tests/fuzz/target.h"
 #include "tests/unit/hello_seeds.h"
 

@@ -5,7 +5,7 @@
  * where it does. Beyond "no crash": no byte is written behind the pages, and what is taken
  * for the same block twice is the same.
  */
-#include "precopy/pack.c"
+#include "pages/pack.c"
 #include "transport/err.c"
 
 #include "tests/fuzz/target.h"

@@ -6,7 +6,7 @@
  */
 #include <xenctrl.h>
 
-#include "libxl-ext/check.h"
+#include "libxl-ext/peer/check.h"
 #include "tests/fuzz/target.h"
 
 enum { FITS, DOES_NOT, FITS_LESS };

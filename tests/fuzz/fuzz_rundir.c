@@ -17,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libxl-ext/record.h"
-#include "libxl-ext/run_dir.h"
-#include "libxl-ext/status.h"
+#include "libxl-ext/moves/record.h"
+#include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/moves/status.h"
 #include "tests/fuzz/target.h"
 #include "tests/unit/hello_seeds.h"
 

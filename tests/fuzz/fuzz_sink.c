@@ -6,7 +6,7 @@
  * of COPY to the end of PULL. A first byte whose lowest bit is set: a guest that is in PULL
  * already, whose source attaches.
  *
- * Beyond "no crash": no call that precopy/vm.h forbids (tiny_vm.c), the guest runs only after a GO
+ * Beyond "no crash": no call that pages/vm.h forbids (tiny_vm.c), the guest runs only after a GO
  * and if so exactly once, and both bookkeepings of absent pages agree at the end.
  *
  * A message of the input: channel, type, two bytes of length of the meta part, four of the

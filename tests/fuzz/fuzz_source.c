@@ -346,7 +346,7 @@ static void fuzz_pull(struct xf_server *s)
     }
 }
 
-/* As in libxl-ext/move.c: the server answers from before GO on. */
+/* As in libxl-ext/source/move.c: the server answers from before GO on. */
 struct fuzz_source {
     struct xf_copy copy;
     struct xf_server *server;

@@ -6,7 +6,7 @@
  * read again here by rules of its own, record by record to its end, and each record lies where
  * its length says.
  */
-#include "libxl-ext/stream.h"
+#include "libxl-ext/sink/stream.h"
 #include "tests/fuzz/target.h"
 #include "transport/bytes.h"
 

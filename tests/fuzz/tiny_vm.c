@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "precopy/bitmap.h"
+#include "pages/bitmap.h"
 #include "tests/fuzz/must.h"
 
 #define FAULTS 3u /* absent pages that the guest touches by itself, the lowest */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A guest of a few pages at either side, for the fuzzer: it costs nothing to make, and it ends the
- * program at the first call that the contract of precopy/vm.h forbids, whatever the peer said.
+ * program at the first call that the contract of pages/vm.h forbids, whatever the peer said.
  */
 #ifndef XF_FUZZ_TINY_VM_H
 #define XF_FUZZ_TINY_VM_H
@@ -9,8 +9,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "precopy/absent.h"
-#include "precopy/vm.h"
+#include "pages/absent.h"
+#include "pages/vm.h"
 
 #define TINY_GFNS 200u
 #define TINY_HOLE 96u /* [HOLE, HOLE + 8): never any memory at the source */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "precopy/bitmap.h"
+#include "pages/bitmap.h"
 #include "tests/procguest/guest.h"
 #include "tests/procguest/uffd.h"
 #include "transport/wire.h"

@@ -36,7 +36,7 @@ void *pg_log_main(void *arg);
 int pg_log_remove(struct pg_guest *g, uint64_t gfn);
 
 /* The engine's, with its own number of the guest's descriptor: protect all; what was written,
- * as in log_read of precopy/vm.h (take: and protect that again). */
+ * as in log_read of pages/vm.h (take: and protect that again). */
 int pg_log_start(struct pg_guest *g, int uffd);
 int pg_log_read(struct pg_guest *g, int uffd, bool take, unsigned long *bitmap);
 

@@ -8,7 +8,7 @@
 #ifndef XF_PG_FILL_H
 #define XF_PG_FILL_H
 
-#include "precopy/vm.h"
+#include "pages/vm.h"
 #include "tests/procguest/guest.h"
 
 struct pg_fill {

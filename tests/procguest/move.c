@@ -16,11 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libxl-ext/record.h"
-#include "libxl-ext/status.h"
+#include "libxl-ext/moves/record.h"
+#include "libxl-ext/moves/status.h"
 #include "postcopy/rejoin.h"
-#include "precopy/absent.h"
-#include "precopy/pack.h"
+#include "pages/absent.h"
+#include "pages/pack.h"
 #include "tests/procguest/sink.h"
 #include "tests/procguest/source.h"
 
@@ -42,7 +42,7 @@ static struct xf_link_cfg link_cfg(const struct pg_move *m)
     return cfg;
 }
 
-/* As libxl-ext/move_link.c has it. */
+/* As libxl-ext/source/move_link.c has it. */
 static struct xf_link_cfg source_cfg(const struct pg_move *m)
 {
     struct xf_link_cfg cfg = link_cfg(m);
@@ -244,7 +244,7 @@ static int gather_link(struct sinking *s, int within_ms, struct xf_err *err)
     return rc;
 }
 
-/* As in libxl-ext/receive_sink.c. */
+/* As in libxl-ext/sink/receive_sink.c. */
 static bool called(void *priv)
 {
     struct sinking *s = priv;
@@ -370,7 +370,7 @@ static void source_lost(void *priv, const struct xf_err *why)
     ((struct sourcing *)priv)->m->lost[0] += why != NULL;
 }
 
-/* As libxl-ext/move_link.c has it, with less to say. */
+/* As libxl-ext/source/move_link.c has it, with less to say. */
 static int source_relink(void *priv, const struct xf_err *why, struct xf_err *err)
 {
     struct sourcing *s = priv;
@@ -428,7 +428,7 @@ static struct xf_server_opts server_opts(const struct pg_move *m)
                                    .compress = m->opts.compress};
 }
 
-/* As libxl-ext/move_record.c has it. */
+/* As libxl-ext/source/move_record.c has it. */
 static int leave_record(struct sourcing *s, struct xf_err *err)
 {
     struct pg_move *m = s->m;
@@ -590,7 +590,7 @@ static void around_source(struct pg_move *m)
 }
 
 /* The source's engine died after GO was noted; all that is left of it is the suspended guest
- * and the record. As libxl-ext/recover.c has it. */
+ * and the record. As libxl-ext/source/recover.c has it. */
 static void take_over_main(struct pg_move *m)
 {
     const struct xf_server_opts opts = server_opts(m);

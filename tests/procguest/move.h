@@ -118,7 +118,7 @@ struct pg_move {
     _Atomic bool hung_up;        /* the source's engine has ended; a sink would see the pipe end */
     enum pg_die die;             /* set before the start */
     _Atomic bool go_held;        /* PG_DIES_AFTER_GO: the sink has GO and waits */
-    char dir[64];                /* of the source's record (libxl-ext/record.h) */
+    char dir[64];                /* of the source's record (libxl-ext/moves/record.h) */
     uint32_t found;              /* the state in which a source that took over found it */
     struct pg_relay *relay;      /* with opts.relayed */
     pid_t source_pid, sink_pid;

@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "precopy/vm.h"
+#include "pages/vm.h"
 #include "tests/procguest/fill.h"
 #include "tests/procguest/guest.h"
 

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "precopy/bitmap.h"
+#include "pages/bitmap.h"
 #include "tests/procguest/uffd.h"
 #include "tests/procguest/view.h"
 

@@ -9,7 +9,7 @@
 #ifndef XF_PG_SOURCE_H
 #define XF_PG_SOURCE_H
 
-#include "precopy/vm.h"
+#include "pages/vm.h"
 #include "tests/procguest/guest.h"
 
 #define PG_STATE_BYTES 512u /* the vCPUs, padded */

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libxl-ext/record.h"
+#include "libxl-ext/moves/record.h"
 #include "tests/procguest/move.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"

@@ -9,8 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libxl-ext/run_dir.h"
-#include "libxl-ext/status.h"
+#include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/moves/status.h"
 #include "tests/procguest/move.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"

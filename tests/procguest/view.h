@@ -6,7 +6,7 @@
 #ifndef XF_PG_VIEW_H
 #define XF_PG_VIEW_H
 
-#include "precopy/vm.h"
+#include "pages/vm.h"
 #include "tests/procguest/guest.h"
 
 struct xf_view {
@@ -17,7 +17,7 @@ struct xf_view {
 
 int pg_view_open(struct pg_guest *g, void *owner, struct xf_view **out, struct xf_err *err);
 void pg_view_close(struct xf_view *v);
-/* As `map` in precopy/vm.h; an err[i] where the guest has no page. */
+/* As `map` in pages/vm.h; an err[i] where the guest has no page. */
 void pg_view_map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m);
 void pg_view_unmap(struct xf_view *v, struct xf_map *m);
 

@@ -64,7 +64,7 @@ bool move_open_over(struct move *m, const struct xf_transport_ops *first,
                     int stall_ms);
 /* The sink's half, in its thread. move_run() and the hostile source begin with it. */
 void move_serve(struct move *m);
-/* The whole move as libxl-ext/move.c does it, the calling-off included. Both ends are
+/* The whole move as libxl-ext/source/move.c does it, the calling-off included. Both ends are
  * finished and their links closed afterwards. */
 void move_run(struct move *m);
 /* Wait for the sink's thread. */

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "precopy/bitmap.h"
+#include "pages/bitmap.h"
 
 #define PAGE XF_PAGE_SIZE
 #define GARBAGE 0xa5 /* what fresh memory at the sink holds */

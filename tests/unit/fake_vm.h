@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest that is plain memory of this process, behind precopy/vm.h: one copy at the
+ * A guest that is plain memory of this process, behind pages/vm.h: one copy at the
  * source, one at the sink. It behaves as Xen does where that is hard to get right: pages
  * are mapped as aliases (a mapping outlives its page), a page that is ballooned in is not
  * logged until the next CLEAN, fresh memory at the sink is garbage, and what Xen itself
@@ -16,7 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "precopy/vm.h"
+#include "pages/vm.h"
 
 enum fake_op {
     FAKE_VIEW_OPEN,

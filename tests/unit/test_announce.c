@@ -9,7 +9,7 @@
 #include <string.h>
 #include <xenstore.h>
 
-#include "libxl-ext/announce.h"
+#include "libxl-ext/sink/announce.h"
 #include "tests/unit/suite.h"
 
 #define BACK "/local/domain/0/backend/vif/7/0"

@@ -15,8 +15,8 @@
 
 #include <libxl_utils.h>
 
-#include "libxl-ext/bootstrap.h"
-#include "libxl-ext/builder.h"
+#include "libxl-ext/peer/bootstrap.h"
+#include "libxl-ext/sink/builder.h"
 #include "tests/unit/hello_seeds.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"

@@ -11,8 +11,8 @@
 #include <libxl.h>
 #include <libxl_utils.h>
 
-#include "libxl-ext/follow.h"
-#include "libxl-ext/move.h"
+#include "libxl-ext/xen/follow.h"
+#include "libxl-ext/source/move.h"
 #include "tests/unit/suite.h"
 
 #define NODES 64

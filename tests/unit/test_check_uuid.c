@@ -9,7 +9,7 @@
 #include <xenctrl.h>
 #include <xenguest.h>
 
-#include "libxl-ext/check.h"
+#include "libxl-ext/peer/check.h"
 #include "tests/unit/fake_host.h"
 #include "tests/unit/suite.h"
 

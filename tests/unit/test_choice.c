@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "libxl-ext/choice.h"
-#include "libxl-ext/own_address.h"
+#include "libxl-ext/peer/choice.h"
+#include "libxl-ext/host/own_address.h"
 #include "tests/unit/suite.h"
 
 static struct xf_rdma_device ports[3];

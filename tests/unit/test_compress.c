@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * When to compress (precopy/compress_policy.c), over links and processors that are made up,
- * with a clock that is arithmetic; and compressing itself (precopy/pack.c), its output damaged
+ * When to compress (pages/compress_policy.c), over links and processors that are made up,
+ * with a clock that is arithmetic; and compressing itself (pages/pack.c), its output damaged
  * as a peer may send it.
  */
-#include "precopy/compress_policy.h"
+#include "pages/compress_policy.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 #include <zstd.h>
 
-#include "precopy/pack.h"
+#include "pages/pack.h"
 #include "tests/unit/suite.h"
 
 #define MB 1e6

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "libxl-ext/config.h"
+#include "libxl-ext/host/config.h"
 #include "tests/unit/suite.h"
 
 static struct xf_config c;

@@ -13,7 +13,7 @@
 
 #include <json-c/json.h>
 
-#include "libxl-ext/domain_config.h"
+#include "libxl-ext/source/domain_config.h"
 #include "tests/unit/suite.h"
 
 #define DOMID 7u

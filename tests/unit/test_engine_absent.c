@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "precopy/absent.h"
+#include "pages/absent.h"
 #include "tests/unit/fake_move.h"
 #include "tests/unit/suite.h"
 

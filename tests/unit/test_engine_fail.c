@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "precopy/bitmap.h"
+#include "pages/bitmap.h"
 #include "tests/unit/fake_move.h"
 #include "tests/unit/suite.h"
 

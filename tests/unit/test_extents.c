@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "postcopy/server.h"
-#include "precopy/absent.h"
-#include "precopy/extents.h"
+#include "pages/absent.h"
+#include "pages/extents.h"
 #include "tests/unit/fake_move.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"

@@ -20,12 +20,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libxl-ext/domain_here.h"
-#include "libxl-ext/move.h"
-#include "libxl-ext/record.h"
-#include "libxl-ext/run_dir.h"
-#include "libxl-ext/status.h"
-#include "libxl-ext/xen_here.h"
+#include "libxl-ext/xen/domain_here.h"
+#include "libxl-ext/source/move.h"
+#include "libxl-ext/moves/record.h"
+#include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/moves/status.h"
+#include "libxl-ext/xen/xen_here.h"
 #include "tests/unit/suite.h"
 
 #define DOMID 7u

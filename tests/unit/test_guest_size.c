@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "libxl-ext/guest_size.h"
+#include "libxl-ext/xen/guest_size.h"
 #include "tests/unit/suite.h"
 
 #define GIB_KIB (1ull << 20)

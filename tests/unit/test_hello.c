@@ -10,7 +10,7 @@
 
 #include <json-c/json.h>
 
-#include "libxl-ext/hello.h"
+#include "libxl-ext/peer/hello.h"
 #include "tests/unit/hello_seeds.h"
 #include "tests/unit/suite.h"
 #include "transport/wire.h"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libxl-ext/hello.h"
+#include "libxl-ext/peer/hello.h"
 #include "tests/unit/hello_seeds.h"
 #include "tests/unit/suite.h"
 

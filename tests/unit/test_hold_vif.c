@@ -11,7 +11,7 @@
 #include <string.h>
 #include <xenstore.h>
 
-#include "libxl-ext/hold_vif.h"
+#include "libxl-ext/sink/hold_vif.h"
 #include "tests/unit/suite.h"
 
 #define VIFS 2

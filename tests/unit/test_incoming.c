@@ -13,10 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "libxl-ext/builder.h"
-#include "libxl-ext/incoming.h"
-#include "libxl-ext/incoming_lock.h"
-#include "libxl-ext/run_dir.h"
+#include "libxl-ext/sink/builder.h"
+#include "libxl-ext/sink/incoming.h"
+#include "libxl-ext/moves/incoming_lock.h"
+#include "libxl-ext/host/run_dir.h"
 #include "tests/unit/fake_host.h"
 #include "tests/unit/suite.h"
 #include "transport/transport.h"

@@ -15,9 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "libxl-ext/hello.h"
-#include "libxl-ext/record.h"
-#include "libxl-ext/secret.h"
+#include "libxl-ext/peer/hello.h"
+#include "libxl-ext/moves/record.h"
+#include "libxl-ext/host/secret.h"
 #include "tests/unit/suite.h"
 #include "transport/transport.h"
 

@@ -15,8 +15,8 @@
 
 #include <json-c/json.h>
 
-#include "libxl-ext/run_dir.h"
-#include "libxl-ext/status.h"
+#include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/moves/status.h"
 #include "tests/unit/suite.h"
 #include "tools/front.h"
 #include "tools/incomplete.h"

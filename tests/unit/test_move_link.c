@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libxl-ext/hello.h"
-#include "libxl-ext/move.h"
+#include "libxl-ext/peer/hello.h"
+#include "libxl-ext/source/move.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
 #include "transport/gather.h"

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libxl-ext/move.h"
-#include "libxl-ext/run_dir.h"
+#include "libxl-ext/source/move.h"
+#include "libxl-ext/host/run_dir.h"
 #include "tests/unit/suite.h"
 
 static struct xf_move_opts opts;

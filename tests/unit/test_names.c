@@ -10,10 +10,10 @@
 
 #include <libxl_utils.h>
 
-#include "libxl-ext/domain_config.h"
-#include "libxl-ext/move.h"
-#include "libxl-ext/run_dir.h"
-#include "libxl-ext/static_state.h"
+#include "libxl-ext/source/domain_config.h"
+#include "libxl-ext/source/move.h"
+#include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/xen/static_state.h"
 #include "tests/unit/hostile.h"
 #include "tests/unit/suite.h"
 

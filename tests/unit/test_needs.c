@@ -13,7 +13,7 @@
 
 #include <libxl_utils.h>
 
-#include "libxl-ext/needs.h"
+#include "libxl-ext/peer/needs.h"
 #include "tests/unit/suite.h"
 
 static char top[] = "/tmp/xf-needs-XXXXXX", scripts[64], net[64];

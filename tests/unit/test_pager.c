@@ -11,7 +11,7 @@
 #include "postcopy/pager.h"
 #include "postcopy/rejoin.h"
 #include "postcopy/server.h"
-#include "precopy/absent.h"
+#include "pages/absent.h"
 #include "tests/unit/fake_move.h"
 #include "tests/unit/suite.h"
 

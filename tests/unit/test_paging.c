@@ -10,8 +10,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "libxl-ext/xen_pager.h"
-#include "libxl-ext/xen_sink.h"
+#include "libxl-ext/xen/xen_pager.h"
+#include "libxl-ext/xen/xen_sink.h"
 #include "tests/unit/suite.h"
 
 #define DOMID 9u

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libxl-ext/check.h"
+#include "libxl-ext/peer/check.h"
 #include "tests/unit/suite.h"
 
 static struct {

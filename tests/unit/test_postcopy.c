@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "precopy/absent.h"
+#include "pages/absent.h"
 #include "tests/conformance/loopback.h"
 #include "tests/unit/fake_move.h"
 #include "tests/unit/suite.h"

@@ -14,8 +14,8 @@
 #include <unistd.h>
 #include <xenstore.h>
 
-#include "libxl-ext/qdisk.h"
-#include "libxl-ext/qdisk_ring.h"
+#include "libxl-ext/xen/qdisk.h"
+#include "libxl-ext/xen/qdisk_ring.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
 

@@ -12,7 +12,7 @@
 
 #include <xen/io/blkif.h>
 
-#include "libxl-ext/qdisk_ring.h"
+#include "libxl-ext/xen/qdisk_ring.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
 

@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "libxl-ext/bootstrap.h"
-#include "libxl-ext/config.h"
+#include "libxl-ext/peer/bootstrap.h"
+#include "libxl-ext/host/config.h"
 #include "libxl-ext/libxl_ext.h"
 #include "tests/unit/suite.h"
 #include "tools/front.h"

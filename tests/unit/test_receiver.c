@@ -18,11 +18,11 @@
 
 #include <xenctrl.h>
 
-#include "libxl-ext/announce.h"
-#include "libxl-ext/check.h"
-#include "libxl-ext/hello.h"
-#include "libxl-ext/run_dir.h"
-#include "libxl-ext/xen_sink.h"
+#include "libxl-ext/sink/announce.h"
+#include "libxl-ext/peer/check.h"
+#include "libxl-ext/peer/hello.h"
+#include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/xen/xen_sink.h"
 #include "tests/unit/fake_host.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "libxl-ext/record.h"
+#include "libxl-ext/moves/record.h"
 #include "tests/unit/suite.h"
 
 #define DOMID 12u

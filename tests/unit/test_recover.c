@@ -17,12 +17,12 @@
 #include <libxl.h>
 #include <libxl_utils.h>
 
-#include "libxl-ext/hello.h"
-#include "libxl-ext/record.h"
-#include "libxl-ext/run_dir.h"
-#include "libxl-ext/status.h"
-#include "libxl-ext/xen_source.h"
-#include "precopy/bitmap.h"
+#include "libxl-ext/peer/hello.h"
+#include "libxl-ext/moves/record.h"
+#include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/moves/status.h"
+#include "libxl-ext/xen/xen_source.h"
+#include "pages/bitmap.h"
 #include "tests/unit/suite.h"
 #include "transport/gather.h"
 #include "transport/link.h"

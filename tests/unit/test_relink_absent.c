@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "precopy/absent.h"
+#include "pages/absent.h"
 #include "tests/conformance/loopback.h"
 #include "tests/unit/fake_move.h"
 #include "tests/unit/suite.h"

@@ -12,7 +12,7 @@
 #include "precopy/order.h"
 #include "precopy/policy.h"
 #include "precopy/presence.h"
-#include "precopy/zero.h"
+#include "pages/zero.h"
 #include "tests/unit/fake_vm.h"
 #include "tests/unit/suite.h"
 

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "libxl-ext/save_helper.h"
+#include "libxl-ext/xen/save_helper.h"
 #include "tests/unit/suite.h"
 
 #define HELPER "/usr/lib/xen-4.17/bin/libxl-save-helper"

@@ -10,8 +10,8 @@
 #include <xen/hvm/params.h>
 #include <xen/hvm/save.h>
 
-#include "libxl-ext/check.h"
-#include "libxl-ext/static_state.h"
+#include "libxl-ext/peer/check.h"
+#include "libxl-ext/xen/static_state.h"
 #include "tests/unit/suite.h"
 
 #define NR 0x100000ull

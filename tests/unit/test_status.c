@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libxl-ext/run_dir.h"
-#include "libxl-ext/status.h"
+#include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/moves/status.h"
 #include "tests/unit/suite.h"
 
 static char dir[] = "/tmp/xf-status-XXXXXX";

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "libxl-ext/stream.h"
+#include "libxl-ext/sink/stream.h"
 #include "tests/unit/suite.h"
 
 #define VERIFIER "/usr/lib/xen-4.17/bin/verify-stream-v2"

@@ -12,12 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "libxl-ext/check.h"
-#include "libxl-ext/hello.h"
-#include "libxl-ext/record.h"
-#include "libxl-ext/secret.h"
-#include "libxl-ext/status.h"
-#include "libxl-ext/toollog.h"
+#include "libxl-ext/peer/check.h"
+#include "libxl-ext/peer/hello.h"
+#include "libxl-ext/moves/record.h"
+#include "libxl-ext/host/secret.h"
+#include "libxl-ext/moves/status.h"
+#include "libxl-ext/xen/toollog.h"
 #include "tests/unit/hello_seeds.h"
 #include "tests/unit/hostile.h"
 #include "tests/unit/suite.h"

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libxl-ext/vif_link.h"
+#include "libxl-ext/xen/vif_link.h"
 #include "tests/unit/suite.h"
 
 #define BACKEND "/local/domain/0/backend/vif/9/1"

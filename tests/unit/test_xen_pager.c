@@ -13,10 +13,10 @@
 
 #include <xen/hvm/params.h>
 
-#include "libxl-ext/xen_pager.h"
-#include "libxl-ext/xen_sink.h"
-#include "libxl-ext/xen_view.h"
-#include "precopy/bitmap.h"
+#include "libxl-ext/xen/xen_pager.h"
+#include "libxl-ext/xen/xen_sink.h"
+#include "libxl-ext/xen/xen_view.h"
+#include "pages/bitmap.h"
 #include "tests/unit/suite.h"
 
 #define GFNS 2048u

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "libxl-ext/xen_source.h"
-#include "libxl-ext/xen_view.h"
+#include "libxl-ext/xen/xen_source.h"
+#include "libxl-ext/xen/xen_view.h"
 #include "tests/unit/suite.h"
 
 #define DOMID 9u

@@ -12,9 +12,9 @@
 #include <libxl_event.h>
 #include <xenstore.h>
 
-#include "libxl-ext/move.h"
-#include "libxl-ext/xen_here.h"
-#include "libxl-ext/xen_suspend.h"
+#include "libxl-ext/source/move.h"
+#include "libxl-ext/xen/xen_here.h"
+#include "libxl-ext/xen/xen_suspend.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
 

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Domains that a move holds: see held.h. The living say so themselves (status.h), of the dead the
+ * record does (record.h), and a copy's name says what it is. Xen is asked where it can be: what
+ * lies in the run directory is of domains by their number.
+ */
+#include "libxl-ext/moves/held.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libxl.h>
+#include <libxl_utils.h>
+
+#include "libxl-ext/xen/domain_here.h"
+#include "libxl-ext/moves/record.h"
+#include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/moves/status.h"
+#include "libxl-ext/xen/toollog.h"
+
+#define INCOMING "--incoming"
+
+/* What is meant. */
+struct sought {
+    const char *given;
+    libxl_ctx *ctx; /* NULL: Xen cannot be asked, or has no such domain */
+    uint32_t domid; /* XF_NO_DOMID: not known */
+    char *name;     /* malloc()ed; NULL: not known */
+};
+
+static void look_up(struct sought *s, libxl_ctx *ctx)
+{
+    if (libxl_domain_qualifier_to_domid(ctx, s->given, &s->domid)) {
+        s->domid = XF_NO_DOMID;
+        return;
+    }
+    s->ctx = ctx;
+    s->name = libxl_domid_to_name(ctx, s->domid);
+}
+
+static bool is_incoming(const char *name)
+{
+    size_t len = name ? strlen(name) : 0, tail = sizeof(INCOMING) - 1;
+
+    return len > tail && !strcmp(name + len - tail, INCOMING);
+}
+
+/* Is it the domain of a status or a record that has this number and name? */
+static bool is_meant(const struct sought *s, const char *name, uint32_t domid)
+{
+    return s->domid != XF_NO_DOMID ? domid == s->domid : xf_status_is(name, domid, s->given);
+}
+
+static void ask_moves(const struct sought *s, struct xf_hold *out)
+{
+    struct xf_status_list all;
+
+    if (!xf_statuses(&all, NULL)) {
+        for (unsigned i = 0; i < all.nr; i++) {
+            const struct xf_status *x = &all.list[i];
+
+            if (x->domid == XF_NO_DOMID || !is_meant(s, x->domain, x->domid) ||
+                (!x->source && x->phase >= XF_PHASE_PULL))
+                continue;
+            out->how = x->source ? XF_HELD_GOING : XF_HELD_INCOMING;
+            out->phase = x->phase;
+            memcpy(out->host, x->host, sizeof(out->host));
+        }
+    }
+    xf_statuses_free(&all);
+}
+
+/* A record of a domain that runs again is of no use any more, unless it has run twice. */
+static bool holds(const struct sought *s, const struct xf_record *r)
+{
+    char now[XF_BOOT_ID];
+
+    xf_boot_id(now);
+    if (strcmp(now, r->boot_id) != 0)
+        return false;
+    if (!s->ctx)
+        return true;
+    switch (xf_domain_here(s->ctx, s->domid, r->uuid)) {
+    case XF_DOM_GONE:
+    case XF_DOM_DYING:
+        return false;
+    case XF_DOM_RUNS:
+        return r->state == XF_RECORD_TWICE;
+    case XF_DOM_OTHER: /* of this number all the same */
+    case XF_DOM_UNKNOWN:
+    case XF_DOM_SUSPENDED:
+        break;
+    }
+    return true;
+}
+
+static void read_record(const struct sought *s, uint32_t domid, struct xf_record *r,
+                        struct xf_hold *out)
+{
+    int fd;
+
+    if (xf_record_read(xf_run_dir(), domid, r, &fd, NULL))
+        return;
+    close(fd);
+    if (is_meant(s, r->name, domid) && holds(s, r)) {
+        out->how = XF_HELD_LEFT;
+        memcpy(out->host, r->host, sizeof(out->host));
+    }
+    explicit_bzero(r, sizeof(*r));
+}
+
+static void ask_records(const struct sought *s, struct xf_hold *out)
+{
+    struct xf_record *r = calloc(1, sizeof(*r));
+    DIR *dir = r && s->domid == XF_NO_DOMID ? opendir(xf_run_dir()) : NULL;
+    const struct dirent *e;
+
+    if (r && s->domid != XF_NO_DOMID)
+        read_record(s, s->domid, r, out);
+    while (dir && (e = readdir(dir)) && out->how == XF_HELD_NOT) {
+        unsigned domid;
+        int end = 0;
+
+        if (sscanf(e->d_name, "%5u.move%n", &domid, &end) == 1 && end && !e->d_name[end])
+            read_record(s, domid, r, out);
+    }
+    if (dir)
+        closedir(dir);
+    free(r);
+}
+
+void xf_held(const char *domain, struct xf_hold *out)
+{
+    struct sought s = {.given = domain, .domid = XF_NO_DOMID};
+    struct xf_toollog log;
+    libxl_ctx *ctx = NULL;
+
+    *out = (struct xf_hold){.how = XF_HELD_NOT};
+    xf_toollog_init(&log);
+    if (!libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable))
+        look_up(&s, ctx);
+    else
+        ctx = NULL;
+    if (is_incoming(domain) || is_incoming(s.name))
+        out->how = XF_HELD_INCOMING;
+    else
+        ask_moves(&s, out);
+    if (out->how == XF_HELD_NOT)
+        ask_records(&s, out);
+    free(s.name);
+    if (ctx)
+        libxl_ctx_free(ctx);
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A move tells how it stands: see status.h. One thread, which owns the socket and its clients
+ * and shares with the move only a copy of the numbers, under a lock that nobody holds for
+ * longer than copying takes. A client that says or reads nothing is dropped.
+ */
+#include "libxl-ext/moves/status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "libxl-ext/host/run_dir.h"
+#include "transport/clock.h"
+#include "transport/wire.h"
+
+#define CLIENTS 8 /* at once; the oldest makes room for one more */
+#define CLIENT_MS 2000
+#define PAUSE_MS 500 /* after a failure that the next accept would only repeat */
+
+static const char request[] = "postcopy\n";
+
+struct client {
+    int fd;
+    int64_t until;
+    size_t heard; /* bytes of the request */
+};
+
+struct xf_status_server {
+    int listener, stop;
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    pthread_t thread;
+    unsigned nr;
+    struct client clients[CLIENTS]; /* the thread's; oldest first */
+
+    pthread_mutex_t lock;
+    struct xf_status now; /* both under lock */
+    double at;
+    bool asked;
+};
+
+/* --- the thread --- */
+
+static void drop(struct xf_status_server *s, unsigned i)
+{
+    close(s->clients[i].fd);
+    s->nr--;
+    memmove(&s->clients[i], &s->clients[i + 1], (s->nr - i) * sizeof(s->clients[0]));
+}
+
+/* A line into the socket's buffer, which is empty: it fits, or the client is none of ours. */
+static bool say(int fd, const char *line, size_t len)
+{
+    return len && send(fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+static bool greet(struct xf_status_server *s, int fd)
+{
+    char line[XF_STATUS_LINE];
+    struct xf_status now;
+
+    pthread_mutex_lock(&s->lock);
+    now = s->now;
+    now.age_s = xf_now() - s->at;
+    pthread_mutex_unlock(&s->lock);
+    now.elapsed_s += now.age_s;
+    return say(fd, line, xf_status_encode(&now, line));
+}
+
+static void answer(struct xf_status_server *s, int fd)
+{
+    char line[XF_STATUS_LINE], why_not[sizeof(s->now.no_switch)];
+
+    pthread_mutex_lock(&s->lock);
+    memcpy(why_not, s->now.no_switch, sizeof(why_not));
+    if (!why_not[0])
+        s->asked = true;
+    pthread_mutex_unlock(&s->lock);
+    say(fd, line, xf_answer_encode(why_not, line));
+}
+
+/* Something to read, or its end. False: this client is through. */
+static bool hear(struct xf_status_server *s, struct client *c)
+{
+    char text[sizeof(request)];
+    ssize_t n = recv(c->fd, text, sizeof(request) - 1 - c->heard, MSG_DONTWAIT);
+
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (n == 0 || memcmp(text, request + c->heard, (size_t)n) != 0)
+        return false;
+    c->heard += (size_t)n;
+    if (c->heard < sizeof(request) - 1)
+        return true;
+    answer(s, c->fd);
+    return false;
+}
+
+/* False: there is nothing to be had from the listener for now. */
+static bool welcome(struct xf_status_server *s)
+{
+    int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd < 0)
+        return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
+    if (s->nr == CLIENTS)
+        drop(s, 0);
+    s->clients[s->nr++] = (struct client){.fd = fd, .until = xf_now_ms() + CLIENT_MS};
+    if (!greet(s, fd))
+        drop(s, s->nr - 1);
+    return true;
+}
+
+static void *serve(void *arg)
+{
+    struct xf_status_server *s = arg;
+    bool paused = false;
+
+    for (;;) {
+        struct pollfd fds[CLIENTS + 2] = {{.fd = s->stop, .events = POLLIN},
+                                          {.fd = paused ? -1 : s->listener, .events = POLLIN}};
+        int wait = paused ? PAUSE_MS : -1;
+        int64_t now;
+
+        for (unsigned i = 0; i < s->nr; i++)
+            fds[2 + i] = (struct pollfd){.fd = s->clients[i].fd, .events = POLLIN};
+        if (s->nr && (wait < 0 || xf_ms_left(s->clients[0].until) < wait))
+            wait = xf_ms_left(s->clients[0].until);
+        poll(fds, 2 + s->nr, wait);
+        if (fds[0].revents)
+            break;
+        now = xf_now_ms();
+        for (unsigned i = s->nr; i-- > 0;)
+            if (fds[2 + i].revents ? !hear(s, &s->clients[i]) : now >= s->clients[i].until)
+                drop(s, i);
+        paused = (fds[1].revents & POLLIN) && !welcome(s);
+    }
+    while (s->nr)
+        drop(s, 0);
+    return NULL;
+}
+
+/* --- its life --- */
+
+/* The socket gets its name only when it listens: who finds the name and is refused knows that
+ * nobody will listen there again. */
+static int listen_at(struct xf_status_server *s, const char *name, struct xf_err *err)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    const char *dir = xf_run_dir();
+
+    if (snprintf(s->path, sizeof(s->path), "%s/%s", dir, name) >= (int)sizeof(s->path) ||
+        snprintf(a.sun_path, sizeof(a.sun_path), "%s/.%s", dir, name) >= (int)sizeof(a.sun_path))
+        return xf_fail(err, ENAMETOOLONG, "the path %s/%s is too long for a socket", dir, name);
+    s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    unlink(a.sun_path);
+    if (s->listener < 0 || bind(s->listener, (struct sockaddr *)&a, sizeof(a)) ||
+        chmod(a.sun_path, 0600) || listen(s->listener, CLIENTS) || rename(a.sun_path, s->path)) {
+        xf_fail(err, errno, "cannot listen at %s: %s", s->path, strerror(errno));
+        unlink(a.sun_path);
+        return -1;
+    }
+    return 0;
+}
+
+/* Signals are for the move's thread. */
+static int start_thread(struct xf_status_server *s)
+{
+    sigset_t all, before;
+    int rc;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&s->thread, NULL, serve, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+int xf_status_open(struct xf_status_server **out, uint32_t id, const struct xf_status *first,
+                   struct xf_err *err)
+{
+    struct xf_status_server *s = calloc(1, sizeof(*s));
+    char name[48];
+    int rc;
+
+    if (!s)
+        return xf_fail(err, ENOMEM, "out of memory");
+    s->listener = -1;
+    pthread_mutex_init(&s->lock, NULL);
+    xf_status_set(s, first);
+    s->stop = eventfd(0, EFD_CLOEXEC);
+    snprintf(name, sizeof(name), "%s-%u.sock", first->source ? "source" : "destination", id);
+    if (s->stop < 0)
+        xf_fail(err, errno, "no descriptor: %s", strerror(errno));
+    else if (!xf_run_dir_make(err) && !listen_at(s, name, err)) {
+        rc = start_thread(s);
+        if (!rc) {
+            *out = s;
+            return 0;
+        }
+        unlink(s->path);
+        xf_fail(err, rc, "cannot start a thread: %s", strerror(rc));
+    }
+    if (s->listener >= 0)
+        close(s->listener);
+    if (s->stop >= 0)
+        close(s->stop);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+    return -1;
+}
+
+void xf_status_set(struct xf_status_server *s, const struct xf_status *now)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->now = *now;
+    s->at = xf_now();
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool xf_status_asked(struct xf_status_server *s)
+{
+    bool asked;
+
+    if (!s)
+        return false;
+    pthread_mutex_lock(&s->lock);
+    asked = s->asked;
+    pthread_mutex_unlock(&s->lock);
+    return asked;
+}
+
+void xf_status_close(struct xf_status_server *s)
+{
+    uint64_t one = 1;
+
+    if (!s)
+        return;
+    unlink(s->path);
+    while (write(s->stop, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+    pthread_join(s->thread, NULL);
+    close(s->listener);
+    close(s->stop);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+static void forget(const char *role, uint32_t number)
+{
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof(path), "%s/%s-%u.sock", xf_run_dir(), role, number) <
+        (int)sizeof(path))
+        unlink(path);
+}
+
+void xf_status_forget(uint32_t domid)
+{
+    forget("source", domid);
+}
+
+void xf_status_forget_sink(uint32_t pid)
+{
+    forget("destination", pid);
+}
+
+int xf_ended_write(const struct xf_ended *e, struct xf_err *err)
+{
+    const char *dir = xf_run_dir();
+    char line[XF_STATUS_LINE], path[PATH_MAX], draft[PATH_MAX];
+    size_t len = xf_ended_encode(e, line);
+    ssize_t put = 0;
+    int fd, rc = -1;
+
+    if (!len ||
+        snprintf(path, sizeof(path), "%s/ended-%d", dir, (int)e->pid) >= (int)sizeof(path) ||
+        snprintf(draft, sizeof(draft), "%s/.ended-%d", dir, (int)e->pid) >= (int)sizeof(draft))
+        return xf_fail(err, EINVAL, "the end of a move cannot be written down in %s", dir);
+    if (xf_run_dir_make(err))
+        return -1;
+    fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0 && (put = write(fd, line, len)) == (ssize_t)len && !rename(draft, path))
+        rc = 0;
+    else
+        xf_fail(err, put > 0 && put < (ssize_t)len ? ENOSPC : errno, "cannot write %s: %s", path,
+                strerror(put > 0 && put < (ssize_t)len ? ENOSPC : errno));
+    if (fd >= 0)
+        close(fd);
+    if (fd >= 0 && rc)
+        unlink(draft);
+    return rc;
+}
+
+void xf_status_pace(struct xf_status_pace *p, uint64_t missing, double now, struct xf_status *s)
+{
+    const double window_s = 1;
+
+    if (!p->at || missing > p->missing) { /* a link made anew counts from what it was told */
+        p->at = now;
+        p->missing = missing;
+    } else if (now - p->at >= window_s) {
+        double rate = (double)(p->missing - missing) / (now - p->at);
+
+        p->rate = p->rate > 0 ? (p->rate + rate) / 2 : rate;
+        p->at = now;
+        p->missing = missing;
+    }
+    s->missing = missing;
+    s->rate_bps = p->rate * XF_PAGE_SIZE;
+    s->eta_s = !missing ? 0 : p->rate > 0 ? (double)missing / p->rate : -1;
+}

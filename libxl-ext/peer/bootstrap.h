@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The bootstrap: a byte pipe (ssh, socat, anything) on which the two sides find each
+ * other, before there are data connections. docs/wire-protocol.md, "Bootstrap pipe":
+ * the receiver writes xl's banner, the source a preamble of XF_PREAMBLE_BYTES and a
+ * hello, the receiver a reply. After that the pipe only shows that the peer lives.
+ */
+#ifndef XF_BOOTSTRAP_H
+#define XF_BOOTSTRAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "libxl-ext/peer/choice.h"
+#include "libxl-ext/libxl_ext.h"
+#include "transport/transport.h"
+
+/* Longer than xl's save header (48 bytes), so that a stock receiver refuses it at once. */
+#define XF_PREAMBLE_BYTES 64
+#define XF_FRAME_MAX (256u << 10)
+#define XF_FINDINGS_MAX 32
+#define XF_ADDRESSES_MAX 16
+#define XF_BOOT_ID 40
+
+/* What the configuration takes for granted on the host (needs.h). */
+#define XF_NEEDS_MAX 128u
+enum xf_need_kind {
+    XF_NEED_DISK,    /* a file or a block device */
+    XF_NEED_BRIDGE,  /* a network interface */
+    XF_NEED_SCRIPT,  /* for hotplug: a path, or a name in Xen's directory of them */
+    XF_NEED_BOOT,    /* a file, to boot the domain again */
+    XF_NEED_BACKEND, /* a domain by name */
+    XF_NEEDS
+};
+struct xf_need {
+    enum xf_need_kind kind;
+    char what[512];
+    char of[64]; /* for people: "disk xvda" */
+};
+
+/* Source to receiver. Blobs are malloc()ed when decoded; xf_hello_free(), which wipes the key. */
+struct xf_hello {
+    char domain[128];
+    char uuid[40];
+    char boot_id[XF_BOOT_ID]; /* of the source host: tells a move to the same host */
+    struct xf_key key;        /* the move's; all others point here */
+    unsigned channels;
+    enum xf_transport transport; /* what the source was told to use */
+    bool encrypt;                /* TCP channels */
+    bool seal;                   /* RDMA channels */
+    unsigned rdma_buffer_mib;    /* 0: each side finds out */
+    struct xf_rdma_side rdma;    /* the source's; looked at unless transport is TCP */
+    bool leave_paused;
+    bool check_only;
+    bool pull;            /* pages may come after GO, if the receiver has paging */
+    unsigned reconnect_s; /* the source tries so long to connect again in COPY; 0: never */
+    bool find_only;       /* no move: the reply says whether the domain is there, and that is all */
+    uint32_t copy_domid;  /* with find_only: the number that the copy had there; 0: not known */
+    uint64_t need_kib;    /* memory that the domain takes from the host, overhead included */
+    uint32_t xen_major, xen_minor;
+    void *cpuid; /* xen_cpuid_leaf_t[] */
+    uint32_t cpuid_len;
+    void *msrs; /* xen_msr_entry_t[] */
+    uint32_t msr_len;
+    struct xf_need *needs; /* malloc()ed */
+    unsigned nr_needs;
+};
+
+/* Receiver to source. */
+struct xf_reply {
+    char boot_id[XF_BOOT_ID];
+    uint16_t port;            /* TCP; 0: not listening */
+    uint16_t rdma_port;       /* RDMA; 0: not listening */
+    struct xf_rdma_side rdma; /* the receiver's; looked at unless transport is TCP */
+    unsigned nr_addresses;
+    char addresses[XF_ADDRESSES_MAX][XF_ADDR_LEN];
+    unsigned nr_findings;
+    struct xf_finding findings[XF_FINDINGS_MAX];
+    unsigned codecs;      /* what it can decompress: XF_CODEC_BIT()s */
+    bool unpacks_in_pull; /* ... also what comes after GO */
+    bool paging;          /* the hypervisor there has memory paging: post-copy would be possible */
+};
+
+/* The pipe and, at the source, the process behind it. */
+struct xf_pipe {
+    int in, out;
+    pid_t child; /* 0: none */
+};
+
+/* Start `sh -c rune` with its stdin and stdout as the pipe. */
+int xf_pipe_spawn(struct xf_pipe *p, const char *rune, struct xf_err *err);
+/* Close the pipe; give the child wait_ms to end by itself, then SIGTERM, then SIGKILL. */
+void xf_pipe_close(struct xf_pipe *p, int wait_ms);
+/* Close our writing end: the peer sees the end of its input. */
+void xf_pipe_hang_up(struct xf_pipe *p);
+/* Has the other end gone away? Never blocks. For the time when nothing is due on the pipe:
+ * stray bytes are thrown away. */
+bool xf_pipe_dead(const struct xf_pipe *p);
+
+/*
+ * Read until xl's banner has passed. Up to 64 KiB of other text before it (a login message)
+ * are skipped. cancel as in xf_move_opts.
+ */
+int xf_pipe_await_banner(struct xf_pipe *p, int timeout_ms, const volatile sig_atomic_t *cancel,
+                         struct xf_err *err);
+
+int xf_hello_send(struct xf_pipe *p, const struct xf_hello *h, struct xf_err *err);
+/* Consumes the preamble, too. */
+int xf_hello_receive(struct xf_pipe *p, struct xf_hello *h, int timeout_ms, struct xf_err *err);
+void xf_hello_free(struct xf_hello *h);
+
+int xf_reply_send(struct xf_pipe *p, const struct xf_reply *r, struct xf_err *err);
+int xf_reply_receive(struct xf_pipe *p, struct xf_reply *r, int timeout_ms,
+                     const volatile sig_atomic_t *cancel, struct xf_err *err);
+
+/* JSON text to struct: separate, so that they can be tested and fuzzed. */
+int xf_hello_parse(const char *json, size_t len, struct xf_hello *h, struct xf_err *err);
+int xf_reply_parse(const char *json, size_t len, struct xf_reply *r, struct xf_err *err);
+
+/* This boot of this host (/proc/sys/kernel/random/boot_id), empty when unknown. */
+void xf_boot_id(char out[XF_BOOT_ID]);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * xf_receive(): the destination of a move. Three processes:
+ *
+ *   guard   the process that was called; does nothing but outlive the others and clean up
+ *           if the sink dies (this file)
+ *   sink    owns the connections and the guest's memory (receive_sink.c)
+ *   xl      the stock receiver that builds the domain (builder.c), a child of the sink
+ *
+ * Whichever dies before GO, another one destroys the domain: xl when the sink's end of its
+ * input closes, the sink when the guard dies or the build fails, the guard when the sink
+ * is dead.
+ * After GO nobody destroys anything.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "libxl-ext/sink/builder.h"
+#include "libxl-ext/libxl_ext.h"
+#include "libxl-ext/host/process.h"
+#include "libxl-ext/sink/receive_sink.h"
+#include "libxl-ext/sink/refuse.h"
+#include "libxl-ext/moves/status.h"
+
+/* How long xl may take to destroy the domain after the sink has died. */
+#define ORPHAN_MS 30000
+
+/* --- between sink and guard --- */
+
+void xf_guard_tell(int guard_fd, const int locks[2])
+{
+    char c = 0;
+    struct iovec iov = {.iov_base = &c, .iov_len = 1};
+    union {
+        char buf[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } u = {.buf = {0}};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (locks[0] >= 0 && locks[1] >= 0) {
+        m.msg_control = u.buf;
+        m.msg_controllen = sizeof(u.buf);
+        *CMSG_FIRSTHDR(&m) = (struct cmsghdr){.cmsg_len = CMSG_LEN(2 * sizeof(int)),
+                                              .cmsg_level = SOL_SOCKET,
+                                              .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), locks, 2 * sizeof(int));
+    }
+    while (sendmsg(guard_fd, &m, MSG_NOSIGNAL) < 0 && errno == EINTR)
+        ;
+}
+
+/* True: the source has its reply, and the locks are ours, too. False: the sink ended before. */
+static bool hear_sink(int fd)
+{
+    char c;
+    struct iovec iov = {.iov_base = &c, .iov_len = 1};
+    union {
+        char buf[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } u;
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.buf, .msg_controllen = sizeof(u.buf)};
+    ssize_t n;
+
+    /* The descriptors that come with it are kept by being open: until this process ends. */
+    while ((n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+        ;
+    return n > 0;
+}
+
+/* --- the guard --- */
+
+/* The sink is dead without having said how the move ended. */
+static int clean_up_after(const struct xf_sink_shared *shared, struct xf_err *err)
+{
+    const struct xf_incoming *copy = &shared->copy;
+    struct xf_toollog log;
+    libxl_ctx *ctx = NULL;
+    struct xf_err left = {0};
+
+    xf_toollog_init(&log);
+    if (shared->committed)
+        return xf_fail(err, EIO,
+                       "the receiving process died after GO: domain \"%s\" is here, perhaps "
+                       "paused or still named \"%s\"; see `xl list`",
+                       copy->domain, copy->name);
+    /* Its xl was reparented to us and is destroying what it built. */
+    if (shared->xl > 0 && !xf_reaped(shared->xl, ORPHAN_MS))
+        kill(shared->xl, SIGKILL);
+    xf_fail(err, EIO, "the receiving process died; the domain stays at its source");
+    /* No xl was started: whatever has that name is another's. */
+    if (shared->xl <= 0 || libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable))
+        return -1;
+    if (xf_incoming_destroy(copy, ctx, &log, &left))
+        xf_wrap(err, "%s", left.text);
+    libxl_ctx_free(ctx);
+    return -1;
+}
+
+static int end_of(pid_t sink, const struct xf_sink_shared *shared, bool replied,
+                  const struct xf_receive_opts *o, struct xf_err *err)
+{
+    struct xf_pipe pipe = {.in = o->in_fd, .out = o->out_fd};
+    siginfo_t ended;
+    int status;
+
+    /* Dead, and its pid not given again yet: what it left under that can be taken away. */
+    while (waitid(P_PID, (id_t)sink, &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        ;
+    if (!shared->said)
+        xf_status_forget_sink((uint32_t)sink);
+    while (waitpid(sink, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (WIFEXITED(status) && shared->said) {
+        if (shared->err.num)
+            *err = shared->err;
+        return WEXITSTATUS(status) ? -1 : 0;
+    }
+    clean_up_after(shared, err);
+    if (!replied)
+        xf_refuse(&pipe, shared->heard, err);
+    return -1;
+}
+
+static int run_guard(const struct xf_receive_opts *o, struct xf_sink_shared *shared,
+                     struct xf_builder_fds *fds, const int talk[2], struct xf_err *err)
+{
+    pid_t guard = getpid(), sink;
+    bool replied;
+
+    /* Orphans of the sink become ours, so that the guard can wait for xl. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    sink = fork();
+    if (sink < 0) {
+        xf_fail(err, errno, "cannot start the sink: %s", strerror(errno));
+        xf_receive_refuse(o->in_fd, o->out_fd, err);
+        return -1;
+    }
+    if (sink == 0) {
+        prctl(PR_SET_CHILD_SUBREAPER, 0);
+        close(talk[0]);
+        _exit(xf_sink_main(o, fds, guard, shared, talk[1]));
+    }
+    /* The guard keeps only the reading end of xl's stdout: without any reader xl would stop
+     * at its report and leave the domain behind (xl_migrate.c, perhaps_destroy_notify_rc); and,
+     * until the source has its reply, what a reply goes over. */
+    close(fds->in[0]);
+    close(fds->in[1]);
+    close(fds->out[1]);
+    close(talk[1]);
+    replied = hear_sink(talk[0]);
+    if (replied) {
+        close(o->in_fd);
+        close(o->out_fd);
+    }
+    return end_of(sink, shared, replied, o, err);
+}
+
+int xf_receive(const struct xf_receive_opts *o, struct xf_err *err)
+{
+    struct xf_sink_shared *shared =
+        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct xf_builder_fds fds;
+    int talk[2], rc = 0;
+
+    if (shared == MAP_FAILED)
+        rc = xf_fail(err, errno, "out of memory");
+    else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talk))
+        rc = xf_fail(err, errno, "cannot make a socket pair: %s", strerror(errno));
+    else if (xf_builder_pipes(&fds, err))
+        rc = -1;
+    if (rc) {
+        xf_receive_refuse(o->in_fd, o->out_fd, err);
+        return rc;
+    }
+    return run_guard(o, shared, &fds, talk, err);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The sink process in SKELETON: a stock xl builds the copy. See receive_parts.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <xenstore.h>
+
+#include "libxl-ext/xen/guest_size.h"
+#include "libxl-ext/sink/receive_parts.h"
+#include "libxl-ext/xen/static_state.h"
+#include "transport/clock.h"
+
+#define BUILD_MS 120000
+#define BUILD_SLICE_MS 50
+#define LOOK_S 1.0 /* between two looks whether the copy is still there */
+
+/* XENFERRY_RECORD_STREAM=FILE keeps what the stock xl was fed, for Xen's own checker. */
+static void record_stream(const void *stream, size_t len)
+{
+    const char *path = getenv("XENFERRY_RECORD_STREAM");
+    int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+
+    if (fd < 0)
+        return;
+    if (write(fd, stream, len) != (ssize_t)len)
+        unlink(path);
+    close(fd);
+}
+
+/* Split the payload of a skeleton message and turn it into the stock stream. */
+static int skeleton_stream(struct sink *s, uint8_t *payload, void **stream, size_t *len,
+                           struct xf_err *err)
+{
+    const struct xf_skeleton *k = &s->skeleton;
+    struct xf_skeleton_parts parts = {.skeleton = k, .config = (char *)payload};
+    xc_physinfo_t host = {0};
+
+    /* The first NUL must be the last byte: what is judged is what xl reads. */
+    if (!k->config_len || memchr(payload, 0, k->config_len) != payload + k->config_len - 1)
+        return xf_fail(err, EPROTO, "the source's configuration is not a string");
+    if (xf_incoming_fits(&s->shared->copy, s->ctx, parts.config, err))
+        return -1;
+    if (xc_physinfo(s->xch, &host))
+        return xf_fail(err, errno, "cannot read how much memory this host has: %s",
+                       strerror(errno));
+    if (xf_check_skeleton_size(k, parts.config, host.total_pages, err))
+        return -1;
+    parts.cpuid = payload + k->config_len;
+    parts.msrs = payload + k->config_len + k->cpuid_len;
+    parts.context = payload + k->config_len + k->cpuid_len + k->msr_len;
+    return xf_stream_build(&parts, stream, len, err);
+}
+
+/* They are there now. What attaching them has read is dropped once more in SWITCH, which then finds
+ * little. On one host both ends have one page cache. */
+static int open_disks(struct sink *s, struct xf_err *err)
+{
+    if (s->same_host)
+        return 0;
+    if (xf_qdisks_open(&s->disks, s->shared->copy.domid, err))
+        return -1;
+    xf_qdisks_drop(&s->disks, NULL);
+    return 0;
+}
+
+int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err)
+{
+    int rc;
+
+    if (s->devices)
+        return 0;
+    if (xf_now_ms() > s->build_until)
+        return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s", BUILD_MS / 1000);
+    rc = xf_builder_step(&s->builder, wait_ms, err);
+    s->devices = rc == 0;
+    if (rc == 0 && open_disks(s, err))
+        return -1;
+    return rc < 0 ? -1 : 0;
+}
+
+static int build_slice(struct sink *s, struct xf_err *err)
+{
+    return xf_sink_build_on(s, BUILD_SLICE_MS, err) || xf_sink_tick(s, err) ? -1 : 0;
+}
+
+/*
+ * Its number is known before xl can introduce it: xl lacks the end of its stream until we know it.
+ * Its memory can be filled as soon as xl has restored what it was fed and introduced the
+ * domain to xenstore (libxl__build_post, tools/libs/light/libxl_dom.c); the hotplug scripts of
+ * its devices, which take most of the time, come after that and touch no memory of the guest.
+ */
+static int await_domain(struct sink *s, struct xs_handle *xs, struct xf_err *err)
+{
+    struct xf_incoming *copy = &s->shared->copy;
+
+    while (!s->devices && !xf_builder_restores(&s->builder))
+        if (build_slice(s, err))
+            return -1;
+    if (xf_incoming_find(copy, s->ctx, err))
+        return -1;
+    xf_builder_feed_rest(&s->builder);
+    while (!s->devices && !xs_is_domain_introduced(xs, copy->domid))
+        if (build_slice(s, err))
+            return -1;
+    return 0;
+}
+
+static int build(struct sink *s, size_t len, struct xf_err *err)
+{
+    struct xs_handle *xs;
+    char args[96];
+    int rc;
+
+    snprintf(args, sizeof(args), "%s", s->o->xl_args ? s->o->xl_args : "");
+    if (xf_incoming_absent(&s->shared->copy, s->ctx, err))
+        return -1;
+    xs = xs_open(0);
+    if (!xs)
+        return xf_fail(err, errno, "cannot reach xenstore: %s", strerror(errno));
+    rc = xf_builder_start(&s->builder, s->fds, s->o->real_xl, args, err);
+    s->shared->xl = s->builder.pid;
+    if (!rc) {
+        xf_builder_feed(&s->builder, s->stream, len, XF_STREAM_END);
+        s->build_until = xf_now_ms() + BUILD_MS;
+        rc = await_domain(s, xs, err);
+    }
+    xs_close(xs);
+    return rc;
+}
+
+int xf_sink_still_there(struct sink *s, struct xf_err *err)
+{
+    if (s->asked || xf_now() - s->looked < LOOK_S)
+        return 0;
+    s->looked = xf_now();
+    return xf_incoming_check(&s->shared->copy, s->ctx, err);
+}
+
+/* Turn paging on, and so find out for good whether it is possible. If not: s->no_paging. */
+static int try_paging(struct sink *s, struct xf_err *err)
+{
+    struct xf_sink_vm *vm = &s->xen.vm;
+
+    if (xf_xen_pager_open(&s->paging, &s->log, s->xen.domid, vm->nr_gfns, err))
+        return -1;
+    s->xen.pager = &s->paging;
+    vm->pager = &xf_xen_pager_ops;
+    if (vm->pager->enable(vm, &s->no_paging)) {
+        xf_xen_pager_close(&s->paging);
+        s->xen.pager = NULL;
+        vm->pager = NULL;
+        s->pull = s->gather.urgent = false;
+        return 0;
+    }
+    if (xf_absent_init(&s->absent, vm, err))
+        return -1;
+    vm->absent = &s->absent;
+    return 0;
+}
+
+static int say_built(struct sink *s, struct xf_err *err)
+{
+    uint8_t meta[XF_TEXT_MAX + 64];
+    const struct xf_err *why = &s->no_paging;
+    size_t len = xf_built_encode(s->xen.domid, why->num, why->num ? why->text : NULL, meta);
+
+    return xf_link_say(&s->link, XF_MSG_BUILT, meta, len, err);
+}
+
+/* The built domain as the engine's guest. */
+static int adopt(struct sink *s, struct xf_err *err)
+{
+    const struct xf_skeleton *k = &s->skeleton;
+
+    if (xf_xen_sink_open(&s->xen, s->ctx, &s->log, s->shared->copy.domid, err))
+        return -1;
+    s->xen.leave_paused = s->hello.leave_paused || s->o->leave_paused;
+    s->xen.vm.nr_gfns = k->nr_gfns;
+    s->xen.vm.built = k->specials;
+    s->xen.vm.nr_built = k->nr_specials;
+    s->xen.vm.rings = s->rings;
+    s->xen.vm.nr_rings =
+        xf_ring_gfns(k->params, k->nr_params, k->nr_gfns, s->rings, XF_SPECIALS_MAX);
+    if (s->pull && try_paging(s, err))
+        return -1;
+    return xf_xen_sink_claim(&s->xen, k->nr_pages, err);
+}
+
+int xf_sink_skeleton(struct sink *s, struct xf_err *err)
+{
+    uint8_t *meta = malloc(XF_META_MAX), *payload = NULL;
+    struct iovec iov;
+    size_t len;
+    struct xf_msg m;
+    int rc;
+
+    if (!meta)
+        return xf_fail(err, ENOMEM, "out of memory");
+    xf_sink_tell(s, XF_PHASE_SKELETON);
+    do {
+        rc = s->link.ops->recv(s->link.control, &m, meta, 100, err);
+        if (rc >= 0 && xf_sink_tick(s, err))
+            rc = -1;
+    } while (rc == XF_AGAIN);
+    if (!rc && m.type != XF_MSG_SKELETON)
+        rc = xf_fail(err, EPROTO, "the source sent message %u before the skeleton", m.type);
+    if (!rc)
+        rc = xf_skeleton_decode(&s->skeleton, &m, meta, err);
+    if (!rc && !(payload = malloc(m.payload_len + 1)))
+        rc = xf_fail(err, ENOMEM, "out of memory for %u bytes", m.payload_len);
+    iov = (struct iovec){.iov_base = payload, .iov_len = m.payload_len};
+    if (!rc)
+        rc = s->link.ops->recv_payload(s->link.control, &iov, 1, err);
+    if (!rc)
+        rc = skeleton_stream(s, payload, &s->stream, &len, err);
+    if (!rc) {
+        record_stream(s->stream, len);
+        rc = build(s, len, err);
+    }
+    if (!rc && s->pull && xf_hold_vif_possible((char *)payload, &s->no_paging))
+        s->pull = s->gather.urgent = false;
+    if (!rc)
+        rc = adopt(s, err);
+    if (!rc)
+        rc = say_built(s, err);
+    free(payload);
+    free(meta);
+    return rc;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The sink process in CHECK: who comes, may it, and where it connects. See receive_parts.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libxl-ext/peer/check.h"
+#include "libxl-ext/peer/hello.h"
+#include "libxl-ext/host/own_address.h"
+#include "libxl-ext/sink/receive_parts.h"
+#include "libxl-ext/sink/refuse.h"
+#include "pages/pack.h"
+
+#define CONNECT_MS 15000 /* one channel: connect and handshake */
+#define STALL_MS XF_SINK_STALL_MS
+/* The largest ring of a channel that a source is given because it asked for it. */
+#define BUFFER_MIB_TRUSTED 64u
+
+/* Where the data connections may come in, the best first. */
+static void list_addresses(const struct sink *s, struct xf_reply *r)
+{
+    const char *ssh = getenv("SSH_CONNECTION"); /* client port server port */
+    const char *socat = getenv("SOCAT_SOCKADDR");
+    char local[XF_ADDRESSES_MAX][XF_ADDR_LEN];
+    char server[XF_ADDR_LEN] = "";
+    int n;
+
+    for (unsigned i = 0; i < s->o->nr_addresses && r->nr_addresses < XF_ADDRESSES_MAX; i++)
+        snprintf(r->addresses[r->nr_addresses++], XF_ADDR_LEN, "%s", s->o->addresses[i]);
+    if (r->nr_addresses)
+        return; /* configured: those and no others */
+    /* The address that the source used to get here is the one most likely to work. */
+    if (ssh && sscanf(ssh, "%*s %*s %63s", server) == 1)
+        snprintf(r->addresses[r->nr_addresses++], XF_ADDR_LEN, "%s", server);
+    else if (socat && sscanf(socat, "%63s", server) == 1 && !strchr(server, '['))
+        snprintf(r->addresses[r->nr_addresses++], XF_ADDR_LEN, "%s", server);
+    n = xf_local_addresses(local, XF_ADDRESSES_MAX);
+    for (int i = 0; i < n && r->nr_addresses < XF_ADDRESSES_MAX; i++)
+        if (strcmp(local[i], server))
+            memcpy(r->addresses[r->nr_addresses++], local[i], XF_ADDR_LEN);
+}
+
+const char *xf_sink_listen_address(const struct sink *s)
+{
+    return s->o->nr_addresses == 1 ? s->o->addresses[0] : NULL;
+}
+
+struct xf_link_cfg xf_sink_link_cfg(const struct sink *s, bool rdma)
+{
+    struct xf_link_cfg cfg = xf_hello_link_cfg(&s->hello, rdma, CONNECT_MS, STALL_MS);
+    uint32_t mib = s->hello.rdma_buffer_mib;
+
+    if (!rdma)
+        return cfg;
+    /* How much memory a move takes here is not for the source alone to say. */
+    if (mib > BUFFER_MIB_TRUSTED)
+        mib = BUFFER_MIB_TRUSTED;
+    cfg.rdma_buffer = (s->o->rdma_buffer_mib ? s->o->rdma_buffer_mib : mib) << 20;
+    cfg.rdma_poll_us = s->o->rdma_poll_us;
+    return cfg;
+}
+
+/* RDMA, if the source may use it and both ends can; and where. */
+static int listen_rdma(struct sink *s, uint16_t port, struct xf_reply *reply, struct xf_err *err)
+{
+    struct xf_link_cfg cfg = xf_sink_link_cfg(s, true);
+    char why[300];
+
+    if (xf_choose(s->hello.transport, &s->hello.rdma, &reply->rdma, NULL, why, sizeof(why)) !=
+        XF_CHOICE_RDMA)
+        return 0;
+    return xf_gather_listen(&s->gather, &xf_rdma_ops, &cfg, NULL, port, &reply->rdma_port, err);
+}
+
+/* By every transport that the source may use; one port number will do for them. */
+static int listen_at(struct sink *s, uint16_t port, struct xf_reply *reply, struct xf_err *err)
+{
+    struct xf_link_cfg cfg = xf_sink_link_cfg(s, false);
+
+    if (s->hello.transport != XF_TRANSPORT_TCP && listen_rdma(s, port, reply, err))
+        return -1;
+    if (s->hello.transport == XF_TRANSPORT_RDMA)
+        return 0;
+    return xf_gather_listen(&s->gather, &xf_tcp_ops, &cfg, xf_sink_listen_address(s), port,
+                            &reply->port, err);
+}
+
+static int all_taken(uint16_t first, uint16_t last, const struct xf_err *why, struct xf_err *err)
+{
+    if (first == last)
+        return xf_fail(err, EADDRINUSE,
+                       "its port %u is in use (%.150s); wait until that move has ended, or give a "
+                       "range as <port> in /etc/xen/xenferry.xml there",
+                       first, why->text);
+    return xf_fail(err, EADDRINUSE,
+                   "all its ports from %u to %u are in use (the last one: %.100s); wait until one "
+                   "of the moves has ended, or widen the range, <port> in /etc/xen/xenferry.xml "
+                   "there",
+                   first, last, why->text);
+}
+
+/* On the first port of the configured range that is free. */
+static int listen_all(struct sink *s, struct xf_reply *reply, struct xf_err *err)
+{
+    uint16_t first = s->o->port, last = s->o->port_last ? s->o->port_last : first;
+    struct xf_link_cfg cfg = xf_sink_link_cfg(s, true);
+    char only[XF_OWN_MAX][XF_ADDR_LEN];
+    struct xf_err why = {0};
+
+    for (unsigned i = 0; i < s->o->nr_addresses; i++)
+        snprintf(only[i], XF_ADDR_LEN, "%s", s->o->addresses[i]);
+    if (s->hello.transport != XF_TRANSPORT_TCP)
+        xf_rdma_look(&cfg, only, s->o->nr_addresses, &reply->rdma);
+    if (s->hello.transport != XF_TRANSPORT_RDMA)
+        list_addresses(s, reply);
+    if (!first)
+        return listen_at(s, 0, reply, err);
+    for (unsigned port = first; port <= last; port++) {
+        xf_clear(&why);
+        s->port_lock = xf_port_lock((uint16_t)port, &why);
+        if (s->port_lock >= 0 && !listen_at(s, (uint16_t)port, reply, &why))
+            return 0;
+        xf_gather_unlisten(&s->gather, NULL);
+        if (s->port_lock >= 0)
+            close(s->port_lock);
+        s->port_lock = -1;
+        if (why.num != EADDRINUSE && why.num != EBUSY)
+            return xf_fail(err, why.num, "%s", why.text);
+    }
+    return all_taken(first, last, &why, err);
+}
+
+/* One move at a time under this name, and with this uuid. */
+static int lock_out_others(struct sink *s, struct xf_findings *found, struct xf_err *err)
+{
+    char host[200];
+
+    xf_sink_name_source(host, sizeof(host));
+    return xf_incoming_lock(&s->lock, s->hello.domain, &s->shared->copy.uuid, host,
+                            s->hello.check_only, found, err);
+}
+
+/* Where is the domain? No move, and nothing else to wait for. */
+static int answer_question(struct sink *s, struct xf_reply *reply, struct xf_err *err)
+{
+    struct xf_findings found = {0};
+
+    if (xf_check_find(s->ctx, &s->hello, s->same_host, &found, err))
+        return -1;
+    memcpy(reply->findings, found.list, sizeof(found.list));
+    reply->nr_findings = found.n;
+    return 0;
+}
+
+static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf_err *err)
+{
+    struct xf_findings found = {0};
+
+    reply->paging = xf_has_paging(s->xch);
+    reply->codecs = xf_pack_codecs();
+    reply->unpacks_in_pull = true;
+    if (lock_out_others(s, &found, err) ||
+        xf_check_peer(s->ctx, s->xch, &s->log, &s->hello, s->same_host, &found, err))
+        return -1;
+    memcpy(reply->findings, found.list, sizeof(found.list));
+    reply->nr_findings = found.n;
+    *refused = xf_first_refusal(&found) != NULL;
+    if (!*refused && listen_all(s, reply, err))
+        return -1;
+    if (!s->gather.nr)
+        *refused = true; /* the source sees in the reply why RDMA is not possible */
+    s->pull = s->hello.pull && reply->paging;
+    s->gather.urgent = s->pull;
+    s->port = reply->port;
+    s->rdma_port = reply->rdma_port;
+    return 0;
+}
+
+static int open_xen(struct sink *s, struct xf_err *err)
+{
+    if (libxl_ctx_alloc(&s->ctx, LIBXL_VERSION, 0, &s->log.vtable)) {
+        s->ctx = NULL;
+        return xf_fail(err, EIO, "cannot talk to Xen; is it a dom0, and is the receiver root?");
+    }
+    s->xch = xc_interface_open(&s->log.vtable, &s->log.vtable, 0);
+    if (!s->xch)
+        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
+    return 0;
+}
+
+static int check(struct sink *s, struct xf_reply *reply, bool *refused, struct xf_err *err)
+{
+    if (open_xen(s, err))
+        return -1;
+    xf_boot_id(reply->boot_id);
+    s->same_host = reply->boot_id[0] && !strcmp(reply->boot_id, s->hello.boot_id);
+    *refused = s->hello.find_only;
+    if (s->hello.find_only)
+        return answer_question(s, reply, err);
+    /* What a question is about is no domain of this receiver's: nobody cleans it up. */
+    if (xf_incoming_init(&s->shared->copy, s->hello.domain, s->hello.uuid, err))
+        return -1;
+    xf_sink_begin_telling(s);
+    return look(s, reply, refused, err);
+}
+
+int xf_sink_check(struct sink *s, bool *refused, struct xf_err *err)
+{
+    struct xf_reply *reply = calloc(1, sizeof(*reply));
+    int rc = -1;
+
+    if (!reply)
+        xf_fail(err, ENOMEM, "out of memory");
+    else if (!xf_hello_receive(&s->pipe, &s->hello, XF_HELLO_MS, err))
+        rc = 0;
+    s->shared->heard = true;
+    if (!rc)
+        rc = check(s, reply, refused, err);
+    if (!rc)
+        rc = xf_reply_send(&s->pipe, reply, err);
+    else
+        xf_refuse(&s->pipe, true, err);
+    xf_guard_tell(s->guard_fd, s->lock.fd);
+    free(reply);
+    return rc;
+}

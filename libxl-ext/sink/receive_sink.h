@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The sink process of a receiving move: see receive.c for who is who. */
+#ifndef XF_RECEIVE_SINK_H
+#define XF_RECEIVE_SINK_H
+
+#include <sys/types.h>
+
+#include "libxl-ext/sink/builder.h"
+#include "libxl-ext/sink/incoming.h"
+#include "libxl-ext/libxl_ext.h"
+
+/* Memory shared by guard and sink. Written by the sink only. */
+struct xf_sink_shared {
+    volatile bool committed; /* GO has come: the guest is not to be destroyed any more */
+    volatile bool said;      /* the sink ended by itself; err says how */
+    volatile bool heard;     /* the source's hello has been read, or what could be read of it */
+    volatile pid_t xl;       /* the stock xl, 0: none */
+    struct xf_incoming copy; /* what is being built here; without a name until that is known */
+    struct xf_err err;
+};
+
+/* Runs the whole receiving side. Returns the exit status. guard_fd: for xf_guard_tell(). */
+int xf_sink_main(const struct xf_receive_opts *o, struct xf_builder_fds *fds, pid_t guard,
+                 struct xf_sink_shared *shared, int guard_fd);
+
+/*
+ * The sink to the guard, once: the source has its reply, so the guard need not give one in place
+ * of a sink that died; and these locks (two descriptors, -1: none), which the guard holds, too,
+ * so that they are not free before it has cleaned up.
+ */
+void xf_guard_tell(int guard_fd, const int locks[2]);
+
+#endif

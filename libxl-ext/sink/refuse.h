@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A receiver that cannot serve tells the source why. */
+#ifndef XF_REFUSE_H
+#define XF_REFUSE_H
+
+#include "libxl-ext/peer/bootstrap.h"
+
+#define XF_HELLO_MS 30000 /* how long a source may take to say its hello */
+
+/*
+ * Answer a source of ours with `why` as the one finding, a refusal of code "receiver". heard: its
+ * hello has been read, or what of it could be; else it is read first and thrown away, so that the
+ * source is not stopped in the middle of it. Errors are nobody's: there is no other way to tell it.
+ */
+void xf_refuse(struct xf_pipe *p, bool heard, const struct xf_err *why);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* CHECK at the source: what about the domain stands against a move. See check.h. */
+#include "libxl-ext/peer/check.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <xen/hvm/params.h>
+
+#include "libxl-ext/xen/guest_size.h"
+#include "libxl-ext/xen/save_helper.h"
+#include "transport/text.h"
+
+void xf_find_too(struct xf_findings *f, const struct xf_finding *x)
+{
+    struct xf_finding *last = &f->list[XF_FINDINGS_MAX - 1];
+
+    if (f->n < XF_FINDINGS_MAX) {
+        f->list[f->n++] = *x;
+        return;
+    }
+    f->dropped += f->dropped ? 1 : 2; /* the first one takes the last one's place with it */
+    if (x->severity > last->severity)
+        last->severity = x->severity;
+    snprintf(last->code, sizeof(last->code), "more");
+    snprintf(last->text, sizeof(last->text),
+             "there are %u findings more; mend the others first, and check again", f->dropped);
+}
+
+void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code, const char *fmt,
+             ...)
+{
+    struct xf_finding x = {.severity = severity};
+    va_list al;
+
+    snprintf(x.code, sizeof(x.code), "%s", code);
+    va_start(al, fmt);
+    vsnprintf(x.text, sizeof(x.text), fmt, al);
+    va_end(al);
+    xf_text_clean(x.text);
+    xf_find_too(f, &x);
+}
+
+const struct xf_finding *xf_first_refusal(const struct xf_findings *f)
+{
+    for (unsigned i = 0; i < f->n; i++)
+        if (f->list[i].severity == XF_REFUSAL)
+            return &f->list[i];
+    return NULL;
+}
+
+static void check_kind(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
+                       struct xf_findings *f)
+{
+    uint64_t nested = 0;
+
+    if (config->c_info.type == LIBXL_DOMAIN_TYPE_PV) {
+        xf_find(f, XF_REFUSAL, "pv-guest",
+                "a PV guest cannot be moved by this tool yet; use `xl migrate --stock`, or run the "
+                "guest as type=\"pvh\"");
+        return;
+    }
+    if (config->c_info.type == LIBXL_DOMAIN_TYPE_HVM)
+        xf_find(f, XF_REFUSAL, "device-model",
+                "a guest with a device model (type=\"hvm\") cannot be moved by this tool yet; "
+                "use `xl migrate --stock`");
+    if (!xc_hvm_param_get(xch, domid, HVM_PARAM_NESTEDHVM, &nested) && nested)
+        xf_find(f, XF_REFUSAL, "nested-hvm",
+                "the guest may run guests of its own (nestedhvm=1), whose state Xen cannot "
+                "move; shut it down and start it without nestedhvm");
+}
+
+/* A frontend that cannot connect anew after a suspend, or whose backend has a state that stays. */
+static void check_kinds(const libxl_domain_config *config, struct xf_findings *f)
+{
+    const struct {
+        int n;
+        const char *what;
+    } kinds[] = {
+        {config->num_p9s, "a 9pfs file system (p9=)"},
+        {config->num_pvcallsifs, "PV calls (pvcalls=)"},
+        {config->num_vtpms, "a virtual TPM (vtpm=)"},
+        {config->num_vdispls, "a PV display (vdispl=)"},
+        {config->num_vsnds, "a PV sound card (vsnd=)"},
+    };
+
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (kinds[i].n)
+            xf_find(f, XF_REFUSAL, "device-kind",
+                    "the guest has %s, which does not survive a move, whichever tool makes it; "
+                    "detach it, or shut the guest down and start it at the destination",
+                    kinds[i].what);
+    for (int i = 0; i < config->num_disks; i++)
+        if (config->disks[i].specification == LIBXL_DISK_SPECIFICATION_VIRTIO)
+            xf_find(f, XF_REFUSAL, "device-kind",
+                    "disk %s is a virtio device, whose backend has a state that is not moved; use "
+                    "a Xen disk (specification=xen)",
+                    config->disks[i].vdev ? config->disks[i].vdev : "?");
+}
+
+static void check_devices(const libxl_domain_config *config, struct xf_findings *f)
+{
+    check_kinds(config, f);
+    if (config->num_pcidevs || config->num_dtdevs || config->num_usbdevs)
+        xf_find(f, XF_REFUSAL, "passthrough",
+                "a physical device is passed through to the guest; detach it first "
+                "(`xl pci-detach`)");
+    for (int i = 0; i < config->num_disks; i++) {
+        const libxl_device_disk *d = &config->disks[i];
+
+        /* The destination's disks are attached while the guest still writes here. A block
+         * device or raw file is opened and nothing of it is kept; formats with tables of
+         * their own would be read early and be stale at the switch. */
+        if (d->format != LIBXL_DISK_FORMAT_RAW && d->format != LIBXL_DISK_FORMAT_EMPTY)
+            xf_find(f, XF_REFUSAL, "disk-format",
+                    "disk %s is in a format (%s) whose tables the destination would read too "
+                    "early; use `xl migrate --stock`, or a raw image or block device",
+                    d->vdev ? d->vdev : "?", libxl_disk_format_to_string(d->format));
+    }
+}
+
+/* What a move keeps for each gfn, and each look at all of them, reaches as far as the guest's
+ * highest one. */
+static void check_size(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
+                       struct xf_findings *f)
+{
+    const libxl_domain_build_info *b = &config->b_info;
+    uint64_t max = b->max_memkb == LIBXL_MEMKB_DEFAULT ? 0 : b->max_memkb;
+    uint64_t target = b->target_memkb == LIBXL_MEMKB_DEFAULT ? 0 : b->target_memkb;
+    uint64_t video = b->video_memkb == LIBXL_MEMKB_DEFAULT ? 0 : b->video_memkb;
+    uint64_t limit = xf_gfn_limit((max > target ? max : target) + video);
+    xen_pfn_t nr = 0;
+
+    if (xc_domain_nr_gpfns(xch, domid, &nr) < 0 || nr <= limit)
+        return; /* xf_xen_source_open() says why that cannot be asked */
+    xf_find(f, XF_REFUSAL, "address-space",
+            "the guest has mapped something at gfn 0x%llx, far above its memory (of %llu MiB at "
+            "most, which may reach to 0x%llx); shut it down and start it again, and if that does "
+            "not help, leave out the driver in it that does so",
+            (unsigned long long)nr - 1, (unsigned long long)((max > target ? max : target) >> 10),
+            (unsigned long long)limit - 1);
+}
+
+/*
+ * maxmem above memory: gfns that the guest has not touched are populated on demand, from a reserve
+ * that counts as its memory already. To ask for a page's type populates it
+ * (XEN_DOMCTL_getpageframeinfo3 looks it up with P2M_ALLOC), and that is how they move, here and
+ * with stock xl. If there are more of them than the reserve has, because the guest's balloon driver
+ * has not given back what is above its memory yet, Xen crashes the domain when it comes to the
+ * first one too many (p2m_pod_demand_populate()). Once it has, the reserve stays large enough.
+ */
+static void check_pod(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
+                      struct xf_findings *f)
+{
+    uint64_t tot = 0, reserve = 0, entries = 0, mib, max = config->b_info.max_memkb >> 10;
+
+    if (xc_domain_get_pod_target(xch, domid, &tot, &reserve, &entries) || entries <= reserve)
+        return;
+    mib = (tot - reserve + entries + 255) >> 8;
+    if (max && mib > max)
+        mib = max;
+    xf_find(f, XF_REFUSAL, "pod",
+            "%llu pages of memory are populated on demand, and Xen keeps %llu for them: wait until "
+            "the guest's balloon driver has given back what is above its memory, or add the rest "
+            "by `xl mem-set %s %llu`",
+            (unsigned long long)entries, (unsigned long long)reserve,
+            config->c_info.name ? config->c_info.name : "GUEST", (unsigned long long)mib);
+}
+
+int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, uint32_t domid,
+                    const libxl_domain_config *config, struct xf_findings *f, uint64_t *need_kib,
+                    struct xf_err *err)
+{
+    xc_domaininfo_t info;
+    char why[300];
+    libxl_domain_config copy;
+
+    *need_kib = 0;
+    if (xc_domain_getinfolist(xch, domid, 1, &info) != 1 || info.domain != domid)
+        return xf_fail(err, ESRCH, "domain %u is gone", domid);
+    if (info.flags & (XEN_DOMINF_shutdown | XEN_DOMINF_dying))
+        xf_find(f, XF_REFUSAL, "not-running",
+                "the domain does not run (shut down, suspended or dying); `xl list` shows its "
+                "state");
+    else if (info.flags & XEN_DOMINF_paused)
+        xf_find(f, XF_REFUSAL, "paused",
+                "the domain is paused and cannot answer the suspend request; `xl unpause` it "
+                "first");
+    if (info.paged_pages)
+        xf_find(f, XF_REFUSAL, "paged-out",
+                "%llu pages of the domain are paged out, and a move would lose them; wait until "
+                "its own migration or its pager has finished",
+                (unsigned long long)info.paged_pages);
+    check_kind(xch, domid, config, f);
+    check_devices(config, f);
+    check_size(xch, domid, config, f);
+    if (info.flags & XEN_DOMINF_hvm_guest)
+        check_pod(xch, domid, config, f);
+    if (xf_save_helper_runs("/proc", domid))
+        xf_find(f, XF_REFUSAL, "busy",
+                "another migration or save of the domain is under way; wait for its end");
+
+    if (xf_first_refusal(f))
+        return 0; /* it will not be built anywhere: no need to know its size */
+    /* libxl_domain_need_memory() fills in defaults, so it gets a copy to write to. */
+    libxl_domain_config_init(&copy);
+    libxl_domain_config_copy(ctx, &copy, config);
+    if (libxl_domain_need_memory(ctx, &copy, domid, need_kib)) {
+        libxl_domain_config_dispose(&copy);
+        return xf_fail(err, EIO, "cannot compute the memory that domain %u needs: %s", domid,
+                       xf_toollog_last(log, why, sizeof(why)));
+    }
+    libxl_domain_config_dispose(&copy);
+    return 0;
+}

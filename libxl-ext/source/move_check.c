@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* CHECK at the source: everything that can be refused before anything is touched. */
+#include "libxl-ext/source/move.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libxl_utils.h>
+
+#include "libxl-ext/source/domain_config.h"
+#include "libxl-ext/peer/hello.h"
+#include "libxl-ext/peer/needs.h"
+#include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/xen/xen_pager.h"
+#include "libxl-ext/xen/static_state.h"
+#include "pages/pack.h"
+#include "transport/text.h"
+
+#define BANNER_MS 60000 /* ssh may ask for a password */
+#define REPLY_MS 30000
+
+/* A name that would be cut, or could not be shown as it is, would be another domain's there. */
+static int judge_name(const char *name, size_t size, uint32_t domid, struct xf_err *err)
+{
+    if (strlen(name) >= size)
+        return xf_fail(err, ENAMETOOLONG,
+                       "the domain's name has %zu bytes, and one of more than %zu cannot be moved: "
+                       "`xl rename %u NEW-NAME`, or with -C another name in the file",
+                       strlen(name), size - 1, domid);
+    if (!xf_text_is_clean(name, strlen(name)))
+        return xf_fail(err, EILSEQ,
+                       "the domain's name \"%.100s\" has characters that cannot be shown: "
+                       "`xl rename %u NEW-NAME`, or with -C another name in the file",
+                       name, domid);
+    return 0;
+}
+
+static int find_domain(struct xf_move *m, struct xf_err *err)
+{
+    char *name;
+
+    if (libxl_domain_qualifier_to_domid(m->ctx, m->o->domain, &m->domid))
+        return xf_fail(err, ESRCH,
+                       "there is no domain \"%s\" here; `xl list` shows those there are",
+                       m->o->domain);
+    if (m->domid == 0)
+        return xf_fail(err, EINVAL, "domain 0 cannot be moved");
+    name = libxl_domid_to_name(m->ctx, m->domid);
+    if (!name)
+        return xf_fail(err, ESRCH, "there is no domain %u here; `xl list` shows those there are",
+                       m->domid);
+    if (judge_name(name, sizeof(m->name), m->domid, err)) {
+        free(name);
+        return -1;
+    }
+    snprintf(m->name, sizeof(m->name), "%s", name);
+    snprintf(m->report->domain, sizeof(m->report->domain), "%s", name);
+    free(name);
+    return 0;
+}
+
+/* What lies in this host's page cache has to be written back before the guest runs elsewhere. */
+static void look_at_disks(struct xf_move *m, struct xf_findings *found)
+{
+    struct xf_err why = {0};
+
+    if (xf_qdisks_open(&m->disks, m->domid, &why))
+        xf_find(found, XF_REFUSAL, "qdisk", "%s; or use `xl migrate --stock`", why.text);
+}
+
+static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
+{
+    if (!m->o->check_only && xf_changes_begin(&m->changes, m->domid, err))
+        return -1;
+    if (xf_domain_config(m->ctx, &m->log, m->domid, m->o, &m->config, found, err) ||
+        xf_check_source(m->ctx, m->xch, &m->log, m->domid, &m->config, found, &m->hello.need_kib,
+                        err) ||
+        xf_needs_of(&m->config, &m->hello.needs, &m->hello.nr_needs, found, err))
+        return -1;
+    look_at_disks(m, found);
+    m->config_json = libxl_domain_config_to_json(m->ctx, &m->config);
+    if (!m->config_json)
+        return xf_fail(err, ENOMEM, "cannot write the domain's configuration as JSON");
+    return 0;
+}
+
+static int fill_hello(struct xf_move *m, struct xf_err *err)
+{
+    const libxl_version_info *info = libxl_get_version_info(m->ctx);
+    const char *name = m->config.c_info.name ? m->config.c_info.name : m->name;
+    struct xf_hello *h = &m->hello;
+
+    if (!info)
+        return xf_fail(err, EIO, "cannot read Xen's version");
+    if (judge_name(name, sizeof(h->domain), m->domid, err))
+        return -1;
+    snprintf(h->domain, sizeof(h->domain), "%s", name);
+    snprintf(h->uuid, sizeof(h->uuid), LIBXL_UUID_FMT, LIBXL_UUID_BYTES(m->config.c_info.uuid));
+    xf_boot_id(h->boot_id);
+    if (xf_key_make(&h->key, err))
+        return -1;
+    h->channels = m->o->channels;
+    h->transport = m->o->transport;
+    h->encrypt = m->o->encrypt != XF_ENCRYPT_NO;
+    h->seal = m->o->encrypt == XF_ENCRYPT_YES;
+    h->rdma_buffer_mib = m->o->rdma_buffer_mib;
+    if (h->transport != XF_TRANSPORT_TCP) {
+        struct xf_link_cfg cfg = xf_hello_link_cfg(h, true, 0, 0);
+
+        xf_rdma_look(&cfg, m->own.list, m->own.n, &h->rdma);
+    }
+    h->reconnect_s = m->o->reconnect_s;
+    h->leave_paused = m->o->leave_paused;
+    h->check_only = m->o->check_only;
+    h->pull = m->o->mode != XF_MODE_PRECOPY;
+    h->xen_major = (uint32_t)info->xen_version_major;
+    h->xen_minor = (uint32_t)info->xen_version_minor;
+    return xf_read_policy(m->xch, m->domid, &h->cpuid, &h->cpuid_len, &h->msrs, &h->msr_len, err);
+}
+
+/* Exactly as stock xl puts it together. */
+char *xf_move_rune(const struct xf_move_opts *o)
+{
+    char *rune;
+
+    if (o->ssh_command && !o->ssh_command[0])
+        return strdup(o->host);
+    if (asprintf(&rune, "exec %s %s xl%s migrate-receive%s",
+                 o->ssh_command ? o->ssh_command : "ssh", o->host, o->xl_args ? o->xl_args : "",
+                 o->receive_args ? o->receive_args : "") < 0)
+        return NULL;
+    return rune;
+}
+
+static int start_peer(struct xf_move *m, struct xf_err *err)
+{
+    char *rune = xf_move_rune(m->o);
+    int rc;
+
+    if (!rune)
+        return xf_fail(err, ENOMEM, "out of memory");
+    rc = xf_pipe_spawn(&m->pipe, rune, err);
+    free(rune);
+    return rc;
+}
+
+static int ask_peer(struct xf_move *m, struct xf_err *err)
+{
+    if (xf_pipe_await_banner(&m->pipe, BANNER_MS, m->o->cancel, err)) {
+        if (err->num != ECANCELED)
+            xf_wrap(err,
+                    "no receiver answers at \"%s\" (is Xen running there, and xl in its PATH?)",
+                    m->o->host);
+        return -1;
+    }
+    if (xf_hello_send(&m->pipe, &m->hello, err) ||
+        xf_reply_receive(&m->pipe, &m->reply, REPLY_MS, m->o->cancel, err)) {
+        /* A stock receiver reads our preamble as a save file and gives up. */
+        if (err->num == ECONNRESET || err->num == EPIPE) {
+            xf_clear(err);
+            xf_fail(err, EPROTONOSUPPORT,
+                    "\"%s\" has no Xenferry, or cannot receive: install it there, earlier in "
+                    "PATH than the distribution's xl, or use `xl migrate --stock`",
+                    m->o->host);
+        }
+        return -1;
+    }
+    return 0;
+}
+
+/* Asked for in so many words, and not possible: no reason to refuse, but one to say so. */
+static void check_compress(const struct xf_move *m, struct xf_findings *found)
+{
+    enum xf_codec c = m->o->compress == XF_COMPRESS_LZ4    ? XF_CODEC_LZ4
+                      : m->o->compress == XF_COMPRESS_ZSTD ? XF_CODEC_ZSTD
+                                                           : XF_CODEC_NONE;
+
+    if (c && !(m->reply.codecs & XF_CODEC_BIT(c)))
+        xf_find(found, XF_WARNING, "compress",
+                "the destination's Xenferry cannot decompress %s, so memory goes uncompressed; "
+                "install this version there",
+                xf_codec_name(c));
+}
+
+/* Tell the watcher everything found; the first refusal becomes the error. */
+static int report_findings(struct xf_move *m, const struct xf_findings *found, struct xf_err *err)
+{
+    const struct xf_finding *refusal = xf_first_refusal(found);
+
+    for (unsigned i = 0; m->w->finding && i < found->n; i++)
+        m->w->finding(m->w->priv, &found->list[i]);
+    if (!refusal)
+        return 0;
+    return xf_fail(err, EPERM, "%s", refusal->text);
+}
+
+int xf_move_check(struct xf_move *m, struct xf_err *err)
+{
+    struct xf_findings found = {0};
+    bool refused_here;
+
+    m->report->outcome = XF_REFUSED;
+    if (xf_own_addresses(m->o->address, &m->own, err))
+        return -1;
+    /* The peer is called first, for logging in takes its time; we look around meanwhile. */
+    if (find_domain(m, err) || xf_record_lock(xf_run_dir(), m->domid, &m->lock_fd, err))
+        return -1;
+    xf_move_status_open(m);
+    if (start_peer(m, err) || look_at_domain(m, &found, err))
+        return -1;
+    refused_here = xf_first_refusal(&found) != NULL;
+    /* With --check the peer is asked all the same: every finding counts. */
+    if (refused_here && !m->o->check_only)
+        return report_findings(m, &found, err);
+    if (fill_hello(m, err) || ask_peer(m, err)) {
+        report_findings(m, &found, NULL);
+        return -1;
+    }
+    for (unsigned i = 0; i < m->reply.nr_findings; i++)
+        xf_find_too(&found, &m->reply.findings[i]);
+    if (!xf_first_refusal(&found) && xf_move_connect(m, &found, err))
+        return -1;
+    check_compress(m, &found);
+    m->pull = m->hello.pull && m->reply.paging;
+    if (m->reply.paging)
+        xf_find(&found, XF_INFO, "paging", "the destination's Xen has memory paging");
+    else if (m->o->mode == XF_MODE_POSTCOPY)
+        xf_find(&found, XF_REFUSAL, "paging", "the destination cannot do post-copy: %s",
+                xf_paging_refusal(ENOSYS));
+    else
+        xf_find(&found, XF_INFO, "paging",
+                "the destination's Xen has no memory paging: pre-copy only");
+    return report_findings(m, &found, err);
+}

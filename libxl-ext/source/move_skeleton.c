@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SKELETON at the source: the bulk channels, and everything the destination needs to build
+ * the domain while the guest still runs here. */
+#include "libxl-ext/source/move.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libxl-ext/xen/static_state.h"
+#include "pages/pack.h"
+
+#define BUILD_MS 150000
+#define PINGS 5
+
+/* The parts of the skeleton message that are blobs, in the order of the wire. */
+struct parts {
+    void *cpuid, *msrs, *context;
+};
+
+static int gather(struct xf_move *m, struct xf_skeleton *k, struct parts *p, struct xf_err *err)
+{
+    uint64_t pages;
+
+    k->xen_major = m->hello.xen_major;
+    k->xen_minor = m->hello.xen_minor;
+    k->config_len = (uint32_t)strlen(m->config_json) + 1;
+    k->nr_gfns = m->xen.vm.nr_gfns;
+    if (m->xen.vm.ops->population(&m->xen.vm, &pages, err) ||
+        xf_read_policy(m->xch, m->domid, &p->cpuid, &k->cpuid_len, &p->msrs, &k->msr_len, err) ||
+        xf_read_tsc(m->xch, m->domid, &k->tsc, err) ||
+        xf_read_params(m->xch, m->domid, k->params, &k->nr_params, err) ||
+        xf_read_context(m->xch, m->domid, &p->context, &k->ctx_len, err))
+        return -1;
+    /* One that is offline by SWITCH (`xl vcpu-set`) is not in the last context, and would run on
+     * there with the registers of this one. */
+    xf_context_drop_cpus(p->context, &k->ctx_len);
+    k->nr_pages = pages;
+    m->report->guest_pages = pages;
+    k->nr_specials =
+        xf_special_gfns(k->params, k->nr_params, k->nr_gfns, k->specials, XF_SPECIALS_MAX);
+    return 0;
+}
+
+static int send_skeleton(struct xf_move *m, const struct xf_skeleton *k, const struct parts *p,
+                         struct xf_err *err)
+{
+    struct iovec iov[4] = {
+        {.iov_base = m->config_json, .iov_len = k->config_len},
+        {.iov_base = p->cpuid, .iov_len = k->cpuid_len},
+        {.iov_base = p->msrs, .iov_len = k->msr_len},
+        {.iov_base = p->context, .iov_len = k->ctx_len},
+    };
+    struct xf_msg msg = {.type = XF_MSG_SKELETON};
+    uint8_t meta[XF_META_MAX];
+    size_t len = 0;
+
+    for (int i = 0; i < 4; i++)
+        len += iov[i].iov_len;
+    if (len > XF_PAYLOAD_MAX)
+        return xf_fail(err, EMSGSIZE, "the domain's state (%zu bytes) is larger than a message",
+                       len);
+    msg.payload_len = (uint32_t)len;
+    msg.meta_len = (uint32_t)xf_skeleton_encode(k, meta);
+    return m->link.ops->send(m->link.control, &msg, meta, iov, 4, err);
+}
+
+static int wait_for(struct xf_move *m, uint16_t type, int timeout_ms, struct xf_msg *msg,
+                    uint8_t *meta, struct xf_err *err)
+{
+    double until = xf_now() + timeout_ms / 1000.0;
+    int rc;
+
+    while ((rc = xf_link_hear(&m->link, type, msg, meta, 50, err)) == XF_AGAIN) {
+        if (xf_copy_tick(&m->copy, err))
+            return -1;
+        if (xf_now() > until)
+            return xf_fail(err, ETIMEDOUT, "the destination did not build the domain in time");
+    }
+    return rc;
+}
+
+/* The domain stands there. If pages were to be absent and cannot be, it says why. */
+static int wait_built(struct xf_move *m, struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    char why[XF_TEXT_MAX];
+    struct xf_msg msg;
+    int num;
+
+    if (wait_for(m, XF_MSG_BUILT, BUILD_MS, &msg, meta, err) ||
+        xf_built_decode(&m->copy_domid, &num, why, &msg, meta, err))
+        return -1;
+    if (!m->pull || !why[0])
+        return 0;
+    m->pull = false;
+    if (m->o->mode == XF_MODE_POSTCOPY)
+        return xf_fail(err, num ? num : ENOTSUP, "the destination cannot do post-copy: %s", why);
+    xf_move_note(m, "pre-copy only: %s", why);
+    return 0;
+}
+
+/* What COPY needs of the guest is looked up while the destination builds. */
+static int begin_copy(struct xf_move *m, struct xf_err *err)
+{
+    struct xf_copy *c = &m->copy;
+
+    c->vm = &m->xen.vm;
+    c->link = &m->link;
+    c->compress = (struct xf_compress_opts){.asked = m->o->compress,
+                                            .can = m->reply.codecs & xf_pack_codecs()};
+    c->tick = xf_move_tick;
+    c->priv = m;
+    if (m->o->reconnect_s)
+        c->relink = xf_move_relink;
+    return xf_copy_begin(c, err);
+}
+
+/* The best round trip of a few: what SWITCH will pay twice. */
+static int measure_rtt(struct xf_move *m, struct xf_err *err)
+{
+    uint8_t meta[XF_META_MAX];
+    struct xf_msg msg;
+
+    m->rtt_s = 1;
+    for (int i = 0; i < PINGS; i++) {
+        double began = xf_now();
+
+        if (xf_link_say(&m->link, XF_MSG_PING, NULL, 0, err) ||
+            wait_for(m, XF_MSG_PONG, 10000, &msg, meta, err))
+            return -1;
+        if (xf_now() - began < m->rtt_s)
+            m->rtt_s = xf_now() - began;
+    }
+    return 0;
+}
+
+int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
+{
+    struct xf_skeleton *k = calloc(1, sizeof(*k));
+    struct parts p = {0};
+    int rc = -1;
+
+    if (!k)
+        return xf_fail(err, ENOMEM, "out of memory");
+    if (xf_move_connect_bulk(m, err) || xf_xen_source_open(&m->xen, m->ctx, &m->log, m->domid, err))
+        goto out;
+    m->xen_open = true;
+    m->xen.disks = &m->disks;
+    if (gather(m, k, &p, err) || send_skeleton(m, k, &p, err) || begin_copy(m, err) ||
+        xf_qdisks_flush_begin(&m->disks, err) || wait_built(m, err) || measure_rtt(m, err))
+        goto out;
+    rc = 0;
+out:
+    free(p.cpuid);
+    free(p.msrs);
+    free(p.context);
+    free(k);
+    return rc;
+}

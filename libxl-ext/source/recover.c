@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * xf_recover(): a move that could not end by itself is finished in place of a process that died.
+ * It begins with the record that the move left (record.h) and with its lock, which a living
+ * process still holds.
+ *
+ * Whether the guest runs there is asked of those who know: the sink, which keeps listening as
+ * long as pages are missing, and answers only who knows the move's key; if there is none, a new
+ * receiver on that host (recover_ask.c).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libxl_utils.h>
+
+#include "libxl-ext/source/move.h"
+#include "libxl-ext/source/recover.h"
+#include "libxl-ext/host/run_dir.h"
+#include "transport/text.h"
+
+/* A sink that has heard nothing for its stall time (20 s) listens for another source. */
+#define LINK_MS 60000
+#define REFUSED_MS 3000
+
+struct recovery {
+    struct xf_move m;
+    struct xf_move_opts opts;
+    struct xf_record record;
+};
+
+/* The domain does not lie here suspended. */
+static int not_suspended(struct recovery *v, struct xf_err *err)
+{
+    const struct xf_record *r = &v->record;
+
+    if (r->state == XF_RECORD_READY)
+        return xf_fail(err, EINVAL,
+                       "domain %u is not suspended: it was resumed since it was to move, and there "
+                       "is nothing to finish",
+                       v->m.domid);
+    return xf_fail(
+        err, EINVAL,
+        "domain %u is not suspended: it was resumed here after \"%.100s\" had been told to "
+        "run it, so that it may run on both hosts. Look there with `xl list`, and `xl "
+        "destroy` one of the two; the disks may have been written by both",
+        v->m.domid, r->host);
+}
+
+/* The domain here, its record and its lock. */
+static int load_record(struct recovery *v, const char *domain, struct xf_err *err)
+{
+    struct xf_move *m = &v->m;
+    struct xf_record *r = &v->record;
+    enum xf_dom here;
+    enum xf_fit fit;
+
+    if (xf_recover_domain(m->ctx, domain, &m->domid, err) ||
+        xf_recover_lock(m->domid, &m->lock_fd, err))
+        return -1;
+    if (!xf_recover_has_record(m->domid))
+        return xf_fail(err, ENOENT, "no move of \"%s\" from here waits to be finished", domain);
+    if (xf_record_read(xf_run_dir(), m->domid, r, &m->record_fd, err) ||
+        xf_recover_fit(m->ctx, m->domid, r, &fit, &here, err))
+        return -1;
+    if (fit == XF_FIT_OLD)
+        return xf_fail(
+            err, ESTALE,
+            "no move of \"%s\" from here waits to be finished; what one before this host "
+            "was started left in %s/%u.move is of no use any more",
+            domain, xf_run_dir(), m->domid);
+    if (fit == XF_FIT_OTHER)
+        return xf_recover_misfit(domain, m->domid, r, err);
+    return here == XF_DOM_SUSPENDED || r->state == XF_RECORD_TWICE ? 0 : not_suspended(v, err);
+}
+
+/* 0: there is a move to finish, its domain lies here, and nobody else is at it. */
+static int load(struct recovery *v, const struct xf_recover_opts *o, struct xf_err *err)
+{
+    struct xf_move *m = &v->m;
+    struct xf_record *r = &v->record;
+    char *name;
+
+    if (load_record(v, o->domain, err))
+        return -1;
+    /* The record has as much of it as fits. */
+    if (o->host && strncmp(o->host, r->host, sizeof(r->host) - 1))
+        return xf_fail(err, EINVAL, "\"%s\" went to \"%.200s\": name that host, or none", o->domain,
+                       r->host);
+    xf_move_from_record(m, r);
+    /* Within one host the name is its copy's by now: what is said of what lies here says this. */
+    name = libxl_domid_to_name(m->ctx, m->domid);
+    if (name)
+        xf_text_copy(m->report->domain, sizeof(m->report->domain), name, strlen(name));
+    free(name);
+    v->opts.host = r->host;
+    v->opts.channels = r->channels;
+    v->opts.rdma_poll_us = r->rdma_poll_us;
+    return 0;
+}
+
+static int link_tick(void *priv, struct xf_err *err)
+{
+    struct recovery *v = priv;
+
+    return xf_move_tick(&v->m, err);
+}
+
+/* The end of a recovery that got nowhere: as it was. */
+static enum xf_outcome as_before(const struct recovery *v)
+{
+    return v->record.state == XF_RECORD_PULLING ? XF_PULLING : XF_UNKNOWN;
+}
+
+/* The link to a sink that is in PULL. -1 with *over: this side cannot go on. */
+static int find_sink(struct recovery *v, bool *over, struct xf_err *err)
+{
+    const struct xf_server_opts opts = {.silence_ms = XF_MOVE_STALL_MS};
+    struct xf_move *m = &v->m;
+    struct xf_rejoin r = {.tick = link_tick, .priv = v};
+
+    *over = true;
+    if (xf_xen_source_open(&m->xen, m->ctx, &m->log, m->domid, err))
+        return -1;
+    m->xen_open = true;
+    xf_xen_source_set_ran(&m->xen, v->record.ran_ns);
+    if (xf_server_new(&m->server, &m->xen.vm, NULL, &opts, err))
+        return -1;
+    xf_move_rejoin(m, &r);
+    if (xf_rejoin_take_over(&r, m->server, &m->link, LINK_MS, REFUSED_MS, err)) {
+        *over = !xf_link_is_loss(err) && err->num != EPROTO && err->num != EBADMSG;
+        return -1;
+    }
+    *over = false;
+    return 0;
+}
+
+/* The sink has taken GO and is there: bring what it lacks. */
+static enum xf_outcome serve(struct recovery *v, struct xf_err *err)
+{
+    struct xf_move *m = &v->m;
+    struct xf_server_status status;
+
+    xf_move_mark(m, XF_RECORD_PULLING, NULL);
+    xf_server_status(m->server, &status);
+    m->report->left_out = status.left;
+    if (!status.ended)
+        xf_move_note(m, "the guest runs at the destination; bringing the %llu pages that it lacks",
+                     (unsigned long long)status.left);
+    return xf_move_pull(m, err);
+}
+
+/* No sink answers. */
+static enum xf_outcome by_asking(struct recovery *v, const struct xf_err *no_link,
+                                 struct xf_err *err)
+{
+    struct xf_move *m = &v->m;
+    struct xf_record *r = &v->record;
+    struct xf_err why = {0};
+
+    switch (xf_recover_ask(m->ctx, r, m->o->cancel, &why)) {
+    case XF_WHERE_WHOLE:
+        return XF_MOVED;
+    case XF_WHERE_LACKING:
+        xf_fail(err, no_link->num ? no_link->num : EHOSTUNREACH,
+                "the guest runs there and lacks pages, but nobody there takes them (%.200s)",
+                no_link->num ? no_link->text : "the move was to leave none out");
+        return XF_PULLING;
+    case XF_WHERE_INCOMING:
+        xf_fail(err, EAGAIN,
+                "the destination still has a copy that was not let run, and may be about "
+                "to destroy it; call again in a minute. If that does not change, nobody is left "
+                "there to do it: `xl destroy %s--incoming` there first",
+                r->name);
+        return XF_UNKNOWN;
+    case XF_WHERE_DYING:
+        xf_fail(err, EAGAIN, "at the destination %.200s; call again in a minute", why.text);
+        return XF_UNKNOWN;
+    case XF_WHERE_OTHER:
+        xf_fail(err, EEXIST,
+                "the copy that the move made is not at the destination, and %.150s: the guest, "
+                "booted anew, or a clone. What lies here is as old as the switch",
+                why.text);
+        return XF_UNKNOWN;
+    case XF_WHERE_NOWHERE:
+        if (r->state == XF_RECORD_GO) {
+            xf_fail(err, ECANCELED,
+                    "the destination does not have the guest: it never let it run, or "
+                    "the guest has ended there since");
+            return XF_SUSPENDED;
+        }
+        xf_fail(err, ESRCH,
+                "the guest ran at the destination and is not there any more; what lies "
+                "here is as old as the switch");
+        return XF_UNKNOWN;
+    case XF_WHERE_SILENT:
+        break;
+    }
+    xf_fail(err, why.num ? why.num : EHOSTUNREACH,
+            "the destination cannot be asked (%.200s%s%.150s)", why.text, no_link->num ? "; " : "",
+            no_link->num ? no_link->text : "");
+    return as_before(v);
+}
+
+static enum xf_outcome run_recovery(struct recovery *v, const struct xf_recover_opts *o,
+                                    struct xf_err *err)
+{
+    struct xf_move *m = &v->m;
+    struct xf_err no_link = {0};
+    enum xf_outcome end = XF_UNKNOWN;
+    bool over = false, linked = false;
+
+    if (xf_move_attach(m, err) || load(v, o, err))
+        return XF_REFUSED;
+    m->report->ran_there = v->record.state >= XF_RECORD_PULLING;
+    if (v->record.state == XF_RECORD_TWICE) {
+        m->report->ran_twice = true;
+        xf_fail(err, EBUSY, "the guest was let run here while it ran at the destination");
+        return XF_UNKNOWN;
+    }
+    if (v->record.state == XF_RECORD_READY) {
+        xf_fail(err, ECANCELED, "the move ended before the destination was told to run the guest");
+        return XF_SUSPENDED;
+    }
+    xf_move_phase(m, XF_PHASE_PULL);
+    xf_move_status_open(m); /* in the place of the socket that a killed move left */
+    if (v->record.pull && v->record.state != XF_RECORD_WHOLE)
+        linked = !find_sink(v, &over, &no_link);
+    if (over) {
+        xf_fail(err, no_link.num, "%s", no_link.text);
+        return as_before(v);
+    }
+    end = linked ? serve(v, err) : by_asking(v, &no_link, err);
+    xf_move_phase(m, XF_PHASE_FINISH);
+    if (end != XF_MOVED)
+        return end;
+    snprintf(m->report->domain, sizeof(m->report->domain), "%s", m->name);
+    return xf_move_finish(m, err);
+}
+
+enum xf_outcome xf_recover(const struct xf_recover_opts *o, const struct xf_watch *w,
+                           struct xf_report *report, struct xf_err *err)
+{
+    struct recovery *v = calloc(1, sizeof(*v));
+    struct xf_report unwanted;
+    struct xf_move *m;
+    enum xf_outcome end;
+
+    if (!v) {
+        xf_fail(err, ENOMEM, "out of memory");
+        return XF_REFUSED;
+    }
+    m = &v->m;
+    xf_move_opts_init(&v->opts);
+    v->opts.domain = o->domain;
+    v->opts.cancel = o->cancel;
+    v->opts.host = o->host ? o->host : "";
+    xf_move_init(m, &v->opts, w, report ? report : &unwanted);
+    m->report->predicted_down_s = -1;
+
+    end = m->report->outcome = run_recovery(v, o, err);
+    xf_move_let_go(m);
+    xf_move_phase(m, m->phase);
+    m->report->total_s = xf_now() - m->began;
+    explicit_bzero(v, sizeof(*v));
+    free(v);
+    return end;
+}

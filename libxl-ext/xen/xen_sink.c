@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A paused Xen domain whose memory is being filled: see xen_sink.h. */
+#include "libxl-ext/xen/xen_sink.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <xen/hvm/params.h>
+
+#include "libxl-ext/xen/xen_view.h"
+
+static struct xf_xen_sink *of(struct xf_sink_vm *vm)
+{
+    return (struct xf_xen_sink *)vm;
+}
+
+static int view_open(struct xf_sink_vm *vm, struct xf_view **out, struct xf_err *err)
+{
+    struct xf_xen_sink *x = of(vm);
+
+    if (xf_xen_view_open(x->log, x->domid, out, err))
+        return -1;
+    if (!x->pager)
+        return 0;
+    (*out)->pager = x->pager;
+    if (!xf_paging_open(&(*out)->paging, x->log, x->domid, err))
+        return 0;
+    xf_xen_view_close(*out);
+    *out = NULL;
+    return -1;
+}
+
+static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err)
+{
+    xf_xen_view_fill(v, gfns, n);
+    if (xc_domain_populate_physmap_exact(v->xch, v->domid, n, 0, 0, v->pfns))
+        return xf_fail(err, ENOMEM,
+                       "out of memory for the guest (%u more pages were refused); free memory "
+                       "there or raise the domain's limit",
+                       n);
+    return 0;
+}
+
+static int depopulate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err)
+{
+    xf_xen_view_fill(v, gfns, n);
+    if (xc_domain_decrease_reservation_exact(v->xch, v->domid, n, 0, v->pfns))
+        return xf_fail(err, errno ? errno : EIO, "cannot take back %u ballooned pages", n);
+    return 0;
+}
+
+static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, bool fill, struct xf_map *m,
+               struct xf_err *err)
+{
+    (void)fill; /* a foreign mapping costs the same */
+    xf_xen_view_fill(v, gfns, n);
+    m->n = n;
+    m->base = xenforeignmemory_map(v->fmem, v->domid, PROT_READ | PROT_WRITE, n, v->pfns, m->err);
+    if (!m->base)
+        return xf_fail(err, errno, "cannot map memory of the new domain %u: %s", v->domid,
+                       strerror(errno));
+    xf_xen_view_mapped(m);
+    for (unsigned i = 0; i < n; i++) {
+        if (!m->err[i])
+            continue;
+        xenforeignmemory_unmap(v->fmem, m->base, n);
+        m->base = NULL;
+        return xf_fail(err, EFAULT, "cannot map gfn 0x%llx of the new domain %u: %s",
+                       (unsigned long long)gfns[i], v->domid, strerror(abs(m->err[i])));
+    }
+    return 0;
+}
+
+static int set_target(struct xf_sink_vm *vm, uint64_t kib, struct xf_err *err)
+{
+    struct xf_xen_sink *x = of(vm);
+    char why[300];
+
+    /* enforce: also Xen's own limit of the domain, without which no page could be added. */
+    if (libxl_set_memory_target(x->ctx, x->domid, (int64_t)kib, 0, 1))
+        return xf_fail(err, ENOMEM, "cannot set the memory target to %llu KiB: %s",
+                       (unsigned long long)kib, xf_toollog_last(x->log, why, sizeof(why)));
+    return 0;
+}
+
+static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, const void *blob,
+                      uint32_t len, struct xf_err *err)
+{
+    struct xf_xen_sink *x = of(vm);
+
+    if (xc_domain_set_tsc_info(x->xch, x->domid, s->tsc.mode, s->tsc.nsec, s->tsc.khz,
+                               s->tsc.incarnation))
+        return xf_fail(err, errno, "Xen refused the guest's TSC state: %s", strerror(errno));
+    /* The parameters were set when the domain was built. None may change in a running guest
+     * except by its device model; if one did, what was built is not what is coming. */
+    for (uint32_t i = 0; i < s->nr_params; i++) {
+        uint64_t have = 0;
+
+        if (xc_hvm_param_get(x->xch, x->domid, (uint32_t)s->params[i].index, &have) ||
+            have != s->params[i].value)
+            return xf_fail(err, EINVAL, "HVM parameter %llu changed while the guest was copied",
+                           (unsigned long long)s->params[i].index);
+    }
+    if (xc_domain_hvm_setcontext(x->xch, x->domid, (uint8_t *)blob, len))
+        return xf_fail(err, errno, "Xen refused the guest's CPU state: %s", strerror(errno));
+    return 0;
+}
+
+static int run(struct xf_sink_vm *vm, struct xf_err *err)
+{
+    struct xf_xen_sink *x = of(vm);
+
+    if (!x->leave_paused && xc_domain_unpause(x->xch, x->domid))
+        return xf_fail(err, errno, "cannot unpause domain %u: %s; `xl unpause` it", x->domid,
+                       strerror(errno));
+    return 0;
+}
+
+static const struct xf_sink_ops ops = {
+    .view_open = view_open,
+    .view_close = xf_xen_view_close,
+    .populate = populate,
+    .depopulate = depopulate,
+    .map = map,
+    .unmap = xf_xen_view_unmap,
+    .set_target = set_target,
+    .load_state = load_state,
+    .run = run,
+};
+
+int xf_xen_sink_open(struct xf_xen_sink *x, libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
+                     struct xf_err *err)
+{
+    *x = (struct xf_xen_sink){.vm.ops = &ops, .domid = domid, .ctx = ctx, .log = log};
+    x->xch = xc_interface_open(&log->vtable, &log->vtable, 0);
+    if (!x->xch)
+        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
+    return 0;
+}
+
+int xf_xen_sink_claim(struct xf_xen_sink *x, uint64_t nr_pages, struct xf_err *err)
+{
+    xc_domaininfo_t info;
+
+    if (xc_domain_getinfolist(x->xch, x->domid, 1, &info) != 1 || info.domain != x->domid)
+        return xf_fail(err, ESRCH, "the new domain %u is gone", x->domid);
+    /* A claim above the domain's limit, or of what it has already, is EINVAL
+     * (domain_set_outstanding_pages, xen/common/page_alloc.c). */
+    if (nr_pages > info.max_pages)
+        nr_pages = info.max_pages;
+    if (nr_pages <= info.tot_pages)
+        return 0;
+    if (!xc_domain_claim_pages(x->xch, x->domid, nr_pages)) {
+        x->claimed = nr_pages;
+        return 0;
+    }
+    return xf_fail(err, errno, "not enough free memory for %llu MiB of guest: %s",
+                   (unsigned long long)(nr_pages >> 8), strerror(errno));
+}
+
+void xf_xen_sink_close(struct xf_xen_sink *x)
+{
+    if (!x->xch)
+        return;
+    if (x->claimed)
+        xc_domain_claim_pages(x->xch, x->domid, 0);
+    xc_interface_close(x->xch);
+    x->xch = NULL;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A paused Xen domain whose memory is being filled, as the engine sees it (pages/vm.h). */
+#ifndef XF_XEN_SINK_H
+#define XF_XEN_SINK_H
+
+#include <libxl.h>
+#include <xenctrl.h>
+
+#include "libxl-ext/xen/toollog.h"
+#include "pages/vm.h"
+
+struct xf_xen_sink {
+    struct xf_sink_vm vm; /* first: the engine sees only this */
+    uint32_t domid;
+    bool leave_paused;
+    libxl_ctx *ctx;         /* the caller's */
+    struct xf_toollog *log; /* the caller's */
+    xc_interface *xch;
+    uint64_t claimed;           /* pages claimed for the domain, 0: none */
+    struct xf_xen_pager *pager; /* set before the first view is opened; NULL: none */
+};
+
+/* ctx and log must outlive it. After -1 nothing needs to be closed. */
+int xf_xen_sink_open(struct xf_xen_sink *x, libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
+                     struct xf_err *err);
+
+/*
+ * Set nr_pages of the host's memory aside for the domain, those it already has included, so
+ * that nobody takes what the guest will need. Refused with ENOMEM when there is not enough.
+ */
+int xf_xen_sink_claim(struct xf_xen_sink *x, uint64_t nr_pages, struct xf_err *err);
+
+/* Gives up the claim, closes the handles; the domain stays as it is. */
+void xf_xen_sink_close(struct xf_xen_sink *x);
+
+#endif

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A running Xen domain as the engine sees it at the source: see xen_source.h. */
+#include "libxl-ext/xen/xen_source.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <xen/hvm/params.h>
+
+#include "libxl-ext/xen/guest_size.h"
+#include "libxl-ext/xen/static_state.h"
+#include "libxl-ext/xen/xen_eager.h"
+#include "libxl-ext/xen/xen_here.h"
+#include "libxl-ext/xen/xen_suspend.h"
+#include "libxl-ext/xen/xen_view.h"
+#include "pages/bitmap.h"
+
+/*
+ * Exported by libxenctrl without a public prototype (tools/libs/ctrl/xc_private.c:
+ * XEN_DOMCTL_getpageframeinfo3). In: gfns; out: types in the top bits. At most 1024.
+ */
+int xc_get_pfn_type_batch(xc_interface *xch, uint32_t dom, unsigned int num, xen_pfn_t *arr);
+
+static struct xf_xen_source *of(struct xf_source_vm *vm)
+{
+    return (struct xf_xen_source *)vm;
+}
+
+static int view_open(struct xf_source_vm *vm, struct xf_view **out, struct xf_err *err)
+{
+    struct xf_xen_source *x = of(vm);
+
+    return xf_xen_view_open(x->log, x->domid, out, err);
+}
+
+static int classify(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t *ram,
+                    struct xf_err *err)
+{
+    xf_xen_view_fill(v, gfns, n);
+    if (xc_get_pfn_type_batch(v->xch, v->domid, n, v->pfns))
+        return xf_fail(err, errno, "cannot read page types of domain %u: %s", v->domid,
+                       strerror(errno));
+    for (unsigned i = 0; i < n; i++) {
+        xen_pfn_t type = v->pfns[i] & XEN_DOMCTL_PFINFO_LTAB_MASK;
+
+        /* XTAB: hole, ballooned out, or a page of Xen's own. BROKEN: its content is gone for
+         * the guest, too; a move is no reason to give it another. XALLOC never comes here. */
+        ram[i] = type != XEN_DOMCTL_PFINFO_XTAB && type != XEN_DOMCTL_PFINFO_BROKEN &&
+                 type != XEN_DOMCTL_PFINFO_XALLOC;
+    }
+    return 0;
+}
+
+/* Dying counts as gone: its pages are being taken away. */
+static int look_up(xc_interface *xch, uint32_t domid, xc_domaininfo_t *info, struct xf_err *err)
+{
+    if (xc_domain_getinfolist(xch, domid, 1, info) != 1 || info->domain != domid ||
+        (info->flags & XEN_DOMINF_dying))
+        return xf_fail(err, ESRCH, "domain %u was destroyed here", domid);
+    return 0;
+}
+
+static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_map *m,
+               struct xf_err *err)
+{
+    xc_domaininfo_t info;
+    unsigned i = 0;
+
+    xf_xen_view_fill(v, gfns, n);
+    m->n = n;
+    m->base = xenforeignmemory_map(v->fmem, v->domid, PROT_READ, n, v->pfns, m->err);
+    if (!m->base)
+        return xf_fail(err, errno, "cannot map memory of domain %u: %s", v->domid, strerror(errno));
+    xf_xen_view_mapped(m);
+    while (i < n && !m->err[i])
+        i++;
+    /* A page that cannot be mapped is a hole, and in PULL a hole is zeros to the running guest.
+     * The pages of a domain that has been destroyed cannot be mapped either. It is dying before the
+     * first of them goes, so to ask now is not too early. */
+    if (i == n || !look_up(v->xch, v->domid, &info, err))
+        return 0;
+    xf_xen_view_unmap(v, m);
+    return -1;
+}
+
+static int log_start(struct xf_source_vm *vm, struct xf_err *err)
+{
+    struct xf_xen_source *x = of(vm);
+    int rc = xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
+
+    /* On already: left behind by a tool that was killed, for CHECK has seen that nobody else
+     * is at work on the domain, and we hold its lock. Stock xl does the same. */
+    if (rc < 0 && errno == EINVAL) {
+        xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);
+        rc = xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
+    }
+    if (rc < 0)
+        return xf_fail(err, errno, "cannot turn on the dirty log of domain %u: %s", x->domid,
+                       strerror(errno));
+    return 0;
+}
+
+static int log_read(struct xf_source_vm *vm, enum xf_log_read how, unsigned long *bitmap,
+                    struct xf_err *err)
+{
+    struct xf_xen_source *x = of(vm);
+    /* LAST peeks: nothing runs any more, and a CLEAN would write-protect everything again. */
+    unsigned op = how == XF_LOG_CLEAN ? XEN_DOMCTL_SHADOW_OP_CLEAN : XEN_DOMCTL_SHADOW_OP_PEEK;
+    unsigned mode = how == XF_LOG_LAST ? XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL : 0;
+    long long got;
+    DECLARE_HYPERCALL_BUFFER_SHADOW(unsigned long, bits, &x->bits);
+
+    got =
+        xc_logdirty_control(x->xch, x->domid, op, HYPERCALL_BUFFER(bits), vm->nr_gfns, mode, NULL);
+    if (got < 0)
+        return xf_fail(err, errno, "cannot read the dirty log of domain %u: %s", x->domid,
+                       strerror(errno));
+    if ((uint64_t)got < vm->nr_gfns)
+        return xf_fail(err, EIO, "Xen's dirty log covers %lld of %llu pages", got,
+                       (unsigned long long)vm->nr_gfns);
+    memcpy(bitmap, bits, xf_bitmap_words(vm->nr_gfns) * sizeof(*bitmap));
+    return 0;
+}
+
+static void log_stop(struct xf_source_vm *vm)
+{
+    struct xf_xen_source *x = of(vm);
+
+    xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);
+}
+
+static int domain_info(struct xf_xen_source *x, xc_domaininfo_t *info, struct xf_err *err)
+{
+    return look_up(x->xch, x->domid, info, err);
+}
+
+static int population(struct xf_source_vm *vm, uint64_t *pages, struct xf_err *err)
+{
+    xc_domaininfo_t info;
+
+    if (domain_info(of(vm), &info, err))
+        return -1;
+    *pages = info.tot_pages;
+    return 0;
+}
+
+static int target(struct xf_source_vm *vm, uint64_t *kib, struct xf_err *err)
+{
+    struct xf_xen_source *x = of(vm);
+
+    if (libxl_get_memory_target(x->ctx, x->domid, kib))
+        return xf_fail(err, EIO, "cannot read the memory target of domain %u", x->domid);
+    return 0;
+}
+
+int xf_xen_resume(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid, struct xf_err *err)
+{
+    char why[300];
+    libxl_dominfo info;
+    bool suspended;
+
+    libxl_dominfo_init(&info);
+    if (libxl_domain_info(ctx, &info, domid)) {
+        libxl_dominfo_dispose(&info);
+        return xf_fail(err, ESRCH, "domain %u is gone", domid);
+    }
+    suspended = info.shutdown && info.shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND;
+    libxl_dominfo_dispose(&info);
+    if (!suspended)
+        return xf_fail(err, EINVAL, "domain %u is not suspended", domid);
+    /* suspend_cancel: the guest's suspend call returns 1, its frontends stay connected. */
+    if (libxl_domain_resume(ctx, domid, 1, NULL))
+        return xf_fail(err, EIO, "cannot resume domain %u: %s", domid,
+                       xf_toollog_last(log, why, sizeof(why)));
+    return 0;
+}
+
+static int resume(struct xf_source_vm *vm, struct xf_err *err)
+{
+    struct xf_xen_source *x = of(vm);
+
+    if (!x->asked)
+        return xf_fail(err, EBUSY, "it is suspended, and not by this move");
+    x->may_stop = false;
+    return xf_xen_resume(x->ctx, x->log, x->domid, err);
+}
+
+static int alive(struct xf_source_vm *vm, struct xf_err *err)
+{
+    enum xf_here here = xf_xen_here(of(vm)->xch, of(vm)->domid);
+
+    /* Paused, it may be let go on before it has to answer; suspend() looks again. */
+    if (xf_here_lives(here))
+        return 0;
+    return xf_fail(err, here == XF_HERE_SUSPENDED ? EBUSY : ESRCH, "the guest %s",
+                   xf_here_text(here));
+}
+
+static bool suspended(struct xf_source_vm *vm)
+{
+    return xf_xen_here(of(vm)->xch, of(vm)->domid) == XF_HERE_SUSPENDED;
+}
+
+/*
+ * A domain that was resumed and suspended again looks as before; but its processors' time has
+ * grown, which stands still while it is suspended (the reading of the last dirty log has waited
+ * until no processor of it runs any more).
+ */
+static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *err)
+{
+    struct xf_xen_source *x = of(vm);
+    uint64_t before = UINT64_MAX;
+    xc_domaininfo_t info;
+
+    if (look_up(v->xch, v->domid, &info, err))
+        return -1;
+    if (xf_here_of(&info) == XF_HERE_SUSPENDED &&
+        (atomic_compare_exchange_strong(&x->ran_ns, &before, info.cpu_time) ||
+         before == info.cpu_time))
+        return 0;
+    /* Not twice: Xen counts. */
+    if (!atomic_exchange(&x->paused, true))
+        xc_domain_pause(v->xch, v->domid);
+    return xf_fail(err, EBUSY,
+                   "domain %u, which lay suspended here, was resumed by somebody; it is "
+                   "paused now",
+                   v->domid);
+}
+
+uint64_t xf_xen_source_ran(struct xf_xen_source *x)
+{
+    struct xf_view v = {.domid = x->domid, .xch = x->xch};
+    struct xf_err err = {0};
+
+    return untouched(&x->vm, &v, &err) ? 0 : x->ran_ns;
+}
+
+void xf_xen_source_set_ran(struct xf_xen_source *x, uint64_t ns)
+{
+    x->ran_ns = ns ? ns : UINT64_MAX;
+}
+
+static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
+                 struct xf_err *err)
+{
+    struct xf_xen_source *x = of(vm);
+
+    if (xf_read_tsc(x->xch, x->domid, &s->tsc, err) ||
+        xf_read_params(x->xch, x->domid, s->params, &s->nr_params, err))
+        return -1;
+    return xf_read_context(x->xch, x->domid, blob, len, err);
+}
+
+static const struct xf_source_ops ops = {
+    .view_open = view_open,
+    .view_close = xf_xen_view_close,
+    .classify = classify,
+    .map = map,
+    .unmap = xf_xen_view_unmap,
+    .log_start = log_start,
+    .log_read = log_read,
+    .log_stop = log_stop,
+    .population = population,
+    .target = target,
+    .alive = alive,
+    .suspend = xf_xen_suspend,
+    .suspended = suspended,
+    .resume = resume,
+    .untouched = untouched,
+    .state = state,
+    .eager = xf_xen_eager,
+};
+
+/* The pages that a restore clears or that belong to a connection: xenstore's and the
+ * console's rings, ioreq pages, vm_event rings (tools/libs/guest/xg_sr_restore_x86_hvm.c). */
+static int find_rings(struct xf_xen_source *x, struct xf_err *err)
+{
+    struct xf_param params[XF_PARAMS_MAX];
+    uint32_t n = 0;
+
+    if (xf_read_params(x->xch, x->domid, params, &n, err))
+        return -1;
+    x->vm.rings = x->rings;
+    x->vm.nr_rings =
+        xf_ring_gfns(params, n, x->vm.nr_gfns, x->rings, sizeof(x->rings) / sizeof(x->rings[0]));
+    return 0;
+}
+
+/* CHECK has refused a guest whose address space is too large; it may have grown since. */
+static int read_size(struct xf_xen_source *x, struct xf_err *err)
+{
+    xc_domaininfo_t info;
+    xen_pfn_t nr = 0;
+
+    if (domain_info(x, &info, err))
+        return -1;
+    if (xc_domain_nr_gpfns(x->xch, x->domid, &nr) < 0 || !nr)
+        return xf_fail(err, errno, "cannot read the size of domain %u: %s", x->domid,
+                       strerror(errno));
+    if (nr > xf_gfn_limit(info.max_pages * (XC_PAGE_SIZE / 1024)))
+        return xf_fail(err, EFBIG,
+                       "domain %u has mapped something at gfn 0x%llx, far above its memory; shut "
+                       "it down and start it again",
+                       x->domid, (unsigned long long)nr - 1);
+    x->vm.nr_gfns = nr;
+    return 0;
+}
+
+int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollog *log,
+                       uint32_t domid, struct xf_err *err)
+{
+    DECLARE_HYPERCALL_BUFFER(unsigned long, bits);
+
+    *x = (struct xf_xen_source){
+        .vm.ops = &ops, .domid = domid, .ctx = ctx, .log = log, .ran_ns = UINT64_MAX};
+    x->xch = xc_interface_open(&log->vtable, &log->vtable, 0);
+    if (!x->xch)
+        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
+    if (read_size(x, err) || find_rings(x, err))
+        goto fail;
+    /* Whole longs, and one page more than the bits need is never wrong. */
+    x->bits_pages = (x->vm.nr_gfns / 8 + XC_PAGE_SIZE) / XC_PAGE_SIZE;
+    bits = xc_hypercall_buffer_alloc_pages(x->xch, bits, x->bits_pages);
+    if (!bits) {
+        xf_fail(err, ENOMEM, "out of memory for the dirty bitmap");
+        goto fail;
+    }
+    memset(bits, 0, x->bits_pages * XC_PAGE_SIZE);
+    x->bits = *HYPERCALL_BUFFER(bits);
+    return 0;
+fail:
+    xc_interface_close(x->xch);
+    x->xch = NULL;
+    return -1;
+}
+
+void xf_xen_source_close(struct xf_xen_source *x)
+{
+    if (!x->xch)
+        return;
+    DECLARE_HYPERCALL_BUFFER_SHADOW(unsigned long, bits, &x->bits);
+    xc_hypercall_buffer_free_pages(x->xch, bits, x->bits_pages);
+    xc_interface_close(x->xch);
+    x->xch = NULL;
+}

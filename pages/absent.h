@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which pages of the guest are not at the sink yet although it may run without them, and the
+ * one way to put them in. A page may come twice (asked for, and pushed at the same time), on
+ * two channels at once: it is put in once.
+ *
+ * Threads: put and drop may be called from any thread, mark from the one that runs the move.
+ * Who maps or populates pages holds the lock shared meanwhile, mark holds it alone, so no
+ * page becomes absent that somebody has mapped, whatever a peer sends when.
+ */
+#ifndef XF_ABSENT_H
+#define XF_ABSENT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "pages/bitmap.h"
+#include "pages/cost.h"
+#include "pages/vm.h"
+
+struct xf_absent {
+    struct xf_sink_vm *vm;
+    unsigned long *missing;       /* bits, atomic: absent, and nobody is putting it in just now */
+    atomic_uint_fast64_t nr;      /* absent pages, those included that are being put in */
+    uint64_t at_go;               /* nr when the guest began to run here; 0: no PULL */
+    unsigned long *rings, *built; /* of the vm; constant */
+    pthread_rwlock_t lock;
+    /* The caller's to set after init: called by xf_absent_mark() after each batch; -1 ends it.
+     * NULL: nobody. */
+    int (*tick)(void *priv, struct xf_err *err);
+    void *priv;
+    struct xf_cost populate, evict, put; /* for the report. Any thread */
+};
+
+int xf_absent_init(struct xf_absent *a, struct xf_sink_vm *vm, struct xf_err *err);
+void xf_absent_free(struct xf_absent *a);
+
+/*
+ * Mark a set absent; `present` (atomic bits, added to) says which gfns have memory now. Gfns
+ * that cannot be absent are added to `refused` (nr_gfns bits).
+ */
+int xf_absent_mark(struct xf_absent *a, struct xf_view *v, const struct xf_extents *set,
+                   unsigned long *present, unsigned long *refused, struct xf_err *err);
+
+/*
+ * Put in those of n <= XF_BATCH_PAGES pages that are absent; pages[i] as in the `put` op.
+ * Returns how many that were, or -1 with nothing lost: they are still absent, or in.
+ */
+int xf_absent_put(struct xf_absent *a, struct xf_view *v, const uint64_t *gfns,
+                  const uint8_t *const *pages, unsigned n, struct xf_err *err);
+
+/* The guest has no page there any more. */
+void xf_absent_drop(struct xf_absent *a, uint64_t gfn);
+
+static inline bool xf_is_absent(const struct xf_absent *a, uint64_t gfn)
+{
+    return (__atomic_load_n(&a->missing[gfn / XF_WORD_BITS], __ATOMIC_ACQUIRE) >>
+            (gfn % XF_WORD_BITS)) &
+           1;
+}
+
+#endif
