@@ -109,8 +109,7 @@ for dir in build "$SAN_DIR"; do
             one "$t" "$dir/$t" &
             waiting=$!
             ;;
-        build:*) run "$t$label" "$dir/$t" ;;
-        *:tests/procguest/test_outage | *:tests/unit/test_key) ;;
+        "$SAN_DIR":tests/procguest/test_outage | "$SAN_DIR":tests/unit/test_key) ;;
         *) run "$t$label" "$dir/$t" ;;
         esac
     done

@@ -15,6 +15,12 @@ begin_copy() {
     until_true 120 copying || bad "no COPY: $(error_text)"
 }
 
+# What the guest's second vCPU shall be, as the destination has it.
+second_vcpu() { # HOST online|offline
+    [ "$(on "$1" "xenstore-read /local/domain/\$(xl domid $guest)/cpu/1/availability")" = "$2" ] ||
+        bad "the destination does not know of it"
+}
+
 # ends_it NAME SAYS COMMAND: on the source's host, in COPY.
 ends_it() {
     wanted "$1" || return 0
@@ -58,8 +64,7 @@ END_LIMIT=120 move_ends 0
 intact a
 empty b
 at=a
-[ "$(on a "xenstore-read /local/domain/\$(xl domid $guest)/cpu/1/availability")" = offline ] ||
-    bad "the destination does not know of it"
+second_vcpu a offline
 on a "xl vcpu-list $guest" >"$work/vcpus"
 awk 'NR > 1 && $3 == 1 { print $5 }' "$work/vcpus" | grep -q p ||
     bad "the vCPU runs: $(cat "$work/vcpus")"
@@ -72,8 +77,7 @@ END_LIMIT=120 move_ends 0
 intact b
 at=b
 # Its own user space would take it online, which this guest has none of.
-[ "$(on b "xenstore-read /local/domain/\$(xl domid $guest)/cpu/1/availability")" = online ] ||
-    bad "the destination does not know of it"
+second_vcpu b online
 case_end
 
 # After the last look and before GO it is too late to follow, and not too late to go back.

@@ -45,7 +45,8 @@ ends() {
     }
 
     crash() { sysrq a c; }
-    poweroff() { timeout 5 "$here/../lab" guest cmd "$guest" poweroff >/dev/null || true; } # nobody may be left to answer
+    # Nobody may be left to answer.
+    poweroff() { timeout 5 "$here/../lab" guest cmd "$guest" poweroff >/dev/null || true; }
     destroy() { on a "xl destroy $guest"; }
 }
 
