@@ -103,14 +103,11 @@ bool xf_pipe_dead(const struct xf_pipe *p)
     return read(p->in, &c, 1) == 0;
 }
 
-/* Read exactly len bytes. */
-static int read_all(int fd, void *buf, size_t len, int timeout_ms,
-                    const volatile sig_atomic_t *cancel, struct xf_err *err)
+/* What is there, at most len bytes and at least one; until is of xf_now_ms(). Bytes read, or -1. */
+static ssize_t read_some(int fd, void *buf, size_t len, int64_t until,
+                         const volatile sig_atomic_t *cancel, struct xf_err *err)
 {
-    int64_t until = xf_now_ms() + timeout_ms;
-    uint8_t *at = buf;
-
-    while (len) {
+    for (;;) {
         struct pollfd pf = {.fd = fd, .events = POLLIN};
         ssize_t got;
 
@@ -120,14 +117,28 @@ static int read_all(int fd, void *buf, size_t len, int timeout_ms,
             return xf_fail(err, ETIMEDOUT, "the peer did not answer in time");
         if (poll(&pf, 1, SLICE_MS) <= 0)
             continue;
-        got = read(fd, at, len);
+        got = read(fd, buf, len);
+        if (got > 0)
+            return got;
         if (got == 0)
             return xf_fail(err, ECONNRESET, "the connection to the peer was closed");
-        if (got < 0) {
-            if (errno == EINTR || errno == EAGAIN)
-                continue;
+        if (errno != EINTR && errno != EAGAIN)
             return xf_fail(err, errno, "cannot read from the peer: %s", strerror(errno));
-        }
+    }
+}
+
+/* Exactly len bytes. */
+static int read_all(int fd, void *buf, size_t len, int timeout_ms,
+                    const volatile sig_atomic_t *cancel, struct xf_err *err)
+{
+    int64_t until = xf_now_ms() + timeout_ms;
+    uint8_t *at = buf;
+
+    while (len) {
+        ssize_t got = read_some(fd, at, len, until, cancel, err);
+
+        if (got < 0)
+            return -1;
         at += got;
         len -= (size_t)got;
     }
@@ -159,19 +170,24 @@ int xf_pipe_await_banner(struct xf_pipe *p, int timeout_ms, const volatile sig_a
     size_t len = strlen(banner), have = 0;
     int64_t until = xf_now_ms() + timeout_ms;
 
-    /* One byte at a time: what follows the banner must stay in the pipe, and the first
-     * byte of the banner occurs in it only once, so a mismatch restarts at most there. */
-    for (unsigned noise = 0; have < len; noise++) {
-        char c;
+    /* Never more than the banner still lacks: what follows it must stay in the pipe. Its first
+     * byte occurs in it only once, so a mismatch restarts at most there. */
+    for (size_t noise = 0; have < len;) {
+        char text[sizeof(XF_XL_BANNER)];
+        ssize_t got;
 
         if (noise > NOISE_MAX)
             return xf_fail(err, EPROTO, "the receiver's banner does not come, only other text");
-        if (read_all(p->in, &c, 1, (int)(until - xf_now_ms()), cancel, err))
+        got = read_some(p->in, text, len - have, until, cancel, err);
+        if (got < 0)
             return -1;
-        if (c == banner[have])
-            have++;
-        else
-            have = c == banner[0] ? 1 : 0;
+        noise += (size_t)got;
+        for (ssize_t i = 0; i < got; i++) {
+            if (text[i] == banner[have])
+                have++;
+            else
+                have = text[i] == banner[0] ? 1 : 0;
+        }
     }
     return 0;
 }
