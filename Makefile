@@ -84,6 +84,9 @@ $(OBJ)/%.o: %.c Makefile
 	@echo "  CC    $@"
 	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(OBJ)/transport/version.o: ALL_CPPFLAGS += -DXF_VERSION_TEXT='"$(shell cat VERSION)"'
+$(OBJ)/transport/version.o: VERSION
+
 # The schema is embedded in the binary by .incbin, which leaves no trace in the .d file.
 $(OBJ)/libxl-ext/host/config.o: docs/xenferry.rng
 
@@ -188,7 +191,7 @@ lint:
 	@echo "  LINT  clang-tidy"
 	@# Not the tests: it does not know that CUnit's fatal assertions never return.
 	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" \
-	    -- -std=gnu11 $(ALL_CPPFLAGS) $(PKG_CFLAGS)' sh
+	    -- -std=gnu11 $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" $(PKG_CFLAGS)' sh
 	@echo "  LINT  shellcheck"
 	@shellcheck -x tests/*.sh tests/fuzz/*.sh tests/lab/test_*.sh .ci/run $(FRONT_TESTS)
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
