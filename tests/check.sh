@@ -42,13 +42,30 @@ one() {
     cat "$log.shown"
 }
 
-tests_running() { jobs -rp | grep -vx "${booting:-none}"; }
-taking_turns() { tests_running | grep -vx "${waiting:-none}"; }
+# Those of `jobs` that are tests, in `pids`. Not in a pipeline of pipelines: there `jobs` is empty.
+tests_running() {
+    local pid all
+    mapfile -t all < <(jobs -rp)
+    pids=()
+    for pid in "${all[@]}"; do
+        [ "$pid" = "${booting:-none}" ] || pids+=("$pid")
+    done
+}
+turns_taken() { # how many of them wait for no other
+    local pid
+    turns=0
+    tests_running
+    for pid in "${pids[@]}"; do
+        [ "$pid" = "${waiting:-none}" ] || turns=$((turns + 1))
+    done
+}
 
 # run NAME COMMAND...: as many at once as there are processors; many tests only wait.
 run() {
-    while mapfile -t pids < <(taking_turns) && [ ${#pids[@]} -ge "$JOBS" ]; do
+    turns_taken
+    while [ $turns -ge "$JOBS" ]; do
         wait -n "${pids[@]}" || true
+        turns_taken
     done
     one "$@" &
 }
@@ -134,7 +151,8 @@ run tests/lab/test_killed bash tests/lab/test_killed.sh
 for m in $MAN; do
     run "$m" mandoc -Tlint -Werror "$m"
 done
-for p in $(tests_running); do
+tests_running
+for p in "${pids[@]}"; do
     wait "$p" || true
 done
 passed=$(count "$logs/passed")
