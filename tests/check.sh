@@ -89,8 +89,17 @@ lab_down() {
 }
 booting=""
 waiting=""
+# A check that is stopped leaves no test behind: timeout hands the signal on to its own.
+stopped() {
+    local pid
+    tests_running
+    for pid in "${pids[@]}"; do
+        pkill -TERM -P "$pid"
+    done
+    exit 1
+}
 trap lab_down EXIT
-trap 'exit 1' INT TERM
+trap stopped INT TERM
 
 # The lab's tests print a line each by themselves and end with "N passed, N failed".
 run_lab() {
@@ -144,6 +153,7 @@ if [ -n "$FUZZ" ]; then
 fi
 
 run tests/accusations tests/accusations.sh
+run tests/failure_table tests/failure_table.sh
 run tests/layers tests/layers.sh
 run tests/test_layers tests/test_layers.sh
 run tests/lab/test_lib bash tests/lab/test_lib.sh
