@@ -449,6 +449,30 @@ static void test_help_and_manual_agree(void)
         CU_ASSERT_TRUE(strcspn(p, "\n") <= 80);
 }
 
+/* They come before the options, and show what people do. */
+static void test_examples(void)
+{
+    static const char *const shown[] = {
+        "migrate --tcp ",    "migrate --check ", "migrate --rdma ", "migrate --hybrid ",
+        "migrate-postcopy ", "migrate-status\n", "migrate-recover "};
+    FILE *f = fopen("docs/xl-migrate.1", "r");
+    char *text, *begin, *end;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    text = slurp(f);
+    fclose(f);
+    begin = strstr(text, "\n.Ss Examples\n");
+    end = strstr(text, "\n.Ss Options of stock xl\n");
+    CU_ASSERT_FATAL(begin && end && begin < end);
+    *end = 0;
+    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+        char line[60];
+
+        snprintf(line, sizeof(line), "\n.Dl # xl %s", shown[i]);
+        CU_ASSERT_PTR_NOT_NULL(strstr(begin, line));
+    }
+}
+
 static int recover(const char *words, struct recover_args *out)
 {
     static struct words w;
@@ -565,6 +589,7 @@ int main(void)
         {"words for the far side", test_far_words},
         {"argv is left alone", test_argv_is_left_alone},
         {"table, help and manual agree", test_help_and_manual_agree},
+        {"the manual's examples", test_examples},
         {"migrate-recover", test_recover},
         {"migrate-receive", test_receive},
         {"options before the sub-command", test_globals},
