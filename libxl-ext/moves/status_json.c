@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The lines of status.h as JSON text. A reader checks type, length and range of each field,
+ * The lines of status_lines.h as JSON text. A reader checks type, length and range of each field,
  * as hello.c does with a peer's; unknown fields are ignored, so that a later version can add
  * some.
  */
-#include "libxl-ext/moves/status.h"
+#include "libxl-ext/moves/status_lines.h"
 
 #include <errno.h>
 #include <math.h>

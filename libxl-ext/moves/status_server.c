@@ -4,7 +4,7 @@
  * and shares with the move only a copy of the numbers, under a lock that nobody holds for
  * longer than copying takes. A client that says or reads nothing is dropped.
  */
-#include "libxl-ext/moves/status.h"
+#include "libxl-ext/moves/status_lines.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "libxl-ext/host/run_dir.h"
-#include "libxl-ext/moves/status.h"
+#include "libxl-ext/moves/status_lines.h"
 #include "tests/unit/suite.h"
 
 static char dir[] = "/tmp/xf-status-XXXXXX";
