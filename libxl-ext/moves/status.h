@@ -30,8 +30,9 @@
 
 /* How one side of a move stands. Negative seconds and rates: not known. */
 struct xf_status {
-    bool source; /* the source's side; else the destination's */
-    pid_t pid;   /* who moves it */
+    bool source;      /* the source's side; else the destination's */
+    pid_t pid;        /* who moves it */
+    char version[32]; /* of Xenferry, found out when it is told; empty: not known */
     char domain[160];
     uint32_t domid; /* on this host, XF_NO_DOMID: none yet */
     char host[256]; /* the other side; empty: not known */

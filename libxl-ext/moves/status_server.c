@@ -23,6 +23,7 @@
 
 #include "libxl-ext/host/run_dir.h"
 #include "transport/clock.h"
+#include "transport/version.h"
 #include "transport/wire.h"
 
 #define CLIENTS 8 /* at once; the oldest makes room for one more */
@@ -75,6 +76,7 @@ static bool greet(struct xf_status_server *s, int fd)
     now.age_s = xf_now() - s->at;
     pthread_mutex_unlock(&s->lock);
     now.elapsed_s += now.age_s;
+    snprintf(now.version, sizeof(now.version), "%s", xf_version());
     return say(fd, line, xf_status_encode(&now, line));
 }
 

@@ -336,6 +336,11 @@ static void test_help(void)
     CU_ASSERT_FALSE(args.stock);
     CU_ASSERT_EQUAL(parse("--rdma -h"), 0);
     CU_ASSERT_TRUE(args.help);
+    CU_ASSERT_FALSE(args.version);
+    CU_ASSERT_EQUAL(parse("--version"), 0);
+    CU_ASSERT_TRUE(args.version && !args.stock);
+    CU_ASSERT_EQUAL(parse("--stock --version g1 host2"), 0);
+    CU_ASSERT_TRUE(args.version && !args.stock);
 }
 
 static void test_far_words(void)
