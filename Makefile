@@ -17,7 +17,10 @@ MAKEFLAGS += --no-builtin-rules --no-builtin-variables --no-print-directory
 CC     = gcc
 AR     = ar
 CLANG  = clang
-PREFIX = /usr/local
+PREFIX  = /usr/local
+SBINDIR = $(PREFIX)/sbin
+MANDIR  = $(PREFIX)/share/man
+DATADIR = $(PREFIX)/share
 JOBS   = $(shell nproc 2>/dev/null || echo 2)
 # Seconds that `make fuzz` gives to each target, and `make check` to all of them together.
 FUZZ_TIME       = 60
@@ -26,6 +29,8 @@ CHECK_FUZZ_TIME = 40
 CFLAGS  =
 LDFLAGS =
 LDLIBS  =
+# V=1 shows the commands.
+Q = $(if $(V),,@)
 
 # ---- variants: plain in build/, sanitized in build/san-..., fuzzing in build/fuzz ----
 comma := ,
@@ -60,11 +65,20 @@ BENCH_SRC  := $(wildcard tests/bench/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_HELPER_SRC := $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c))
 FRONT_TESTS := $(sort $(wildcard tests/front/*.sh))
+# About the source and the tests themselves.
+SCRIPTS    := tests/accusations.sh tests/failure_table.sh tests/environment.sh tests/test_environment.sh tests/layers.sh \
+              tests/test_layers.sh tests/test_deps.sh tests/test_install.sh tests/test_runner.sh tests/lab/test_lib.sh \
+              tests/lab/test_progress.sh
 MAN        := $(wildcard docs/*.1 docs/*.5)
 HEADERS    := $(wildcard */*.h */*/*.h)
 ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(BENCH_SRC) $(FUZZ_SRC) \
               $(FUZZ_HELPER_SRC)
 TEST_NAMES := $(basename $(TEST_SRC))
+# What `make test` runs: all but those that take more than half a minute of a busy machine, and of the
+# process guest's, which need root, two short ones.
+SLOW_TESTS := $(addprefix tests/unit/test_,engine engine_fail relink) tests/conformance/test_drip
+QUICK_TESTS := $(filter-out $(SLOW_TESTS),$(filter-out tests/procguest/%,$(TEST_NAMES))) \
+               $(addprefix tests/procguest/test_,hangup status)
 BENCH_NAMES := $(basename $(BENCH_SRC))
 FUZZ_NAMES := $(notdir $(basename $(FUZZ_SRC)))
 
@@ -73,8 +87,8 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests deps check check-run soak demo lab-check lab-soak bench bench-rdma bench-postcopy lint format fuzz fuzz-build install \
-        clean help
+.PHONY: all tests test deps check check-run check-build soak demo lab-check lab-soak bench bench-rdma bench-postcopy lint format fuzz fuzz-build install \
+        uninstall clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
 tests: $(addprefix $(B)/,$(TEST_NAMES) $(BENCH_NAMES))
@@ -82,7 +96,7 @@ tests: $(addprefix $(B)/,$(TEST_NAMES) $(BENCH_NAMES))
 $(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
-	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(OBJ)/transport/version.o: ALL_CPPFLAGS += -DXF_VERSION_TEXT='"$(shell cat VERSION)"'
 $(OBJ)/transport/version.o: VERSION
@@ -94,7 +108,7 @@ define archive
 	@mkdir -p $(@D)
 	@echo "  AR    $@"
 	@rm -f $@
-	@$(AR) rcsD $@ $(filter %.o,$^)
+	$(Q)$(AR) rcsD $@ $(filter %.o,$^)
 endef
 $(LIB): $(call objs,$(LIB_SRC))
 	$(archive)
@@ -106,7 +120,7 @@ $(HELPERS): $(call objs,$(HELPER_SRC))
 define link
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(1) $(ALL_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(1) $(ALL_LIBS)
 endef
 $(B)/xl: $(call objs,$(MAIN_SRC)) $(FRONT) $(LIB)
 	$(call link)
@@ -120,7 +134,7 @@ $(PAYLOAD): tests/bench/payload/start.S tests/bench/payload/payload.c tests/benc
             tests/procguest/content.h
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) -m32 -I. -std=gnu11 -O2 $(WARN) -ffreestanding -nostdlib -static -fno-pie -no-pie \
+	$(Q)$(CC) -m32 -I. -std=gnu11 -O2 $(WARN) -ffreestanding -nostdlib -static -fno-pie -no-pie \
 	    -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	    -mgeneral-regs-only -Wl,--build-id=none -Wl,--no-warn-rwx-segments \
 	    -Wl,-T,tests/bench/payload/payload.ld -o $@ $(filter %.S %.c,$^)
@@ -138,19 +152,29 @@ fuzz: fuzz-build
 
 # ---- packages ----
 deps:
-	@tests/deps.sh tests/packages.txt tests/lab/packages.txt
+	@tests/deps.sh tests/packages-build.txt tests/packages.txt tests/lab/packages.txt
 
 # ---- tests ----
+# What needs neither root nor a lab, a network or apt, and does not take long.
+test:
+	@tests/deps.sh --only-say tests/packages-build.txt
+	@$(MAKE) -j$(JOBS) all $(addprefix $(B)/,$(QUICK_TESTS))
+	@TESTS='$(QUICK_TESTS)' FRONT_TESTS='$(FRONT_TESTS)' SCRIPTS='$(SCRIPTS)' MAN='$(MAN)' \
+	 DIR=$(B) tests/test.sh
+
 check: deps
 	@$(MAKE) check-run
 
 # The sanitized programs are those of the fuzzing build: the sanitizers are the same, and half
 # of what would be compiled twice is not.
 check-run:
-	@$(MAKE) -j$(JOBS) all tests
+	+@tests/lab/beside.sh $(MAKE) check-build
+	@TESTS='$(TEST_NAMES)' FRONT_TESTS='$(FRONT_TESTS)' SCRIPTS='$(SCRIPTS)' \
+	 FUZZ='$(FUZZ_NAMES)' MAN='$(MAN)' SAN_DIR=build/fuzz FUZZ_TIME=$(CHECK_FUZZ_TIME) tests/check.sh
+
+check-build:
+	+@$(MAKE) -j$(JOBS) all tests
 	+@$(FUZZ_MAKE) -j$(JOBS) all tests $(addprefix build/fuzz/tests/fuzz/,$(FUZZ_NAMES))
-	@TESTS='$(TEST_NAMES)' FRONT_TESTS='$(FRONT_TESTS)' FUZZ='$(FUZZ_NAMES)' MAN='$(MAN)' \
-	 SAN_DIR=build/fuzz FUZZ_TIME=$(CHECK_FUZZ_TIME) tests/check.sh
 
 # Moves of the process guest in which something fails at a random moment, until it is stopped.
 SEEDS ?= 0
@@ -159,7 +183,7 @@ soak: deps
 	SEEDS=$(SEEDS) $(B)/tests/procguest/test_death
 
 demo: deps
-	@$(MAKE) -j$(JOBS) all
+	+@tests/lab/beside.sh $(MAKE) -j$(JOBS) all
 	@tests/lab/demo.sh
 lab-check: deps
 	@$(MAKE) --no-print-directory all $(addprefix $(B)/,$(filter tests/conformance/%,$(TEST_NAMES)))
@@ -193,10 +217,13 @@ lint:
 	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" \
 	    -- -std=gnu11 $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" $(PKG_CFLAGS)' sh
 	@echo "  LINT  shellcheck"
-	@shellcheck -x tests/*.sh tests/fuzz/*.sh tests/lab/test_*.sh .ci/run $(FRONT_TESTS)
+	@shellcheck -x tests/*.sh tests/*.bash tests/fuzz/*.sh tests/lab/test_*.sh tests/lab/beside.sh \
+	    tests/lab/lib/progress.sh .ci/run $(FRONT_TESTS)
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
 	@echo "  LINT  layers"
 	@tests/layers.sh
+	@echo "  LINT  environment"
+	@tests/environment.sh
 	@echo "  LINT  clang-format"
 	@clang-format --dry-run -Werror $(FORMATTED)
 
@@ -205,21 +232,28 @@ format:
 
 # ---- installing ----
 install: all
-	install -D -m 755 build/xl $(DESTDIR)$(PREFIX)/sbin/xl
-	install -D -m 644 docs/xenferry.rng $(DESTDIR)$(PREFIX)/share/xenferry/xenferry.rng
+	install -D -m 755 $(B)/xl $(DESTDIR)$(SBINDIR)/xl
+	install -D -m 644 docs/xenferry.rng $(DESTDIR)$(DATADIR)/xenferry/xenferry.rng
 	for m in $(MAN); do \
-	    install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; \
+	    install -D -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; \
 	done
+
+# Only what is ours goes: an xl that somebody has put there since stays.
+uninstall:
+	if grep -qs 'xenferry front command' $(DESTDIR)$(SBINDIR)/xl; then rm $(DESTDIR)$(SBINDIR)/xl; fi
+	rm -rf $(DESTDIR)$(DATADIR)/xenferry
+	rm -f $(foreach m,$(notdir $(MAN)),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 clean:
 	rm -rf build
 
 help:
 	@echo 'make                the command: build/xl'
+	@echo 'make test           what needs no root and no lab: in a minute, once it is built'
 	@echo 'make check          install what is missing, build, run every test (as root)'
 	@echo 'make demo           two Xen hosts in emulation and a guest moved between them (as root)'
 	@echo 'make deps           install the Debian packages that building and testing need (as root)'
-	@echo 'make install        PREFIX=/usr/local  DESTDIR='
+	@echo 'make install        PREFIX=/usr/local  SBINDIR=  MANDIR=  DESTDIR=; make uninstall likewise'
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
 	@echo 'make lab-check      every test of the lab (two hours)'
@@ -230,6 +264,7 @@ help:
 	@echo 'make lab-soak       MOVES=20 there and back in the lab, every byte verified'
 	@echo 'make lint format    what the tools say of the source; the source as clang-format has it'
 	@echo 'make clean'
+	@echo 'V=1 with any of them shows the commands'
 	@echo 'SAN=address,undefined with any of the first builds a sanitized copy in build/san-...'
 
 # Only with -MMD files that exist, so never on a fresh tree.

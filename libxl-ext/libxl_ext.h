@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Xenferry's public interface: what a toolstack calls to move a domain. xl's front
- * command (tools/) is its first user; nothing here prints, exits or reads a terminal.
+ * The library behind the command, as tools/ calls it. Not installed, and no promise to anybody
+ * else: who wants to move domains calls `xl migrate --json` (docs/architecture.md, "The
+ * interface"). Nothing here prints, exits or reads a terminal.
+ *
+ * Calls take messages of up to XF_META_MAX (64 KiB) on their stack, several frames deep, and start
+ * threads that do: the usual 8 MiB are enough. One move per process.
  *
  * A move has six phases (docs/design.md): CHECK, SKELETON, COPY, SWITCH, PULL, FINISH.
  * xf_move() runs them from the source; xf_receive() answers at the destination.
@@ -242,6 +246,12 @@ struct xf_receive_opts {
  * Serve one incoming move of ours: the source's preamble has been seen on in_fd but not
  * consumed. Returns 0 when the domain runs here (or the source was told why it cannot come), -1
  * when not. Blocks until it ended.
+ *
+ * It takes the calling process over, which should be one of its own, with one thread, and end
+ * afterwards: it forks the sink, makes this process a subreaper (prctl(2); so it stays), and closes
+ * in_fd and out_fd as soon as the source has its reply, though not if it fails before that. What
+ * the sink hands it stays open until the process ends: the locks of the move. SIGPIPE must be
+ * ignored.
  */
 int xf_receive(const struct xf_receive_opts *o, struct xf_err *err);
 

@@ -32,8 +32,10 @@ struct xf_server_opts {
  * only where a word says so:
  *   linear          no adaptive pre-paging
  *   no-push=N       nothing is pushed for N seconds after RUNNING (1 to 3600; no-push: 30)
- * -1 with EINVAL: it holds another word. Reads the environment and nothing else; any thread. */
+ * -1 with EINVAL: it holds another word. Only root's is taken (xf_test_env()). Any thread. */
 int xf_server_opts_env(struct xf_server_opts *opts, struct xf_err *err);
+/* The same of words from elsewhere; NULL: none. */
+int xf_server_opts_words(const char *words, struct xf_server_opts *opts, struct xf_err *err);
 
 /* How far it is; may be read by any thread at any time. */
 struct xf_server_status {

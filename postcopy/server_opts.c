@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The test switch of PULL at the source, XENFERRY_PULL: see server.h. Without the variable it
- * is one getenv(). */
+ * is one look into the environment. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "postcopy/server.h"
+#include "transport/test_env.h"
 
 #define QUIET_S 30
 #define QUIET_MAX_S 3600
@@ -37,8 +38,11 @@ static int take_word(const char *word, size_t len, struct xf_server_opts *opts)
 
 int xf_server_opts_env(struct xf_server_opts *opts, struct xf_err *err)
 {
-    const char *word = getenv("XENFERRY_PULL");
+    return xf_server_opts_words(xf_test_env("XENFERRY_PULL"), opts, err);
+}
 
+int xf_server_opts_words(const char *word, struct xf_server_opts *opts, struct xf_err *err)
+{
     while (word && *word) {
         size_t len = strcspn(word, ",");
 

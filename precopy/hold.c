@@ -4,17 +4,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "transport/test_env.h"
 
 #define HOLD_STEPS 6000 /* of 20 ms */
 
 int xf_hold(const char *point, int (*tick)(void *priv, struct xf_err *err), void *priv,
             struct xf_err *err)
 {
-    const char *hold = getenv("XENFERRY_HOLD");
+    const char *hold = xf_test_env("XENFERRY_HOLD");
     const struct timespec step = {.tv_nsec = 20 * 1000 * 1000};
     size_t len = strlen(point);
     const char *file;

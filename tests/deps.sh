@@ -2,11 +2,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Install those of the Debian packages listed in the given files that are missing.
+# --only-say: do not, but say which in one sentence; without dpkg nothing is known, nor said.
 # A file holds one package a line; `#` begins a comment; a file that is not there is empty.
 # Touches apt only when something is missing.
 set -eu -o pipefail
 
+only_say=no
+if [ "${1-}" = --only-say ]; then
+    only_say=yes
+    shift
+fi
 if ! command -v dpkg-query >/dev/null; then
+    [ $only_say = no ] || exit 0
     echo "make deps: this machine has no dpkg; install the equivalents of $* by hand" >&2
     exit 1
 fi
@@ -22,6 +29,10 @@ for list in "$@"; do
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
+if [ $only_say = yes ]; then
+    echo "Some packages are missing; run as root: apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+fi
 if [ "$(id -u)" != 0 ]; then
     echo "make deps: missing: ${missing[*]}" >&2
     echo "make deps: run as root: apt-get install --no-install-recommends ${missing[*]}" >&2

@@ -9,6 +9,7 @@
 
 #include "tools/json.h"
 #include "transport/text.h"
+#include "transport/version.h"
 
 /* json-c takes strings as they are; a program that reads this wants UTF-8, whatever was said. */
 static struct json_object *string(const char *s)
@@ -191,6 +192,7 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     struct json_object *o = begin("report"), *phases = json_object_new_object(),
                        *parts = json_object_new_object(), *packed = json_object_new_object();
 
+    add(o, "xenferry", string(xf_version()));
     add(o, "outcome", string(outcome_word(r->outcome)));
     add(o, "exit_status", json_object_new_int(r->outcome));
     add(o, "domain", string(r->domain));
@@ -275,6 +277,7 @@ void json_status(FILE *out, const struct xf_status *s)
     struct json_object *o = begin("status");
 
     add(o, "role", string(s->source ? "source" : "destination"));
+    add(o, "xenferry", s->version[0] ? string(s->version) : NULL);
     add(o, "domain", string(s->domain));
     add(o, "domid", domid(s->domid));
     add(o, "host", s->host[0] ? string(s->host) : NULL);

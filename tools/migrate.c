@@ -20,6 +20,7 @@
 #include "tools/report.h"
 #include "tools/show.h"
 #include "transport/text.h"
+#include "transport/version.h"
 
 /* One move, for background_run() as well. */
 struct call {
@@ -41,6 +42,7 @@ static int run_move(void *priv, struct background *background)
     show.domain = args->move.domain;
     show.report = &report;
     args->move.cancel = show_catch_signals();
+    show_version(&show);
     report.outcome = xf_move(&args->move, &watch, &report, &err);
     /* A move refused early may not have come as far as to name them. */
     if (!report.domain[0])
@@ -91,6 +93,10 @@ int cmd_migrate(const struct front *f)
                        &args, &err);
     if (!rc && args.help) {
         migrate_help(stdout);
+        return 0;
+    }
+    if (!rc && args.version) {
+        printf("Xenferry %s\n", xf_version());
         return 0;
     }
     if (!rc && args.move.domain[0] && !f->globals.dry_run)

@@ -13,11 +13,13 @@
 
 #include "libxl-ext/host/config.h"
 #include "libxl-ext/libxl_ext.h"
+#include "tools/background.h"
 #include "tools/front.h"
 #include "tools/options.h"
 #include "tools/peek.h"
 #include "tools/real_xl.h"
 #include "tools/relay.h"
+#include "transport/version.h"
 
 static int fail(const struct xf_err *err)
 {
@@ -51,8 +53,11 @@ static int serve_ours(const char *real_xl, const struct receive_args *args)
                                 .leave_paused = args->leave_paused};
     struct xf_err err = {0};
     struct xf_config cfg;
+    char text[60];
     int rc;
 
+    snprintf(text, sizeof(text), "Xenferry %s: a move comes in", xf_version());
+    background_log("migrate-receive", text);
     if (xf_config_load(NULL, &cfg, &err)) {
         xf_receive_refuse(o.in_fd, o.out_fd, &err);
         return fail(&err);

@@ -47,6 +47,7 @@ enum {
     O_POSTCOPY_AFTER,
     O_NO_WAIT,
     O_RECONNECT,
+    O_VERSION,
     OPTIONS
 };
 
@@ -115,6 +116,7 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_RECONNECT] = {"reconnect", 0, "S", true,
                      "If the link is lost while memory is copied, try to connect\n"
                      "again for S seconds (default 60); 0: give up at once."},
+    [O_VERSION] = {"version", 0, NULL, true, "Print which Xenferry this is."},
 };
 
 /* getopt_long's return value for the table's row i where it has no letter. */
@@ -407,6 +409,7 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
         xf_fail(&first, EINVAL,
                 "--precopy, --hybrid and --postcopy contradict each other: choose one %s", pointer);
     out->help = seen[O_HELP];
+    out->version = seen[O_VERSION];
     out->json = seen[O_JSON];
     out->quiet = seen[O_QUIET];
     out->no_wait = seen[O_NO_WAIT];
@@ -418,7 +421,7 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
     out->move.host = optind + 1 < argc ? words[optind + 1] : "";
     far_words(g, seen[O_EXIT] || seen[O_FOREGROUND], stderr_tty, out);
 
-    if (out->help)
+    if (out->help || out->version)
         ; /* nothing else matters */
     else if (seen[O_STOCK] && ours)
         rc = xf_fail(err, EINVAL, "--stock and --%s contradict each other: leave one out %s", ours,

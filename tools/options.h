@@ -29,8 +29,8 @@ extern const struct migrate_option migrate_options[];
  * struct, which therefore stay where they are. */
 struct migrate_args {
     struct xf_move_opts move;
-    bool stock; /* the real xl's: with --stock, or nothing asks for ours */
-    bool help;
+    bool stock;         /* the real xl's: with --stock, or nothing asks for ours */
+    bool help, version; /* to be printed, and that is all */
     bool json;
     bool quiet;
     bool no_wait;           /* return when the guest runs there */

@@ -13,6 +13,7 @@
 #include "tools/json.h"
 #include "tools/report.h"
 #include "tools/show.h"
+#include "transport/version.h"
 
 #define COLUMNS 80
 
@@ -125,6 +126,16 @@ static void leave_alone(struct show *s)
     background_log(r->domain, text);
 }
 
+/* The log's first line of a move. */
+static void log_version(const struct xf_report *r)
+{
+    char text[340];
+
+    snprintf(text, sizeof(text), "Xenferry %s: the rest of the memory follows to %s", xf_version(),
+             r->host);
+    background_log(r->domain, text);
+}
+
 static void leave(struct show *s)
 {
     progress_clear(&s->view);
@@ -137,6 +148,7 @@ static void leave(struct show *s)
     fflush(stdout);
     fflush(stderr);
     background_detach(s->background, s->domain);
+    log_version(s->report);
 }
 
 static void leave_if_alone(struct show *s)
@@ -176,6 +188,16 @@ void show_init(struct show *s, const char *cmd, bool json, bool quiet, bool in_p
 {
     *s = (struct show){.cmd = cmd, .json = json, .quiet = quiet, .domain = ""};
     progress_init(&s->view, stderr, in_place);
+}
+
+void show_version(struct show *s)
+{
+    char text[48];
+
+    if (s->json || s->quiet)
+        return;
+    snprintf(text, sizeof(text), "Xenferry %s", xf_version());
+    say(s, "", text);
 }
 
 struct xf_watch show_watch(struct show *s)

@@ -28,6 +28,9 @@ struct show {
 /* in_place: progress is rewritten in one line. */
 void show_init(struct show *s, const char *cmd, bool json, bool quiet, bool in_place);
 
+/* The first line of a move: which Xenferry this is. In JSON that is said by the report. */
+void show_version(struct show *s);
+
 /* What xf_move() and its sisters call; s must outlive it. */
 struct xf_watch show_watch(struct show *s);
 

@@ -141,6 +141,8 @@ static void show(const struct xf_status *s)
              s->source ? "to" : "from", s->host[0] ? s->host : "another host",
              xf_phase_name(s->phase), fmt_duration(a, s->elapsed_s));
     print_wrapped(stdout, text, COLUMNS, 0, 2);
+    if (s->version[0])
+        row("Xenferry", s->version);
     show_pages(s);
     show_faults(s);
     show_speed(s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Domains that a move holds: they must not be let run, or suspended, by anybody else, or the guest
- * runs twice, or without its memory. Public, as status.h is: for toolstacks and front ends.
+ * runs twice, or without its memory.
  */
 #ifndef XF_HELD_H
 #define XF_HELD_H

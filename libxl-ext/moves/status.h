@@ -9,7 +9,7 @@
  * thread of its own from a copy of the numbers, so that the move never waits for a client, and
  * a client not for the move. Reading (status_client.c) takes a dead process's socket away.
  *
- * Public, as libxl_ext.h is: for toolstacks that want to show moves.
+ * What tools/ calls of it is as little a promise as libxl_ext.h.
  */
 #ifndef XF_STATUS_H
 #define XF_STATUS_H
@@ -30,8 +30,9 @@
 
 /* How one side of a move stands. Negative seconds and rates: not known. */
 struct xf_status {
-    bool source; /* the source's side; else the destination's */
-    pid_t pid;   /* who moves it */
+    bool source;      /* the source's side; else the destination's */
+    pid_t pid;        /* who moves it */
+    char version[32]; /* of Xenferry, found out when it is told; empty: not known */
     char domain[160];
     uint32_t domid; /* on this host, XF_NO_DOMID: none yet */
     char host[256]; /* the other side; empty: not known */
@@ -123,17 +124,5 @@ enum xf_lacks {
     XF_LACKS_NOBODY, /* Xen counts some as paged out, and no move that would bring them answers */
 };
 enum xf_lacks xf_lacks_pages(const char *domain, uint64_t *missing, char *host);
-
-/* --- the lines (status_json.c); for the two above, and tests --- */
-
-/* Writes a line with its newline and a NUL into `line`; returns its length, 0: impossible. */
-size_t xf_status_encode(const struct xf_status *s, char line[XF_STATUS_LINE]);
-size_t xf_ended_encode(const struct xf_ended *e, char line[XF_STATUS_LINE]);
-size_t xf_answer_encode(const char *why_not, char line[XF_STATUS_LINE]);
-/* From a line without its newline, every field checked. */
-int xf_status_decode(const char *line, size_t len, struct xf_status *out, struct xf_err *err);
-int xf_ended_decode(const char *line, size_t len, struct xf_ended *out, struct xf_err *err);
-/* The answer to "postcopy": 0, or -1 with the reason. */
-int xf_answer_decode(const char *line, size_t len, struct xf_err *err);
 
 #endif

@@ -3,7 +3,7 @@
  * Asking the moves of this host how they stand: see status.h. What a dead process has left
  * behind is taken away on the way: sockets that nobody listens to, ends and drafts of long ago.
  */
-#include "libxl-ext/moves/status.h"
+#include "libxl-ext/moves/status_lines.h"
 
 #include <ctype.h>
 #include <dirent.h>

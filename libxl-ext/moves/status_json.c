@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The lines of status.h as JSON text. A reader checks type, length and range of each field,
+ * The lines of status_lines.h as JSON text. A reader checks type, length and range of each field,
  * as hello.c does with a peer's; unknown fields are ignored, so that a later version can add
  * some.
  */
-#include "libxl-ext/moves/status.h"
+#include "libxl-ext/moves/status_lines.h"
 
 #include <errno.h>
 #include <math.h>
@@ -62,6 +62,8 @@ size_t xf_status_encode(const struct xf_status *s, char line[XF_STATUS_LINE])
 
     add_text(o, "role", s->source ? "source" : "destination");
     json_object_object_add(o, "pid", json_object_new_int64(s->pid));
+    if (s->version[0])
+        add_text(o, "xenferry", s->version);
     add_text(o, "domain", s->domain);
     add_count(o, "domid", s->domid == XF_NO_DOMID ? XF_NO_COUNT : s->domid);
     add_text(o, "host", s->host);
@@ -205,6 +207,13 @@ static json_object *open_line(const char *line, size_t len, struct xf_err *err)
     return NULL;
 }
 
+/* Processes that were begun before 0.9.0 was installed do not say it. */
+static int get_version(json_object *o, char *out, size_t size, struct xf_err *err)
+{
+    return json_object_object_get_ex(o, "xenferry", NULL) ? get_text(o, "xenferry", out, size, err)
+                                                          : 0;
+}
+
 static int read_status(json_object *o, struct xf_status *s, struct xf_err *err)
 {
     int64_t pid, round;
@@ -223,7 +232,8 @@ static int read_status(json_object *o, struct xf_status *s, struct xf_err *err)
     if (p == XF_PHASES)
         return bad("phase", err);
     s->phase = (enum xf_phase)p;
-    if (get_number(o, "pid", 1, INT32_MAX, &pid, err) ||
+    if (get_version(o, s->version, sizeof(s->version), err) ||
+        get_number(o, "pid", 1, INT32_MAX, &pid, err) ||
         get_text(o, "domain", s->domain, sizeof(s->domain), err) || get_domid(o, &s->domid, err) ||
         get_text(o, "host", s->host, sizeof(s->host), err) ||
         get_number(o, "round", 0, INT32_MAX, &round, err) ||

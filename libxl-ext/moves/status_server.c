@@ -4,7 +4,7 @@
  * and shares with the move only a copy of the numbers, under a lock that nobody holds for
  * longer than copying takes. A client that says or reads nothing is dropped.
  */
-#include "libxl-ext/moves/status.h"
+#include "libxl-ext/moves/status_lines.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +23,7 @@
 
 #include "libxl-ext/host/run_dir.h"
 #include "transport/clock.h"
+#include "transport/version.h"
 #include "transport/wire.h"
 
 #define CLIENTS 8 /* at once; the oldest makes room for one more */
@@ -75,6 +76,7 @@ static bool greet(struct xf_status_server *s, int fd)
     now.age_s = xf_now() - s->at;
     pthread_mutex_unlock(&s->lock);
     now.elapsed_s += now.age_s;
+    snprintf(now.version, sizeof(now.version), "%s", xf_version());
     return say(fd, line, xf_status_encode(&now, line));
 }
 

@@ -13,6 +13,7 @@
 #include "libxl-ext/sink/receive_parts.h"
 #include "libxl-ext/xen/static_state.h"
 #include "transport/clock.h"
+#include "transport/test_env.h"
 
 #define BUILD_MS 120000
 #define BUILD_SLICE_MS 50
@@ -21,7 +22,7 @@
 /* XENFERRY_RECORD_STREAM=FILE keeps what the stock xl was fed, for Xen's own checker. */
 static void record_stream(const void *stream, size_t len)
 {
-    const char *path = getenv("XENFERRY_RECORD_STREAM");
+    const char *path = xf_test_env("XENFERRY_RECORD_STREAM");
     int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
 
     if (fd < 0)

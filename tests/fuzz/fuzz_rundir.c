@@ -19,7 +19,7 @@
 
 #include "libxl-ext/moves/record.h"
 #include "libxl-ext/host/run_dir.h"
-#include "libxl-ext/moves/status.h"
+#include "libxl-ext/moves/status_lines.h"
 #include "tests/fuzz/target.h"
 #include "tests/unit/hello_seeds.h"
 

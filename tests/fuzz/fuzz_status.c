@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <math.h>
 
-#include "libxl-ext/moves/status.h"
+#include "libxl-ext/moves/status_lines.h"
 #include "tests/fuzz/target.h"
 
 enum { TOOK_STATUS, TOOK_ENDED, TOOK_YES, TOOK_NO };

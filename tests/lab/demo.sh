@@ -16,6 +16,9 @@ guest=demo
 declare -A address=([a]=10.9.0.1 [b]=10.9.0.2) other=([a]=b [b]=a)
 ours=no
 
+# shellcheck source=tests/lab/lib/progress.sh
+. "$here/lib/progress.sh"
+
 say() { printf '%s\n' "$*"; }
 
 leave() {
@@ -56,6 +59,7 @@ one() {
     stock) command="/usr/sbin/xl migrate $guest ${address[$to]}" ;;
     ours) command="xl migrate --tcp --json $guest ${address[$to]}" ;;
     esac
+    progress_begin "$kind move"
     before=$(bytes)
     "$lab" watch start $guest
     t0=${EPOCHREALTIME/./}
@@ -64,6 +68,7 @@ one() {
     t1=${EPOCHREALTIME/./}
     after=$(bytes)
     "$lab" guest wait $guest 60
+    progress_end "$kind move"
     "$lab" watch stop $guest "$file.watch" >/dev/null
     at=$to
     [ "$("$lab" guest where $guest)" = $at ] || die "the guest is not on host $at"

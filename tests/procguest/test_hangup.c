@@ -24,6 +24,7 @@
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/moves/status.h"
 #include "tests/procguest/move.h"
+#include "tests/procguest/uffd.h"
 #include "tests/unit/suite.h"
 #include "tools/show.h"
 #include "transport/clock.h"
@@ -369,8 +370,10 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
     char dir[] = "/tmp/xf-hangup-XXXXXX";
-    int rc;
+    int rc = uffd_skip();
 
+    if (rc)
+        return rc;
     seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (seen == MAP_FAILED || pipe2(keys, O_CLOEXEC) || !mkdtemp(dir) ||
         setenv(XF_RUN_DIR_ENV, dir, 1))

@@ -12,6 +12,7 @@
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/moves/status.h"
 #include "tests/procguest/move.h"
+#include "tests/procguest/uffd.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
 
@@ -171,8 +172,10 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
     char dir[] = "/tmp/xf-pg-status-XXXXXX";
-    int rc;
+    int rc = uffd_skip();
 
+    if (rc)
+        return rc;
     if (!mkdtemp(dir) || setenv(XF_RUN_DIR_ENV, dir, 1))
         return 2;
     rc = run_suite("process guest, asked from outside", tests);

@@ -51,6 +51,18 @@ int uffd_open(enum uffd_use use)
     return -1;
 }
 
+int uffd_skip(void)
+{
+    int fd = geteuid() ? uffd_open(UFFD_ABSENT) : 0;
+
+    if (fd > 0)
+        close(fd);
+    if (fd >= 0)
+        return 0;
+    printf("needs root: userfaultfd: %s\n", strerror(errno));
+    return 77;
+}
+
 int uffd_borrow(pid_t pid, int fd)
 {
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);

@@ -16,6 +16,12 @@
  * uffd_put() alone. EINVAL: this kernel cannot log writes asynchronously. */
 enum uffd_use { UFFD_ABSENT, UFFD_LOG_ASYNC, UFFD_LOG_SYNC, UFFD_FILL };
 int uffd_open(enum uffd_use use);
+/*
+ * For the main() of a test of the process guest: 0 if this process may use userfaultfd, which takes
+ * root or vm.unprivileged_userfaultfd. Else says so, and returns the exit status of a test that
+ * cannot run (77). Root gets 0 in any case: then the test shall fail.
+ */
+int uffd_skip(void);
 /* In another one: the same descriptor, for us. */
 int uffd_borrow(pid_t pid, int fd);
 

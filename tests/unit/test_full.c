@@ -336,8 +336,10 @@ int main(void)
     snprintf(dir, sizeof(dir), "%s/run", top);
     if (mkdir(dir, 0700) || setenv(XF_RUN_DIR_ENV, dir, 1) || unshare(CLONE_NEWNS) ||
         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
-        printf("no mount namespace: %s\n", strerror(errno));
-        return 2;
+        printf("needs root: no mount namespace: %s\n", strerror(errno));
+        rmdir(dir);
+        rmdir(top);
+        return geteuid() ? 77 : 2;
     }
     signal(SIGXFSZ, SIG_IGN);
     r = (struct xf_record){.domid = DOMID, .port = 1, .channels = 1, .uuid = "u", .peer = "p"};

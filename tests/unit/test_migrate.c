@@ -21,6 +21,7 @@
 #include "tools/front.h"
 #include "tools/incomplete.h"
 #include "tools/options.h"
+#include "transport/version.h"
 
 /* How the played move goes; set before the fork. */
 static enum xf_outcome outcome;
@@ -205,6 +206,17 @@ static void begin(enum xf_outcome o)
     fate = SURVIVES;
 }
 
+/* The first line of a move. */
+static void says_version_first(void)
+{
+    static const char first[] = "xl migrate: Xenferry ";
+    size_t len = sizeof(first) - 1, n = strlen(xf_version());
+
+    CU_ASSERT_EQUAL(strncmp(errs, first, len), 0);
+    CU_ASSERT_EQUAL(strncmp(errs + len, xf_version(), n), 0);
+    CU_ASSERT_EQUAL(errs[len + n], '\n');
+}
+
 static void test_moved(void)
 {
     begin(XF_MOVED);
@@ -212,6 +224,7 @@ static void test_moved(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(out, "g1 moved to host2"));
     CU_ASSERT_PTR_NOT_NULL(strstr(errs, "xl migrate: warning: the destination lacks avx2\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(errs, "xl migrate: a note\n"));
+    says_version_first();
     CU_ASSERT_PTR_NOT_NULL(strstr(errs, "COPY round 1"));
     CU_ASSERT_PTR_NULL(strchr(errs, '\r')); /* a file is no terminal */
     CU_ASSERT_EQUAL(run("-t migrate --tcp g1 host2"), 0);
@@ -234,11 +247,30 @@ static void test_moved(void)
     CU_ASSERT_EQUAL(strcspn(out, "\n") + 1, strlen(out));
 }
 
+/* No move is begun, whatever else is on the line; the file VERSION has the number. */
+static void test_version(void)
+{
+    char number[40] = "", wanted[60];
+    FILE *f = fopen("VERSION", "r");
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    CU_ASSERT_EQUAL(fscanf(f, "%31s", number), 1);
+    fclose(f);
+    snprintf(wanted, sizeof(wanted), "Xenferry %s\n", number);
+    begin(XF_STAYED);
+    CU_ASSERT_EQUAL(run("migrate --version"), 0);
+    CU_ASSERT_STRING_EQUAL(out, wanted);
+    CU_ASSERT_STRING_EQUAL(errs, "");
+    CU_ASSERT_EQUAL(run("migrate --version --channels x g1"), 0);
+    CU_ASSERT_STRING_EQUAL(out, wanted);
+}
+
 static void test_check(void)
 {
     begin(XF_MOVED);
     CU_ASSERT_EQUAL(run("migrate --check g1 host2"), 0);
     CU_ASSERT_STRING_EQUAL(out, "Nothing stands against moving g1 to host2.\n");
+    says_version_first();
     begin(XF_REFUSED);
     CU_ASSERT_EQUAL(run("migrate --check --quiet g1 host2"), 1);
     /* A refusal is an error: --quiet does not hide it. */
@@ -515,6 +547,14 @@ static struct xf_status_server *play(bool source, uint32_t domid, const char *na
     return server;
 }
 
+static bool says_version(const char *before, const char *behind)
+{
+    char text[80];
+
+    snprintf(text, sizeof(text), "%s%s%s", before, xf_version(), behind);
+    return strstr(out, text) != NULL;
+}
+
 static void test_status(void)
 {
     struct xf_status_server *a = play(true, 5, "web1", XF_PHASE_COPY, ""),
@@ -526,6 +566,7 @@ static void test_status(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(out, "web2 (domain 6) from host2: PULL"));
     CU_ASSERT_PTR_NOT_NULL(strstr(out, "25600 missing (100 MiB) of 51200 after the switch\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(out, "70 served, 30 of them over the network"));
+    CU_ASSERT(says_version("  Xenferry  ", "\n"));
     CU_ASSERT_STRING_EQUAL(errs, "");
     CU_ASSERT_EQUAL(run("migrate-status 6"), 0);
     CU_ASSERT_PTR_NULL(strstr(out, "web1"));
@@ -533,6 +574,7 @@ static void test_status(void)
     CU_ASSERT_EQUAL(run("migrate-status --json web2"), 0);
     CU_ASSERT_EQUAL(objects("status"), 1);
     CU_ASSERT_PTR_NOT_NULL(strstr(out, "\"role\":\"destination\""));
+    CU_ASSERT(says_version("\"xenferry\":\"", "\","));
     CU_ASSERT_PTR_NOT_NULL(strstr(out, "\"missing\":25600,"));
     CU_ASSERT_PTR_NOT_NULL(strstr(out, "\"pages_sent\":null,"));
     CU_ASSERT_EQUAL(run("migrate-status web3"), 1);
@@ -655,6 +697,7 @@ int main(void)
         {"migrate-recover --resume", test_resume},
         {"--no-wait", test_no_wait},
         {"--no-wait, and nothing to wait for", test_no_wait_for_little},
+        {"version", test_version},
         {"migrate-status", test_status},
         {"migrate-postcopy", test_postcopy},
         {"memory that is elsewhere", test_incomplete},

@@ -336,6 +336,11 @@ static void test_help(void)
     CU_ASSERT_FALSE(args.stock);
     CU_ASSERT_EQUAL(parse("--rdma -h"), 0);
     CU_ASSERT_TRUE(args.help);
+    CU_ASSERT_FALSE(args.version);
+    CU_ASSERT_EQUAL(parse("--version"), 0);
+    CU_ASSERT_TRUE(args.version && !args.stock);
+    CU_ASSERT_EQUAL(parse("--stock --version g1 host2"), 0);
+    CU_ASSERT_TRUE(args.version && !args.stock);
 }
 
 static void test_far_words(void)
@@ -447,6 +452,30 @@ static void test_help_and_manual_agree(void)
     }
     for (char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n')
         CU_ASSERT_TRUE(strcspn(p, "\n") <= 80);
+}
+
+/* They come before the options, and show what people do. */
+static void test_examples(void)
+{
+    static const char *const shown[] = {
+        "migrate --tcp ",    "migrate --check ", "migrate --rdma ", "migrate --hybrid ",
+        "migrate-postcopy ", "migrate-status\n", "migrate-recover "};
+    FILE *f = fopen("docs/xl-migrate.1", "r");
+    char *text, *begin, *end;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    text = slurp(f);
+    fclose(f);
+    begin = strstr(text, "\n.Ss Examples\n");
+    end = strstr(text, "\n.Ss Options of stock xl\n");
+    CU_ASSERT_FATAL(begin && end && begin < end);
+    *end = 0;
+    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+        char line[60];
+
+        snprintf(line, sizeof(line), "\n.Dl # xl %s", shown[i]);
+        CU_ASSERT_PTR_NOT_NULL(strstr(begin, line));
+    }
 }
 
 static int recover(const char *words, struct recover_args *out)
@@ -565,6 +594,7 @@ int main(void)
         {"words for the far side", test_far_words},
         {"argv is left alone", test_argv_is_left_alone},
         {"table, help and manual agree", test_help_and_manual_agree},
+        {"the manual's examples", test_examples},
         {"migrate-recover", test_recover},
         {"migrate-receive", test_receive},
         {"options before the sub-command", test_globals},

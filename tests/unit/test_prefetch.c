@@ -229,23 +229,19 @@ static void test_switch(void)
     struct xf_server_opts o;
     struct xf_err err = {0};
 
-    unsetenv("XENFERRY_PULL");
     o = (struct xf_server_opts){.silence_ms = 9, .quiet_ms = 7};
-    CU_ASSERT(xf_server_opts_env(&o, &err) == 0 && o.silence_ms == 9 && o.quiet_ms == 7);
+    CU_ASSERT(xf_server_opts_words(NULL, &o, &err) == 0 && o.silence_ms == 9 && o.quiet_ms == 7);
     for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        setenv("XENFERRY_PULL", good[i].words, 1);
         o = (struct xf_server_opts){.silence_ms = 9, .quiet_ms = 7};
-        CU_ASSERT_EQUAL(xf_server_opts_env(&o, &err), 0);
+        CU_ASSERT_EQUAL(xf_server_opts_words(good[i].words, &o, &err), 0);
         CU_ASSERT(o.silence_ms == 9 && o.linear == good[i].linear);
         CU_ASSERT_EQUAL(o.quiet_ms, good[i].quiet_ms);
     }
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        setenv("XENFERRY_PULL", bad[i], 1);
         xf_clear(&err);
-        CU_ASSERT(xf_server_opts_env(&o, &err) < 0 && err.num == EINVAL);
+        CU_ASSERT(xf_server_opts_words(bad[i], &o, &err) < 0 && err.num == EINVAL);
         CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "unset it"));
     }
-    unsetenv("XENFERRY_PULL");
 }
 
 /* --- window --- */

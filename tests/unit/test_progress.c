@@ -17,6 +17,7 @@
 #include "tools/json.h"
 #include "tools/progress.h"
 #include "tools/report.h"
+#include "transport/version.h"
 
 static const struct xf_progress copying = {.phase = XF_PHASE_COPY,
                                            .round = 3,
@@ -551,6 +552,7 @@ static void test_json_rest(void)
     json_report(f, &r, &err, "advice");
     o = reread(f);
     CU_ASSERT_STRING_EQUAL(str(o, "type"), "report");
+    CU_ASSERT_STRING_EQUAL(str(o, "xenferry"), xf_version());
     CU_ASSERT_STRING_EQUAL(str(o, "outcome"), "moved");
     CU_ASSERT_DOUBLE_EQUAL(json_object_get_double(json_object_object_get(
                                json_object_object_get(o, "phase_s"), "COPY")),

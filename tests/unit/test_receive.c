@@ -14,8 +14,10 @@
 #include "libxl-ext/peer/bootstrap.h"
 #include "libxl-ext/host/config.h"
 #include "libxl-ext/libxl_ext.h"
+#include "tests/unit/fake_log.h"
 #include "tests/unit/suite.h"
 #include "tools/front.h"
+#include "transport/version.h"
 
 #define REST "and the rest"
 
@@ -166,6 +168,25 @@ static void test_broken_config(void)
     free(r);
 }
 
+/* The log says which Xenferry receives. */
+static void test_log(void)
+{
+    char wanted[80], got[200] = "";
+    int log[2];
+
+    setenv(XF_CONFIG_ENV, "/nonexistent/xenferry.xml", 1);
+    snprintf(wanted, sizeof(wanted), "migrate-receive: Xenferry %s: a move comes in\n",
+             xf_version());
+    CU_ASSERT_EQUAL_FATAL(pipe(log), 0);
+    fake_log_to(log[1]);
+    CU_ASSERT_EQUAL(run("migrate-receive"), 0);
+    fake_log_to(-1);
+    close(log[1]);
+    CU_ASSERT(read(log[0], got, sizeof(got) - 1) > 0);
+    CU_ASSERT_STRING_EQUAL(got, wanted);
+    close(log[0]);
+}
+
 static void test_failure(void)
 {
     setenv(XF_CONFIG_ENV, "/nonexistent/xenferry.xml", 1);
@@ -182,6 +203,7 @@ int main(void)
         {"configured", test_configured},
         {"broken configuration", test_broken_config},
         {"failure", test_failure},
+        {"log", test_log},
         CU_TEST_INFO_NULL,
     };
 

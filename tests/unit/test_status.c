@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "libxl-ext/host/run_dir.h"
-#include "libxl-ext/moves/status.h"
+#include "libxl-ext/moves/status_lines.h"
 #include "tests/unit/suite.h"
 
 static char dir[] = "/tmp/xf-status-XXXXXX";
@@ -63,7 +63,8 @@ static bool same(const struct xf_status *a, const struct xf_status *b)
            a->left_out == b->left_out && a->missing == b->missing && a->faults == b->faults &&
            a->requested == b->requested && a->fault_median_s == b->fault_median_s &&
            a->fault_p99_s == b->fault_p99_s && a->rate_bps == b->rate_bps && a->eta_s == b->eta_s &&
-           a->elapsed_s == b->elapsed_s && !strcmp(a->no_switch, b->no_switch);
+           a->elapsed_s == b->elapsed_s && !strcmp(a->no_switch, b->no_switch) &&
+           !strcmp(a->version, b->version);
 }
 
 /* --- lines --- */
@@ -82,6 +83,12 @@ static void test_lines(void)
 
     CU_ASSERT(len > 0 && line[len - 1] == '\n' && strlen(line) == len);
     CU_ASSERT_EQUAL(strcspn(line, "\n"), len - 1);
+    CU_ASSERT_EQUAL(xf_status_decode(line, len - 1, &t, &err), 0);
+    CU_ASSERT(same(&s, &t));
+
+    snprintf(s.version, sizeof(s.version), "0.9.0");
+    len = xf_status_encode(&s, line);
+    CU_ASSERT_PTR_NOT_NULL(strstr(line, "\"xenferry\":\"0.9.0\""));
     CU_ASSERT_EQUAL(xf_status_decode(line, len - 1, &t, &err), 0);
     CU_ASSERT(same(&s, &t));
 
@@ -121,6 +128,7 @@ static void test_long_lines(void)
         memset(s.domain, worst[i], sizeof(s.domain) - 1);
         memset(s.host, worst[i], sizeof(s.host) - 1);
         memset(s.no_switch, worst[i], sizeof(s.no_switch) - 1);
+        memset(s.version, worst[i], sizeof(s.version) - 1);
         memset(e.domain, worst[i], sizeof(e.domain) - 1);
         memset(e.host, worst[i], sizeof(e.host) - 1);
         memset(e.text, worst[i], sizeof(e.text) - 1);

@@ -16,7 +16,7 @@
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/moves/record.h"
 #include "libxl-ext/host/secret.h"
-#include "libxl-ext/moves/status.h"
+#include "libxl-ext/moves/status_lines.h"
 #include "libxl-ext/xen/toollog.h"
 #include "tests/unit/hello_seeds.h"
 #include "tests/unit/hostile.h"

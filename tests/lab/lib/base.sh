@@ -28,6 +28,7 @@ base_item() { cache_get base "$(base_key)" base_build; }
 base_build() {
     local out=$1 root=$1/root m kernel
     m=$(mirror)
+    progress_mark 1/5 "the smallest Debian"
     timeout 600 debootstrap --variant=minbase "$SUITE" "$root" "$m"
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
     chmod 755 "$root/usr/sbin/policy-rc.d"
@@ -38,10 +39,12 @@ base_build() {
     cp /etc/resolv.conf "$root/etc/resolv.conf"
     printf 'deb %s %s main\n' "$m" "$SUITE" >"$root/etc/apt/sources.list"
     export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+    progress_mark 2/5 packages
     timeout 120 chroot "$root" apt-get -q update
     timeout 600 chroot "$root" apt-get -q -y --no-install-recommends \
         install $DOM0_PACKAGES
 
+    progress_mark 3/5 kernel
     # The kernel is unpacked, not installed: its hooks would build an
     # initramfs we do not use.
     kernel=$(chroot "$root" apt-cache depends linux-image-amd64 |
@@ -56,11 +59,13 @@ base_build() {
     cp "$root/boot/vmlinuz-$kernel" "$out/vmlinuz"
     printf '%s\n' "$kernel" >"$out/kernel"
 
+    progress_mark 4/5 "cleaning up"
     chroot "$root" dpkg-query -W >"$out/VERSIONS"
     chroot "$root" apt-get clean
     rm -rf "$root"/var/lib/apt/lists/* "$root"/boot/vmlinuz* "$root"/usr/share/doc/* \
         "$root"/usr/share/man/* "$root"/usr/share/locale/*
     mkdir -p "$root/xf"
+    progress_mark 5/5 "disk image"
     mke2fs -q -t ext4 -O ^has_journal -L xfroot -d "$root" "$out/root.img" 3G
     # Modules once more by themselves, for the two initramfs.
     tar -C "$root" -cf "$out/modules.tar" "./lib/modules/$kernel"

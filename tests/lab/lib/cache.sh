@@ -3,8 +3,8 @@
 # files and a MANIFEST ("size sha256 file"). KEY is a hash of all it is made
 # from. Items appear complete by one rename, or not at all.
 
-# key_of WORDS/FILES on stdin -> 16 hex digits
-key_of() { sha256sum | cut -c1-16; }
+# key_of WORDS/FILES on stdin -> 16 hex digits. What a builder says of itself makes no other item.
+key_of() { grep -v '^ *progress_mark ' | sha256sum | cut -c1-16; }
 
 manifest() { # of all files in DIR
     local list f
@@ -30,7 +30,8 @@ cache_verify() {
 }
 
 # cache_get NAME KEY BUILDER: prints the item's directory, built if needed.
-# BUILDER is called with an empty directory to fill; its output goes to a log.
+# BUILDER is called with an empty directory to fill; its output goes to a log, in
+# which it marks how far it is (progress_mark).
 cache_get() {
     local name=$1 builder=$3 dir=$CACHE/$1/$2 tmp log t0
     if cache_ok "$dir"; then
@@ -46,20 +47,30 @@ cache_get() {
         t0=$(now)
         rm -rf "$dir" "$CACHE/$name"/tmp.*
         tmp=$(mktemp -d "$CACHE/$name/tmp.XXXXXX")
-        say "building $name"
+        say "building $name$(cache_took "$name")"
+        progress_begin "$name" "$log"
         # A bash of its own: in a subshell set -e would be off, because this
         # one's status is tested below. It keeps the lock as long as any part of it lives.
         if ! "$LAB/lab" _build "$builder" "$tmp" >"$log" 2>&1; then
+            progress_end "$name" failed
             rm -rf "$tmp"
             tail -n 5 "$log" >&2
             die "$name did not build; the whole story: $log"
         fi
         manifest "$tmp"
+        progress_end "$name"
         mv "$tmp" "$dir"
         say "built $name in $(took "$t0") s"
         cache_prune "$name"
     ) 9>"$CACHE/$name.lock" || return 1
     printf '%s\n' "$dir"
+}
+
+# How long it took last time, as words to go on with.
+cache_took() {
+    local s
+    read -r s 2>/dev/null <"$(progress_took "$1")" && printf ' (%s s last time)' "$s"
+    true
 }
 
 # Keep the two newest keys of an item.

@@ -9,7 +9,10 @@ MAX_SECONDS=${XENFERRY_LAB_MAX:-3600}
 NS=${XENFERRY_LAB_NS:-xflab}
 READY=$STATE/selftest-passed # tests check for this file before they start
 
-say() { printf 'lab: %s\n' "$*" >&2; }
+say() {
+    progress_clear
+    printf 'lab: %s\n' "$*" >&2
+}
 
 die() {
     say "$*"

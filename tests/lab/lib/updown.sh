@@ -78,14 +78,18 @@ cmd_up() {
     ssh_setup
     collector_start
     spawn watchdog "$STATE/watchdog.log" "$LAB/lab" _watchdog "$MAX_SECONDS"
+    progress_begin "booting the hosts"
     host_start a "$hyp_a" "$mem_a" "$cpu_a"
     host_start b "$hyp_b" "$mem_b" "$cpu_b"
     for h in a b; do
         host_wait "$h" 180
         retry 60 ssh_master "$h" || die "no ssh to host $h: $STATE/$h.console"
     done
+    progress_end "booting the hosts"
     say "hosts up in $(took "$t0") s"
+    progress_begin "testing the lab"
     cmd_selftest
+    progress_end "testing the lab"
 }
 
 lab_end() {

@@ -14,9 +14,11 @@ xen_item() { cache_get xen "$(xen_key)" xen_build; }
 xen_build() {
     local out=$1 work=$1/work opts
     mkdir "$work"
+    progress_mark 1/3 "package lists"
     apt_setup "$work/apt"
     opts=$(apt_opts "$work/apt")
     cd "$work"
+    progress_mark 2/3 source
     timeout 180 apt-get $opts -q download "$XEN_PACKAGE/$SUITE"
     timeout 180 apt-get $opts -q source "xen/$SUITE"
     dpkg -x ./"$XEN_PACKAGE"_*.deb deb
@@ -27,6 +29,7 @@ xen_build() {
     printf '%s\n' $XEN_EXTRA_CONFIG >>xen/.config
     timeout 60 make -C xen olddefconfig
     grep -qx CONFIG_MEM_PAGING=y xen/.config
+    progress_mark 3/3 compiling
     timeout 900 make -C xen -j2 build
     cp xen/xen "$out/xen-paging"
     cp xen/.config "$out/xen-paging.config"
