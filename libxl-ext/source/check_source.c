@@ -9,6 +9,7 @@
 
 #include <xen/hvm/params.h>
 
+#include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/guest_size.h"
 #include "libxl-ext/xen/save_helper.h"
 #include "transport/text.h"
@@ -178,7 +179,7 @@ int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, u
     libxl_domain_config copy;
 
     *need_kib = 0;
-    if (xc_domain_getinfolist(xch, domid, 1, &info) != 1 || info.domain != domid)
+    if (xf_domain_info(xch, domid, &info))
         return xf_fail(err, ESRCH, "domain %u is gone", domid);
     if (info.flags & (XEN_DOMINF_shutdown | XEN_DOMINF_dying))
         xf_find(f, XF_REFUSAL, "not-running",

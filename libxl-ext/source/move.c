@@ -461,7 +461,7 @@ enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err)
     char why[300];
 
     xf_copy_end(&m->copy); /* before the domain goes: it owns mappings of it */
-    switch (xf_domain_here(m->ctx, m->domid, m->hello.uuid)) {
+    switch (xf_domain_here(m->xch, m->domid, m->hello.uuid)) {
     case XF_DOM_RUNS:
         xc_domain_pause(m->xch, m->domid);
         xf_move_mark(m, XF_RECORD_TWICE, NULL);

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "libxl-ext/xen/xen_here.h"
+#include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/xen_suspend.h"
 
 /* How long a guest that has taken the suspend request is awaited after it was given up. It has had

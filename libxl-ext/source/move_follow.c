@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "libxl-ext/xen/xen_here.h"
+#include "libxl-ext/xen/domain_here.h"
 
 static void take_name(struct xf_move *m, const char *name)
 {

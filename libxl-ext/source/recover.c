@@ -62,7 +62,7 @@ static int load_record(struct recovery *v, const char *domain, struct xf_err *er
     if (!xf_recover_has_record(m->domid))
         return xf_fail(err, ENOENT, "no move of \"%s\" from here waits to be finished", domain);
     if (xf_record_read(xf_run_dir(), m->domid, r, &m->record_fd, err) ||
-        xf_recover_fit(m->ctx, m->domid, r, &fit, &here, err))
+        xf_recover_fit(m->ctx, m->xch, m->domid, r, &fit, &here, err))
         return -1;
     if (fit == XF_FIT_OLD)
         return xf_fail(

@@ -25,7 +25,6 @@
 #include "libxl-ext/moves/record.h"
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/moves/status.h"
-#include "libxl-ext/xen/xen_here.h"
 #include "tests/unit/suite.h"
 
 #define DOMID 7u
@@ -100,9 +99,9 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
     return XF_SWITCHED;
 }
 
-enum xf_dom xf_domain_here(libxl_ctx *ctx, uint32_t domid, const char *uuid)
+enum xf_dom xf_domain_here(xc_interface *xch, uint32_t domid, const char *uuid)
 {
-    (void)ctx;
+    (void)xch;
     (void)domid;
     (void)uuid;
     return XF_DOM_SUSPENDED;

@@ -16,6 +16,7 @@
 
 #include <libxl.h>
 #include <libxl_utils.h>
+#include <xen/sched.h>
 
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/moves/record.h"
@@ -123,15 +124,31 @@ static void fill_info(libxl_dominfo *info, uint32_t domid)
 
 int libxl_domain_info(libxl_ctx *ctx, libxl_dominfo *info, uint32_t domid)
 {
-    bool now = xen.then && ++xen.looks > xen.then;
-
     (void)ctx;
+    fill_info(info, domid);
+    return 0;
+}
+
+int xc_domain_getinfolist(xc_interface *xch, uint32_t first, unsigned max, xc_domaininfo_t *info)
+{
+    bool now = xen.then && ++xen.looks > xen.then;
+    libxl_uuid uuid;
+
+    (void)xch;
+    CU_ASSERT(first == DOMID && max == 1);
     xen.running |= now && xen.later == RUNS_LATER;
     if (now && xen.later == OTHER_UUID_LATER)
         xen.uuid = OTHER_UUID;
-    fill_info(info, domid);
-    info->dying |= now && xen.later == DYING_LATER;
-    return now && xen.later == GONE_LATER ? ERROR_DOMAIN_NOTFOUND : 0;
+    memset(info, 0, sizeof(*info));
+    /* Xen's answer is then the next domain that there is. */
+    info->domain = now && xen.later == GONE_LATER ? COPY_DOMID : (domid_t)first;
+    libxl_uuid_from_string(&uuid, xen.uuid);
+    memcpy(info->handle, libxl_uuid_bytearray(&uuid), sizeof(info->handle));
+    if (!xen.running)
+        info->flags = XEN_DOMINF_shutdown | SHUTDOWN_suspend << XEN_DOMINF_shutdownshift;
+    if (now && xen.later == DYING_LATER)
+        info->flags |= XEN_DOMINF_dying;
+    return 1;
 }
 
 int xc_domain_pause(xc_interface *xch, uint32_t domid)

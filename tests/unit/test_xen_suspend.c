@@ -13,7 +13,7 @@
 #include <xenstore.h>
 
 #include "libxl-ext/source/move.h"
-#include "libxl-ext/xen/xen_here.h"
+#include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/xen_suspend.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
