@@ -478,6 +478,14 @@ enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err)
     case XF_DOM_DYING:
         break;
     case XF_DOM_UNKNOWN:
+        /* Its number may be another domain's by now. The record stays, and with it the way on. */
+        xf_move_mark(m, XF_RECORD_WHOLE, NULL);
+        xf_move_note(m,
+                     "the guest runs at the destination, but Xen does not say whether domain %u "
+                     "here still is its old one, so it was left alone; `xl migrate-recover %u` "
+                     "looks again, and destroys it",
+                     m->domid, m->domid);
+        return XF_MOVED;
     case XF_DOM_SUSPENDED:
         xf_move_mark(m, XF_RECORD_WHOLE, NULL);
         if (!libxl_domain_destroy(m->ctx, m->domid, NULL))

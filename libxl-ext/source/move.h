@@ -109,8 +109,8 @@ void xf_move_init(struct xf_move *m, const struct xf_move_opts *o, const struct 
                   struct xf_report *report);
 int xf_move_attach(struct xf_move *m, struct xf_err *err);
 enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err);
-/* XF_MOVED, also when it could not be destroyed (a note says so); XF_UNKNOWN: it was not, because
- * somebody has let it run here, too. */
+/* XF_MOVED, also when it could not be destroyed or Xen did not say what it is (a note says so, and
+ * the record stays); XF_UNKNOWN: it was not, because somebody has let it run here, too. */
 enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err);
 void xf_move_let_go(struct xf_move *m);
 
