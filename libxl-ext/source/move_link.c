@@ -21,7 +21,7 @@
 #define ROUTE_MS 3000 /* each address */
 #define RELINK_PAUSE_MS 250
 /* PULL: nobody listens there any more. More than a sink takes to listen again, or to get its port
- * back from somebody, and no less than it waits for us at its end (DONE_MS, receive_sink.c). */
+ * back from somebody, and no less than it waits for us at its end (DONE_MS, receive_pull.c). */
 #define GONE_MS 60000
 /* PULL: who listens there says nothing. It may be the destination, which is stopped (a debugger, a
  * machine that swaps, a suspended virtual machine), so it is waited for longer than anybody would

@@ -141,7 +141,7 @@ static void committed(void *priv)
     atomic_fetch_add(&m->committed, 1);
 }
 
-/* As in libxl-ext/sink/receive_sink.c. */
+/* As in libxl-ext/sink/receive_copy.c. */
 static bool called(void *priv)
 {
     struct move *m = priv;
