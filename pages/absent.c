@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "pages/rings.h"
+
 int xf_absent_init(struct xf_absent *a, struct xf_sink_vm *vm, struct xf_err *err)
 {
     memset(a, 0, sizeof(*a));
@@ -15,10 +17,8 @@ int xf_absent_init(struct xf_absent *a, struct xf_sink_vm *vm, struct xf_err *er
     a->built = xf_bitmap_new(vm->nr_gfns);
     if (!a->missing || !a->rings || !a->built)
         return xf_fail(err, ENOMEM, "out of memory for maps of absent pages");
-    for (unsigned i = 0; i < vm->nr_rings; i++)
-        xf_set(a->rings, vm->rings[i]);
-    for (unsigned i = 0; i < vm->nr_built; i++)
-        xf_set(a->built, vm->built[i]);
+    xf_mark_rings(vm, a->rings);
+    xf_mark_built(vm, a->built);
     return 0;
 }
 

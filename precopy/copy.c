@@ -24,6 +24,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "pages/rings.h"
+
 #define TICK_MS 50
 /* How long after the last look the dirty log is peeked at within a round, seconds. A hybrid
  * move has to see early whether the round pays, but the looks shall cost it no more than this
@@ -106,14 +108,6 @@ static int read_log(struct xf_copy *c, enum xf_log_read how, unsigned long *map,
         return -1;
     c->log_read_s = xf_now() - began;
     return 0;
-}
-
-/* Gfns that the destination makes anew are nobody's to send. */
-static void drop_rings(struct xf_copy *c)
-{
-    for (unsigned i = 0; i < c->vm->nr_rings; i++)
-        if (c->vm->rings[i] < c->vm->nr_gfns)
-            xf_unset(c->order.todo, c->vm->rings[i]);
 }
 
 /* Seconds to wait before n more pages may go out under the bandwidth limit. */
@@ -429,7 +423,7 @@ static int choose_pages(struct xf_copy *c, struct xf_err *err)
     xf_growth_clear(&c->growth);
     memcpy(c->pending, c->owed, words * sizeof(*c->owed));
     memcpy(c->order.todo, c->owed, words * sizeof(*c->owed));
-    drop_rings(c);
+    xf_drop_rings(c->vm, c->order.todo);
     return 0;
 }
 
@@ -545,7 +539,7 @@ static int tell_zeros(struct xf_copy *c, struct xf_err *err)
         return xf_fail(err, ENOMEM, "out of memory for the set of zero pages");
     memset(c->zeros, 0, words * sizeof(*c->zeros)); /* no sync has confirmed any */
     memcpy(c->order.todo, c->owed, words * sizeof(*c->owed));
-    drop_rings(c);
+    xf_drop_rings(c->vm, c->order.todo);
     st->round_pages = xf_bitmap_count(c->order.todo, c->vm->nr_gfns);
     st->round_done = 0;
     st->round_began = xf_now();

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "pages/extents.h"
+#include "pages/rings.h"
 
 #define TICK_MS 20
 #define PASSES 4
@@ -106,9 +107,7 @@ static int look(struct xf_copy *c, unsigned pass, struct xf_err *err)
         for (size_t w = 0; c->zeros && !c->presence.quiet && w < words; w++)
             c->dirty[w] |= c->zeros[w];
     }
-    for (unsigned i = 0; i < c->vm->nr_rings; i++)
-        if (c->vm->rings[i] < c->vm->nr_gfns)
-            xf_unset(c->dirty, c->vm->rings[i]);
+    xf_drop_rings(c->vm, c->dirty);
     return 0;
 }
 

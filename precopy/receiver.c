@@ -20,6 +20,7 @@
 #include "pages/absent.h"
 #include "pages/batch.h"
 #include "pages/packing.h"
+#include "pages/rings.h"
 #include "pages/zero.h"
 
 struct receiver {
@@ -353,10 +354,8 @@ int xf_receivers_start(struct xf_receivers **out, struct xf_sink_vm *vm, struct 
         return xf_fail(err, ENOMEM, "out of memory for a map of %llu pages",
                        (unsigned long long)vm->nr_gfns);
     }
-    for (unsigned i = 0; i < vm->nr_built; i++)
-        xf_set(r->present, vm->built[i]);
-    for (unsigned i = 0; i < vm->nr_rings; i++)
-        xf_set(r->rings, vm->rings[i]);
+    xf_mark_built(vm, r->present);
+    xf_mark_rings(vm, r->rings);
     if (xf_receivers_go(r, err)) {
         xf_receivers_stop(r);
         return -1;

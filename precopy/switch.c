@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pages/rings.h"
 #include "precopy/hold.h"
 
 #define TICK_MS 20
@@ -41,8 +42,7 @@ static int last_set(struct xf_copy *c, struct xf_err *err)
         xf_presence_owed(&c->presence, todo);
     else if (xf_presence_sweep(&c->presence, todo, err))
         return -1;
-    for (unsigned i = 0; i < c->vm->nr_rings; i++)
-        xf_unset(todo, c->vm->rings[i]);
+    xf_drop_rings(c->vm, todo);
     if (c->missing)
         xf_copy_settle(c);
     xf_order_begin(&c->order, NULL);

@@ -26,18 +26,18 @@
 /* What is meant. */
 struct sought {
     const char *given;
-    libxl_ctx *ctx; /* NULL: Xen cannot be asked, or has no such domain */
-    uint32_t domid; /* XF_NO_DOMID: not known */
-    char *name;     /* malloc()ed; NULL: not known */
+    xc_interface *xch; /* NULL: Xen cannot be asked, or has no such domain */
+    uint32_t domid;    /* XF_NO_DOMID: not known */
+    char *name;        /* malloc()ed; NULL: not known */
 };
 
-static void look_up(struct sought *s, libxl_ctx *ctx)
+static void look_up(struct sought *s, libxl_ctx *ctx, xc_interface *xch)
 {
     if (libxl_domain_qualifier_to_domid(ctx, s->given, &s->domid)) {
         s->domid = XF_NO_DOMID;
         return;
     }
-    s->ctx = ctx;
+    s->xch = xch;
     s->name = libxl_domid_to_name(ctx, s->domid);
 }
 
@@ -81,9 +81,9 @@ static bool holds(const struct sought *s, const struct xf_record *r)
     xf_boot_id(now);
     if (strcmp(now, r->boot_id) != 0)
         return false;
-    if (!s->ctx)
+    if (!s->xch)
         return true;
-    switch (xf_domain_here(s->ctx, s->domid, r->uuid)) {
+    switch (xf_domain_here(s->xch, s->domid, r->uuid)) {
     case XF_DOM_GONE:
     case XF_DOM_DYING:
         return false;
@@ -137,11 +137,13 @@ void xf_held(const char *domain, struct xf_hold *out)
     struct sought s = {.given = domain, .domid = XF_NO_DOMID};
     struct xf_toollog log;
     libxl_ctx *ctx = NULL;
+    xc_interface *xch;
 
     *out = (struct xf_hold){.how = XF_HELD_NOT};
     xf_toollog_init(&log);
+    xch = xc_interface_open(&log.vtable, &log.vtable, 0);
     if (!libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable))
-        look_up(&s, ctx);
+        look_up(&s, ctx, xch);
     else
         ctx = NULL;
     if (is_incoming(domain) || is_incoming(s.name))
@@ -153,4 +155,6 @@ void xf_held(const char *domain, struct xf_hold *out)
     free(s.name);
     if (ctx)
         libxl_ctx_free(ctx);
+    if (xch)
+        xc_interface_close(xch);
 }

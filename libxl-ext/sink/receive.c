@@ -33,51 +33,6 @@
 /* How long xl may take to destroy the domain after the sink has died. */
 #define ORPHAN_MS 30000
 
-/* --- between sink and guard --- */
-
-void xf_guard_tell(int guard_fd, const int locks[2])
-{
-    char c = 0;
-    struct iovec iov = {.iov_base = &c, .iov_len = 1};
-    union {
-        char buf[CMSG_SPACE(2 * sizeof(int))];
-        struct cmsghdr align;
-    } u = {.buf = {0}};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-
-    if (locks[0] >= 0 && locks[1] >= 0) {
-        m.msg_control = u.buf;
-        m.msg_controllen = sizeof(u.buf);
-        *CMSG_FIRSTHDR(&m) = (struct cmsghdr){.cmsg_len = CMSG_LEN(2 * sizeof(int)),
-                                              .cmsg_level = SOL_SOCKET,
-                                              .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), locks, 2 * sizeof(int));
-    }
-    while (sendmsg(guard_fd, &m, MSG_NOSIGNAL) < 0 && errno == EINTR)
-        ;
-}
-
-/* True: the source has its reply, and the locks are ours, too. False: the sink ended before. */
-static bool hear_sink(int fd)
-{
-    char c;
-    struct iovec iov = {.iov_base = &c, .iov_len = 1};
-    union {
-        char buf[CMSG_SPACE(2 * sizeof(int))];
-        struct cmsghdr align;
-    } u;
-    struct msghdr m = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.buf, .msg_controllen = sizeof(u.buf)};
-    ssize_t n;
-
-    /* The descriptors that come with it are kept by being open: until this process ends. */
-    while ((n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
-        ;
-    return n > 0;
-}
-
-/* --- the guard --- */
-
 /* The sink is dead without having said how the move ended. */
 static int clean_up_after(const struct xf_sink_shared *shared, struct xf_err *err)
 {
@@ -156,7 +111,7 @@ static int run_guard(const struct xf_receive_opts *o, struct xf_sink_shared *sha
     close(fds->in[1]);
     close(fds->out[1]);
     close(talk[1]);
-    replied = hear_sink(talk[0]);
+    replied = xf_sink_hear(talk[0]);
     if (replied) {
         close(o->in_fd);
         close(o->out_fd);

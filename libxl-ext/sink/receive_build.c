@@ -36,7 +36,7 @@ static void record_stream(const void *stream, size_t len)
 static int skeleton_stream(struct sink *s, uint8_t *payload, void **stream, size_t *len,
                            struct xf_err *err)
 {
-    const struct xf_skeleton *k = &s->skeleton;
+    const struct xf_skeleton *k = &s->build.skeleton;
     struct xf_skeleton_parts parts = {.skeleton = k, .config = (char *)payload};
     xc_physinfo_t host = {0};
 
@@ -60,11 +60,11 @@ static int skeleton_stream(struct sink *s, uint8_t *payload, void **stream, size
  * little. On one host both ends have one page cache. */
 static int open_disks(struct sink *s, struct xf_err *err)
 {
-    if (s->same_host)
+    if (s->check.same_host)
         return 0;
-    if (xf_qdisks_open(&s->disks, s->shared->copy.domid, err))
+    if (xf_qdisks_open(&s->build.disks, s->shared->copy.domid, err))
         return -1;
-    xf_qdisks_drop(&s->disks, NULL);
+    xf_qdisks_drop(&s->build.disks, NULL);
     return 0;
 }
 
@@ -72,12 +72,12 @@ int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err)
 {
     int rc;
 
-    if (s->devices)
+    if (s->build.devices)
         return 0;
-    if (xf_now_ms() > s->build_until)
+    if (xf_now_ms() > s->build.until)
         return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s", BUILD_MS / 1000);
-    rc = xf_builder_step(&s->builder, wait_ms, err);
-    s->devices = rc == 0;
+    rc = xf_builder_step(&s->build.builder, wait_ms, err);
+    s->build.devices = rc == 0;
     if (rc == 0 && open_disks(s, err))
         return -1;
     return rc < 0 ? -1 : 0;
@@ -98,13 +98,13 @@ static int await_domain(struct sink *s, struct xs_handle *xs, struct xf_err *err
 {
     struct xf_incoming *copy = &s->shared->copy;
 
-    while (!s->devices && !xf_builder_restores(&s->builder))
+    while (!s->build.devices && !xf_builder_restores(&s->build.builder))
         if (build_slice(s, err))
             return -1;
     if (xf_incoming_find(copy, s->ctx, err))
         return -1;
-    xf_builder_feed_rest(&s->builder);
-    while (!s->devices && !xs_is_domain_introduced(xs, copy->domid))
+    xf_builder_feed_rest(&s->build.builder);
+    while (!s->build.devices && !xs_is_domain_introduced(xs, copy->domid))
         if (build_slice(s, err))
             return -1;
     return 0;
@@ -122,11 +122,11 @@ static int build(struct sink *s, size_t len, struct xf_err *err)
     xs = xs_open(0);
     if (!xs)
         return xf_fail(err, errno, "cannot reach xenstore: %s", strerror(errno));
-    rc = xf_builder_start(&s->builder, s->fds, s->o->real_xl, args, err);
-    s->shared->xl = s->builder.pid;
+    rc = xf_builder_start(&s->build.builder, s->fds, s->o->real_xl, args, err);
+    s->shared->xl = s->build.builder.pid;
     if (!rc) {
-        xf_builder_feed(&s->builder, s->stream, len, XF_STREAM_END);
-        s->build_until = xf_now_ms() + BUILD_MS;
+        xf_builder_feed(&s->build.builder, s->build.stream, len, XF_STREAM_END);
+        s->build.until = xf_now_ms() + BUILD_MS;
         rc = await_domain(s, xs, err);
     }
     xs_close(xs);
@@ -135,38 +135,38 @@ static int build(struct sink *s, size_t len, struct xf_err *err)
 
 int xf_sink_still_there(struct sink *s, struct xf_err *err)
 {
-    if (s->asked || xf_now() - s->looked < LOOK_S)
+    if (s->copy.asked || xf_now() - s->build.looked < LOOK_S)
         return 0;
-    s->looked = xf_now();
+    s->build.looked = xf_now();
     return xf_incoming_check(&s->shared->copy, s->ctx, err);
 }
 
-/* Turn paging on, and so find out for good whether it is possible. If not: s->no_paging. */
+/* Turn paging on, and so find out for good whether it is possible. If not: s->pull.no_paging. */
 static int try_paging(struct sink *s, struct xf_err *err)
 {
     struct xf_sink_vm *vm = &s->xen.vm;
 
-    if (xf_xen_pager_open(&s->paging, &s->log, s->xen.domid, vm->nr_gfns, err))
+    if (xf_xen_pager_open(&s->pull.paging, &s->log, s->xen.domid, vm->nr_gfns, err))
         return -1;
-    s->xen.pager = &s->paging;
+    s->xen.pager = &s->pull.paging;
     vm->pager = &xf_xen_pager_ops;
-    if (vm->pager->enable(vm, &s->no_paging)) {
-        xf_xen_pager_close(&s->paging);
+    if (vm->pager->enable(vm, &s->pull.no_paging)) {
+        xf_xen_pager_close(&s->pull.paging);
         s->xen.pager = NULL;
         vm->pager = NULL;
-        s->pull = s->gather.urgent = false;
+        s->pull.possible = s->gather.urgent = false;
         return 0;
     }
-    if (xf_absent_init(&s->absent, vm, err))
+    if (xf_absent_init(&s->pull.absent, vm, err))
         return -1;
-    vm->absent = &s->absent;
+    vm->absent = &s->pull.absent;
     return 0;
 }
 
 static int say_built(struct sink *s, struct xf_err *err)
 {
     uint8_t meta[XF_TEXT_MAX + 64];
-    const struct xf_err *why = &s->no_paging;
+    const struct xf_err *why = &s->pull.no_paging;
     size_t len = xf_built_encode(s->xen.domid, why->num, why->num ? why->text : NULL, meta);
 
     return xf_link_say(&s->link, XF_MSG_BUILT, meta, len, err);
@@ -175,18 +175,18 @@ static int say_built(struct sink *s, struct xf_err *err)
 /* The built domain as the engine's guest. */
 static int adopt(struct sink *s, struct xf_err *err)
 {
-    const struct xf_skeleton *k = &s->skeleton;
+    const struct xf_skeleton *k = &s->build.skeleton;
 
     if (xf_xen_sink_open(&s->xen, s->ctx, &s->log, s->shared->copy.domid, err))
         return -1;
-    s->xen.leave_paused = s->hello.leave_paused || s->o->leave_paused;
+    s->xen.leave_paused = s->check.hello.leave_paused || s->o->leave_paused;
     s->xen.vm.nr_gfns = k->nr_gfns;
     s->xen.vm.built = k->specials;
     s->xen.vm.nr_built = k->nr_specials;
-    s->xen.vm.rings = s->rings;
+    s->xen.vm.rings = s->build.rings;
     s->xen.vm.nr_rings =
-        xf_ring_gfns(k->params, k->nr_params, k->nr_gfns, s->rings, XF_SPECIALS_MAX);
-    if (s->pull && try_paging(s, err))
+        xf_ring_gfns(k->params, k->nr_params, k->nr_gfns, s->build.rings, XF_SPECIALS_MAX);
+    if (s->pull.possible && try_paging(s, err))
         return -1;
     return xf_xen_sink_claim(&s->xen, k->nr_pages, err);
 }
@@ -210,20 +210,20 @@ int xf_sink_skeleton(struct sink *s, struct xf_err *err)
     if (!rc && m.type != XF_MSG_SKELETON)
         rc = xf_fail(err, EPROTO, "the source sent message %u before the skeleton", m.type);
     if (!rc)
-        rc = xf_skeleton_decode(&s->skeleton, &m, meta, err);
+        rc = xf_skeleton_decode(&s->build.skeleton, &m, meta, err);
     if (!rc && !(payload = malloc(m.payload_len + 1)))
         rc = xf_fail(err, ENOMEM, "out of memory for %u bytes", m.payload_len);
     iov = (struct iovec){.iov_base = payload, .iov_len = m.payload_len};
     if (!rc)
         rc = s->link.ops->recv_payload(s->link.control, &iov, 1, err);
     if (!rc)
-        rc = skeleton_stream(s, payload, &s->stream, &len, err);
+        rc = skeleton_stream(s, payload, &s->build.stream, &len, err);
     if (!rc) {
-        record_stream(s->stream, len);
+        record_stream(s->build.stream, len);
         rc = build(s, len, err);
     }
-    if (!rc && s->pull && xf_hold_vif_possible((char *)payload, &s->no_paging))
-        s->pull = s->gather.urgent = false;
+    if (!rc && s->pull.possible && xf_hold_vif_possible((char *)payload, &s->pull.no_paging))
+        s->pull.possible = s->gather.urgent = false;
     if (!rc)
         rc = adopt(s, err);
     if (!rc)

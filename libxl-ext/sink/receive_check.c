@@ -13,11 +13,6 @@
 #include "libxl-ext/sink/refuse.h"
 #include "pages/pack.h"
 
-#define CONNECT_MS 15000 /* one channel: connect and handshake */
-#define STALL_MS XF_SINK_STALL_MS
-/* The largest ring of a channel that a source is given because it asked for it. */
-#define BUFFER_MIB_TRUSTED 64u
-
 /* Where the data connections may come in, the best first. */
 static void list_addresses(const struct sink *s, struct xf_reply *r)
 {
@@ -42,34 +37,14 @@ static void list_addresses(const struct sink *s, struct xf_reply *r)
             memcpy(r->addresses[r->nr_addresses++], local[i], XF_ADDR_LEN);
 }
 
-const char *xf_sink_listen_address(const struct sink *s)
-{
-    return s->o->nr_addresses == 1 ? s->o->addresses[0] : NULL;
-}
-
-struct xf_link_cfg xf_sink_link_cfg(const struct sink *s, bool rdma)
-{
-    struct xf_link_cfg cfg = xf_hello_link_cfg(&s->hello, rdma, CONNECT_MS, STALL_MS);
-    uint32_t mib = s->hello.rdma_buffer_mib;
-
-    if (!rdma)
-        return cfg;
-    /* How much memory a move takes here is not for the source alone to say. */
-    if (mib > BUFFER_MIB_TRUSTED)
-        mib = BUFFER_MIB_TRUSTED;
-    cfg.rdma_buffer = (s->o->rdma_buffer_mib ? s->o->rdma_buffer_mib : mib) << 20;
-    cfg.rdma_poll_us = s->o->rdma_poll_us;
-    return cfg;
-}
-
 /* RDMA, if the source may use it and both ends can; and where. */
 static int listen_rdma(struct sink *s, uint16_t port, struct xf_reply *reply, struct xf_err *err)
 {
     struct xf_link_cfg cfg = xf_sink_link_cfg(s, true);
     char why[300];
 
-    if (xf_choose(s->hello.transport, &s->hello.rdma, &reply->rdma, NULL, why, sizeof(why)) !=
-        XF_CHOICE_RDMA)
+    if (xf_choose(s->check.hello.transport, &s->check.hello.rdma, &reply->rdma, NULL, why,
+                  sizeof(why)) != XF_CHOICE_RDMA)
         return 0;
     return xf_gather_listen(&s->gather, &xf_rdma_ops, &cfg, NULL, port, &reply->rdma_port, err);
 }
@@ -79,9 +54,9 @@ static int listen_at(struct sink *s, uint16_t port, struct xf_reply *reply, stru
 {
     struct xf_link_cfg cfg = xf_sink_link_cfg(s, false);
 
-    if (s->hello.transport != XF_TRANSPORT_TCP && listen_rdma(s, port, reply, err))
+    if (s->check.hello.transport != XF_TRANSPORT_TCP && listen_rdma(s, port, reply, err))
         return -1;
-    if (s->hello.transport == XF_TRANSPORT_RDMA)
+    if (s->check.hello.transport == XF_TRANSPORT_RDMA)
         return 0;
     return xf_gather_listen(&s->gather, &xf_tcp_ops, &cfg, xf_sink_listen_address(s), port,
                             &reply->port, err);
@@ -111,21 +86,21 @@ static int listen_all(struct sink *s, struct xf_reply *reply, struct xf_err *err
 
     for (unsigned i = 0; i < s->o->nr_addresses; i++)
         snprintf(only[i], XF_ADDR_LEN, "%s", s->o->addresses[i]);
-    if (s->hello.transport != XF_TRANSPORT_TCP)
+    if (s->check.hello.transport != XF_TRANSPORT_TCP)
         xf_rdma_look(&cfg, only, s->o->nr_addresses, &reply->rdma);
-    if (s->hello.transport != XF_TRANSPORT_RDMA)
+    if (s->check.hello.transport != XF_TRANSPORT_RDMA)
         list_addresses(s, reply);
     if (!first)
         return listen_at(s, 0, reply, err);
     for (unsigned port = first; port <= last; port++) {
         xf_clear(&why);
-        s->port_lock = xf_port_lock((uint16_t)port, &why);
-        if (s->port_lock >= 0 && !listen_at(s, (uint16_t)port, reply, &why))
+        s->check.port_lock = xf_port_lock((uint16_t)port, &why);
+        if (s->check.port_lock >= 0 && !listen_at(s, (uint16_t)port, reply, &why))
             return 0;
         xf_gather_unlisten(&s->gather, NULL);
-        if (s->port_lock >= 0)
-            close(s->port_lock);
-        s->port_lock = -1;
+        if (s->check.port_lock >= 0)
+            close(s->check.port_lock);
+        s->check.port_lock = -1;
         if (why.num != EADDRINUSE && why.num != EBUSY)
             return xf_fail(err, why.num, "%s", why.text);
     }
@@ -138,8 +113,8 @@ static int lock_out_others(struct sink *s, struct xf_findings *found, struct xf_
     char host[200];
 
     xf_sink_name_source(host, sizeof(host));
-    return xf_incoming_lock(&s->lock, s->hello.domain, &s->shared->copy.uuid, host,
-                            s->hello.check_only, found, err);
+    return xf_incoming_lock(&s->check.lock, s->check.hello.domain, &s->shared->copy.uuid, host,
+                            s->check.hello.check_only, found, err);
 }
 
 /* Where is the domain? No move, and nothing else to wait for. */
@@ -147,7 +122,7 @@ static int answer_question(struct sink *s, struct xf_reply *reply, struct xf_err
 {
     struct xf_findings found = {0};
 
-    if (xf_check_find(s->ctx, &s->hello, s->same_host, &found, err))
+    if (xf_check_find(s->ctx, &s->check.hello, s->check.same_host, &found, err))
         return -1;
     memcpy(reply->findings, found.list, sizeof(found.list));
     reply->nr_findings = found.n;
@@ -162,7 +137,7 @@ static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf
     reply->codecs = xf_pack_codecs();
     reply->unpacks_in_pull = true;
     if (lock_out_others(s, &found, err) ||
-        xf_check_peer(s->ctx, s->xch, &s->log, &s->hello, s->same_host, &found, err))
+        xf_check_peer(s->ctx, s->xch, &s->log, &s->check.hello, s->check.same_host, &found, err))
         return -1;
     memcpy(reply->findings, found.list, sizeof(found.list));
     reply->nr_findings = found.n;
@@ -171,10 +146,10 @@ static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf
         return -1;
     if (!s->gather.nr)
         *refused = true; /* the source sees in the reply why RDMA is not possible */
-    s->pull = s->hello.pull && reply->paging;
-    s->gather.urgent = s->pull;
-    s->port = reply->port;
-    s->rdma_port = reply->rdma_port;
+    s->pull.possible = s->check.hello.pull && reply->paging;
+    s->gather.urgent = s->pull.possible;
+    s->check.port = reply->port;
+    s->check.rdma_port = reply->rdma_port;
     return 0;
 }
 
@@ -195,12 +170,12 @@ static int check(struct sink *s, struct xf_reply *reply, bool *refused, struct x
     if (open_xen(s, err))
         return -1;
     xf_boot_id(reply->boot_id);
-    s->same_host = reply->boot_id[0] && !strcmp(reply->boot_id, s->hello.boot_id);
-    *refused = s->hello.find_only;
-    if (s->hello.find_only)
+    s->check.same_host = reply->boot_id[0] && !strcmp(reply->boot_id, s->check.hello.boot_id);
+    *refused = s->check.hello.find_only;
+    if (s->check.hello.find_only)
         return answer_question(s, reply, err);
     /* What a question is about is no domain of this receiver's: nobody cleans it up. */
-    if (xf_incoming_init(&s->shared->copy, s->hello.domain, s->hello.uuid, err))
+    if (xf_incoming_init(&s->shared->copy, s->check.hello.domain, s->check.hello.uuid, err))
         return -1;
     xf_sink_begin_telling(s);
     return look(s, reply, refused, err);
@@ -213,7 +188,7 @@ int xf_sink_check(struct sink *s, bool *refused, struct xf_err *err)
 
     if (!reply)
         xf_fail(err, ENOMEM, "out of memory");
-    else if (!xf_hello_receive(&s->pipe, &s->hello, XF_HELLO_MS, err))
+    else if (!xf_hello_receive(&s->pipe, &s->check.hello, XF_HELLO_MS, err))
         rc = 0;
     s->shared->heard = true;
     if (!rc)
@@ -222,7 +197,7 @@ int xf_sink_check(struct sink *s, bool *refused, struct xf_err *err)
         rc = xf_reply_send(&s->pipe, reply, err);
     else
         xf_refuse(&s->pipe, true, err);
-    xf_guard_tell(s->guard_fd, s->lock.fd);
+    xf_guard_tell(s->guard_fd, s->check.lock.fd);
     free(reply);
     return rc;
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the parts of the sink process share: receive_sink.c (its course, COPY to FINISH),
- * receive_check.c (CHECK), receive_build.c (SKELETON), receive_status.c (what others may know).
- * Private to them. All of it belongs to the sink's one main thread.
+ * What the parts of the sink process share, in the order of a move's phases: receive_sink.c (its
+ * course), receive_check.c (CHECK), receive_build.c (SKELETON), receive_copy.c (COPY, SWITCH),
+ * receive_pull.c (PULL), receive_finish.c (FINISH); and what several of them need: receive_tick.c,
+ * receive_link.c, receive_network.c, receive_status.c. Private to them.
+ *
+ * The members are grouped by the phase that writes them, and every phase may read what an earlier
+ * one wrote. All of it belongs to the sink's one main thread.
  */
 #ifndef XF_RECEIVE_PARTS_H
 #define XF_RECEIVE_PARTS_H
@@ -17,79 +21,150 @@
 #include "libxl-ext/xen/xen_pager.h"
 #include "libxl-ext/xen/xen_sink.h"
 #include "postcopy/rejoin.h"
+#include "precopy/sink.h"
 #include "pages/absent.h"
 #include "transport/gather.h"
 
 #define XF_SINK_STALL_MS 20000 /* the source has said nothing for so long while we wait for it */
 
 struct sink {
+    /* What the guard gave it: xf_sink_main(), constant. `shared` tells the guard how far it is. */
     const struct xf_receive_opts *o;
     struct xf_builder_fds *fds;
     struct xf_sink_shared *shared;
     pid_t guard;
+    int guard_fd; /* to tell the guard: see receive_sink.h */
     struct xf_pipe pipe;
+
+    /* Xen: the log by receive_sink.c, the handles by CHECK; constant. */
     struct xf_toollog log;
     libxl_ctx *ctx;
     xc_interface *xch;
-    struct xf_hello hello;
-    struct xf_incoming_lock lock; /* of its name and uuid */
-    struct xf_incoming_lock name; /* of the name that it was given since, if any */
-    int port_lock;                /* -1: none */
-    int guard_fd;                 /* to tell the guard: see receive_sink.h */
-    bool same_host;
+
+    /* CHECK. Then constant, but for hello.domain, which follows a guest that is renamed. */
+    struct {
+        struct xf_hello hello;
+        bool same_host;
+        struct xf_incoming_lock lock; /* of its name and uuid */
+        uint16_t port, rdma_port;     /* listened on; 0: not by that transport */
+        int port_lock;                /* -1: none */
+    } check;
+
+    /* The channels: CHECK listens, receive_link.c gathers them, PULL gathers them anew. */
     struct xf_gather gather;
     struct xf_link link;
-    struct xf_builder builder;
-    void *stream;  /* what it builds from */
-    bool devices;  /* it has built all */
-    bool asked;    /* the source has asked for that: SWITCH is next */
-    double looked; /* when xf_sink_still_there() did */
-    int64_t build_until;
-    struct xf_xen_sink xen;
-    struct xf_skeleton skeleton;
-    struct xf_announce announce;
-    struct xf_hold_vif hold_vif;
-    struct xf_qdisks disks; /* those that QEMU serves here */
-    uint64_t go_ns;         /* when GO came, CLOCK_MONOTONIC */
-    bool network_let;
-    struct xf_err vif;       /* why the network was not let go */
-    bool pull;               /* pages may come after GO: asked for, and possible as it seems */
-    struct xf_err no_paging; /* ... and here is why not, as it turned out */
-    struct xf_xen_pager paging;
-    struct xf_absent absent;
-    struct xf_pager *pager;
-    uint16_t port, rdma_port;
-    uint64_t rings[XF_SPECIALS_MAX];
-    bool go;
-    enum xf_phase phase;             /* for migrate-status, and all below */
-    struct xf_status_server *status; /* NULL: nobody can ask */
-    struct xf_status_pace pace;
-    double began, told;
+
+    /* SKELETON; the stock xl goes on with the devices in COPY (xf_sink_build_on()). */
+    struct {
+        struct xf_builder builder;
+        void *stream; /* what it builds from; malloc()ed */
+        struct xf_skeleton skeleton;
+        uint64_t rings[XF_SPECIALS_MAX];
+        int64_t until;          /* it must be done by then, xf_now_ms() */
+        bool devices;           /* it has built all */
+        struct xf_qdisks disks; /* those that QEMU serves here; open when `devices` is */
+        double looked;          /* when xf_sink_still_there() did */
+    } build;
+    struct xf_xen_sink xen; /* the copy as the engine's guest */
+
+    /* COPY and SWITCH. */
+    struct {
+        bool asked;                   /* the source has asked for the devices: SWITCH is next */
+        struct xf_incoming_lock name; /* of the name that it was given since, if any */
+    } copy;
+    bool go;        /* GO has come: nobody is asked any more whether to go on */
+    uint64_t go_ns; /* when, CLOCK_MONOTONIC */
+
+    /* PULL, and what leads to it. */
+    struct {
+        bool possible; /* CHECK: pages may come after GO; SKELETON may find it is not so */
+        struct xf_err no_paging;    /* SKELETON: ... and why */
+        struct xf_xen_pager paging; /* SKELETON */
+        struct xf_absent absent;    /* SKELETON; COPY marks pages, PULL puts them in */
+        struct xf_pager *pager;     /* SWITCH; NULL: no page is absent */
+    } pull;
+
+    /* The guest's network, held while pages are absent: receive_network.c only. */
+    struct {
+        struct xf_hold_vif hold;
+        struct xf_announce announce;
+        bool let;             /* it was let go */
+        struct xf_err failed; /* why it was not */
+    } net;
+
+    /* For migrate-status: receive_status.c only. */
+    struct {
+        enum xf_phase phase;
+        struct xf_status_server *status; /* NULL: nobody can ask */
+        struct xf_status_pace pace;
+        double began, told;
+    } show;
 };
 
+/* --- receive_tick.c --- */
+
+/* From now on a signal that asks to stop is remembered. Once, before all else. */
+void xf_sink_signals(void);
 /* Before GO: -1 once the move must end, because somebody wants that or is gone. */
 int xf_sink_tick(void *priv, struct xf_err *err);
 
-/* --- receive_check.c --- */
+/* --- receive_check.c: CHECK --- */
 
-/* CHECK: say hello, look, lock, listen, reply. *refused: the source has been told why not, or all
+/* Say hello, look, lock, listen, reply. *refused: the source has been told why not, or all
  * that it asked for, and goes away. After -1 it has been told, too, if it could be. */
 int xf_sink_check(struct sink *s, bool *refused, struct xf_err *err);
+
+/* --- receive_link.c: the channels --- */
+
 /* What is agreed about the data connections; it holds the key. */
 struct xf_link_cfg xf_sink_link_cfg(const struct sink *s, bool rdma);
 /* One configured address is also the only one listened on; else NULL. */
 const char *xf_sink_listen_address(const struct sink *s);
+/* Wait until the source has connected all channels; `look` (of s) may end that. The listener stays
+ * for the links that may replace this one, over the same transport or, in COPY, over TCP instead of
+ * RDMA; so nobody else gets the port. */
+int xf_sink_accept(struct sink *s, int within_ms, int (*look)(void *, struct xf_err *),
+                   struct xf_err *err);
 
-/* --- receive_build.c --- */
+/* --- receive_build.c: SKELETON --- */
 
-/* SKELETON: the domain stands, its memory can be filled, and the source knows it. */
+/* The domain stands, its memory can be filled, and the source knows it. */
 int xf_sink_skeleton(struct sink *s, struct xf_err *err);
-/* The stock xl at work: s->devices is set when it is done. */
+/* The stock xl at work: s->build.devices is set when it is done. */
 int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err);
 /* The copy may be destroyed here by others while it is filled: at most once a second, is it still
  * there? Often enough that no other domain can have got its number: libxl gives none again within
  * a minute (LIBXL_DOMID_REUSE_TIMEOUT). */
 int xf_sink_still_there(struct sink *s, struct xf_err *err);
+
+/* --- receive_copy.c: COPY, SWITCH --- */
+
+/* Until GO (XF_SINK_RUNS; err then says why the copy could not be unpaused, if so), or the end of a
+ * move that has failed. */
+enum xf_sink_end xf_sink_copy(struct sink *s, struct xf_err *err);
+
+/* --- receive_network.c: the guest's network while pages are absent --- */
+
+/* If pages are absent, and the backends are there: hold it. Once. */
+int xf_sink_hold_network(struct sink *s, struct xf_err *err);
+/* In PULL: keep it held; let it go as soon as no page is absent. */
+void xf_sink_network_tick(struct sink *s);
+/* Every page is in, or never was out: the network comes back. Only once; if that fails
+ * (s->net.failed), whoever calls next tries again. */
+void xf_sink_let_network(struct sink *s);
+
+/* --- receive_pull.c: PULL --- */
+
+/* The guest runs and depends on us: nothing but its own end (*ended), or the last page, ends this.
+ * -1: it lacks pages, and was paused. */
+int xf_sink_pull(struct sink *s, bool *ended, struct xf_err *err);
+
+/* --- receive_finish.c: what is left when GO has come --- */
+
+/* PULL, if pages are absent, and FINISH. err: that of the unpause, if it failed. Then the guest is
+ * here all the same, and somebody else may let it run: everything is done as for one that runs, and
+ * told. */
+int xf_sink_finish(struct sink *s, struct xf_err *err);
 
 /* --- receive_status.c --- */
 

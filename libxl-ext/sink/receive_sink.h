@@ -29,5 +29,8 @@ int xf_sink_main(const struct xf_receive_opts *o, struct xf_builder_fds *fds, pi
  * so that they are not free before it has cleaned up.
  */
 void xf_guard_tell(int guard_fd, const int locks[2]);
+/* The guard waits for that. True: the source has its reply, and the locks are the guard's, too,
+ * until it ends. False: the sink ended before. */
+bool xf_sink_hear(int fd);
 
 #endif

@@ -3,53 +3,14 @@
 #include "libxl-ext/peer/check.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <xen/hvm/params.h>
 
+#include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/guest_size.h"
 #include "libxl-ext/xen/save_helper.h"
-#include "transport/text.h"
-
-void xf_find_too(struct xf_findings *f, const struct xf_finding *x)
-{
-    struct xf_finding *last = &f->list[XF_FINDINGS_MAX - 1];
-
-    if (f->n < XF_FINDINGS_MAX) {
-        f->list[f->n++] = *x;
-        return;
-    }
-    f->dropped += f->dropped ? 1 : 2; /* the first one takes the last one's place with it */
-    if (x->severity > last->severity)
-        last->severity = x->severity;
-    snprintf(last->code, sizeof(last->code), "more");
-    snprintf(last->text, sizeof(last->text),
-             "there are %u findings more; mend the others first, and check again", f->dropped);
-}
-
-void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code, const char *fmt,
-             ...)
-{
-    struct xf_finding x = {.severity = severity};
-    va_list al;
-
-    snprintf(x.code, sizeof(x.code), "%s", code);
-    va_start(al, fmt);
-    vsnprintf(x.text, sizeof(x.text), fmt, al);
-    va_end(al);
-    xf_text_clean(x.text);
-    xf_find_too(f, &x);
-}
-
-const struct xf_finding *xf_first_refusal(const struct xf_findings *f)
-{
-    for (unsigned i = 0; i < f->n; i++)
-        if (f->list[i].severity == XF_REFUSAL)
-            return &f->list[i];
-    return NULL;
-}
 
 static void check_kind(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
                        struct xf_findings *f)
@@ -178,7 +139,7 @@ int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, u
     libxl_domain_config copy;
 
     *need_kib = 0;
-    if (xc_domain_getinfolist(xch, domid, 1, &info) != 1 || info.domain != domid)
+    if (xf_domain_info(xch, domid, &info))
         return xf_fail(err, ESRCH, "domain %u is gone", domid);
     if (info.flags & (XEN_DOMINF_shutdown | XEN_DOMINF_dying))
         xf_find(f, XF_REFUSAL, "not-running",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* CHECK at the source: everything that can be refused before anything is touched. */
-#include "libxl-ext/source/move.h"
+#include "libxl-ext/source/move_check.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -12,6 +12,11 @@
 #include <libxl_utils.h>
 
 #include "libxl-ext/source/domain_config.h"
+#include "libxl-ext/source/move_link.h"
+#include "libxl-ext/source/move_rune.h"
+#include "libxl-ext/source/move_status.h"
+#include "libxl-ext/moves/record.h"
+#include "libxl-ext/peer/check.h"
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/peer/needs.h"
 #include "libxl-ext/host/run_dir.h"
@@ -68,22 +73,22 @@ static void look_at_disks(struct xf_move *m, struct xf_findings *found)
 {
     struct xf_err why = {0};
 
-    if (xf_qdisks_open(&m->disks, m->domid, &why))
+    if (xf_qdisks_open(&m->check.disks, m->domid, &why))
         xf_find(found, XF_REFUSAL, "qdisk", "%s; or use `xl migrate --stock`", why.text);
 }
 
 static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
 {
-    if (!m->o->check_only && xf_changes_begin(&m->changes, m->domid, err))
+    if (!m->o->check_only && xf_changes_begin(&m->check.changes, m->domid, err))
         return -1;
-    if (xf_domain_config(m->ctx, &m->log, m->domid, m->o, &m->config, found, err) ||
-        xf_check_source(m->ctx, m->xch, &m->log, m->domid, &m->config, found, &m->hello.need_kib,
-                        err) ||
-        xf_needs_of(&m->config, &m->hello.needs, &m->hello.nr_needs, found, err))
+    if (xf_domain_config(m->ctx, &m->log, m->domid, m->o, &m->check.config, found, err) ||
+        xf_check_source(m->ctx, m->xch, &m->log, m->domid, &m->check.config, found,
+                        &m->check.hello.need_kib, err) ||
+        xf_needs_of(&m->check.config, &m->check.hello.needs, &m->check.hello.nr_needs, found, err))
         return -1;
     look_at_disks(m, found);
-    m->config_json = libxl_domain_config_to_json(m->ctx, &m->config);
-    if (!m->config_json)
+    m->check.config_json = libxl_domain_config_to_json(m->ctx, &m->check.config);
+    if (!m->check.config_json)
         return xf_fail(err, ENOMEM, "cannot write the domain's configuration as JSON");
     return 0;
 }
@@ -91,15 +96,16 @@ static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct x
 static int fill_hello(struct xf_move *m, struct xf_err *err)
 {
     const libxl_version_info *info = libxl_get_version_info(m->ctx);
-    const char *name = m->config.c_info.name ? m->config.c_info.name : m->name;
-    struct xf_hello *h = &m->hello;
+    const char *name = m->check.config.c_info.name ? m->check.config.c_info.name : m->name;
+    struct xf_hello *h = &m->check.hello;
 
     if (!info)
         return xf_fail(err, EIO, "cannot read Xen's version");
     if (judge_name(name, sizeof(h->domain), m->domid, err))
         return -1;
     snprintf(h->domain, sizeof(h->domain), "%s", name);
-    snprintf(h->uuid, sizeof(h->uuid), LIBXL_UUID_FMT, LIBXL_UUID_BYTES(m->config.c_info.uuid));
+    snprintf(h->uuid, sizeof(h->uuid), LIBXL_UUID_FMT,
+             LIBXL_UUID_BYTES(m->check.config.c_info.uuid));
     xf_boot_id(h->boot_id);
     if (xf_key_make(&h->key, err))
         return -1;
@@ -111,7 +117,7 @@ static int fill_hello(struct xf_move *m, struct xf_err *err)
     if (h->transport != XF_TRANSPORT_TCP) {
         struct xf_link_cfg cfg = xf_hello_link_cfg(h, true, 0, 0);
 
-        xf_rdma_look(&cfg, m->own.list, m->own.n, &h->rdma);
+        xf_rdma_look(&cfg, m->check.own.list, m->check.own.n, &h->rdma);
     }
     h->reconnect_s = m->o->reconnect_s;
     h->leave_paused = m->o->leave_paused;
@@ -122,20 +128,6 @@ static int fill_hello(struct xf_move *m, struct xf_err *err)
     return xf_read_policy(m->xch, m->domid, &h->cpuid, &h->cpuid_len, &h->msrs, &h->msr_len, err);
 }
 
-/* Exactly as stock xl puts it together. */
-char *xf_move_rune(const struct xf_move_opts *o)
-{
-    char *rune;
-
-    if (o->ssh_command && !o->ssh_command[0])
-        return strdup(o->host);
-    if (asprintf(&rune, "exec %s %s xl%s migrate-receive%s",
-                 o->ssh_command ? o->ssh_command : "ssh", o->host, o->xl_args ? o->xl_args : "",
-                 o->receive_args ? o->receive_args : "") < 0)
-        return NULL;
-    return rune;
-}
-
 static int start_peer(struct xf_move *m, struct xf_err *err)
 {
     char *rune = xf_move_rune(m->o);
@@ -143,22 +135,22 @@ static int start_peer(struct xf_move *m, struct xf_err *err)
 
     if (!rune)
         return xf_fail(err, ENOMEM, "out of memory");
-    rc = xf_pipe_spawn(&m->pipe, rune, err);
+    rc = xf_pipe_spawn(&m->check.pipe, rune, err);
     free(rune);
     return rc;
 }
 
 static int ask_peer(struct xf_move *m, struct xf_err *err)
 {
-    if (xf_pipe_await_banner(&m->pipe, BANNER_MS, m->o->cancel, err)) {
+    if (xf_pipe_await_banner(&m->check.pipe, BANNER_MS, m->o->cancel, err)) {
         if (err->num != ECANCELED)
             xf_wrap(err,
                     "no receiver answers at \"%s\" (is Xen running there, and xl in its PATH?)",
                     m->o->host);
         return -1;
     }
-    if (xf_hello_send(&m->pipe, &m->hello, err) ||
-        xf_reply_receive(&m->pipe, &m->reply, REPLY_MS, m->o->cancel, err)) {
+    if (xf_hello_send(&m->check.pipe, &m->check.hello, err) ||
+        xf_reply_receive(&m->check.pipe, &m->check.reply, REPLY_MS, m->o->cancel, err)) {
         /* A stock receiver reads our preamble as a save file and gives up. */
         if (err->num == ECONNRESET || err->num == EPIPE) {
             xf_clear(err);
@@ -179,7 +171,7 @@ static void check_compress(const struct xf_move *m, struct xf_findings *found)
                       : m->o->compress == XF_COMPRESS_ZSTD ? XF_CODEC_ZSTD
                                                            : XF_CODEC_NONE;
 
-    if (c && !(m->reply.codecs & XF_CODEC_BIT(c)))
+    if (c && !(m->check.reply.codecs & XF_CODEC_BIT(c)))
         xf_find(found, XF_WARNING, "compress",
                 "the destination's Xenferry cannot decompress %s, so memory goes uncompressed; "
                 "install this version there",
@@ -204,10 +196,10 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     bool refused_here;
 
     m->report->outcome = XF_REFUSED;
-    if (xf_own_addresses(m->o->address, &m->own, err))
+    if (xf_own_addresses(m->o->address, &m->check.own, err))
         return -1;
     /* The peer is called first, for logging in takes its time; we look around meanwhile. */
-    if (find_domain(m, err) || xf_record_lock(xf_run_dir(), m->domid, &m->lock_fd, err))
+    if (find_domain(m, err) || xf_record_lock(xf_run_dir(), m->domid, &m->record.lock_fd, err))
         return -1;
     xf_move_status_open(m);
     if (start_peer(m, err) || look_at_domain(m, &found, err))
@@ -220,13 +212,13 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
         report_findings(m, &found, NULL);
         return -1;
     }
-    for (unsigned i = 0; i < m->reply.nr_findings; i++)
-        xf_find_too(&found, &m->reply.findings[i]);
+    for (unsigned i = 0; i < m->check.reply.nr_findings; i++)
+        xf_find_too(&found, &m->check.reply.findings[i]);
     if (!xf_first_refusal(&found) && xf_move_connect(m, &found, err))
         return -1;
     check_compress(m, &found);
-    m->pull = m->hello.pull && m->reply.paging;
-    if (m->reply.paging)
+    m->pull.possible = m->check.hello.pull && m->check.reply.paging;
+    if (m->check.reply.paging)
         xf_find(&found, XF_INFO, "paging", "the destination's Xen has memory paging");
     else if (m->o->mode == XF_MODE_POSTCOPY)
         xf_find(&found, XF_REFUSAL, "paging", "the destination cannot do post-copy: %s",

@@ -1,25 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A move that has failed before GO, at the source: what became of the guest meanwhile. */
-#include "libxl-ext/source/move.h"
+/* The ends of a move at the source: see move_end.h. */
+#include "libxl-ext/source/move_end.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "libxl-ext/xen/xen_here.h"
+#include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/source/move_record.h"
+#include "libxl-ext/source/move_report.h"
+#include "libxl-ext/source/move_status.h"
+#include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/xen_suspend.h"
 
 /* How long a guest that has taken the suspend request is awaited after it was given up. It has had
  * a minute before that. */
 #define LATE_MS 30000
+/* How long the destination may take to clean up, so that a second attempt finds nothing in its way.
+ */
+#define ABORTED_MS 40000
 
 /* It lies suspended. If that was us it shall run on, however late it came. */
 static enum xf_outcome let_go_on(struct xf_move *m, struct xf_err *err)
 {
     struct xf_err why = {0};
 
-    if (!m->xen.asked)
+    if (!m->skeleton.xen.asked)
         return XF_ENDED;
-    if (!m->xen.vm.ops->resume(&m->xen.vm, &why)) {
+    if (!m->skeleton.xen.vm.ops->resume(&m->skeleton.xen.vm, &why)) {
         m->report->here = XF_HERE_RUNS;
         xf_move_note(m, "the guest suspended after its suspend had been given up, and was resumed");
         return XF_RESUMED;
@@ -32,22 +40,111 @@ enum xf_outcome xf_move_settle(struct xf_move *m, enum xf_outcome end, struct xf
 {
     struct xf_report *r = m->report;
 
-    if (m->xen.may_stop)
+    if (m->skeleton.xen.may_stop)
         xf_move_note(
             m,
             "the guest has taken the suspend request and not suspended yet: waiting for it "
             "for up to %d s, to let it go on",
             LATE_MS / 1000);
-    r->here = m->xen_open ? xf_xen_await_stop(&m->xen, LATE_MS, m->o->cancel)
-                          : xf_xen_here(m->xch, m->domid);
-    r->may_stop = m->xen.may_stop;
+    r->here = m->skeleton.open ? xf_xen_await_stop(&m->skeleton.xen, LATE_MS, m->o->cancel)
+                               : xf_xen_here(m->xch, m->domid);
+    r->may_stop = m->skeleton.xen.may_stop;
     if (xf_here_lives(r->here))
         return end == XF_SUSPENDED ? XF_RESUMED : end; /* somebody else has resumed it */
     if (r->here == XF_HERE_SUSPENDED)
-        end = end == XF_SUSPENDED && m->xen.asked ? end : let_go_on(m, err);
+        end = end == XF_SUSPENDED && m->skeleton.xen.asked ? end : let_go_on(m, err);
     else
         end = XF_ENDED;
     if (end == XF_ENDED && !strstr(err->text, xf_here_text(r->here)))
         xf_wrap(err, "the guest %s", xf_here_text(r->here));
     return end;
+}
+
+/* The move is off and the guest is ours: the destination must leave nothing behind. */
+static void call_off(struct xf_move *m, struct xf_err *err)
+{
+    uint8_t *meta = malloc(XF_META_MAX);
+    struct xf_msg msg;
+    double until;
+
+    /* Workers first: they hold the bulk channels. */
+    xf_link_abort_bulk(&m->link);
+    xf_move_report_copy(m);
+    xf_copy_end(&m->copy);
+    if (m->link.control && meta) {
+        /* If it was the peer that failed it has said why by now. */
+        if (err->num != ECANCELED && err->num != EPERM)
+            xf_link_last_words(&m->link, 500, err);
+        xf_link_say(&m->link, XF_MSG_ABORT, NULL, 0, NULL);
+        /* A peer that is still building does not read the channel, but sees this. */
+        xf_pipe_hang_up(&m->check.pipe);
+        /* Wait for its clean-up, so that a second attempt finds nothing in its way. A cut
+         * link ends the wait: nothing arrives within the first seconds. */
+        until = xf_now() + ABORTED_MS / 1000.0;
+        while (xf_now() < until) {
+            int rc = m->link.ops->recv(m->link.control, &msg, meta, 500, NULL);
+
+            if (rc < 0 || (!rc && (msg.type == XF_MSG_ABORTED || msg.payload_len)))
+                break;
+            if (m->check.pipe.child && xf_pipe_dead(&m->check.pipe))
+                break;
+        }
+    }
+    free(meta);
+    /* No channel to ask on: that the receiver ends says that it has cleaned up. */
+    if (!m->link.control)
+        xf_pipe_close(&m->check.pipe, ABORTED_MS);
+}
+
+enum xf_outcome xf_move_give_up(struct xf_move *m, enum xf_outcome end, struct xf_err *err)
+{
+    call_off(m, err);
+    end = xf_move_settle(m, end, err);
+    if (m->record.fd >= 0 && end != XF_SUSPENDED)
+        xf_record_remove(xf_run_dir(), m->domid);
+    return end;
+}
+
+enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err)
+{
+    char why[300];
+
+    xf_copy_end(&m->copy); /* before the domain goes: it owns mappings of it */
+    switch (xf_domain_here(m->xch, m->domid, m->check.hello.uuid)) {
+    case XF_DOM_RUNS:
+        xc_domain_pause(m->xch, m->domid);
+        xf_move_mark(m, XF_RECORD_TWICE, NULL);
+        m->report->ran_twice = true;
+        xf_fail(err, EBUSY,
+                "the guest runs at the destination with all its pages, and somebody has let its "
+                "old domain %u run here, too; it is paused now",
+                m->domid);
+        return XF_UNKNOWN;
+    case XF_DOM_OTHER:
+        xf_move_note(m, "domain %u here is another one by now and was left alone", m->domid);
+        break;
+    case XF_DOM_GONE:
+    case XF_DOM_DYING:
+        break;
+    case XF_DOM_UNKNOWN:
+        /* Its number may be another domain's by now. The record stays, and with it the way on. */
+        xf_move_mark(m, XF_RECORD_WHOLE, NULL);
+        xf_move_note(m,
+                     "the guest runs at the destination, but Xen does not say whether domain %u "
+                     "here still is its old one, so it was left alone; `xl migrate-recover %u` "
+                     "looks again, and destroys it",
+                     m->domid, m->domid);
+        return XF_MOVED;
+    case XF_DOM_SUSPENDED:
+        xf_move_mark(m, XF_RECORD_WHOLE, NULL);
+        if (!libxl_domain_destroy(m->ctx, m->domid, NULL))
+            break;
+        xf_move_note(m,
+                     "the guest runs at the destination, but its old domain %u could not be "
+                     "destroyed (%s); `xl destroy %u`",
+                     m->domid, xf_toollog_last(&m->log, why, sizeof(why)), m->domid);
+        return XF_MOVED;
+    }
+    xf_record_remove(xf_run_dir(), m->domid);
+    return XF_MOVED;
 }

@@ -7,23 +7,25 @@
  * hang every `xl network-attach`. So there is a last look right before the suspend, and one after
  * the last page that asks xenstore only if something was written since.
  */
-#include "libxl-ext/source/move.h"
+#include "libxl-ext/source/move_follow.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "libxl-ext/xen/xen_here.h"
+#include "libxl-ext/source/move_status.h"
+#include "libxl-ext/xen/domain_here.h"
 
 static void take_name(struct xf_move *m, const char *name)
 {
     xf_move_note(m, "the guest was renamed from \"%s\" to \"%s\"%s", m->name, name,
-                 strcmp(m->hello.domain, m->name) ? "; at the destination it is called as in the "
-                                                    "configuration that was given"
-                                                  : ", and will be called so at the destination");
+                 strcmp(m->check.hello.domain, m->name)
+                     ? "; at the destination it is called as in the "
+                       "configuration that was given"
+                     : ", and will be called so at the destination");
     /* With -C it may have another name there, which was asked for. */
-    if (!strcmp(m->hello.domain, m->name))
-        snprintf(m->hello.domain, sizeof(m->hello.domain), "%s", name);
+    if (!strcmp(m->check.hello.domain, m->name))
+        snprintf(m->check.hello.domain, sizeof(m->check.hello.domain), "%s", name);
     snprintf(m->name, sizeof(m->name), "%s", name);
     snprintf(m->report->domain, sizeof(m->report->domain), "%s", name);
 }
@@ -32,19 +34,19 @@ int xf_move_follow(struct xf_move *m, struct xf_err *err)
 {
     bool changed;
 
-    if (!xf_changes_due(&m->changes))
+    if (!xf_changes_due(&m->check.changes))
         return 0;
     /* When a domain ends its devices go first. It stays due, in case that it is only paused. */
     if (xf_xen_here(m->xch, m->domid) != XF_HERE_RUNS)
         return 0;
-    if (xf_changes_look(&m->changes, &changed, err))
+    if (xf_changes_look(&m->check.changes, &changed, err))
         return -1;
     if (!changed)
         return 0;
-    if (strcmp(m->changes.now.name, m->name))
-        take_name(m, m->changes.now.name);
-    m->follow = m->changes.now;
-    snprintf(m->follow.name, sizeof(m->follow.name), "%s", m->hello.domain);
+    if (strcmp(m->check.changes.now.name, m->name))
+        take_name(m, m->check.changes.now.name);
+    m->follow = m->check.changes.now;
+    snprintf(m->follow.name, sizeof(m->follow.name), "%s", m->check.hello.domain);
     m->copy.follow = &m->follow;
     m->copy.follow_due = true;
     return 0;
@@ -54,9 +56,9 @@ int xf_move_unchanged(struct xf_move *m, struct xf_err *err)
 {
     bool changed;
 
-    if (!xf_changes_due(&m->changes))
+    if (!xf_changes_due(&m->check.changes))
         return 0;
-    if (xf_changes_look(&m->changes, &changed, err))
+    if (xf_changes_look(&m->check.changes, &changed, err))
         return -1;
     if (changed)
         return xf_fail(

@@ -4,7 +4,7 @@
  * channels (SKELETON), and all of them anew when they are lost in COPY, or over TCP when RDMA fails
  * and the move may use either.
  */
-#include "libxl-ext/source/move.h"
+#include "libxl-ext/source/move_link.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +12,8 @@
 #include <time.h>
 
 #include "libxl-ext/peer/hello.h"
+#include "libxl-ext/source/move_status.h"
+#include "libxl-ext/source/move_tick.h"
 #include "transport/clock.h"
 
 #define CONTROL_MS 5000 /* each address */
@@ -19,7 +21,7 @@
 #define ROUTE_MS 3000 /* each address */
 #define RELINK_PAUSE_MS 250
 /* PULL: nobody listens there any more. More than a sink takes to listen again, or to get its port
- * back from somebody, and no less than it waits for us at its end (DONE_MS, receive_sink.c). */
+ * back from somebody, and no less than it waits for us at its end (DONE_MS, receive_pull.c). */
 #define GONE_MS 60000
 /* PULL: who listens there says nothing. It may be the destination, which is stopped (a debugger, a
  * machine that swaps, a suspended virtual machine), so it is waited for longer than anybody would
@@ -33,7 +35,7 @@ static const struct xf_transport_ops *ops_of(bool rdma)
 
 static struct xf_link_cfg link_cfg(const struct xf_move *m, bool rdma, int timeout_ms)
 {
-    struct xf_link_cfg cfg = xf_hello_link_cfg(&m->hello, rdma, timeout_ms, XF_MOVE_STALL_MS);
+    struct xf_link_cfg cfg = xf_hello_link_cfg(&m->check.hello, rdma, timeout_ms, XF_MOVE_STALL_MS);
 
     cfg.rdma_poll_us = m->o->rdma_poll_us;
     return cfg;
@@ -43,7 +45,7 @@ static struct xf_link_cfg link_cfg(const struct xf_move *m, bool rdma, int timeo
 static void use(struct xf_move *m, bool rdma)
 {
     struct xf_report *r = m->report;
-    bool encrypted = rdma ? m->hello.seal : m->hello.encrypt;
+    bool encrypted = rdma ? m->check.hello.seal : m->check.hello.encrypt;
     bool crossed = m->copy.status.round || m->copy.zeros;
 
     m->link.ops = ops_of(rdma);
@@ -64,8 +66,8 @@ bool xf_move_uses_rdma(const struct xf_move *m)
 static int connect_to(struct xf_move *m, bool rdma, const char *address, struct xf_err *why)
 {
     struct xf_link_cfg cfg = link_cfg(m, rdma, CONTROL_MS);
-    uint16_t port = rdma ? m->reply.rdma_port : m->reply.port;
-    const char *src = xf_own_for(&m->own, address);
+    uint16_t port = rdma ? m->check.reply.rdma_port : m->check.reply.port;
+    const char *src = xf_own_for(&m->check.own, address);
 
     xf_clear(why);
     if ((rdma && xf_rdma_can_reach(address, src, ROUTE_MS, why)) ||
@@ -73,8 +75,8 @@ static int connect_to(struct xf_move *m, bool rdma, const char *address, struct 
         return -1;
     use(m, rdma);
     xf_link_watch(&m->link, xf_move_tick, m);
-    if (address != m->peer)
-        snprintf(m->peer, sizeof(m->peer), "%s", address);
+    if (address != m->net.address)
+        snprintf(m->net.address, sizeof(m->net.address), "%s", address);
     return 0;
 }
 
@@ -85,13 +87,13 @@ static int connect_to(struct xf_move *m, bool rdma, const char *address, struct 
 static int connect_control(struct xf_move *m, bool rdma, char *tried, size_t size,
                            struct xf_err *why, struct xf_err *err)
 {
-    unsigned n = rdma ? m->reply.rdma.nr_addresses : m->reply.nr_addresses;
+    unsigned n = rdma ? m->check.reply.rdma.nr_addresses : m->check.reply.nr_addresses;
     size_t len = 0;
 
     tried[0] = 0;
     xf_clear(why);
     for (unsigned i = 0; i < n; i++) {
-        const char *a = rdma ? m->reply.rdma.addresses[i] : m->reply.addresses[i];
+        const char *a = rdma ? m->check.reply.rdma.addresses[i] : m->check.reply.addresses[i];
 
         if (xf_move_tick(m, err))
             return -1;
@@ -121,9 +123,9 @@ static void say_transport(struct xf_move *m, struct xf_findings *found)
 {
     bool rdma = xf_move_uses_rdma(m);
 
-    if (m->hello.transport != XF_TRANSPORT_TCP)
+    if (m->check.hello.transport != XF_TRANSPORT_TCP)
         xf_find(found, XF_INFO, "transport", "memory goes over %s to %s", rdma ? "RDMA" : "TCP",
-                m->peer);
+                m->net.address);
     if (m->report->encrypted)
         return;
     xf_find(found, XF_WARNING, "encryption",
@@ -136,17 +138,19 @@ static void say_transport(struct xf_move *m, struct xf_findings *found)
 static int try_rdma(struct xf_move *m, struct xf_findings *found, enum xf_choice *choice,
                     struct xf_err *err)
 {
-    const struct xf_rdma_side *there = &m->reply.rdma;
+    const struct xf_rdma_side *there = &m->check.reply.rdma;
     char tried[256], why[sizeof(found->list[0].text)];
     struct xf_err route = {0};
 
-    *choice = xf_choose(m->hello.transport, &m->hello.rdma, there, NULL, why, sizeof(why));
+    *choice =
+        xf_choose(m->check.hello.transport, &m->check.hello.rdma, there, NULL, why, sizeof(why));
     if (*choice == XF_CHOICE_RDMA) {
         int rc = connect_control(m, true, tried, sizeof(tried), &route, err);
 
         if (rc <= 0)
             return rc;
-        *choice = xf_choose(m->hello.transport, &m->hello.rdma, there, &route, why, sizeof(why));
+        *choice = xf_choose(m->check.hello.transport, &m->check.hello.rdma, there, &route, why,
+                            sizeof(why));
     }
     if (why[0])
         xf_find(found, *choice == XF_CHOICE_NONE ? XF_REFUSAL : XF_INFO, "rdma", "%s", why);
@@ -160,9 +164,9 @@ int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err 
     struct xf_err why = {0};
     int rc;
 
-    if (m->o->check_only && m->hello.transport != XF_TRANSPORT_TCP) {
-        say_side(found, "here", &m->hello.rdma);
-        say_side(found, "at the destination", &m->reply.rdma);
+    if (m->o->check_only && m->check.hello.transport != XF_TRANSPORT_TCP) {
+        say_side(found, "here", &m->check.hello.rdma);
+        say_side(found, "at the destination", &m->check.reply.rdma);
     }
     if (try_rdma(m, found, &choice, err))
         return -1;
@@ -176,7 +180,7 @@ int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err 
             xf_find(found, XF_REFUSAL, "address",
                     "no migration address of the destination can be reached (tried %s, port %u: "
                     "%s); open the port, or name another address in /etc/xen/xenferry.xml there",
-                    tried[0] ? tried : "none", m->reply.port, why.text);
+                    tried[0] ? tried : "none", m->check.reply.port, why.text);
     }
     if (m->link.control)
         say_transport(m, found);
@@ -187,9 +191,9 @@ int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err 
 static struct xf_link_peer link_peer(const struct xf_move *m)
 {
     return (struct xf_link_peer){
-        .host = m->peer,
-        .port = xf_move_uses_rdma(m) ? m->reply.rdma_port : m->reply.port,
-        .src = xf_own_for(&m->own, m->peer),
+        .host = m->net.address,
+        .port = xf_move_uses_rdma(m) ? m->check.reply.rdma_port : m->check.reply.port,
+        .src = xf_own_for(&m->check.own, m->net.address),
     };
 }
 
@@ -199,7 +203,7 @@ static int connect_bulk(struct xf_move *m, struct xf_err *err)
     struct xf_link_cfg cfg = link_cfg(m, xf_move_uses_rdma(m), BULK_MS);
     struct xf_link_peer peer = link_peer(m);
 
-    return xf_link_connect(&m->link, &cfg, &peer, m->pull, xf_move_tick, m, err);
+    return xf_link_connect(&m->link, &cfg, &peer, m->pull.possible, xf_move_tick, m, err);
 }
 
 void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
@@ -223,15 +227,15 @@ static int connect_all(struct xf_move *m, bool rdma, char *tried, size_t size, s
 
     xf_link_close(&m->link);
     if (m->link.ops == ops_of(rdma)) {
-        snprintf(tried, size, "%s", m->peer);
-        rc = connect_to(m, rdma, m->peer, last) ? XF_AGAIN : 0;
+        snprintf(tried, size, "%s", m->net.address);
+        rc = connect_to(m, rdma, m->net.address, last) ? XF_AGAIN : 0;
     } else {
         rc = connect_control(m, rdma, tried, size, last, err);
     }
     if (rc)
         return rc;
     peer = link_peer(m);
-    if (!xf_link_connect(&m->link, &cfg, &peer, m->pull, xf_move_tick, m, last))
+    if (!xf_link_connect(&m->link, &cfg, &peer, m->pull.possible, xf_move_tick, m, last))
         return 0;
     return xf_move_tick(m, err) ? -1 : XF_AGAIN;
 }
@@ -266,7 +270,8 @@ int xf_move_connect_bulk(struct xf_move *m, struct xf_err *err)
 
     if (!connect_bulk(m, err))
         return 0;
-    if (!xf_move_uses_rdma(m) || m->hello.transport != XF_TRANSPORT_AUTO || err->num == ECANCELED)
+    if (!xf_move_uses_rdma(m) || m->check.hello.transport != XF_TRANSPORT_AUTO ||
+        err->num == ECANCELED)
         return -1;
     why = *err;
     xf_clear(err);
@@ -282,11 +287,11 @@ static double give_up_at(struct xf_move *m)
 {
     double now = xf_now();
 
-    if (m->lost_at <= 0 || m->copy.confirmed != m->lost_confirmed ||
-        now - m->linked_at > m->o->reconnect_s)
-        m->lost_at = now;
-    m->lost_confirmed = m->copy.confirmed;
-    return m->lost_at + m->o->reconnect_s;
+    if (m->net.lost_at <= 0 || m->copy.confirmed != m->net.lost_confirmed ||
+        now - m->net.linked_at > m->o->reconnect_s)
+        m->net.lost_at = now;
+    m->net.lost_confirmed = m->copy.confirmed;
+    return m->net.lost_at + m->o->reconnect_s;
 }
 
 /* The guest may end while there is no link. */
@@ -316,7 +321,7 @@ int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err)
     struct xf_move *m = priv;
     struct xf_report *r = m->report;
     bool was_rdma = xf_move_uses_rdma(m);
-    bool rdma = was_rdma && m->hello.transport != XF_TRANSPORT_AUTO;
+    bool rdma = was_rdma && m->check.hello.transport != XF_TRANSPORT_AUTO;
     double began = xf_now(), until = give_up_at(m);
     char what[80], tried[256] = "";
     struct xf_err last = {0};
@@ -344,13 +349,13 @@ int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err)
                        why->text, m->o->reconnect_s, tried[0] ? tried : "no address", last.text);
     if (rc)
         return -1;
-    m->linked_at = xf_now();
+    m->net.linked_at = xf_now();
     r->copy_reconnects++;
     if (was_rdma && !rdma) {
         say_fallback(m, what, why);
         xf_move_note(m, "%s (%s); going on over TCP", what, why->text);
     } else {
-        xf_move_note(m, "the link is there again after %.1f s", m->linked_at - began);
+        xf_move_note(m, "the link is there again after %.1f s", m->net.linked_at - began);
     }
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a move leaves for a successor of its process (record.h), and a successor's move made of
  * it: both directions side by side, so that neither forgets what the other needs. */
-#include "libxl-ext/source/move.h"
+#include "libxl-ext/source/move_record.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/source/move_link.h"
+#include "libxl-ext/source/move_rune.h"
 #include "transport/text.h"
 
 int xf_move_record(struct xf_move *m, struct xf_err *err)
@@ -30,24 +32,24 @@ int xf_move_record(struct xf_move *m, struct xf_err *err)
     }
     r->state = XF_RECORD_READY;
     r->domid = m->domid;
-    snprintf(r->uuid, sizeof(r->uuid), "%s", m->hello.uuid);
-    snprintf(r->boot_id, sizeof(r->boot_id), "%s", m->hello.boot_id);
-    snprintf(r->name, sizeof(r->name), "%s", m->hello.domain);
+    snprintf(r->uuid, sizeof(r->uuid), "%s", m->check.hello.uuid);
+    snprintf(r->boot_id, sizeof(r->boot_id), "%s", m->check.hello.boot_id);
+    snprintf(r->name, sizeof(r->name), "%s", m->check.hello.domain);
     snprintf(r->host, sizeof(r->host), "%s", m->o->host);
     snprintf(r->rune, sizeof(r->rune), "%s", rune);
-    snprintf(r->there, sizeof(r->there), "%s", m->reply.boot_id);
-    r->there_domid = m->copy_domid;
-    snprintf(r->peer, sizeof(r->peer), "%s", m->peer);
+    snprintf(r->there, sizeof(r->there), "%s", m->check.reply.boot_id);
+    r->there_domid = m->skeleton.copy_domid;
+    snprintf(r->peer, sizeof(r->peer), "%s", m->net.address);
     r->rdma = xf_move_uses_rdma(m);
-    r->port = r->rdma ? m->reply.rdma_port : m->reply.port;
-    r->encrypt = r->rdma ? m->hello.seal : m->hello.encrypt;
-    r->pull = m->pull;
-    r->channels = m->hello.channels;
-    r->rdma_buffer_mib = m->hello.rdma_buffer_mib;
+    r->port = r->rdma ? m->check.reply.rdma_port : m->check.reply.port;
+    r->encrypt = r->rdma ? m->check.hello.seal : m->check.hello.encrypt;
+    r->pull = m->pull.possible;
+    r->channels = m->check.hello.channels;
+    r->rdma_buffer_mib = m->check.hello.rdma_buffer_mib;
     r->rdma_poll_us = m->o->rdma_poll_us;
-    r->own = m->own;
-    r->key = m->hello.key;
-    rc = xf_record_write(xf_run_dir(), r, &m->record_fd, err);
+    r->own = m->check.own;
+    r->key = m->check.hello.key;
+    rc = xf_record_write(xf_run_dir(), r, &m->record.fd, err);
 out:
     if (r)
         explicit_bzero(r, sizeof(*r));
@@ -58,27 +60,27 @@ out:
 
 int xf_move_mark(struct xf_move *m, enum xf_record_state state, struct xf_err *err)
 {
-    return m->record_fd < 0 ? 0 : xf_record_mark(m->record_fd, state, err);
+    return m->record.fd < 0 ? 0 : xf_record_mark(m->record.fd, state, err);
 }
 
 void xf_move_from_record(struct xf_move *m, const struct xf_record *r)
 {
     struct xf_report *report = m->report;
 
-    snprintf(m->hello.uuid, sizeof(m->hello.uuid), "%s", r->uuid);
-    snprintf(m->hello.boot_id, sizeof(m->hello.boot_id), "%s", r->boot_id);
-    snprintf(m->hello.domain, sizeof(m->hello.domain), "%s", r->name);
-    snprintf(m->reply.boot_id, sizeof(m->reply.boot_id), "%s", r->there);
+    snprintf(m->check.hello.uuid, sizeof(m->check.hello.uuid), "%s", r->uuid);
+    snprintf(m->check.hello.boot_id, sizeof(m->check.hello.boot_id), "%s", r->boot_id);
+    snprintf(m->check.hello.domain, sizeof(m->check.hello.domain), "%s", r->name);
+    snprintf(m->check.reply.boot_id, sizeof(m->check.reply.boot_id), "%s", r->there);
     snprintf(m->name, sizeof(m->name), "%s", r->name);
-    snprintf(m->peer, sizeof(m->peer), "%s", r->peer);
+    snprintf(m->net.address, sizeof(m->net.address), "%s", r->peer);
     m->link.ops = r->rdma ? &xf_rdma_ops : &xf_tcp_ops;
-    *(r->rdma ? &m->reply.rdma_port : &m->reply.port) = r->port;
-    *(r->rdma ? &m->hello.seal : &m->hello.encrypt) = r->encrypt;
-    m->pull = r->pull;
-    m->hello.channels = r->channels;
-    m->hello.rdma_buffer_mib = r->rdma_buffer_mib;
-    m->own = r->own;
-    m->hello.key = r->key;
+    *(r->rdma ? &m->check.reply.rdma_port : &m->check.reply.port) = r->port;
+    *(r->rdma ? &m->check.hello.seal : &m->check.hello.encrypt) = r->encrypt;
+    m->pull.possible = r->pull;
+    m->check.hello.channels = r->channels;
+    m->check.hello.rdma_buffer_mib = r->rdma_buffer_mib;
+    m->check.own = r->own;
+    m->check.hello.key = r->key;
 
     snprintf(report->domain, sizeof(report->domain), "%s", r->name);
     xf_text_copy(report->host, sizeof(report->host), r->host, strlen(r->host));

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SKELETON at the source: the bulk channels, and everything the destination needs to build
  * the domain while the guest still runs here. */
-#include "libxl-ext/source/move.h"
+#include "libxl-ext/source/move_skeleton.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxl-ext/source/move_link.h"
+#include "libxl-ext/source/move_status.h"
+#include "libxl-ext/source/move_tick.h"
 #include "libxl-ext/xen/static_state.h"
 #include "pages/pack.h"
 
@@ -22,11 +25,11 @@ static int gather(struct xf_move *m, struct xf_skeleton *k, struct parts *p, str
 {
     uint64_t pages;
 
-    k->xen_major = m->hello.xen_major;
-    k->xen_minor = m->hello.xen_minor;
-    k->config_len = (uint32_t)strlen(m->config_json) + 1;
-    k->nr_gfns = m->xen.vm.nr_gfns;
-    if (m->xen.vm.ops->population(&m->xen.vm, &pages, err) ||
+    k->xen_major = m->check.hello.xen_major;
+    k->xen_minor = m->check.hello.xen_minor;
+    k->config_len = (uint32_t)strlen(m->check.config_json) + 1;
+    k->nr_gfns = m->skeleton.xen.vm.nr_gfns;
+    if (m->skeleton.xen.vm.ops->population(&m->skeleton.xen.vm, &pages, err) ||
         xf_read_policy(m->xch, m->domid, &p->cpuid, &k->cpuid_len, &p->msrs, &k->msr_len, err) ||
         xf_read_tsc(m->xch, m->domid, &k->tsc, err) ||
         xf_read_params(m->xch, m->domid, k->params, &k->nr_params, err) ||
@@ -46,7 +49,7 @@ static int send_skeleton(struct xf_move *m, const struct xf_skeleton *k, const s
                          struct xf_err *err)
 {
     struct iovec iov[4] = {
-        {.iov_base = m->config_json, .iov_len = k->config_len},
+        {.iov_base = m->check.config_json, .iov_len = k->config_len},
         {.iov_base = p->cpuid, .iov_len = k->cpuid_len},
         {.iov_base = p->msrs, .iov_len = k->msr_len},
         {.iov_base = p->context, .iov_len = k->ctx_len},
@@ -89,11 +92,11 @@ static int wait_built(struct xf_move *m, struct xf_err *err)
     int num;
 
     if (wait_for(m, XF_MSG_BUILT, BUILD_MS, &msg, meta, err) ||
-        xf_built_decode(&m->copy_domid, &num, why, &msg, meta, err))
+        xf_built_decode(&m->skeleton.copy_domid, &num, why, &msg, meta, err))
         return -1;
-    if (!m->pull || !why[0])
+    if (!m->pull.possible || !why[0])
         return 0;
-    m->pull = false;
+    m->pull.possible = false;
     if (m->o->mode == XF_MODE_POSTCOPY)
         return xf_fail(err, num ? num : ENOTSUP, "the destination cannot do post-copy: %s", why);
     xf_move_note(m, "pre-copy only: %s", why);
@@ -105,10 +108,10 @@ static int begin_copy(struct xf_move *m, struct xf_err *err)
 {
     struct xf_copy *c = &m->copy;
 
-    c->vm = &m->xen.vm;
+    c->vm = &m->skeleton.xen.vm;
     c->link = &m->link;
     c->compress = (struct xf_compress_opts){.asked = m->o->compress,
-                                            .can = m->reply.codecs & xf_pack_codecs()};
+                                            .can = m->check.reply.codecs & xf_pack_codecs()};
     c->tick = xf_move_tick;
     c->priv = m;
     if (m->o->reconnect_s)
@@ -122,15 +125,15 @@ static int measure_rtt(struct xf_move *m, struct xf_err *err)
     uint8_t meta[XF_META_MAX];
     struct xf_msg msg;
 
-    m->rtt_s = 1;
+    m->skeleton.rtt_s = 1;
     for (int i = 0; i < PINGS; i++) {
         double began = xf_now();
 
         if (xf_link_say(&m->link, XF_MSG_PING, NULL, 0, err) ||
             wait_for(m, XF_MSG_PONG, 10000, &msg, meta, err))
             return -1;
-        if (xf_now() - began < m->rtt_s)
-            m->rtt_s = xf_now() - began;
+        if (xf_now() - began < m->skeleton.rtt_s)
+            m->skeleton.rtt_s = xf_now() - began;
     }
     return 0;
 }
@@ -143,12 +146,13 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
 
     if (!k)
         return xf_fail(err, ENOMEM, "out of memory");
-    if (xf_move_connect_bulk(m, err) || xf_xen_source_open(&m->xen, m->ctx, &m->log, m->domid, err))
+    if (xf_move_connect_bulk(m, err) ||
+        xf_xen_source_open(&m->skeleton.xen, m->ctx, &m->log, m->domid, err))
         goto out;
-    m->xen_open = true;
-    m->xen.disks = &m->disks;
+    m->skeleton.open = true;
+    m->skeleton.xen.disks = &m->check.disks;
     if (gather(m, k, &p, err) || send_skeleton(m, k, &p, err) || begin_copy(m, err) ||
-        xf_qdisks_flush_begin(&m->disks, err) || wait_built(m, err) || measure_rtt(m, err))
+        xf_qdisks_flush_begin(&m->check.disks, err) || wait_built(m, err) || measure_rtt(m, err))
         goto out;
     rc = 0;
 out:

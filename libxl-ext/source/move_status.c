@@ -1,13 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * What a move's source tells of itself to `xl migrate-status`, and hears from
- * `xl migrate-postcopy` (status.h).
- */
-#include "libxl-ext/source/move.h"
+/* What a move at the source tells of itself: see move_status.h. */
+#include "libxl-ext/source/move_status.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "transport/text.h"
+
+#define SHOW_S 0.1
+
+void xf_move_note(struct xf_move *m, const char *fmt, ...)
+{
+    char text[400];
+    va_list al;
+
+    if (!m->w->note)
+        return;
+    va_start(al, fmt);
+    vsnprintf(text, sizeof(text), fmt, al);
+    va_end(al);
+    xf_text_clean(text);
+    m->w->note(m->w->priv, text);
+}
+
+/* --- migrate-status, migrate-postcopy --- */
 
 /* Why the move cannot be switched to post-copy at this moment, with the remedy; NULL: it can. */
 static const char *why_not(const struct xf_move *m)
@@ -17,11 +35,11 @@ static const char *why_not(const struct xf_move *m)
                "--hybrid one can be cut short";
     if (m->o->mode == XF_MODE_POSTCOPY)
         return "this move is a post-copy move already";
-    if (m->phase < XF_PHASE_COPY)
+    if (m->show.phase < XF_PHASE_COPY)
         return "this move does not copy memory yet: ask again when `xl migrate-status` shows COPY";
-    if (m->phase > XF_PHASE_COPY)
+    if (m->show.phase > XF_PHASE_COPY)
         return "this move has ended its COPY already";
-    if (!m->pull)
+    if (!m->pull.possible)
         return "the destination's Xen has no memory paging, so all memory goes before the switch; "
                "CHECK says what paging needs";
     return NULL;
@@ -34,12 +52,12 @@ static struct xf_status status_of(const struct xf_move *m)
         .source = true,
         .pid = getpid(),
         .domid = m->domid,
-        .phase = m->phase,
+        .phase = m->show.phase,
         .left_out = m->report->left_out,
-        .faults = m->pulled.faults,
-        .requested = m->pulled.requested,
-        .fault_median_s = (double)m->pulled.median_ns / 1e9,
-        .fault_p99_s = (double)m->pulled.p99_ns / 1e9,
+        .faults = m->pull.pulled.faults,
+        .requested = m->pull.pulled.requested,
+        .fault_median_s = (double)m->pull.pulled.median_ns / 1e9,
+        .fault_p99_s = (double)m->pull.pulled.p99_ns / 1e9,
         .rate_bps = -1,
         .eta_s = -1,
     };
@@ -57,7 +75,7 @@ void xf_move_status_open(struct xf_move *m)
 
     if (m->o->check_only)
         return;
-    if (xf_status_open(&m->status, m->domid, &s, &err))
+    if (xf_status_open(&m->show.status, m->domid, &s, &err))
         xf_move_note(m, "`xl migrate-status` will not show this move: %s", err.text);
 }
 
@@ -70,9 +88,10 @@ void xf_move_status_tell(struct xf_move *m, struct xf_progress *p)
     s.round_done = p->round_done;
     s.pages_sent = p->pages_sent;
     s.elapsed_s = p->elapsed_s;
-    if (m->phase == XF_PHASE_PULL) {
+    if (m->show.phase == XF_PHASE_PULL) {
         /* Before the destination has said how much it lacks it is what it lacked at GO. */
-        xf_status_pace(&m->pace, m->pulled.missing < s.left_out ? m->pulled.missing : s.left_out,
+        xf_status_pace(&m->show.pace,
+                       m->pull.pulled.missing < s.left_out ? m->pull.pulled.missing : s.left_out,
                        xf_now(), &s);
         p->missing = s.missing;
         p->rate_bps = s.rate_bps;
@@ -81,7 +100,76 @@ void xf_move_status_tell(struct xf_move *m, struct xf_progress *p)
         s.rate_bps = p->rate_bps;
         s.eta_s = p->eta_s;
     }
-    xf_status_set(m->status, &s);
-    if (xf_status_asked(m->status))
+    xf_status_set(m->show.status, &s);
+    if (xf_status_asked(m->show.status))
         m->copy.switch_now = true;
+}
+
+/* --- progress --- */
+
+static void show(struct xf_move *m)
+{
+    const struct xf_copy_status *st = &m->copy.status;
+    /* In PULL the senders have gone, and what they did is in the report. */
+    struct xf_sent sent = {.data = m->report->pages_sent, .zero = m->report->pages_zero};
+    struct xf_progress p = {
+        .phase = m->show.phase,
+        .round = st->round,
+        .round_pages = st->round_pages,
+        .round_done = st->round_done,
+        .dirty_pps = st->dirty_pps,
+        .predicted_down_s = st->predicted_s,
+        .eta_s = -1,
+    };
+    double now = xf_now(), in_round = now - st->round_began;
+
+    if (m->copy.senders)
+        sent = xf_senders_count(m->copy.senders);
+    p.pages_sent = sent.data + m->pull.served;
+    p.pages_zero = sent.zero;
+    p.wire_bytes = xf_link_bytes(&m->link);
+    p.left_out = m->report->left_out;
+    p.missing = m->pull.pulled.missing;
+    p.faults = m->pull.pulled.faults;
+    p.elapsed_s = now - m->show.began;
+    if (m->show.phase == XF_PHASE_COPY && in_round > 0.2 && st->round_done) {
+        p.rate_bps = (double)st->round_done * XF_PAGE_SIZE / in_round;
+        if (st->round_pages > st->round_done)
+            p.eta_s =
+                (double)(st->round_pages - st->round_done) * in_round / (double)st->round_done;
+    } else {
+        p.rate_bps = st->page_rate * XF_PAGE_SIZE;
+    }
+    m->show.at = now;
+    xf_move_status_tell(m, &p);
+    if (m->w->progress)
+        m->w->progress(m->w->priv, &p);
+}
+
+void xf_move_show(struct xf_move *m)
+{
+    if (xf_now() - m->show.at > SHOW_S)
+        show(m);
+}
+
+void xf_move_book(struct xf_move *m)
+{
+    double now = xf_now();
+
+    m->report->phase_s[m->show.phase] += now - m->show.phase_began;
+    m->show.phase_began = now;
+}
+
+void xf_move_phase(struct xf_move *m, enum xf_phase p)
+{
+    xf_move_book(m);
+    m->show.phase = p;
+    show(m);
+}
+
+void xf_move_status_close(struct xf_move *m)
+{
+    show(m);
+    xf_status_close(m->show.status);
+    m->show.status = NULL;
 }

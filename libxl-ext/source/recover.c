@@ -15,7 +15,12 @@
 
 #include <libxl_utils.h>
 
-#include "libxl-ext/source/move.h"
+#include "libxl-ext/source/move_end.h"
+#include "libxl-ext/source/move_link.h"
+#include "libxl-ext/source/move_pull.h"
+#include "libxl-ext/source/move_record.h"
+#include "libxl-ext/source/move_status.h"
+#include "libxl-ext/source/move_tick.h"
 #include "libxl-ext/source/recover.h"
 #include "libxl-ext/host/run_dir.h"
 #include "transport/text.h"
@@ -57,12 +62,12 @@ static int load_record(struct recovery *v, const char *domain, struct xf_err *er
     enum xf_fit fit;
 
     if (xf_recover_domain(m->ctx, domain, &m->domid, err) ||
-        xf_recover_lock(m->domid, &m->lock_fd, err))
+        xf_recover_lock(m->domid, &m->record.lock_fd, err))
         return -1;
     if (!xf_recover_has_record(m->domid))
         return xf_fail(err, ENOENT, "no move of \"%s\" from here waits to be finished", domain);
-    if (xf_record_read(xf_run_dir(), m->domid, r, &m->record_fd, err) ||
-        xf_recover_fit(m->ctx, m->domid, r, &fit, &here, err))
+    if (xf_record_read(xf_run_dir(), m->domid, r, &m->record.fd, err) ||
+        xf_recover_fit(m->ctx, m->xch, m->domid, r, &fit, &here, err))
         return -1;
     if (fit == XF_FIT_OLD)
         return xf_fail(
@@ -121,14 +126,14 @@ static int find_sink(struct recovery *v, bool *over, struct xf_err *err)
     struct xf_rejoin r = {.tick = link_tick, .priv = v};
 
     *over = true;
-    if (xf_xen_source_open(&m->xen, m->ctx, &m->log, m->domid, err))
+    if (xf_xen_source_open(&m->skeleton.xen, m->ctx, &m->log, m->domid, err))
         return -1;
-    m->xen_open = true;
-    xf_xen_source_set_ran(&m->xen, v->record.ran_ns);
-    if (xf_server_new(&m->server, &m->xen.vm, NULL, &opts, err))
+    m->skeleton.open = true;
+    xf_xen_source_set_ran(&m->skeleton.xen, v->record.ran_ns);
+    if (xf_server_new(&m->pull.server, &m->skeleton.xen.vm, NULL, &opts, err))
         return -1;
     xf_move_rejoin(m, &r);
-    if (xf_rejoin_take_over(&r, m->server, &m->link, LINK_MS, REFUSED_MS, err)) {
+    if (xf_rejoin_take_over(&r, m->pull.server, &m->link, LINK_MS, REFUSED_MS, err)) {
         *over = !xf_link_is_loss(err) && err->num != EPROTO && err->num != EBADMSG;
         return -1;
     }
@@ -143,7 +148,7 @@ static enum xf_outcome serve(struct recovery *v, struct xf_err *err)
     struct xf_server_status status;
 
     xf_move_mark(m, XF_RECORD_PULLING, NULL);
-    xf_server_status(m->server, &status);
+    xf_server_status(m->pull.server, &status);
     m->report->left_out = status.left;
     if (!status.ended)
         xf_move_note(m, "the guest runs at the destination; bringing the %llu pages that it lacks",
@@ -259,10 +264,7 @@ enum xf_outcome xf_recover(const struct xf_recover_opts *o, const struct xf_watc
     xf_move_init(m, &v->opts, w, report ? report : &unwanted);
     m->report->predicted_down_s = -1;
 
-    end = m->report->outcome = run_recovery(v, o, err);
-    xf_move_let_go(m);
-    xf_move_phase(m, m->phase);
-    m->report->total_s = xf_now() - m->began;
+    end = xf_move_end(m, run_recovery(v, o, err));
     explicit_bzero(v, sizeof(*v));
     free(v);
     return end;

@@ -28,8 +28,8 @@ enum xf_fit {
     XF_FIT_OTHER, /* of this boot, and not of this domain, or not of its last move */
 };
 /* *here: where the domain stands. -1: it is gone, or cannot be asked about. */
-int xf_recover_fit(libxl_ctx *ctx, uint32_t domid, const struct xf_record *r, enum xf_fit *fit,
-                   enum xf_dom *here, struct xf_err *err);
+int xf_recover_fit(libxl_ctx *ctx, xc_interface *xch, uint32_t domid, const struct xf_record *r,
+                   enum xf_fit *fit, enum xf_dom *here, struct xf_err *err);
 /* XF_FIT_OTHER in words, with the ways out. ESTALE; always -1. */
 int xf_recover_misfit(const char *domain, uint32_t domid, const struct xf_record *r,
                       struct xf_err *err);

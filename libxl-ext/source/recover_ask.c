@@ -84,12 +84,12 @@ static bool stepped_aside(libxl_ctx *ctx, uint32_t domid)
     return is;
 }
 
-int xf_recover_fit(libxl_ctx *ctx, uint32_t domid, const struct xf_record *r, enum xf_fit *fit,
-                   enum xf_dom *here, struct xf_err *err)
+int xf_recover_fit(libxl_ctx *ctx, xc_interface *xch, uint32_t domid, const struct xf_record *r,
+                   enum xf_fit *fit, enum xf_dom *here, struct xf_err *err)
 {
     char now[XF_BOOT_ID];
 
-    *here = xf_domain_here(ctx, domid, r->uuid);
+    *here = xf_domain_here(xch, domid, r->uuid);
     if (*here == XF_DOM_UNKNOWN)
         return xf_fail(err, EIO, "Xen does not say what domain %u is", domid);
     if (*here == XF_DOM_GONE || *here == XF_DOM_DYING)

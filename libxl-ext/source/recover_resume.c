@@ -87,8 +87,8 @@ static int may_resume(libxl_ctx *ctx, const struct xf_record *r, struct xf_err *
 }
 
 /* 0: it may be resumed, whatever `force` says; *twice: it has been, and was paused for it. */
-static int check_record(libxl_ctx *ctx, const char *domain, uint32_t domid, bool force, bool *twice,
-                        struct xf_err *err)
+static int check_record(libxl_ctx *ctx, xc_interface *xch, const char *domain, uint32_t domid,
+                        bool force, bool *twice, struct xf_err *err)
 {
     struct xf_record *r = calloc(1, sizeof(*r));
     enum xf_fit fit = XF_FIT_OLD;
@@ -102,7 +102,7 @@ static int check_record(libxl_ctx *ctx, const char *domain, uint32_t domid, bool
     if (rc)
         xf_wrap(err, "whether it runs elsewhere cannot be known (--force does without)");
     else
-        rc = xf_recover_fit(ctx, domid, r, &fit, &here, err);
+        rc = xf_recover_fit(ctx, xch, domid, r, &fit, &here, err);
     if (!rc && fit == XF_FIT_OTHER && !force)
         rc = xf_recover_misfit(domain, domid, r, err);
     if (!rc && fit == XF_FIT_ITS) {
@@ -142,6 +142,7 @@ int xf_resume_here(const char *domain, bool force, struct xf_err *err)
 {
     struct xf_toollog log;
     libxl_ctx *ctx = NULL;
+    xc_interface *xch;
     bool twice = false;
     uint32_t domid = 0;
     int lock = -1, rc;
@@ -149,9 +150,14 @@ int xf_resume_here(const char *domain, bool force, struct xf_err *err)
     xf_toollog_init(&log);
     if (libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable))
         return xf_fail(err, EIO, "cannot talk to Xen; is this a dom0, and are you root?");
+    xch = xc_interface_open(&log.vtable, &log.vtable, 0);
+    if (!xch) {
+        libxl_ctx_free(ctx);
+        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
+    }
     rc = xf_recover_domain(ctx, domain, &domid, err) || xf_recover_lock(domid, &lock, err) ? -1 : 0;
     if (!rc && xf_recover_has_record(domid))
-        rc = check_record(ctx, domain, domid, force, &twice, err);
+        rc = check_record(ctx, xch, domain, domid, force, &twice, err);
     if (!rc)
         rc = let_run(ctx, &log, domid, twice, err);
     if (!rc) {
@@ -160,6 +166,7 @@ int xf_resume_here(const char *domain, bool force, struct xf_err *err)
         rc = take_name_back(ctx, domid, err);
     }
     xf_record_unlock(xf_run_dir(), domid, lock);
+    xc_interface_close(xch);
     libxl_ctx_free(ctx);
     return rc;
 }

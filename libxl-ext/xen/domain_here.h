@@ -1,15 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What has become of a domain of this host. Its number alone says nothing: numbers are given
- * again. So whoever is about to destroy or resume a domain by its number asks here first.
+ * How a domain of this host stands: the one place that asks Xen. A domain's number alone says
+ * nothing, for numbers are given again: whoever is about to destroy or resume a domain by its
+ * number asks xf_domain_here(), which knows it by its uuid.
+ *
+ * Each call is one hypercall. Any thread with a handle of its own.
  */
 #ifndef XF_DOMAIN_HERE_H
 #define XF_DOMAIN_HERE_H
 
-#include <libxl.h>
+#include <xenctrl.h>
+
+#include "libxl-ext/libxl_ext.h"
+
+/* What Xen says of it. -1 with errno ESRCH: no domain has this number; with another: Xen did not
+ * answer. */
+int xf_domain_info(xc_interface *xch, uint32_t domid, xc_domaininfo_t *info);
+
+/* --- which domain is it, and has a move left it there? --- */
 
 enum xf_dom {
-    XF_DOM_UNKNOWN,   /* Xen did not answer */
+    XF_DOM_UNKNOWN,   /* Xen did not answer: it may be any of these */
     XF_DOM_GONE,      /* no domain has this number */
     XF_DOM_OTHER,     /* one with another uuid has it */
     XF_DOM_DYING,     /* it is being destroyed */
@@ -17,8 +28,20 @@ enum xf_dom {
     XF_DOM_RUNS,      /* neither: it runs, is paused, or has ended */
 };
 
-/* Where domain domid with this uuid (text, as in the hello) stands. Any thread with a context of
- * its own. */
-enum xf_dom xf_domain_here(libxl_ctx *ctx, uint32_t domid, const char *uuid);
+/* Where domain domid with this uuid (text, as in the hello) stands. */
+enum xf_dom xf_domain_here(xc_interface *xch, uint32_t domid, const char *uuid);
+
+/* --- does it still run, and if not, why? For one whose number is known to be right --- */
+
+/* A domain that is gone, or that cannot be asked about, was destroyed; one that has crashed or
+ * ended and is being destroyed for it has crashed or ended. */
+enum xf_here xf_xen_here(xc_interface *xch, uint32_t domid);
+/* The same from what Xen has said of it. Pure. */
+enum xf_here xf_here_of(const xc_domaininfo_t *info);
+
+/* Does it run, or may it run again by itself or by `xl unpause`? */
+bool xf_here_lives(enum xf_here here);
+/* To follow "the guest ": "has crashed", "was destroyed", ... */
+const char *xf_here_text(enum xf_here here);
 
 #endif

@@ -19,6 +19,7 @@
 
 #include <xen/hvm/params.h>
 
+#include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/xen_sink.h"
 #include "libxl-ext/xen/xen_view.h"
 #include "pages/bitmap.h"
@@ -78,8 +79,7 @@ static bool is_gone(xc_interface *xch, uint32_t domid)
 {
     xc_domaininfo_t info;
 
-    return xc_domain_getinfolist(xch, domid, 1, &info) != 1 || info.domain != domid ||
-           (info.flags & XEN_DOMINF_dying);
+    return xf_domain_info(xch, domid, &info) || (info.flags & XEN_DOMINF_dying);
 }
 
 /* --- on and off --- */
@@ -325,7 +325,7 @@ static int claim(struct xf_sink_vm *vm, uint64_t pages, struct xf_err *err)
     struct xf_xen_pager *p = of(vm);
     xc_domaininfo_t info;
 
-    if (xc_domain_getinfolist(p->xch, p->domid, 1, &info) != 1 || info.domain != p->domid)
+    if (xf_domain_info(p->xch, p->domid, &info))
         return domain_gone(err);
     pages += info.tot_pages;
     if (pages > info.max_pages)

@@ -9,6 +9,7 @@
 
 #include <xen/hvm/params.h>
 
+#include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/xen_view.h"
 
 static struct xf_xen_sink *of(struct xf_sink_vm *vm)
@@ -144,7 +145,7 @@ int xf_xen_sink_claim(struct xf_xen_sink *x, uint64_t nr_pages, struct xf_err *e
 {
     xc_domaininfo_t info;
 
-    if (xc_domain_getinfolist(x->xch, x->domid, 1, &info) != 1 || info.domain != x->domid)
+    if (xf_domain_info(x->xch, x->domid, &info))
         return xf_fail(err, ESRCH, "the new domain %u is gone", x->domid);
     /* A claim above the domain's limit, or of what it has already, is EINVAL
      * (domain_set_outstanding_pages, xen/common/page_alloc.c). */

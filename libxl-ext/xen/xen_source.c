@@ -10,10 +10,10 @@
 
 #include <xen/hvm/params.h>
 
+#include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/guest_size.h"
 #include "libxl-ext/xen/static_state.h"
 #include "libxl-ext/xen/xen_eager.h"
-#include "libxl-ext/xen/xen_here.h"
 #include "libxl-ext/xen/xen_suspend.h"
 #include "libxl-ext/xen/xen_view.h"
 #include "pages/bitmap.h"
@@ -57,8 +57,7 @@ static int classify(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t
 /* Dying counts as gone: its pages are being taken away. */
 static int look_up(xc_interface *xch, uint32_t domid, xc_domaininfo_t *info, struct xf_err *err)
 {
-    if (xc_domain_getinfolist(xch, domid, 1, info) != 1 || info->domain != domid ||
-        (info->flags & XEN_DOMINF_dying))
+    if (xf_domain_info(xch, domid, info) || (info->flags & XEN_DOMINF_dying))
         return xf_fail(err, ESRCH, "domain %u was destroyed here", domid);
     return 0;
 }

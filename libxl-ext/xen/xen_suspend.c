@@ -22,7 +22,7 @@
 #include <xenstore.h>
 
 #include "libxl-ext/xen/qdisk.h"
-#include "libxl-ext/xen/xen_here.h"
+#include "libxl-ext/xen/domain_here.h"
 #include "transport/clock.h"
 
 #define LOOK_MS 100

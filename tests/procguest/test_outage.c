@@ -2,7 +2,7 @@
 /*
  * The network is away for a while, by a cable that is pulled or by packets that vanish, and comes
  * back: PULL goes on within 10 s of that, whatever TCP has made of the time. Times are
- * those of real hosts (libxl-ext/source/move.h, receive_sink.c). All moves of a test run at once,
+ * those of real hosts (libxl-ext/source/move.h, receive_parts.h). All moves of a test run at once,
  * each in a network of its own, since they mostly wait.
  */
 #include <stdio.h>

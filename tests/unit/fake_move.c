@@ -141,7 +141,7 @@ static void committed(void *priv)
     atomic_fetch_add(&m->committed, 1);
 }
 
-/* As in libxl-ext/sink/receive_sink.c. */
+/* As in libxl-ext/sink/receive_copy.c. */
 static bool called(void *priv)
 {
     struct move *m = priv;
@@ -224,7 +224,7 @@ static int source_relink(void *priv, const struct xf_err *why, struct xf_err *er
     return dial_all(m, m->second, m->ports[1], err);
 }
 
-/* As call_off() in libxl-ext/source/move.c, with less patience. */
+/* As call_off() in libxl-ext/source/move_end.c, with less patience. */
 static void call_off(struct move *m)
 {
     uint8_t meta[XF_META_MAX];

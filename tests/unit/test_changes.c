@@ -12,7 +12,7 @@
 #include <libxl_utils.h>
 
 #include "libxl-ext/xen/follow.h"
-#include "libxl-ext/source/move.h"
+#include "libxl-ext/source/move_follow.h"
 #include "tests/unit/suite.h"
 
 #define NODES 64
@@ -191,7 +191,7 @@ static void begin(void)
     m.report = &report;
     m.domid = 9;
     strcpy(m.name, "web1");
-    strcpy(m.hello.domain, "web1");
+    strcpy(m.check.hello.domain, "web1");
     put("/local/domain/9/name", "web1");
     put("/local/domain/9/cpu/0/availability", "online");
     put("/local/domain/9/cpu/1/availability", "online");
@@ -200,13 +200,13 @@ static void begin(void)
     device("vif", "0");
     device("vif", "1");
     device("vif", "10");
-    CU_ASSERT_EQUAL_FATAL(xf_changes_begin(&m.changes, 9, &err), 0);
-    CU_ASSERT(xs.watches == 3 && m.changes.now.nr_vcpus == 11);
+    CU_ASSERT_EQUAL_FATAL(xf_changes_begin(&m.check.changes, 9, &err), 0);
+    CU_ASSERT(xs.watches == 3 && m.check.changes.now.nr_vcpus == 11);
 }
 
 static void end(void)
 {
-    xf_changes_end(&m.changes);
+    xf_changes_end(&m.check.changes);
     CU_ASSERT_EQUAL(xf_move_follow(&m, &err), 0);
 }
 
@@ -285,7 +285,7 @@ static void test_rename(void)
     CU_ASSERT(m.copy.follow_due && m.copy.follow == &m.follow);
     CU_ASSERT_STRING_EQUAL(m.follow.name, "web2");
     CU_ASSERT_STRING_EQUAL(m.name, "web2");
-    CU_ASSERT_STRING_EQUAL(m.hello.domain, "web2");
+    CU_ASSERT_STRING_EQUAL(m.check.hello.domain, "web2");
     CU_ASSERT_STRING_EQUAL(report.domain, "web2");
     CU_ASSERT_PTR_NOT_NULL(strstr(notes, "from \"web1\" to \"web2\""));
     m.copy.follow_due = false;
@@ -295,12 +295,12 @@ static void test_rename(void)
     end();
     /* -C has given it another name there. */
     begin();
-    strcpy(m.hello.domain, "blue");
+    strcpy(m.check.hello.domain, "blue");
     put("/local/domain/9/name", "web2");
     CU_ASSERT_EQUAL(xf_move_follow(&m, &err), 0);
     CU_ASSERT_STRING_EQUAL(m.name, "web2");
     CU_ASSERT_STRING_EQUAL(m.follow.name, "blue");
-    CU_ASSERT_STRING_EQUAL(m.hello.domain, "blue");
+    CU_ASSERT_STRING_EQUAL(m.check.hello.domain, "blue");
     end();
 }
 
@@ -324,13 +324,13 @@ static void test_last_moment(void)
     put("/local/domain/9/name", "web2");
     CU_ASSERT_EQUAL(xf_move_unchanged(&m, &err), -1);
     CU_ASSERT_EQUAL(err.num, EBUSY);
-    xf_changes_end(&m.changes);
+    xf_changes_end(&m.check.changes);
     begin();
     xf_move_follow(&m, &err);
     device("vif", "3");
     CU_ASSERT_EQUAL(xf_move_unchanged(&m, &err), -1);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "attached to"));
-    xf_changes_end(&m.changes);
+    xf_changes_end(&m.check.changes);
 }
 
 static void test_no_watch(void)
@@ -338,8 +338,8 @@ static void test_no_watch(void)
     memset(&xs, 0, sizeof(xs));
     xf_clear(&err);
     xs.no_watch = true;
-    CU_ASSERT_EQUAL(xf_changes_begin(&m.changes, 9, &err), -1);
-    CU_ASSERT(err.num == ENOSPC && !m.changes.xs);
+    CU_ASSERT_EQUAL(xf_changes_begin(&m.check.changes, 9, &err), -1);
+    CU_ASSERT(err.num == ENOSPC && !m.check.changes.xs);
 }
 
 /* --- the destination --- */

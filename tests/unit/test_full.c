@@ -21,11 +21,11 @@
 #include <unistd.h>
 
 #include "libxl-ext/xen/domain_here.h"
-#include "libxl-ext/source/move.h"
+#include "libxl-ext/source/move_check.h"
+#include "libxl-ext/source/move_skeleton.h"
 #include "libxl-ext/moves/record.h"
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/moves/status.h"
-#include "libxl-ext/xen/xen_here.h"
 #include "tests/unit/suite.h"
 
 #define DOMID 7u
@@ -59,13 +59,14 @@ int xf_move_check(struct xf_move *m, struct xf_err *e)
 {
     m->domid = DOMID;
     snprintf(m->name, sizeof(m->name), "g1");
-    snprintf(m->hello.domain, sizeof(m->hello.domain), "g1");
-    snprintf(m->hello.uuid, sizeof(m->hello.uuid), "2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a11");
-    snprintf(m->peer, sizeof(m->peer), "192.0.2.1");
-    m->hello.channels = 1;
-    m->reply.port = 4711;
+    snprintf(m->check.hello.domain, sizeof(m->check.hello.domain), "g1");
+    snprintf(m->check.hello.uuid, sizeof(m->check.hello.uuid),
+             "2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a11");
+    snprintf(m->net.address, sizeof(m->net.address), "192.0.2.1");
+    m->check.hello.channels = 1;
+    m->check.reply.port = 4711;
     m->link.ops = &xf_tcp_ops;
-    return xf_record_lock(xf_run_dir(), DOMID, &m->lock_fd, e);
+    return xf_record_lock(xf_run_dir(), DOMID, &m->record.lock_fd, e);
 }
 
 int xf_move_skeleton(struct xf_move *m, struct xf_err *e)
@@ -100,9 +101,9 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
     return XF_SWITCHED;
 }
 
-enum xf_dom xf_domain_here(libxl_ctx *ctx, uint32_t domid, const char *uuid)
+enum xf_dom xf_domain_here(xc_interface *xch, uint32_t domid, const char *uuid)
 {
-    (void)ctx;
+    (void)xch;
     (void)domid;
     (void)uuid;
     return XF_DOM_SUSPENDED;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "libxl-ext/peer/hello.h"
-#include "libxl-ext/source/move.h"
+#include "libxl-ext/source/move_link.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
 #include "transport/gather.h"
@@ -81,19 +81,20 @@ static void begin(enum xf_transport wish, enum xf_encryption encrypt, bool liste
     m.o = &opts;
     m.w = &watch;
     m.report = &report;
-    m.hello.channels = opts.channels;
-    m.hello.transport = wish;
-    m.hello.encrypt = encrypt != XF_ENCRYPT_NO;
-    m.hello.seal = encrypt == XF_ENCRYPT_YES;
-    m.reply.nr_addresses = 2;
-    strcpy(m.reply.addresses[0], "::1"); /* nobody there */
-    strcpy(m.reply.addresses[1], "127.0.0.1");
-    m.reply.rdma_port = m.reply.port = 1;
-    m.hello.reconnect_s = opts.reconnect_s;
-    cfg = xf_hello_link_cfg(&m.hello, false, 5000, 5000);
+    m.check.hello.channels = opts.channels;
+    m.check.hello.transport = wish;
+    m.check.hello.encrypt = encrypt != XF_ENCRYPT_NO;
+    m.check.hello.seal = encrypt == XF_ENCRYPT_YES;
+    m.check.reply.nr_addresses = 2;
+    strcpy(m.check.reply.addresses[0], "::1"); /* nobody there */
+    strcpy(m.check.reply.addresses[1], "127.0.0.1");
+    m.check.reply.rdma_port = m.check.reply.port = 1;
+    m.check.hello.reconnect_s = opts.reconnect_s;
+    cfg = xf_hello_link_cfg(&m.check.hello, false, 5000, 5000);
     if (listening)
         CU_ASSERT_EQUAL_FATAL(
-            xf_gather_listen(&gather, &xf_tcp_ops, &cfg, "127.0.0.1", 0, &m.reply.port, &err), 0);
+            xf_gather_listen(&gather, &xf_tcp_ops, &cfg, "127.0.0.1", 0, &m.check.reply.port, &err),
+            0);
     pthread_create(&thread, NULL, sink_main, NULL);
 }
 
@@ -107,12 +108,12 @@ static void end(void)
 
 static void rdma_is(enum xf_rdma_state here, enum xf_rdma_state there)
 {
-    m.hello.rdma = (struct xf_rdma_side){.state = here, .why = "reason A"};
-    m.reply.rdma = (struct xf_rdma_side){.state = there, .why = "reason B"};
-    m.hello.rdma.nr_addresses = here == XF_RDMA_READY;
-    m.reply.rdma.nr_addresses = there == XF_RDMA_READY;
-    strcpy(m.hello.rdma.addresses[0], "127.0.0.1");
-    strcpy(m.reply.rdma.addresses[0], "127.0.0.1"); /* no RDMA device has it */
+    m.check.hello.rdma = (struct xf_rdma_side){.state = here, .why = "reason A"};
+    m.check.reply.rdma = (struct xf_rdma_side){.state = there, .why = "reason B"};
+    m.check.hello.rdma.nr_addresses = here == XF_RDMA_READY;
+    m.check.reply.rdma.nr_addresses = there == XF_RDMA_READY;
+    strcpy(m.check.hello.rdma.addresses[0], "127.0.0.1");
+    strcpy(m.check.reply.rdma.addresses[0], "127.0.0.1"); /* no RDMA device has it */
 }
 
 /* How many findings of this code and severity there are whose text has this part. */
@@ -131,7 +132,7 @@ static void test_tcp(void)
     begin(XF_TRANSPORT_TCP, XF_ENCRYPT_USUAL, true);
     CU_ASSERT_EQUAL(xf_move_connect(&m, &found, &err), 0);
     CU_ASSERT_EQUAL(found.n, 0); /* nothing worth a word */
-    CU_ASSERT_STRING_EQUAL(m.peer, "127.0.0.1");
+    CU_ASSERT_STRING_EQUAL(m.net.address, "127.0.0.1");
     CU_ASSERT_STRING_EQUAL(report.transport, "tcp");
     CU_ASSERT_STRING_EQUAL(report.cipher, "TLS 1.3");
     CU_ASSERT_TRUE(report.encrypted);
@@ -283,7 +284,7 @@ static void test_relink_tcp(void)
     /* Nobody there, for as long as was asked. */
     begin(XF_TRANSPORT_TCP, XF_ENCRYPT_USUAL, false);
     m.link.ops = &xf_tcp_ops;
-    strcpy(m.peer, "127.0.0.1");
+    strcpy(m.net.address, "127.0.0.1");
     m.copy.status.round = 2;
     opts.reconnect_s = 1;
     CU_ASSERT_EQUAL(xf_move_relink(&m, &why, &err), -1);
@@ -329,7 +330,7 @@ static void test_bulk(void)
 {
     begin(XF_TRANSPORT_AUTO, XF_ENCRYPT_USUAL, true);
     m.link.ops = &xf_rdma_ops;
-    strcpy(m.peer, "127.0.0.1");
+    strcpy(m.net.address, "127.0.0.1");
     CU_ASSERT_EQUAL(xf_move_connect_bulk(&m, &err), 0);
     CU_ASSERT(m.link.control && m.link.nr_bulk == 2 && m.link.ops == &xf_tcp_ops);
     CU_ASSERT_PTR_NOT_NULL(strstr(report.fallback, "could not be connected over RDMA ("));
@@ -338,7 +339,7 @@ static void test_bulk(void)
 
     begin(XF_TRANSPORT_RDMA, XF_ENCRYPT_USUAL, true);
     m.link.ops = &xf_rdma_ops;
-    strcpy(m.peer, "127.0.0.1");
+    strcpy(m.net.address, "127.0.0.1");
     CU_ASSERT_EQUAL(xf_move_connect_bulk(&m, &err), -1);
     CU_ASSERT(err.num != 0);
     CU_ASSERT_STRING_EQUAL(report.fallback, "");

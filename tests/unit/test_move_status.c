@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "libxl-ext/source/move.h"
+#include "libxl-ext/source/move_status.h"
 #include "libxl-ext/host/run_dir.h"
 #include "tests/unit/suite.h"
 
@@ -37,14 +37,14 @@ static void open_move(enum xf_mode mode)
     m->w = &watch;
     m->report = &report;
     m->domid = 5;
-    m->pull = mode != XF_MODE_PRECOPY;
+    m->pull.possible = mode != XF_MODE_PRECOPY;
     snprintf(m->name, sizeof(m->name), "web1");
     xf_move_status_open(m);
 }
 
 static void close_move(void)
 {
-    xf_status_close(m->status);
+    xf_status_close(m->show.status);
     free(m);
 }
 
@@ -61,7 +61,7 @@ static struct xf_status seen(enum xf_phase phase)
     struct xf_status_list all;
     struct xf_status s = {0};
 
-    m->phase = phase;
+    m->show.phase = phase;
     xf_move_status_tell(m, &p);
     CU_ASSERT_EQUAL(xf_statuses(&all, NULL), 0);
     CU_ASSERT_EQUAL(all.nr, 1);
@@ -86,10 +86,10 @@ static void test_phases(void)
 
     /* The destination has said nothing yet, then something. */
     report.left_out = 1000;
-    m->pulled.missing = UINT64_MAX;
+    m->pull.pulled.missing = UINT64_MAX;
     s = seen(XF_PHASE_PULL);
     CU_ASSERT(s.left_out == 1000 && s.missing == 1000 && s.eta_s < 0);
-    m->pulled = (struct xf_pulled){
+    m->pull.pulled = (struct xf_pulled){
         .missing = 400, .faults = 9, .requested = 4, .median_ns = 300000, .p99_ns = 2000000};
     s = seen(XF_PHASE_PULL);
     CU_ASSERT(s.missing == 400 && s.faults == 9 && s.requested == 4);
@@ -122,7 +122,7 @@ static void test_when_it_can_switch(void)
         int rc;
 
         open_move(cases[i].mode);
-        m->pull = cases[i].pull;
+        m->pull.possible = cases[i].pull;
         seen(cases[i].phase);
         rc = xf_ask_postcopy("web1", &err);
         CU_ASSERT_EQUAL(rc, cases[i].says ? -1 : 0);
@@ -145,9 +145,9 @@ static void test_without(void)
     setenv(XF_RUN_DIR_ENV, "/proc/none", 1);
     open_move(XF_MODE_HYBRID);
     setenv(XF_RUN_DIR_ENV, dir, 1);
-    CU_ASSERT_PTR_NULL(m->status);
+    CU_ASSERT_PTR_NULL(m->show.status);
     CU_ASSERT_EQUAL(notes, 1);
-    m->phase = XF_PHASE_COPY;
+    m->show.phase = XF_PHASE_COPY;
     xf_move_status_tell(m, &p);
     CU_ASSERT_FALSE(m->copy.switch_now);
     close_move();
@@ -160,7 +160,7 @@ static void test_without(void)
     m->w = &watch;
     m->report = &report;
     xf_move_status_open(m);
-    CU_ASSERT_PTR_NULL(m->status);
+    CU_ASSERT_PTR_NULL(m->show.status);
     CU_ASSERT_EQUAL(notes, 0);
     close_move();
 }

@@ -11,7 +11,7 @@
 #include <libxl_utils.h>
 
 #include "libxl-ext/source/domain_config.h"
-#include "libxl-ext/source/move.h"
+#include "libxl-ext/source/move_check.h"
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/xen/static_state.h"
 #include "tests/unit/hostile.h"
@@ -125,7 +125,7 @@ static void check(struct xf_move *m)
     o.host = "exec cat >/dev/null";
     xf_move_init(m, &o, NULL, &report);
     CU_ASSERT_EQUAL(xf_move_check(m, &err), -1);
-    xf_move_let_go(m);
+    CU_ASSERT_EQUAL(xf_move_end(m, XF_REFUSED), XF_REFUSED);
     CU_ASSERT(harmless(err.text, false));
 }
 
@@ -154,7 +154,7 @@ static void test_long(void)
     check(&m);
     refused(ECHILD, "the name is taken");
     CU_ASSERT_STRING_EQUAL(m.name, running);
-    CU_ASSERT_STRING_EQUAL(m.hello.domain, running);
+    CU_ASSERT_STRING_EQUAL(m.check.hello.domain, running);
     for (size_t len = 128; len < 400; len += 90) {
         running = name_of(len);
         check(&m);

@@ -12,8 +12,8 @@
 #include <libxl_event.h>
 #include <xenstore.h>
 
-#include "libxl-ext/source/move.h"
-#include "libxl-ext/xen/xen_here.h"
+#include "libxl-ext/source/move_end.h"
+#include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/xen_suspend.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
@@ -185,9 +185,9 @@ static void begin(void)
     m.w = &w;
     m.report = &report;
     m.domid = DOMID;
-    m.xen_open = true;
-    m.phase = XF_PHASE_SWITCH;
-    m.xen =
+    m.skeleton.open = true;
+    m.show.phase = XF_PHASE_SWITCH;
+    m.skeleton.xen =
         (struct xf_xen_source){.vm = {.ops = &ops}, .domid = DOMID, .log = &toollog, .asked = true};
 }
 
@@ -196,8 +196,8 @@ static void test_suspends(void)
     begin();
     xen.turns = 3;
     xen.then = SUSPENDED;
-    CU_ASSERT_EQUAL(xf_xen_suspend(&m.xen.vm, &err), 0);
-    CU_ASSERT(xen.asked == 1 && !xen.aborts && !m.xen.may_stop);
+    CU_ASSERT_EQUAL(xf_xen_suspend(&m.skeleton.xen.vm, &err), 0);
+    CU_ASSERT(xen.asked == 1 && !xen.aborts && !m.skeleton.xen.may_stop);
 }
 
 /* Whatever ends the guest while it is asked ends the asking, and is said. */
@@ -229,10 +229,10 @@ static void test_ends(void)
             xen.then = ends[i].flags;
             xen.gone = ends[i].gone;
             xen.never = true;
-            CU_ASSERT_EQUAL(xf_xen_suspend(&m.xen.vm, &err), -1);
+            CU_ASSERT_EQUAL(xf_xen_suspend(&m.skeleton.xen.vm, &err), -1);
             CU_ASSERT_EQUAL(err.num, ESRCH);
             CU_ASSERT_PTR_NOT_NULL(strstr(err.text, ends[i].says));
-            CU_ASSERT(xen.asked == !before && xen.aborts == !before && !m.xen.may_stop);
+            CU_ASSERT(xen.asked == !before && xen.aborts == !before && !m.skeleton.xen.may_stop);
             CU_ASSERT(xf_now_ms() - began < 1000);
         }
     }
@@ -243,25 +243,25 @@ static void test_paused(void)
 {
     begin();
     xen.then = XEN_DOMINF_paused;
-    CU_ASSERT_EQUAL(xf_xen_suspend(&m.xen.vm, &err), -1);
+    CU_ASSERT_EQUAL(xf_xen_suspend(&m.skeleton.xen.vm, &err), -1);
     CU_ASSERT(err.num == EBUSY && xen.asked == 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "`xl unpause`"));
     begin();
     xen.turns = 3;
     xen.then = XEN_DOMINF_paused;
     xen.never = true;
-    CU_ASSERT_EQUAL(xf_xen_suspend(&m.xen.vm, &err), -1);
+    CU_ASSERT_EQUAL(xf_xen_suspend(&m.skeleton.xen.vm, &err), -1);
     CU_ASSERT(err.num == EBUSY && xen.aborts == 1);
-    CU_ASSERT(!m.xen.may_stop && !xen.node[0]);
+    CU_ASSERT(!m.skeleton.xen.may_stop && !xen.node[0]);
 }
 
 /* Suspended by `xl save`: that is not ours to move, nor to resume. */
 static void test_others(void)
 {
     begin();
-    m.xen.asked = false;
+    m.skeleton.xen.asked = false;
     xen.then = SUSPENDED;
-    CU_ASSERT_EQUAL(xf_xen_suspend(&m.xen.vm, &err), -1);
+    CU_ASSERT_EQUAL(xf_xen_suspend(&m.skeleton.xen.vm, &err), -1);
     CU_ASSERT(err.num == EBUSY && xen.asked == 0);
     /* Seen at the last moment, in SWITCH: the engine could not resume it either. */
     CU_ASSERT_EQUAL(xf_move_settle(&m, XF_SUSPENDED, &err), XF_ENDED);
@@ -274,17 +274,17 @@ static void test_no_answer(void)
     begin();
     xen.turns = 3;
     xen.rc = 0;
-    CU_ASSERT_EQUAL(xf_xen_suspend(&m.xen.vm, &err), -1);
-    CU_ASSERT(err.num == ETIMEDOUT && !m.xen.may_stop);
+    CU_ASSERT_EQUAL(xf_xen_suspend(&m.skeleton.xen.vm, &err), -1);
+    CU_ASSERT(err.num == ETIMEDOUT && !m.skeleton.xen.may_stop);
     begin();
     xen.turns = 3;
     xen.rc = ERROR_FAIL; /* whatever it was, the request is there */
-    CU_ASSERT_EQUAL(xf_xen_suspend(&m.xen.vm, &err), -1);
-    CU_ASSERT(err.num == ETIMEDOUT && !m.xen.may_stop && !xen.node[0]);
+    CU_ASSERT_EQUAL(xf_xen_suspend(&m.skeleton.xen.vm, &err), -1);
+    CU_ASSERT(err.num == ETIMEDOUT && !m.skeleton.xen.may_stop && !xen.node[0]);
     begin();
     xen.begin_rc = ERROR_FAIL;
-    CU_ASSERT_EQUAL(xf_xen_suspend(&m.xen.vm, &err), -1);
-    CU_ASSERT(err.num == ETIMEDOUT && !m.xen.may_stop);
+    CU_ASSERT_EQUAL(xf_xen_suspend(&m.skeleton.xen.vm, &err), -1);
+    CU_ASSERT(err.num == ETIMEDOUT && !m.skeleton.xen.may_stop);
 }
 
 /* libxl gives up a guest that goes on for now: has it taken the request, or is that back? */
@@ -295,9 +295,9 @@ static void test_request(void)
         xen.rc = ERROR_GUEST_TIMEDOUT;
         xen.turns = 3;
         xen.takes = takes;
-        CU_ASSERT_EQUAL(xf_xen_suspend(&m.xen.vm, &err), -1);
+        CU_ASSERT_EQUAL(xf_xen_suspend(&m.skeleton.xen.vm, &err), -1);
         CU_ASSERT_EQUAL(err.num, ETIMEDOUT);
-        CU_ASSERT_EQUAL(m.xen.may_stop, takes);
+        CU_ASSERT_EQUAL(m.skeleton.xen.may_stop, takes);
         CU_ASSERT_STRING_EQUAL(xen.node, "");
     }
 }
@@ -306,7 +306,7 @@ static void test_request(void)
 static void test_late(void)
 {
     begin();
-    m.xen.may_stop = true;
+    m.skeleton.xen.may_stop = true;
     xen.turns = 3;
     xen.then = SUSPENDED;
     xf_fail(&err, ETIMEDOUT, "the guest did not suspend when asked");
@@ -335,13 +335,13 @@ static void test_never(void)
     int64_t began = xf_now_ms();
 
     begin();
-    m.xen.may_stop = true;
-    CU_ASSERT_EQUAL(xf_xen_await_stop(&m.xen, 300, NULL), XF_HERE_RUNS);
-    CU_ASSERT(m.xen.may_stop && xf_now_ms() - began >= 300);
-    CU_ASSERT_EQUAL(xf_xen_await_stop(&m.xen, 0, &cancel), XF_HERE_RUNS);
+    m.skeleton.xen.may_stop = true;
+    CU_ASSERT_EQUAL(xf_xen_await_stop(&m.skeleton.xen, 300, NULL), XF_HERE_RUNS);
+    CU_ASSERT(m.skeleton.xen.may_stop && xf_now_ms() - began >= 300);
+    CU_ASSERT_EQUAL(xf_xen_await_stop(&m.skeleton.xen, 0, &cancel), XF_HERE_RUNS);
     xen.then = CODE(SHUTDOWN_crash);
-    CU_ASSERT_EQUAL(xf_xen_await_stop(&m.xen, 60000, NULL), XF_HERE_CRASHED);
-    CU_ASSERT_FALSE(m.xen.may_stop);
+    CU_ASSERT_EQUAL(xf_xen_await_stop(&m.skeleton.xen, 60000, NULL), XF_HERE_CRASHED);
+    CU_ASSERT_FALSE(m.skeleton.xen.may_stop);
 }
 
 /* What the end of a failed move is called. */
@@ -368,9 +368,9 @@ static void test_settle(void)
 
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         begin();
-        m.phase = cases[i].phase;
-        m.xen_open = m.phase != XF_PHASE_SKELETON;
-        m.xen.asked = m.phase == XF_PHASE_SWITCH;
+        m.show.phase = cases[i].phase;
+        m.skeleton.open = m.show.phase != XF_PHASE_SKELETON;
+        m.skeleton.xen.asked = m.show.phase == XF_PHASE_SWITCH;
         xen.then = cases[i].flags;
         xf_fail(&err, EIO, "the link broke");
         CU_ASSERT_EQUAL(xf_move_settle(&m, cases[i].before, &err), cases[i].after);
@@ -381,7 +381,7 @@ static void test_settle(void)
                         cases[i].after == XF_ENDED);
     }
     begin(); /* said already */
-    m.phase = XF_PHASE_COPY;
+    m.show.phase = XF_PHASE_COPY;
     xen.then = CODE(SHUTDOWN_crash);
     xf_fail(&err, ESRCH, "the guest has crashed");
     CU_ASSERT_EQUAL(xf_move_settle(&m, XF_STAYED, &err), XF_ENDED);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The list of findings: see check.h. */
+#include "libxl-ext/peer/check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "transport/text.h"
+
+void xf_find_too(struct xf_findings *f, const struct xf_finding *x)
+{
+    struct xf_finding *last = &f->list[XF_FINDINGS_MAX - 1];
+
+    if (f->n < XF_FINDINGS_MAX) {
+        f->list[f->n++] = *x;
+        return;
+    }
+    f->dropped += f->dropped ? 1 : 2; /* the first one takes the last one's place with it */
+    if (x->severity > last->severity)
+        last->severity = x->severity;
+    snprintf(last->code, sizeof(last->code), "more");
+    snprintf(last->text, sizeof(last->text),
+             "there are %u findings more; mend the others first, and check again", f->dropped);
+}
+
+void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code, const char *fmt,
+             ...)
+{
+    struct xf_finding x = {.severity = severity};
+    va_list al;
+
+    snprintf(x.code, sizeof(x.code), "%s", code);
+    va_start(al, fmt);
+    vsnprintf(x.text, sizeof(x.text), fmt, al);
+    va_end(al);
+    xf_text_clean(x.text);
+    xf_find_too(f, &x);
+}
+
+const struct xf_finding *xf_first_refusal(const struct xf_findings *f)
+{
+    for (unsigned i = 0; i < f->n; i++)
+        if (f->list[i].severity == XF_REFUSAL)
+            return &f->list[i];
+    return NULL;
+}

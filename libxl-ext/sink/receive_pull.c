@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The sink process in PULL. See receive_parts.h. */
+#include "libxl-ext/sink/receive_parts.h"
+
+/* All pages are here, or the guest has ended, and the source is gone: how long it may come back
+ * to hear of it. */
+#define DONE_MS 60000
+
+/* The guest depends on us, so nobody is asked whether to go on. The network need not wait until the
+ * source knows that nothing is missing, and the source hears how long it did. */
+static int pull_tick(void *priv, struct xf_err *err)
+{
+    struct sink *s = priv;
+
+    (void)err;
+    xf_sink_tell(s, s->show.phase);
+    xf_sink_network_tick(s);
+    return 0;
+}
+
+/* When it has ended: xl's monitor destroys a domain that was shut down to be booted again, and
+ * builds the new one; we only have to let go of the old. */
+int xf_sink_pull(struct sink *s, bool *ended, struct xf_err *err)
+{
+    bool rdma = s->link.ops == &xf_rdma_ops;
+    struct xf_rejoin r = {
+        .ops = s->link.ops,
+        .cfg = xf_sink_link_cfg(s, rdma),
+        .addr = rdma ? NULL : xf_sink_listen_address(s),
+        .port = rdma ? s->check.rdma_port : s->check.port,
+        .gather = &s->gather,
+        .tick = pull_tick,
+        .priv = s,
+    };
+    enum xf_pull_end end;
+
+    xf_gather_keep(&s->gather, r.ops);
+    end = xf_rejoin_take(&r, s->pull.pager, &s->link, DONE_MS, err);
+    *ended = end == XF_PULL_ENDED;
+    if (end == XF_PULL_FAILED) {
+        /* Better still than a guest whose vCPUs get stuck one after the other. */
+        xc_domain_pause(s->xch, s->xen.domid);
+        return xf_wrap(err, "the guest lacks pages and was paused");
+    }
+    return 0;
+}

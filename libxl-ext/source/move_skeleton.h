@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SKELETON at the source: the domain is built at the destination while the guest runs here. */
+#ifndef XF_MOVE_SKELETON_H
+#define XF_MOVE_SKELETON_H
+
+#include "libxl-ext/source/move.h"
+
+/* After 0 the domain stands at the destination, paused, and waits for pages; m->skeleton is filled,
+ * m->copy has begun. */
+int xf_move_skeleton(struct xf_move *m, struct xf_err *err);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What every wait of a move looks at: see move_tick.h. */
+#include "libxl-ext/source/move_tick.h"
+
+#include <errno.h>
+
+#include "libxl-ext/source/move_follow.h"
+#include "libxl-ext/source/move_status.h"
+
+int xf_move_tick(void *priv, struct xf_err *err)
+{
+    struct xf_move *m = priv;
+
+    if (m->o->cancel && *m->o->cancel)
+        return xf_fail(err, ECANCELED, "interrupted");
+    /* What the phase SWITCH shows would be paid for in downtime. */
+    if (m->show.phase != XF_PHASE_SWITCH)
+        xf_move_show(m);
+    if (m->check.pipe.child && xf_pipe_dead(&m->check.pipe))
+        return xf_fail(err, ECONNRESET, "the receiver at the destination has gone away");
+    return m->copy.times.began > 0 ? 0 : xf_move_follow(m, err);
+}
