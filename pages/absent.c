@@ -86,8 +86,7 @@ static int mark_set(struct xf_absent *a, struct xf_view *v, const struct xf_exte
             gfns[n++] = g;
             if (n < XF_BATCH_PAGES)
                 continue;
-            if (mark_some(a, v, gfns, n, present, refused, err) ||
-                (a->tick && a->tick(a->priv, err)))
+            if (mark_some(a, v, gfns, n, present, refused, err) || xf_tick(a->tick, err))
                 return -1;
             n = 0;
         }

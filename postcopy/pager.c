@@ -534,8 +534,8 @@ static int tell_missing(struct xf_pager *p, struct xf_link *link, struct xf_err 
  * The guest has ended: say so, and wait until the source knows. That a word was sent says nothing
  * of a link that is dead and does not show it. 0; XF_AGAIN: the link is lost; -1: tick.
  */
-static int tell_ended(struct xf_pager *p, struct xf_link *link,
-                      int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
+static int tell_ended(struct xf_pager *p, struct xf_link *link, struct xf_tick tick,
+                      struct xf_err *err)
 {
     uint64_t until = xf_now_ns() + KNOWS_MS * 1000000ull;
     uint8_t meta[XF_META_MAX];
@@ -556,7 +556,7 @@ static int tell_ended(struct xf_pager *p, struct xf_link *link,
             xf_fail(err, EPROTO, "the source answered the guest's end with message %u", m.type);
             return XF_AGAIN;
         }
-        if (tick(priv, err))
+        if (xf_tick(tick, err))
             return -1;
     }
     xf_fail(err, ETIMEDOUT, "the source did not answer the guest's end");
@@ -569,8 +569,7 @@ bool xf_pager_source_knows(const struct xf_pager *p)
 }
 
 /* 0: the source attaches. XF_AGAIN: the link is lost, or of no use. -1: tick. */
-static int hear_attach(struct xf_link *link, int (*tick)(void *priv, struct xf_err *err),
-                       void *priv, struct xf_err *err)
+static int hear_attach(struct xf_link *link, struct xf_tick tick, struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];
     struct xf_msg m;
@@ -580,7 +579,7 @@ static int hear_attach(struct xf_link *link, int (*tick)(void *priv, struct xf_e
         rc = link->ops->recv(link->control, &m, meta, TICK_MS, err);
         if (rc != XF_AGAIN)
             break;
-        if (tick(priv, err))
+        if (xf_tick(tick, err))
             return -1;
         if (waited >= ATTACH_MS) {
             xf_fail(err, ETIMEDOUT, "the source connected and said nothing");
@@ -592,10 +591,10 @@ static int hear_attach(struct xf_link *link, int (*tick)(void *priv, struct xf_e
     return rc ? XF_AGAIN : 0;
 }
 
-int xf_pager_attach(struct xf_pager *p, struct xf_link *link,
-                    int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
+int xf_pager_attach(struct xf_pager *p, struct xf_link *link, struct xf_tick tick,
+                    struct xf_err *err)
 {
-    int rc = hear_attach(link, tick, priv, err);
+    int rc = hear_attach(link, tick, err);
 
     if (!rc)
         rc = tell_missing(p, link, err);
@@ -604,13 +603,12 @@ int xf_pager_attach(struct xf_pager *p, struct xf_link *link,
     return rc;
 }
 
-int xf_pager_attach_ended(struct xf_pager *p, struct xf_link *link,
-                          int (*tick)(void *priv, struct xf_err *err), void *priv,
+int xf_pager_attach_ended(struct xf_pager *p, struct xf_link *link, struct xf_tick tick,
                           struct xf_err *err)
 {
-    int rc = hear_attach(link, tick, priv, err);
+    int rc = hear_attach(link, tick, err);
 
-    return rc ? rc : tell_ended(p, link, tick, priv, err);
+    return rc ? rc : tell_ended(p, link, tick, err);
 }
 
 static int start_pullers(struct xf_pager *p, struct xf_err *err)
@@ -693,8 +691,7 @@ static int take_word(struct xf_pager *p, const struct xf_msg *m, const uint8_t *
     return xf_fail(err, EPROTO, "the source sent message %u during PULL", m->type);
 }
 
-static enum xf_pull_end serve(struct xf_pager *p, int (*tick)(void *priv, struct xf_err *err),
-                              void *priv, struct xf_err *err)
+static enum xf_pull_end serve(struct xf_pager *p, struct xf_tick tick, struct xf_err *err)
 {
     enum xf_pull_end end = XF_PULL_LOST;
     uint64_t told = UINT64_MAX, at = 0, heard = xf_now_ns();
@@ -709,7 +706,7 @@ static enum xf_pull_end serve(struct xf_pager *p, int (*tick)(void *priv, struct
 
         if (check(p, &end, err) != XF_AGAIN)
             return end;
-        if (tick(priv, err))
+        if (xf_tick(tick, err))
             return XF_PULL_FAILED;
         if ((all && told) || xf_now_ns() - at > TELL_MS * 1000000ull) {
             if (tell_pulled(p, all, &told, err))
@@ -730,13 +727,12 @@ static enum xf_pull_end serve(struct xf_pager *p, int (*tick)(void *priv, struct
     }
 }
 
-enum xf_pull_end xf_pager_run(struct xf_pager *p, int (*tick)(void *priv, struct xf_err *err),
-                              void *priv, struct xf_err *err)
+enum xf_pull_end xf_pager_run(struct xf_pager *p, struct xf_tick tick, struct xf_err *err)
 {
-    enum xf_pull_end end = serve(p, tick, priv, err);
+    enum xf_pull_end end = serve(p, tick, err);
 
     if (end == XF_PULL_ENDED)
-        tell_ended(p, p->link, tick, priv, NULL);
+        tell_ended(p, p->link, tick, NULL);
     if (err && (end == XF_PULL_FAILED || (end == XF_PULL_LOST && is_short(err)))) {
         uint8_t meta[XF_TEXT_MAX + 64];
 

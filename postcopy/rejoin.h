@@ -28,10 +28,10 @@ struct xf_rejoin {
     uint16_t port;            /* sink: where it listened before */
     struct xf_gather *gather; /* sink: listens for ops alone, or (nr 0) for nobody yet */
     struct xf_outage outage;  /* source: how long links were away; for the caller to read */
-    int (*tick)(void *priv, struct xf_err *err); /* as in xf_server_run() */
+    struct xf_tick tick;      /* as in xf_server_run() */
     /* A link was lost (why) or made again (NULL); may be NULL. */
     void (*link_changed)(void *priv, const struct xf_err *why);
-    void *priv;
+    void *priv; /* of link_changed */
 };
 
 /*

@@ -454,8 +454,7 @@ static void set_ended(struct xf_server *s)
 }
 
 /* What the sink lacks becomes what is owed and left; or the guest has ended. */
-static int learn_missing(struct xf_server *s, struct xf_link *link,
-                         int (*tick)(void *priv, struct xf_err *err), void *priv,
+static int learn_missing(struct xf_server *s, struct xf_link *link, struct xf_tick tick,
                          struct xf_extents *x, struct xf_err *err)
 {
     size_t len = xf_bitmap_words(s->vm->nr_gfns) * sizeof(*s->owed);
@@ -468,7 +467,7 @@ static int learn_missing(struct xf_server *s, struct xf_link *link,
     memset(s->order.left, 0, len);
     do {
         rc = xf_link_hear(link, XF_MSG_MISSING, &m, meta, TICK_MS, err);
-        if (rc >= 0 && tick(priv, err))
+        if (rc >= 0 && xf_tick(tick, err))
             return -1;
         if (rc == XF_AGAIN) {
             if (!in.next && xf_now() > until)
@@ -495,17 +494,16 @@ static int learn_missing(struct xf_server *s, struct xf_link *link,
     return 0;
 }
 
-int xf_server_attach(struct xf_server *s, struct xf_link *link,
-                     int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
+int xf_server_attach(struct xf_server *s, struct xf_link *link, struct xf_tick tick,
+                     struct xf_err *err)
 {
     struct xf_extents *x = malloc(sizeof(*x));
     int rc;
 
     if (!x)
         return xf_fail(err, ENOMEM, "out of memory for a set of missing pages");
-    rc = xf_link_say(link, XF_MSG_ATTACH, NULL, 0, err)
-             ? XF_AGAIN
-             : learn_missing(s, link, tick, priv, x, err);
+    rc = xf_link_say(link, XF_MSG_ATTACH, NULL, 0, err) ? XF_AGAIN
+                                                        : learn_missing(s, link, tick, x, err);
     free(x);
     if (!rc && s->status.ended) { /* nobody will ask for anything */
         s->link = link;
@@ -629,8 +627,7 @@ static int take_word(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
 }
 
 /* Until the end or a failure: 0, or -1 with the error. */
-static int listen_to_sink(struct xf_server *s, enum xf_pull_end *end,
-                          int (*tick)(void *priv, struct xf_err *err), void *priv,
+static int listen_to_sink(struct xf_server *s, enum xf_pull_end *end, struct xf_tick tick,
                           struct xf_err *err)
 {
     double heard = xf_now(), pinged = 0;
@@ -659,7 +656,7 @@ static int listen_to_sink(struct xf_server *s, enum xf_pull_end *end,
         if (s->silence_ms > 0 && now - heard > s->silence_ms / 1000.0)
             return xf_fail(err, ETIMEDOUT, "the destination has said nothing for %d ms",
                            s->silence_ms);
-        if (xf_server_check(s, err) || tick(priv, err)) {
+        if (xf_server_check(s, err) || xf_tick(tick, err)) {
             *end = XF_PULL_FAILED;
             return -1;
         }
@@ -691,8 +688,7 @@ static void say_resumed(struct xf_server *s, uint8_t *meta)
         hear_end(s, meta);
 }
 
-enum xf_pull_end xf_server_run(struct xf_server *s, int (*tick)(void *priv, struct xf_err *err),
-                               void *priv, struct xf_err *err)
+enum xf_pull_end xf_server_run(struct xf_server *s, struct xf_tick tick, struct xf_err *err)
 {
     enum xf_pull_end end = XF_PULL_LOST;
     uint8_t meta[XF_META_MAX];
@@ -702,7 +698,7 @@ enum xf_pull_end xf_server_run(struct xf_server *s, int (*tick)(void *priv, stru
         end = XF_PULL_ENDED;
     } else if (start_pushing(s, err)) {
         end = XF_PULL_FAILED;
-    } else if (listen_to_sink(s, &end, tick, priv, err) && end == XF_PULL_FAILED) {
+    } else if (listen_to_sink(s, &end, tick, err) && end == XF_PULL_FAILED) {
         say_resumed(s, meta);
     }
     stop(s);

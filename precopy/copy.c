@@ -64,7 +64,6 @@ int xf_copy_begin(struct xf_copy *c, struct xf_err *err)
     if (xf_presence_init(&c->presence, c->vm, err))
         return -1;
     c->presence.tick = c->tick;
-    c->presence.priv = c->priv;
     if (xf_presence_first(&c->presence, err) || c->vm->ops->target(c->vm, &c->target_kib, err))
         return -1;
     memcpy(c->owed, c->presence.now, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
@@ -169,7 +168,7 @@ int xf_copy_tick(void *priv, struct xf_err *err)
         if (c->vm->ops->alive(c->vm, err))
             return -1;
     }
-    return c->tick(c->priv, err);
+    return xf_tick(c->tick, err);
 }
 
 int xf_copy_late(struct xf_copy *c, struct xf_err *err)

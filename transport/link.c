@@ -13,15 +13,16 @@ static struct xf_chan **slot(struct xf_link *l, unsigned index, unsigned channel
 }
 
 int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
-                    const struct xf_link_peer *peer, bool urgent,
-                    int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
+                    const struct xf_link_peer *peer, bool urgent, struct xf_tick tick,
+                    struct xf_err *err)
 {
     for (unsigned i = 0; i <= cfg->channels + urgent; i++) {
         struct xf_chan **c = slot(l, i, cfg->channels);
 
         if (*c)
             continue;
-        if (tick(priv, err) || l->ops->connect(cfg, peer->host, peer->port, peer->src, i, c, err))
+        if (xf_tick(tick, err) ||
+            l->ops->connect(cfg, peer->host, peer->port, peer->src, i, c, err))
             return -1;
         if (i && i <= cfg->channels)
             l->nr_bulk = i;
@@ -29,10 +30,10 @@ int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
     return 0;
 }
 
-void xf_link_watch(struct xf_link *l, int (*tick)(void *priv, struct xf_err *err), void *priv)
+void xf_link_watch(struct xf_link *l, struct xf_tick tick)
 {
     if (l->control && l->ops->watch)
-        l->ops->watch(l->control, tick, priv);
+        l->ops->watch(l->control, tick);
 }
 
 bool xf_link_is_loss(const struct xf_err *err)

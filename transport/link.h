@@ -35,12 +35,12 @@ struct xf_link_peer {
  * per channel at most. After a failure the channels that are there stay, for the caller to close.
  */
 int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
-                    const struct xf_link_peer *peer, bool urgent,
-                    int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err);
+                    const struct xf_link_peer *peer, bool urgent, struct xf_tick tick,
+                    struct xf_err *err);
 
 /* The control channel's watch (transport.h): its thread has nobody who would abort it. For as long
  * as this link lasts. */
-void xf_link_watch(struct xf_link *l, int (*tick)(void *priv, struct xf_err *err), void *priv);
+void xf_link_watch(struct xf_link *l, struct xf_tick tick);
 
 /* Whether a channel's error means that the connection is gone, so that another one may do;
  * not that the peer broke the protocol, or that we gave up or ran out of something. */

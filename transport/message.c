@@ -36,7 +36,7 @@ int xf_wait_slice(const struct xf_wait *w)
 {
     int64_t left = time_left(w);
 
-    if (w->s->tick && (left < 0 || left > TICK_MS))
+    if (w->s->tick.call && (left < 0 || left > TICK_MS))
         return TICK_MS;
     return (int)left;
 }
@@ -51,9 +51,9 @@ int xf_wait_on(struct xf_wait *w, bool moved, struct xf_err *err)
     w->at = now;
     if (moved)
         w->moved = now;
-    if (s->tick && now - s->ticked >= TICK_MS) {
+    if (s->tick.call && now - s->ticked >= TICK_MS) {
         s->ticked = now;
-        if (s->tick(s->priv, err))
+        if (xf_tick(s->tick, err))
             return -1;
     }
     if (time_left(w))

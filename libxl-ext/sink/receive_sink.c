@@ -91,14 +91,13 @@ static int pull_tick(void *priv, struct xf_err *err)
 /* Wait until the source has connected all channels. The listener stays for the links that may
  * replace this one, over the same transport or, in COPY, over TCP instead of RDMA; so nobody else
  * gets the port. */
-static int accept_channels(struct sink *s, int within_ms, int (*look)(void *, struct xf_err *),
-                           struct xf_err *err)
+static int accept_channels(struct sink *s, int within_ms, struct xf_tick tick, struct xf_err *err)
 {
     int64_t until = xf_now_ms() + within_ms;
     int rc;
 
     while ((rc = xf_gather_step(&s->gather, 20, err)) == XF_AGAIN) {
-        if (look(s, err))
+        if (xf_tick(tick, err))
             return -1;
         if (xf_now_ms() > until)
             return xf_fail(err, ETIMEDOUT, "the source did not connect all of its channels");
@@ -106,7 +105,7 @@ static int accept_channels(struct sink *s, int within_ms, int (*look)(void *, st
     if (rc)
         return -1;
     xf_gather_take(&s->gather, &s->link);
-    xf_link_watch(&s->link, xf_sink_tick, s);
+    xf_link_watch(&s->link, (struct xf_tick){xf_sink_tick, s});
     if (s->link.ops == &xf_tcp_ops)
         xf_gather_keep(&s->gather, &xf_tcp_ops);
     return 0;
@@ -182,7 +181,8 @@ static int relink(void *priv, struct xf_err *err)
 
     xf_link_close(&s->link);
     s->asked = false;
-    return accept_channels(s, (int)s->hello.reconnect_s * 1000 + LATER_MS, serve_tick, err);
+    return accept_channels(s, (int)s->hello.reconnect_s * 1000 + LATER_MS,
+                           (struct xf_tick){serve_tick, s}, err);
 }
 
 static bool devices_ready(void *priv)
@@ -248,8 +248,7 @@ static int phase_pull(struct sink *s, bool *ended, struct xf_err *err)
         .addr = rdma ? NULL : xf_sink_listen_address(s),
         .port = rdma ? s->rdma_port : s->port,
         .gather = &s->gather,
-        .tick = pull_tick,
-        .priv = s,
+        .tick = {pull_tick, s},
     };
     enum xf_pull_end end;
 
@@ -308,7 +307,7 @@ static int run_sink(struct sink *s, struct xf_err *err)
 {
     struct xf_sink_watch watch = {
         .priv = s,
-        .tick = serve_tick,
+        .tick = {serve_tick, s},
         .ready = devices_ready,
         .prepare = prepare,
         .follow = follow,
@@ -323,7 +322,7 @@ static int run_sink(struct sink *s, struct xf_err *err)
         return -1;
     if (refused)
         return 0; /* the source has the findings and reports them */
-    if (accept_channels(s, CHANNELS_MS, xf_sink_tick, err)) {
+    if (accept_channels(s, CHANNELS_MS, (struct xf_tick){xf_sink_tick, s}, err)) {
         if (s->hello.check_only)
             xf_clear(err);
         return s->hello.check_only ? 0 : -1;

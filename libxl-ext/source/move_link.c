@@ -72,7 +72,7 @@ static int connect_to(struct xf_move *m, bool rdma, const char *address, struct 
         ops_of(rdma)->connect(&cfg, address, port, src, 0, &m->link.control, why))
         return -1;
     use(m, rdma);
-    xf_link_watch(&m->link, xf_move_tick, m);
+    xf_link_watch(&m->link, (struct xf_tick){xf_move_tick, m});
     if (address != m->peer)
         snprintf(m->peer, sizeof(m->peer), "%s", address);
     return 0;
@@ -199,7 +199,7 @@ static int connect_bulk(struct xf_move *m, struct xf_err *err)
     struct xf_link_cfg cfg = link_cfg(m, xf_move_uses_rdma(m), BULK_MS);
     struct xf_link_peer peer = link_peer(m);
 
-    return xf_link_connect(&m->link, &cfg, &peer, m->pull, xf_move_tick, m, err);
+    return xf_link_connect(&m->link, &cfg, &peer, m->pull, (struct xf_tick){xf_move_tick, m}, err);
 }
 
 void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
@@ -231,7 +231,7 @@ static int connect_all(struct xf_move *m, bool rdma, char *tried, size_t size, s
     if (rc)
         return rc;
     peer = link_peer(m);
-    if (!xf_link_connect(&m->link, &cfg, &peer, m->pull, xf_move_tick, m, last))
+    if (!xf_link_connect(&m->link, &cfg, &peer, m->pull, (struct xf_tick){xf_move_tick, m}, last))
         return 0;
     return xf_move_tick(m, err) ? -1 : XF_AGAIN;
 }

@@ -109,7 +109,7 @@ static int begin_copy(struct xf_move *m, struct xf_err *err)
     c->link = &m->link;
     c->compress = (struct xf_compress_opts){.asked = m->o->compress,
                                             .can = m->reply.codecs & xf_pack_codecs()};
-    c->tick = xf_move_tick;
+    c->tick = (struct xf_tick){xf_move_tick, m};
     c->priv = m;
     if (m->o->reconnect_s)
         c->relink = xf_move_relink;

@@ -118,7 +118,7 @@ static int find_sink(struct recovery *v, bool *over, struct xf_err *err)
 {
     const struct xf_server_opts opts = {.silence_ms = XF_MOVE_STALL_MS};
     struct xf_move *m = &v->m;
-    struct xf_rejoin r = {.tick = link_tick, .priv = v};
+    struct xf_rejoin r = {.tick = {link_tick, v}};
 
     *over = true;
     if (xf_xen_source_open(&m->xen, m->ctx, &m->log, m->domid, err))
