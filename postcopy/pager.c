@@ -139,6 +139,12 @@ static bool is_short(const struct xf_err *err)
     return err->num == ENOMEM;
 }
 
+/* What a thread that takes pages met: would another link meet it, too? */
+static bool is_ours(const struct xf_err *err)
+{
+    return err->whose == XF_OURS && !is_short(err);
+}
+
 /* --- who waits --- */
 
 /* With the lock. */
@@ -198,16 +204,14 @@ static void arrived(struct xf_pager *p, const uint64_t *gfns, unsigned n)
 
 /* --- pages that come --- */
 
-/* A batch whose message has been received: its payload, and into the guest with it. *own: the
- * failure is this side's, not the link's. */
+/* A batch whose message has been received: its payload, and into the guest with it. */
 static int take_pages(struct xf_pager *p, struct xf_chan *chan, const struct xf_msg *m,
-                      struct scratch *x, bool *own, struct xf_err *err)
+                      struct scratch *x, struct xf_err *err)
 {
     const uint8_t *next = x->payload;
     uint64_t began = xf_now_ns();
     unsigned n = 0;
 
-    *own = false;
     if (xf_packing_decode(&x->pack, &x->batch, m, x->meta, p->vm->nr_gfns, err) ||
         xf_packing_receive(&x->unpacker, p->link->ops, chan, &x->pack, &x->batch, x->payload, err))
         return -1;
@@ -226,7 +230,6 @@ static int take_pages(struct xf_pager *p, struct xf_chan *chan, const struct xf_
         }
     }
     xf_cost_add(&p->copy, n, began);
-    *own = true;
     if (xf_absent_put(p->absent, x->view, x->gfns, x->pages, n, err) < 0)
         return -1;
     arrived(p, x->gfns, n);
@@ -241,28 +244,26 @@ static void *pull_main(void *arg)
     struct xf_err err = {0};
     struct scratch *x = scratch_new(p->vm, &err);
     uint64_t taken = 0;
-    bool own = false; /* without a scratch neither: there may be memory for it over the next link */
 
     while (x) {
         struct xf_msg m;
 
-        own = false;
         if (t->recv(q->chan, &m, x->meta, -1, &err))
             break;
         if (m.type != XF_MSG_BATCH && m.type != XF_MSG_PACKED) {
             xf_fail(&err, EPROTO, "the source sent message %u on a bulk channel", m.type);
             break;
         }
-        if (take_pages(p, q->chan, &m, x, &own, &err))
+        if (take_pages(p, q->chan, &m, x, &err))
             break;
         taken += x->batch.nr_pages;
-        own = false;
         m = (struct xf_msg){.type = XF_MSG_TAKEN};
         m.meta_len = (uint32_t)xf_u64s_encode(&taken, 1, x->meta);
         if (t->send(q->chan, &m, x->meta, NULL, 0, &err))
             break;
     }
-    if (own && !is_short(&err))
+    /* Without a scratch it is lost as well: there may be what it needs over the next link. */
+    if (x && is_ours(&err))
         set_error(p, &err);
     else
         set_lost(p, &err);
@@ -330,19 +331,18 @@ static int ask(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x, st
 }
 
 /* Answers that are there. */
-static int take_answers(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x, bool *own,
+static int take_answers(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x,
                         struct xf_err *err)
 {
     for (;;) {
         struct xf_msg m;
         int rc = p->link->ops->recv(urgent, &m, x->meta, 0, err);
 
-        *own = false;
         if (rc)
             return rc == XF_AGAIN ? 0 : -1;
         if (m.type != XF_MSG_ANSWER)
             return xf_fail(err, EPROTO, "the source sent message %u on the urgent channel", m.type);
-        if (take_pages(p, urgent, &m, x, own, err))
+        if (take_pages(p, urgent, &m, x, err))
             return -1;
     }
 }
@@ -388,7 +388,7 @@ static void *pager_main(void *arg)
     for (;;) {
         struct xf_err link_err = {0};
         struct xf_chan *urgent;
-        bool stop, take_back, own = false;
+        bool stop, take_back;
 
         pthread_mutex_lock(&p->lock);
         urgent = p->urgent;
@@ -406,8 +406,8 @@ static void *pager_main(void *arg)
             break;
         if (!urgent)
             continue;
-        if (ask(p, urgent, x, &link_err) || take_answers(p, urgent, x, &own, &link_err)) {
-            if (own && !is_short(&link_err)) {
+        if (ask(p, urgent, x, &link_err) || take_answers(p, urgent, x, &link_err)) {
+            if (is_ours(&link_err)) {
                 err = link_err;
                 break;
             }
@@ -523,16 +523,14 @@ static int tell_missing(struct xf_pager *p, struct xf_link *link, struct xf_err 
     if (!x)
         return xf_fail(err, ENOMEM, "out of memory for the set of missing pages");
     rc = xf_send_extents(link, XF_MSG_MISSING, p->absent->missing, p->vm->nr_gfns, x, meta, NULL,
-                         err)
-             ? XF_AGAIN
-             : 0;
+                         err);
     free(x);
     return rc;
 }
 
 /*
  * The guest has ended: say so, and wait until the source knows. That a word was sent says nothing
- * of a link that is dead and does not show it. 0; XF_AGAIN: the link is lost; -1: tick.
+ * of a link that is dead and does not show it.
  */
 static int tell_ended(struct xf_pager *p, struct xf_link *link, struct xf_tick tick,
                       struct xf_err *err)
@@ -542,25 +540,23 @@ static int tell_ended(struct xf_pager *p, struct xf_link *link, struct xf_tick t
     struct xf_msg m;
 
     if (xf_link_say(link, XF_MSG_ENDED, NULL, 0, err))
-        return XF_AGAIN;
+        return -1;
     while (xf_now_ns() < until) {
         int rc = link->ops->recv(link->control, &m, meta, TICK_MS, err);
 
         if (rc < 0)
-            return XF_AGAIN;
+            return -1;
         if (!rc && m.type == XF_MSG_BYE && !m.payload_len) {
             p->source_knows = true;
             return 0;
         }
-        if (!rc && (m.type != XF_MSG_PING || m.payload_len)) {
-            xf_fail(err, EPROTO, "the source answered the guest's end with message %u", m.type);
-            return XF_AGAIN;
-        }
+        if (!rc && (m.type != XF_MSG_PING || m.payload_len))
+            return xf_fail(err, EPROTO, "the source answered the guest's end with message %u",
+                           m.type);
         if (xf_tick(tick, err))
             return -1;
     }
-    xf_fail(err, ETIMEDOUT, "the source did not answer the guest's end");
-    return XF_AGAIN;
+    return xf_fail_peer(err, ETIMEDOUT, "the source did not answer the guest's end");
 }
 
 bool xf_pager_source_knows(const struct xf_pager *p)
@@ -568,7 +564,7 @@ bool xf_pager_source_knows(const struct xf_pager *p)
     return p->source_knows;
 }
 
-/* 0: the source attaches. XF_AGAIN: the link is lost, or of no use. -1: tick. */
+/* 0: the source attaches. */
 static int hear_attach(struct xf_link *link, struct xf_tick tick, struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];
@@ -581,14 +577,12 @@ static int hear_attach(struct xf_link *link, struct xf_tick tick, struct xf_err 
             break;
         if (xf_tick(tick, err))
             return -1;
-        if (waited >= ATTACH_MS) {
-            xf_fail(err, ETIMEDOUT, "the source connected and said nothing");
-            return XF_AGAIN;
-        }
+        if (waited >= ATTACH_MS)
+            return xf_fail_peer(err, ETIMEDOUT, "the source connected and said nothing");
     }
     if (!rc && (m.type != XF_MSG_ATTACH || m.payload_len))
         rc = xf_fail(err, EPROTO, "the source sent message %u where it should attach", m.type);
-    return rc ? XF_AGAIN : 0;
+    return rc;
 }
 
 int xf_pager_attach(struct xf_pager *p, struct xf_link *link, struct xf_tick tick,
@@ -639,61 +633,64 @@ static int tell_pulled(struct xf_pager *p, bool all, uint64_t *missing, struct x
     return xf_link_say(p->link, XF_MSG_PULLED, meta, xf_pulled_encode(&pulled, meta), err);
 }
 
-/* What ended PULL, or its link; XF_AGAIN if nothing has. */
-static int check(struct xf_pager *p, enum xf_pull_end *end, struct xf_err *err)
+/* What ended PULL, or its link. */
+static enum xf_pull_end check(struct xf_pager *p, struct xf_err *err)
 {
-    int rc = XF_AGAIN;
+    enum xf_pull_end end = XF_PULL_GOES_ON;
 
     pthread_mutex_lock(&p->lock);
-    if (p->error.num || p->lost.num) {
-        *end = p->error.num == ESRCH ? XF_PULL_ENDED : p->error.num ? XF_PULL_FAILED : XF_PULL_LOST;
-        if (err)
-            *err = p->error.num ? p->error : p->lost;
-        rc = -1;
-    }
+    if (p->error.num)
+        end = p->error.num == ESRCH ? XF_PULL_ENDED : XF_PULL_FAILED;
+    else if (p->lost.num)
+        end = XF_PULL_LOST;
+    if (end != XF_PULL_GOES_ON && err)
+        *err = p->error.num ? p->error : p->lost;
     pthread_mutex_unlock(&p->lock);
-    return rc;
+    return end;
 }
 
 enum xf_pull_end xf_pager_check(struct xf_pager *p, struct xf_err *err)
 {
-    enum xf_pull_end end = XF_PULL_LOST;
+    enum xf_pull_end end;
 
     pthread_mutex_lock(&p->lock);
     xf_clear(&p->lost);
     pthread_mutex_unlock(&p->lock);
-    check(p, &end, err);
-    return end;
+    end = check(p, err);
+    return end == XF_PULL_GOES_ON ? XF_PULL_LOST : end;
 }
 
-/* One word of the source's. 0: that was the end, and *end says of which kind. XF_AGAIN: PULL goes
- * on. -1: the link is of no use. */
-static int take_word(struct xf_pager *p, const struct xf_msg *m, const uint8_t *meta, uint64_t told,
-                     enum xf_pull_end *end, struct xf_err *err)
+/* No page comes any more. */
+static enum xf_pull_end take_error(struct xf_pager *p, const struct xf_msg *m, const uint8_t *meta,
+                                   struct xf_err *err)
 {
     char text[XF_TEXT_MAX];
     int num;
 
-    *end = XF_PULL_DONE;
+    if (xf_text_decode(&num, text, m, meta, err))
+        return XF_PULL_LOST;
+    if (!p->absent->nr)
+        return XF_PULL_DONE;
+    xf_fail_peer(err, num ? num : EIO, "source: %s", text);
+    return XF_PULL_FAILED;
+}
+
+/* One word of the source's; told: the number of missing pages that it was told last. */
+static enum xf_pull_end take_word(struct xf_pager *p, const struct xf_msg *m, const uint8_t *meta,
+                                  uint64_t told, struct xf_err *err)
+{
     if (m->type == XF_MSG_PING && !m->payload_len)
-        return XF_AGAIN;
+        return XF_PULL_GOES_ON;
     if (m->type == XF_MSG_BYE && !m->payload_len && told == 0)
-        return 0;
-    if (m->type == XF_MSG_ERROR && !m->payload_len) { /* no page comes any more */
-        if (xf_text_decode(&num, text, m, meta, err))
-            return -1;
-        if (!p->absent->nr)
-            return 0;
-        *end = XF_PULL_FAILED;
-        xf_fail(err, num ? num : EIO, "source: %s", text);
-        return 0;
-    }
-    return xf_fail(err, EPROTO, "the source sent message %u during PULL", m->type);
+        return XF_PULL_DONE;
+    if (m->type == XF_MSG_ERROR && !m->payload_len)
+        return take_error(p, m, meta, err);
+    xf_fail(err, EPROTO, "the source sent message %u during PULL", m->type);
+    return XF_PULL_LOST;
 }
 
 static enum xf_pull_end serve(struct xf_pager *p, struct xf_tick tick, struct xf_err *err)
 {
-    enum xf_pull_end end = XF_PULL_LOST;
     uint64_t told = UINT64_MAX, at = 0, heard = xf_now_ns();
     uint8_t meta[XF_META_MAX];
     struct xf_msg m;
@@ -702,9 +699,10 @@ static enum xf_pull_end serve(struct xf_pager *p, struct xf_tick tick, struct xf
         return XF_PULL_LOST; /* the guest depends on it: once more, over another link */
     for (;;) {
         bool all = !p->absent->nr;
+        enum xf_pull_end end = check(p, err);
         int rc;
 
-        if (check(p, &end, err) != XF_AGAIN)
+        if (end != XF_PULL_GOES_ON)
             return end;
         if (xf_tick(tick, err))
             return XF_PULL_FAILED;
@@ -714,14 +712,16 @@ static enum xf_pull_end serve(struct xf_pager *p, struct xf_tick tick, struct xf
             at = xf_now_ns();
         }
         rc = p->link->ops->recv(p->link->control, &m, meta, TICK_MS, err);
+        if (rc < 0)
+            return XF_PULL_LOST;
         if (!rc) {
             heard = xf_now_ns();
-            rc = take_word(p, &m, meta, told, &end, err);
+            end = take_word(p, &m, meta, told, err);
+            if (end != XF_PULL_GOES_ON)
+                return end;
         }
-        if (rc != XF_AGAIN)
-            return rc ? XF_PULL_LOST : end;
         if (p->silence_ms > 0 && xf_now_ns() - heard > (uint64_t)p->silence_ms * 1000000u) {
-            xf_fail(err, ETIMEDOUT, "the source has said nothing for %d ms", p->silence_ms);
+            xf_fail_link(err, ETIMEDOUT, "the source has said nothing for %d ms", p->silence_ms);
             return XF_PULL_LOST;
         }
     }

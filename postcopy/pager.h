@@ -25,7 +25,7 @@ int xf_pager_new(struct xf_pager **out, struct xf_sink_vm *vm, int silence_ms, s
 /* Ask on this link's urgent channel. Before GO is answered, so that no fault waits. */
 void xf_pager_start(struct xf_pager *p, struct xf_link *link);
 /* The same for a link that replaces a lost one: tells the source what is missing. tick as in
- * xf_pager_run(). XF_AGAIN: this link is lost, too. -1: tick failed, or this side did. */
+ * xf_pager_run(). -1: this link is lost, too, or tick failed, or this side did. */
 int xf_pager_attach(struct xf_pager *p, struct xf_link *link, struct xf_tick tick,
                     struct xf_err *err);
 

@@ -57,24 +57,33 @@ static int serve_tick(void *priv, struct xf_err *err)
     return xf_tick(a->r->tick, err);
 }
 
-/* One attempt. 0: attached. XF_AGAIN: the link could not be had, why says the reason. -1: tick
- * ended it, or this side cannot go on. */
-static int connect_once(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
-                        struct xf_err *why)
+/* What became of attempts to make a link. */
+enum attempt {
+    ATTACHED,
+    NOT_NOW,  /* the link could not be had */
+    GIVEN_UP, /* tick ended it, or this side cannot go on */
+};
+
+/* One of them; why: of the failure. */
+static enum attempt connect_once(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
+                                 struct xf_err *why)
 {
     struct sourcing a = {r, s, link};
     const struct xf_tick tick = {connect_tick, &a};
     struct xf_server_status status;
     int64_t began = xf_now_ms();
-    int rc = XF_AGAIN;
+    enum attempt end = NOT_NOW;
 
     if (connect_tick(&a, why))
-        return -1;
+        return GIVEN_UP;
     if (!xf_link_connect(link, &r->cfg, &r->peer, true, tick, why)) {
         xf_link_watch(link, r->tick);
         /* That the guest runs here is for xf_server_run() to find, which tells the sink. */
         xf_outage_tried(&r->outage, true);
-        rc = xf_server_attach(s, link, r->tick, why);
+        if (!xf_server_attach(s, link, r->tick, why))
+            end = ATTACHED;
+        else if (why->whose == XF_OURS)
+            end = GIVEN_UP;
     }
     if (link->control) {
         xf_gone_met(&r->gone);
@@ -82,40 +91,39 @@ static int connect_once(struct xf_rejoin *r, struct xf_server *s, struct xf_link
         r->gone_ms = xf_gone_tried(&r->gone, why, began, xf_now_ms());
         xf_outage_tried(&r->outage, false);
     }
-    if (rc) {
+    if (end != ATTACHED) {
         xf_link_close(link);
-        return rc;
+        return end;
     }
     xf_server_status(s, &status);
     xf_outage_again(&r->outage, status.left);
-    return 0;
+    return ATTACHED;
 }
 
 /*
  * Attempts, until one has attached: for wait_ms (-1: without end), and until r->gone says that
  * there is no sink any more; a sink between two links stops listening for a moment, so one refusal
- * says nothing. XF_AGAIN: that was too long, and err is that of the last attempt. -1 as in
- * connect_once().
+ * says nothing. NOT_NOW: that was too long. err is that of the last attempt.
  */
-static int connect_again(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
-                         int wait_ms, struct xf_err *err)
+static enum attempt connect_again(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
+                                  int wait_ms, struct xf_err *err)
 {
     int64_t until = xf_now_ms() + wait_ms;
 
     xf_gone_met(&r->gone);
     for (;;) {
         struct xf_err why = {0};
-        int rc;
+        enum attempt end;
 
         r->gone_ms = 0;
-        rc = connect_once(r, s, link, &why);
-        if (rc == XF_AGAIN && (wait_ms < 0 || xf_now_ms() < until) && !r->gone_ms) {
+        end = connect_once(r, s, link, &why);
+        if (end == NOT_NOW && (wait_ms < 0 || xf_now_ms() < until) && !r->gone_ms) {
             pause_a_while();
             continue;
         }
-        if (rc && err)
+        if (end != ATTACHED && err)
             *err = why;
-        return rc;
+        return end;
     }
 }
 
@@ -123,12 +131,12 @@ int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link
                         int refused_ms, struct xf_err *err)
 {
     struct xf_gone usual = r->gone;
-    int rc;
+    enum attempt end;
 
     r->gone.limit_ms[XF_ANSWER_REFUSED] = refused_ms;
-    rc = connect_again(r, s, link, wait_ms, err);
+    end = connect_again(r, s, link, wait_ms, err);
     r->gone = usual;
-    return rc ? -1 : 0;
+    return end == ATTACHED ? 0 : -1;
 }
 
 enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
@@ -142,10 +150,10 @@ enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struc
         struct xf_err why = {0};
 
         if (!link->control) {
-            int rc = connect_again(r, s, link, -1, err);
+            enum attempt made = connect_again(r, s, link, -1, err);
 
-            if (rc) {
-                end = rc < 0 ? XF_PULL_FAILED : XF_PULL_GONE;
+            if (made != ATTACHED) {
+                end = made == GIVEN_UP ? XF_PULL_FAILED : XF_PULL_GONE;
                 break;
             }
             tell(r, NULL);
@@ -341,7 +349,7 @@ enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct 
         }
         if (w.called) {
             xf_clear(&why);
-            xf_fail(&why, ECONNRESET, "the source has begun another one");
+            xf_fail_link(&why, ECONNRESET, "the source has begun another one");
         }
         tell(r, &why);
         xf_link_close(link);

@@ -57,7 +57,6 @@ struct xf_server {
     struct xf_server_status status;
     bool go, stop;
     struct xf_err err; /* first failure of a thread */
-    bool own_fault;    /* ... which is ours and not the link's */
 
     pthread_t answerer;
     bool answering; /* started; belongs to the caller's thread */
@@ -74,13 +73,11 @@ struct scratch {
     uint8_t meta[XF_META_MAX];
 };
 
-static void failed(struct xf_server *s, const struct xf_err *err, bool own)
+static void failed(struct xf_server *s, const struct xf_err *err)
 {
     pthread_mutex_lock(&s->lock);
-    if (!s->err.num) {
+    if (!s->err.num)
         s->err = *err;
-        s->own_fault = own;
-    }
     s->stop = true;
     pthread_cond_broadcast(&s->push);
     pthread_mutex_unlock(&s->lock);
@@ -138,19 +135,16 @@ static int read_pages(struct xf_server *s, struct xf_view *view, struct scratch 
     return err->num == EBUSY ? was_resumed(s, err) : err->num == ESRCH ? lost_for_good(s, err) : -1;
 }
 
-/* Send n ascending gfns as one batch. *own: what failed is this side's and not the link's. */
+/* Send n ascending gfns as one batch. */
 static int send_pages(struct xf_server *s, struct xf_chan *chan, uint16_t type,
-                      struct xf_view *view, struct scratch *x, unsigned n, bool *own,
-                      struct xf_err *err)
+                      struct xf_view *view, struct scratch *x, unsigned n, struct xf_err *err)
 {
     struct xf_msg m = {.type = type};
     uint64_t began;
     int niov, rc;
 
-    *own = true;
     if (read_pages(s, view, x, n, err))
         return -1;
-    *own = false;
     began = xf_now_ns();
     niov = x->pages.batch.data_pages > 0;
     if (type == XF_MSG_BATCH) {
@@ -206,7 +200,6 @@ static void *answer_main(void *arg)
     struct xf_err err = {0};
     struct xf_view *view = NULL;
     struct scratch *x = calloc(1, sizeof(*x));
-    bool own = true;
 
     xf_urgent_thread();
     if (!x) {
@@ -219,7 +212,6 @@ static void *answer_main(void *arg)
         struct xf_msg m;
         unsigned n;
 
-        own = false;
         if (s->link->ops->recv(s->link->urgent, &m, x->meta, -1, &err))
             break;
         if (m.type != XF_MSG_REQUEST) {
@@ -228,7 +220,7 @@ static void *answer_main(void *arg)
         }
         if (xf_request_decode(&x->request, &m, x->meta, s->vm->nr_gfns, &err) ||
             take_request(s, x, &n, &err) ||
-            send_pages(s, s->link->urgent, XF_MSG_ANSWER, view, x, n, &own, &err))
+            send_pages(s, s->link->urgent, XF_MSG_ANSWER, view, x, n, &err))
             break;
         pthread_mutex_lock(&s->lock);
         s->status.answered += n;
@@ -236,7 +228,7 @@ static void *answer_main(void *arg)
         pthread_mutex_unlock(&s->lock);
     }
 out:
-    failed(s, &err, own);
+    failed(s, &err);
     if (view)
         s->vm->ops->view_close(view);
     free(x);
@@ -312,7 +304,6 @@ static void *push_main(void *arg)
     struct xf_err err = {0};
     struct xf_view *view = NULL;
     struct scratch *x = calloc(1, sizeof(*x));
-    bool own = true;
     unsigned n;
 
     xf_window_init(&w);
@@ -324,7 +315,6 @@ static void *push_main(void *arg)
         s->vm->ops->view_open(s->vm, &view, &err))
         goto out;
     x->packing.least = PACK_MIN;
-    own = false;
     while ((n = next_push(p, &w, x)) > 0) {
         uint64_t bytes = (uint64_t)n * XF_PAGE_SIZE;
         double began = xf_now(), waited;
@@ -336,7 +326,7 @@ static void *push_main(void *arg)
         waited = xf_now() - began;
         xf_window_sent(&w, bytes, xf_now());
         hold_back(p, &w);
-        if (send_pages(s, p->chan, XF_MSG_BATCH, view, x, n, &own, &err) ||
+        if (send_pages(s, p->chan, XF_MSG_BATCH, view, x, n, &err) ||
             hear_taken(p, &w, x, false, &err))
             goto out;
         xf_packing_sent(&x->packing, began, waited);
@@ -348,7 +338,7 @@ static void *push_main(void *arg)
     }
 out:
     if (err.num)
-        failed(s, &err, own);
+        failed(s, &err);
     if (view)
         s->vm->ops->view_close(view);
     if (x)
@@ -396,7 +386,7 @@ int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *er
     int rc;
 
     s->link = link;
-    s->go = s->stop = s->own_fault = s->pushing = false;
+    s->go = s->stop = s->pushing = false;
     xf_clear(&s->err);
     rc = pthread_create(&s->answerer, NULL, answer_main, s);
     if (rc)
@@ -471,10 +461,10 @@ static int learn_missing(struct xf_server *s, struct xf_link *link, struct xf_ti
             return -1;
         if (rc == XF_AGAIN) {
             if (!in.next && xf_now() > until)
-                xf_fail(err, ETIMEDOUT, "the destination did not say what it lacks");
-            else if (!xf_extents_take(&in, NULL, err))
-                continue;
-            return XF_AGAIN;
+                return xf_fail_peer(err, ETIMEDOUT, "the destination did not say what it lacks");
+            if (xf_extents_take(&in, NULL, err))
+                return -1;
+            continue;
         }
         if (rc < 0 && m.type == XF_MSG_ENDED && !m.payload_len) {
             if (err)
@@ -484,7 +474,7 @@ static int learn_missing(struct xf_server *s, struct xf_link *link, struct xf_ti
         }
         if (rc || xf_extents_decode(x, &m, meta, s->vm->nr_gfns, err) ||
             xf_extents_take(&in, x, err))
-            return XF_AGAIN;
+            return -1;
         xf_set_extents(s->order.left, x);
         if (x->flags & XF_EXTENTS_LAST)
             break;
@@ -502,8 +492,7 @@ int xf_server_attach(struct xf_server *s, struct xf_link *link, struct xf_tick t
 
     if (!x)
         return xf_fail(err, ENOMEM, "out of memory for a set of missing pages");
-    rc = xf_link_say(link, XF_MSG_ATTACH, NULL, 0, err) ? XF_AGAIN
-                                                        : learn_missing(s, link, tick, x, err);
+    rc = xf_link_say(link, XF_MSG_ATTACH, NULL, 0, err) ? -1 : learn_missing(s, link, tick, x, err);
     free(x);
     if (!rc && s->status.ended) { /* nobody will ask for anything */
         s->link = link;
@@ -582,96 +571,111 @@ static void say_bye(struct xf_server *s, uint8_t *meta)
         hear_end(s, meta);
 }
 
-/* One word of the sink's. XF_AGAIN: PULL goes on. */
-static int take_word(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
-                     enum xf_pull_end *end, struct xf_err *err)
+/* The sink cannot go on. */
+static enum xf_pull_end take_error(struct xf_server *s, const struct xf_msg *m, const uint8_t *meta,
+                                   struct xf_err *err)
+{
+    char text[XF_TEXT_MAX];
+    int num;
+
+    if (xf_text_decode(&num, text, m, meta, err))
+        return XF_PULL_FAILED;
+    xf_fail_peer(err, num ? num : EIO, "destination: %s", text);
+    if (num == ENOMEM) /* it listens on; the operator has to hear of it */
+        return XF_PULL_LOST;
+    set_hopeless(s); /* it has paused the guest, and ends */
+    return XF_PULL_FAILED;
+}
+
+/* How far the sink is. */
+static enum xf_pull_end take_pulled(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
+                                    struct xf_err *err)
 {
     struct xf_pulled pulled;
 
-    if (m->type == XF_MSG_ENDED && !m->payload_len) {
-        set_ended(s);
-        say_bye(s, meta);
-        *end = XF_PULL_ENDED;
-        return 0;
-    }
-    *end = XF_PULL_FAILED; /* what makes no sense now makes none over another link */
-    if (m->type == XF_MSG_ERROR) {
-        char text[XF_TEXT_MAX];
-        int num;
-
-        if (xf_text_decode(&num, text, m, meta, err))
-            return -1;
-        if (num == ENOMEM) /* it listens on; the operator has to hear of it */
-            *end = XF_PULL_LOST;
-        else /* it has paused the guest, and ends */
-            set_hopeless(s);
-        return xf_fail(err, num ? num : EIO, "destination: %s", text);
-    }
-    if (m->type != XF_MSG_PULLED)
-        return xf_fail(err, EPROTO, "the destination sent message %u during PULL", m->type);
     if (xf_pulled_decode(&pulled, m, meta, err))
-        return -1;
-    *end = XF_PULL_LOST;
+        return XF_PULL_FAILED;
     pthread_mutex_lock(&s->lock);
     s->status.pulled = pulled;
     pthread_mutex_unlock(&s->lock);
     if (pulled.missing)
-        return XF_AGAIN;
-    if (xf_server_check(s, err)) { /* this ends the move: it must be true up to here */
-        *end = XF_PULL_FAILED;
-        return -1;
-    }
+        return XF_PULL_GOES_ON;
+    if (xf_server_check(s, err)) /* this ends the move: it must be true up to here */
+        return XF_PULL_FAILED;
     say_bye(s, meta);
-    *end = XF_PULL_DONE;
-    return 0;
+    return XF_PULL_DONE;
 }
 
-/* Until the end or a failure: 0, or -1 with the error. */
-static int listen_to_sink(struct xf_server *s, enum xf_pull_end *end, struct xf_tick tick,
-                          struct xf_err *err)
+/* One word of the sink's. What makes no sense now makes none over another link. */
+static enum xf_pull_end take_word(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
+                                  struct xf_err *err)
+{
+    if (m->type == XF_MSG_ENDED && !m->payload_len) {
+        set_ended(s);
+        say_bye(s, meta);
+        return XF_PULL_ENDED;
+    }
+    if (m->type == XF_MSG_ERROR)
+        return take_error(s, m, meta, err);
+    if (m->type == XF_MSG_PULLED)
+        return take_pulled(s, m, meta, err);
+    xf_fail(err, EPROTO, "the destination sent message %u during PULL", m->type);
+    return XF_PULL_FAILED;
+}
+
+/* Has a thread failed? */
+static enum xf_pull_end check_threads(struct xf_server *s, struct xf_err *err)
+{
+    enum xf_pull_end end = XF_PULL_GOES_ON;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->err.num) {
+        if (err)
+            *err = s->err;
+        end = s->err.whose == XF_OURS ? XF_PULL_FAILED : XF_PULL_LOST;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return end;
+}
+
+/* Until the end or a failure, which err is of. */
+static enum xf_pull_end listen_to_sink(struct xf_server *s, struct xf_tick tick, struct xf_err *err)
 {
     double heard = xf_now(), pinged = 0;
+    enum xf_pull_end end = XF_PULL_GOES_ON;
     uint8_t meta[XF_META_MAX];
     struct xf_msg m;
-    int rc;
 
     set_heard(s, heard);
-    for (;;) {
+    while (end == XF_PULL_GOES_ON) {
         double now = xf_now();
-        int sleep_ms = let_push(s);
+        int rc, sleep_ms = let_push(s);
 
         if (now - pinged > PING_S) { /* so that a sink that waits knows us alive */
             if (xf_link_say(s->link, XF_MSG_PING, NULL, 0, err))
-                return -1;
+                return XF_PULL_LOST;
             pinged = now;
         }
         rc = s->link->ops->recv(s->link->control, &m, meta, sleep_ms, err);
+        if (rc < 0)
+            return XF_PULL_LOST;
         if (!rc) {
             heard = now;
             set_heard(s, now);
-            rc = take_word(s, &m, meta, end, err);
+            end = take_word(s, &m, meta, err);
+            if (end != XF_PULL_GOES_ON)
+                return end;
         }
-        if (rc <= 0)
-            return rc;
-        if (s->silence_ms > 0 && now - heard > s->silence_ms / 1000.0)
-            return xf_fail(err, ETIMEDOUT, "the destination has said nothing for %d ms",
-                           s->silence_ms);
-        if (xf_server_check(s, err) || xf_tick(tick, err)) {
-            *end = XF_PULL_FAILED;
-            return -1;
+        if (s->silence_ms > 0 && now - heard > s->silence_ms / 1000.0) {
+            xf_fail_link(err, ETIMEDOUT, "the destination has said nothing for %d ms",
+                         s->silence_ms);
+            return XF_PULL_LOST;
         }
-        pthread_mutex_lock(&s->lock);
-        if (s->err.num) {
-            if (err)
-                *err = s->err;
-            if (s->own_fault)
-                *end = XF_PULL_FAILED;
-            rc = -1;
-        }
-        pthread_mutex_unlock(&s->lock);
-        if (rc < 0)
-            return rc;
+        if (xf_server_check(s, err) || xf_tick(tick, err))
+            return XF_PULL_FAILED;
+        end = check_threads(s, err);
     }
+    return end;
 }
 
 /* If the guest was: the sink must not wait for what cannot come any more. */
@@ -690,16 +694,16 @@ static void say_resumed(struct xf_server *s, uint8_t *meta)
 
 enum xf_pull_end xf_server_run(struct xf_server *s, struct xf_tick tick, struct xf_err *err)
 {
-    enum xf_pull_end end = XF_PULL_LOST;
+    enum xf_pull_end end = XF_PULL_FAILED;
     uint8_t meta[XF_META_MAX];
 
     if (s->status.ended) { /* so it was said to the ATTACH */
         say_bye(s, meta);
         end = XF_PULL_ENDED;
-    } else if (start_pushing(s, err)) {
-        end = XF_PULL_FAILED;
-    } else if (listen_to_sink(s, &end, tick, err) && end == XF_PULL_FAILED) {
-        say_resumed(s, meta);
+    } else if (!start_pushing(s, err)) {
+        end = listen_to_sink(s, tick, err);
+        if (end == XF_PULL_FAILED)
+            say_resumed(s, meta);
     }
     stop(s);
     return end;

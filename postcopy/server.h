@@ -65,7 +65,8 @@ int xf_server_check(struct xf_server *s, struct xf_err *err);
 int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *err);
 /* The same for a link that replaces a lost one, whose sink is in PULL already: learn from it
  * what it lacks, or that the guest has ended meanwhile, which xf_server_run() then returns at
- * once. tick as in xf_server_run(). XF_AGAIN: the link is lost, too. */
+ * once. tick as in xf_server_run(). -1 with XF_LINK or XF_PEER: another link may do; XF_OURS: tick
+ * has ended it, or this side cannot go on. */
 int xf_server_attach(struct xf_server *s, struct xf_link *link, struct xf_tick tick,
                      struct xf_err *err);
 

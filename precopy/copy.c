@@ -462,7 +462,7 @@ int xf_copy_change_link(struct xf_copy *c, struct xf_err *err)
     const struct xf_transport_ops *ops = c->link->ops;
     struct xf_err why = *err;
 
-    if (!c->relink || !atomic_load(&c->link->lost) || !xf_link_is_loss(err))
+    if (!c->relink || err->whose != XF_LINK)
         return -1;
     xf_senders_halt(c->senders);
     /* A peer that failed has said so and hung up; that is no loss. */

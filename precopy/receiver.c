@@ -109,9 +109,7 @@ static int sort_gfns(struct xf_receivers *r, struct scratch *x, struct xf_err *e
 /* The batch's data pages, in their order, to `to`. */
 static int receive_pages(struct receiver *w, struct scratch *x, uint8_t *to, struct xf_err *err)
 {
-    return xf_packing_receive(&x->unpacker, w->r->link->ops, w->chan, &x->pack, &x->batch, to, err)
-               ? xf_link_failed(w->r->link, err)
-               : 0;
+    return xf_packing_receive(&x->unpacker, w->r->link->ops, w->chan, &x->pack, &x->batch, to, err);
 }
 
 /* Of the payload that was received into x->bounce, the pages that are mapped. */
@@ -125,9 +123,7 @@ static void copy_mapped(struct scratch *x)
 static int receive_scattered(struct receiver *w, struct scratch *x, int niov, struct xf_err *err)
 {
     if (!x->pack.nr_blocks)
-        return w->r->link->ops->recv_payload(w->chan, x->iov, niov, err)
-                   ? xf_link_failed(w->r->link, err)
-                   : 0;
+        return w->r->link->ops->recv_payload(w->chan, x->iov, niov, err);
     if (!x->bounce)
         x->bounce = malloc(XF_PAYLOAD_MAX);
     if (!x->bounce)
@@ -272,9 +268,7 @@ static int answer_sync(struct receiver *w, const struct xf_msg *m, struct scratc
     }
     sync.pages = w->pages;
     ack.meta_len = (uint32_t)xf_sync_encode(&sync, x->meta);
-    if (w->r->link->ops->send(w->chan, &ack, x->meta, NULL, 0, err))
-        return xf_link_failed(w->r->link, err);
-    return 0;
+    return w->r->link->ops->send(w->chan, &ack, x->meta, NULL, 0, err);
 }
 
 static void *receiver_main(void *arg)
@@ -305,10 +299,8 @@ static void *receiver_main(void *arg)
     while (!last) {
         struct xf_msg m;
 
-        if (r->link->ops->recv(w->chan, &m, x->meta, -1, &err)) {
-            xf_link_failed(r->link, &err);
+        if (r->link->ops->recv(w->chan, &m, x->meta, -1, &err))
             break;
-        }
         if (m.type == XF_MSG_BATCH || m.type == XF_MSG_PACKED) {
             if (take_batch(w, view, &m, x, &err))
                 break;

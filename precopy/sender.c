@@ -168,7 +168,7 @@ static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x,
     if (present)
         ops->unmap(view, &x->map);
     if (rc)
-        return xf_link_failed(w->s->link, err);
+        return -1;
     if (!x->job.zeros)
         xf_packing_sent(&x->packing, began, 0);
     return 0;
@@ -182,7 +182,7 @@ static int do_sync(struct worker *w, uint32_t seq, bool last, struct scratch *x,
 
     m.meta_len = (uint32_t)xf_sync_encode(&sync, x->meta);
     if (t->send(w->chan, &m, x->meta, NULL, 0, err) || t->recv(w->chan, &m, x->meta, -1, err))
-        return xf_link_failed(w->s->link, err);
+        return -1;
     if (m.type != XF_MSG_SYNC_ACK || xf_sync_decode(&sync, &m, x->meta, err))
         return xf_fail(err, EPROTO, "the destination answered a sync with message %u", m.type);
     if (sync.seq != seq)

@@ -253,15 +253,14 @@ enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
         if (!rc)
             rc = take_message(&s, &m, &end, err);
         else
-            rc = rc == XF_AGAIN ? 0 : xf_link_failed(link, err);
+            rc = rc == XF_AGAIN ? 0 : -1;
         if (!rc)
             rc = xf_receivers_check(s.receivers, err);
         if (!rc)
             rc = xf_tick(watch->tick, err);
         if (!rc)
             rc = answer_ready(&s, err);
-        if (rc <= 0 && may_relink(&s) &&
-            (rc ? atomic_load(&link->lost) && xf_link_is_loss(err) : watch->called(watch->priv)))
+        if (rc <= 0 && may_relink(&s) && (rc ? err->whose == XF_LINK : watch->called(watch->priv)))
             rc = relink(&s, err);
     }
     if (rc < 0) {

@@ -60,7 +60,7 @@ int xf_gather_step(struct xf_gather *g, int timeout_ms, struct xf_err *err)
         if (rc < 0 && why.num == EEXIST)
             continue;
         if (rc < 0 && g->nr == 1)
-            return xf_fail(err, why.num, "%s", why.text);
+            return xf_fail_as(err, &why, "%s", why.text);
         if (rc < 0) {
             xf_gather_unlisten(g, g->at[i].ops);
             return XF_AGAIN;

@@ -36,41 +36,11 @@ void xf_link_watch(struct xf_link *l, struct xf_tick tick)
         l->ops->watch(l->control, tick);
 }
 
-bool xf_link_is_loss(const struct xf_err *err)
-{
-    switch (err->num) {
-    case EPROTO:
-    case EBADMSG:
-    case EINVAL:
-    case EMSGSIZE:
-    case ENOMEM:
-    case ECANCELED:
-        return false;
-    default:
-        return true;
-    }
-}
-
-int xf_link_failed(struct xf_link *l, const struct xf_err *err)
-{
-    if (xf_link_is_loss(err))
-        atomic_store(&l->lost, true);
-    return -1;
-}
-
-/* The same for a caller whose err may be NULL. */
-static int failed(struct xf_link *l, const struct xf_err *why, struct xf_err *err)
-{
-    xf_fail(err, why->num, "%s", why->text);
-    return xf_link_failed(l, why);
-}
-
 int xf_link_say(struct xf_link *l, uint16_t type, const void *meta, size_t len, struct xf_err *err)
 {
     struct xf_msg m = {.type = type, .meta_len = (uint32_t)len};
-    struct xf_err why = {0};
 
-    return l->ops->send(l->control, &m, meta, NULL, 0, &why) ? failed(l, &why, err) : 0;
+    return l->ops->send(l->control, &m, meta, NULL, 0, err);
 }
 
 int xf_link_say_u64s(struct xf_link *l, uint16_t type, const uint64_t *v, unsigned n,
@@ -89,17 +59,16 @@ static int peer_error(const struct xf_msg *m, const void *meta, struct xf_err *e
 
     if (xf_text_decode(&num, text, m, meta, err))
         return -1;
-    return xf_fail(err, num ? num : EIO, "destination: %s", text);
+    return xf_fail_peer(err, num ? num : EIO, "destination: %s", text);
 }
 
 int xf_link_hear(struct xf_link *l, uint16_t type, struct xf_msg *m, void *meta, int timeout_ms,
                  struct xf_err *err)
 {
-    struct xf_err why = {0};
-    int rc = l->ops->recv(l->control, m, meta, timeout_ms, &why);
+    int rc = l->ops->recv(l->control, m, meta, timeout_ms, err);
 
     if (rc)
-        return rc < 0 ? failed(l, &why, err) : rc;
+        return rc;
     if (m->type == XF_MSG_ERROR)
         return peer_error(m, meta, err);
     if (m->type != type)
@@ -190,5 +159,4 @@ void xf_link_close(struct xf_link *l)
     l->ops->close(l->control);
     l->control = NULL;
     l->nr_bulk = 0;
-    atomic_store(&l->lost, false);
 }

@@ -59,11 +59,11 @@ int xf_wait_on(struct xf_wait *w, bool moved, struct xf_err *err)
     if (time_left(w))
         return 0;
     if (now - w->moved >= w->stall_ms)
-        return xf_fail(err, ETIMEDOUT, "%s: the peer has %s nothing for %d ms", s->who,
-                       w->input ? "sent" : "taken", w->stall_ms);
-    return xf_fail(err, ETIMEDOUT,
-                   "%s: the peer has sent a part of one message, and not the rest for %lld ms",
-                   s->who, (long long)s->waited_ms);
+        return xf_fail_link(err, ETIMEDOUT, "%s: the peer has %s nothing for %d ms", s->who,
+                            w->input ? "sent" : "taken", w->stall_ms);
+    return xf_fail_link(err, ETIMEDOUT,
+                        "%s: the peer has sent a part of one message, and not the rest for %lld ms",
+                        s->who, (long long)s->waited_ms);
 }
 
 /* A message of so many bytes is on its way. */

@@ -36,7 +36,6 @@
 #define XF_RDMA_POLL_US 20 /* what rdma_poll_us is if nobody says otherwise */
 /* The slowest that a message may come, once it has begun: 4 kB/s, on one channel. */
 #define XF_BYTES_PER_MS 4
-#define XF_AGAIN 1 /* recv: nothing arrived within the time */
 
 struct xf_chan;
 struct xf_listener;

@@ -26,6 +26,9 @@
  * believe. `xl migrate-recover` goes on if it does come back after that. */
 #define SILENT_MS 600000
 
+/* What became of connecting, if nothing on this side ended it. */
+enum { CONNECTED, UNREACHED };
+
 static const struct xf_transport_ops *ops_of(bool rdma)
 {
     return rdma ? &xf_rdma_ops : &xf_tcp_ops;
@@ -79,7 +82,7 @@ static int connect_to(struct xf_move *m, bool rdma, const char *address, struct 
 }
 
 /*
- * Open the control channel to the first address that answers. XF_AGAIN: none did; why->text
+ * Open the control channel to the first address that answers. UNREACHED: none did; why->text
  * says what became of the last one and `tried` lists them.
  */
 static int connect_control(struct xf_move *m, bool rdma, char *tried, size_t size,
@@ -96,11 +99,11 @@ static int connect_control(struct xf_move *m, bool rdma, char *tried, size_t siz
         if (xf_move_tick(m, err))
             return -1;
         if (!connect_to(m, rdma, a, why))
-            return 0;
+            return CONNECTED;
         if (len < size)
             len += (size_t)snprintf(tried + len, size - len, "%s%s", len ? ", " : "", a);
     }
-    return XF_AGAIN;
+    return UNREACHED;
 }
 
 /* With --check: what one side can do. */
@@ -170,9 +173,9 @@ int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err 
         rc = connect_control(m, false, tried, sizeof(tried), &why, err);
         if (rc < 0)
             return -1;
-        if (rc == XF_AGAIN && why.num == EPROTONOSUPPORT)
+        if (rc == UNREACHED && why.num == EPROTONOSUPPORT)
             xf_find(found, XF_REFUSAL, "crypto-policy", "%s", why.text);
-        else if (rc == XF_AGAIN)
+        else if (rc == UNREACHED)
             xf_find(found, XF_REFUSAL, "address",
                     "no migration address of the destination can be reached (tried %s, port %u: "
                     "%s); open the port, or name another address in /etc/xen/xenferry.xml there",
@@ -213,7 +216,7 @@ void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
 }
 
 /* All channels, the control channel first; over the transport in use to the address in use.
- * XF_AGAIN: not now; last says why, and `tried` where. */
+ * UNREACHED: not now; last says why, and `tried` where. */
 static int connect_all(struct xf_move *m, bool rdma, char *tried, size_t size, struct xf_err *last,
                        struct xf_err *err)
 {
@@ -224,16 +227,16 @@ static int connect_all(struct xf_move *m, bool rdma, char *tried, size_t size, s
     xf_link_close(&m->link);
     if (m->link.ops == ops_of(rdma)) {
         snprintf(tried, size, "%s", m->peer);
-        rc = connect_to(m, rdma, m->peer, last) ? XF_AGAIN : 0;
+        rc = connect_to(m, rdma, m->peer, last) ? UNREACHED : CONNECTED;
     } else {
         rc = connect_control(m, rdma, tried, size, last, err);
     }
-    if (rc)
+    if (rc != CONNECTED)
         return rc;
     peer = link_peer(m);
     if (!xf_link_connect(&m->link, &cfg, &peer, m->pull, (struct xf_tick){xf_move_tick, m}, last))
-        return 0;
-    return xf_move_tick(m, err) ? -1 : XF_AGAIN;
+        return CONNECTED;
+    return xf_move_tick(m, err) ? -1 : UNREACHED;
 }
 
 static void say_fallback(struct xf_move *m, const char *what, const struct xf_err *why)
@@ -251,7 +254,7 @@ static int fall_back(struct xf_move *m, const char *what, const struct xf_err *w
     int rc = connect_all(m, false, tried, sizeof(tried), &last, err);
 
     say_fallback(m, what, why);
-    if (rc == XF_AGAIN)
+    if (rc == UNREACHED)
         return xf_fail(err, last.num ? last.num : EHOSTUNREACH,
                        "%s (%.150s), and TCP does not reach the destination (tried %s: %.100s)",
                        what, why->text, tried[0] ? tried : "no address", last.text);
@@ -295,7 +298,7 @@ static int look(struct xf_move *m, struct xf_err *err)
     return m->copy.vm ? xf_copy_tick(&m->copy, err) : xf_move_tick(m, err);
 }
 
-/* Try until then. As connect_all(), but XF_AGAIN means that time is over. */
+/* Try until then. As connect_all(); UNREACHED: time is over. */
 static int keep_connecting(struct xf_move *m, bool rdma, double until, char *tried, size_t size,
                            struct xf_err *last, struct xf_err *err)
 {
@@ -305,7 +308,7 @@ static int keep_connecting(struct xf_move *m, bool rdma, double until, char *tri
     for (;;) {
         xf_clear(last);
         rc = look(m, err) ? -1 : connect_all(m, rdma, tried, size, last, err);
-        if (rc != XF_AGAIN || xf_now() >= until)
+        if (rc != UNREACHED || xf_now() >= until)
             return rc;
         nanosleep(&pause, NULL);
     }
@@ -338,7 +341,7 @@ int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err)
                  until - began);
     rc = keep_connecting(m, rdma, until, tried, sizeof(tried), &last, err);
     r->copy_away_s += xf_now() - began;
-    if (rc == XF_AGAIN)
+    if (rc == UNREACHED)
         return xf_fail(err, last.num ? last.num : EHOSTUNREACH,
                        "%s (%.150s), and there was no other for %u s (tried %s: %.100s)", what,
                        why->text, m->o->reconnect_s, tried[0] ? tried : "no address", last.text);

@@ -129,7 +129,8 @@ static int find_sink(struct recovery *v, bool *over, struct xf_err *err)
         return -1;
     xf_move_rejoin(m, &r);
     if (xf_rejoin_take_over(&r, m->server, &m->link, LINK_MS, REFUSED_MS, err)) {
-        *over = !xf_link_is_loss(err) && err->num != EPROTO && err->num != EBADMSG;
+        /* That it was let run here, too, ends nothing yet: the destination is asked what it has. */
+        *over = err->whose == XF_OURS && err->num != EBUSY;
         return -1;
     }
     *over = false;

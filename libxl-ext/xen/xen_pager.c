@@ -413,7 +413,7 @@ static int read_faults(struct xf_sink_vm *vm, struct xf_fault *list, unsigned ma
             p->ring.req_cons++;
             if (req.version != VM_EVENT_INTERFACE_VERSION) {
                 pthread_mutex_unlock(&p->lock);
-                return xf_fail(err, EPROTO,
+                return xf_fail(err, ENOTSUP,
                                "Xen speaks version %u of vm_event and this program %u: build it "
                                "for this Xen",
                                req.version, VM_EVENT_INTERFACE_VERSION);

@@ -341,6 +341,7 @@ static void fuzz_pull(struct xf_server *s)
         fuzz_said(&err);
         fuzz_reached(PULL_FAILED);
         break;
+    case XF_PULL_GOES_ON:
     case XF_PULL_GONE:
         MUST(0);
     }

@@ -182,8 +182,9 @@ static void test_missing(void)
         begin(&thread, &type);
         CU_ASSERT_EQUAL_FATAL(xf_server_new(&s, &m.f->src, NULL, NULL, &err), 0);
         rc = xf_server_attach(s, &m.source, (struct xf_tick){.call = some_ticks}, &err);
-        CU_ASSERT_EQUAL(rc, way == ONE_BY_ONE ? -1 : XF_AGAIN);
+        CU_ASSERT_EQUAL(rc, -1);
         CU_ASSERT_EQUAL(err.num, way == ONE_BY_ONE ? ECANCELED : EPROTO);
+        CU_ASSERT_EQUAL(err.whose, way == ONE_BY_ONE ? XF_OURS : XF_PEER);
         CU_ASSERT(ticks <= 20);
         xf_server_free(s);
         end(thread);

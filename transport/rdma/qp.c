@@ -34,7 +34,7 @@ static int post_recv(struct xf_chan *c, uint64_t id, void *at, uint32_t len, uin
     struct ibv_recv_wr wr = {.wr_id = id, .sg_list = &sge, .num_sge = at ? 1 : 0}, *bad;
     int num = ibv_post_recv(c->id->qp, &wr, &bad);
 
-    return num ? xf_fail(err, num, "%s: posting a receive: %s", c->who, strerror(num)) : 0;
+    return num ? xf_fail_link(err, num, "%s: posting a receive: %s", c->who, strerror(num)) : 0;
 }
 
 int xf_rdma_repost_slot(struct xf_chan *c, uint32_t slot, struct xf_err *err)
@@ -56,7 +56,7 @@ int xf_rdma_repost(struct xf_chan *c, struct xf_err *err)
         }
         num = ibv_post_recv(c->id->qp, wr, &bad);
         if (num)
-            return xf_fail(err, num, "%s: posting receives: %s", c->who, strerror(num));
+            return xf_fail_link(err, num, "%s: posting receives: %s", c->who, strerror(num));
         c->reposts -= n;
     }
     return 0;
@@ -207,7 +207,7 @@ static int post_send(struct xf_chan *c, struct ibv_send_wr *wr, bool signal, str
     wr->wr_id = (uint64_t)c->data << 32 | c->posted;
     num = ibv_post_send(c->id->qp, wr, &bad);
     if (num)
-        return xf_fail(err, num, "%s: posting a work request: %s", c->who, strerror(num));
+        return xf_fail_link(err, num, "%s: posting a work request: %s", c->who, strerror(num));
     atomic_fetch_add_explicit(&c->work_requests, 1, memory_order_relaxed);
     return 0;
 }
