@@ -19,11 +19,10 @@
 #include "pages/extents.h"
 #include "pages/packing.h"
 #include "transport/clock.h"
+#include "transport/times.h"
 
 #define TICK_MS 50
-#define TELL_MS 200     /* how often the source is told how far it is */
-#define ATTACH_MS 10000 /* until the source has said that it attaches */
-#define KNOWS_MS 5000   /* until it has said that it knows of the guest's end */
+#define KNOWS_MS 5000 /* until it has said that it knows of the guest's end */
 #define FAULTS_AT_ONCE 64u
 
 /* Somebody waits for this page. */
@@ -577,7 +576,7 @@ static int hear_attach(struct xf_link *link, struct xf_tick tick, struct xf_err 
             break;
         if (xf_tick(tick, err))
             return -1;
-        if (waited >= ATTACH_MS)
+        if (waited >= XF_ATTACH_MS)
             return xf_fail_peer(err, ETIMEDOUT, "the source connected and said nothing");
     }
     if (!rc && (m.type != XF_MSG_ATTACH || m.payload_len))
@@ -706,7 +705,7 @@ static enum xf_pull_end serve(struct xf_pager *p, struct xf_tick tick, struct xf
             return end;
         if (xf_tick(tick, err))
             return XF_PULL_FAILED;
-        if ((all && told) || xf_now_ns() - at > TELL_MS * 1000000ull) {
+        if ((all && told) || xf_now_ns() - at > XF_TELL_MS * 1000000ull) {
             if (tell_pulled(p, all, &told, err))
                 return XF_PULL_LOST;
             at = xf_now_ns();

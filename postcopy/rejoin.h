@@ -12,15 +12,9 @@
 #include "postcopy/server.h"
 #include "transport/gather.h"
 
-/*
- * cfg.timeout_ms for the source. When the network comes back the kernel's next SYN finds it: of one
- * connection they are 1, 2, 4, 8 s apart, so it begins anew before the steps are long.
- */
-#define XF_REJOIN_CONNECT_MS 5000
-
 struct xf_rejoin {
     const struct xf_transport_ops *ops;
-    struct xf_link_cfg cfg;
+    struct xf_link_cfg cfg;   /* source: timeout_ms is XF_REJOIN_CONNECT_MS (transport/times.h) */
     struct xf_link_peer peer; /* source: where the sink listens */
     const char *addr;         /* sink: where to listen, as in the listen op */
     struct xf_gone gone;      /* source, xf_rejoin_serve(): when to give up, by limit_ms */

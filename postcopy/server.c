@@ -15,11 +15,10 @@
 #include "pages/extents.h"
 #include "pages/packing.h"
 #include "transport/clock.h"
+#include "transport/times.h"
 
 #define TICK_MS 50
-#define ATTACH_MS 10000 /* until a sink in PULL has said what it lacks */
 #define BYE_MS 2000
-#define PING_S 0.2
 /* The guest's first moments, in which it asks for one page after the other and nothing else
  * matters, have the link and the sink's processor to themselves: as long as so many pages would
  * take, that part of what is to be pushed, and so many seconds at most. */
@@ -448,8 +447,8 @@ static int learn_missing(struct xf_server *s, struct xf_link *link, struct xf_ti
                          struct xf_extents *x, struct xf_err *err)
 {
     size_t len = xf_bitmap_words(s->vm->nr_gfns) * sizeof(*s->owed);
-    struct xf_extents_in in = xf_extents_expect(ATTACH_MS, s->vm->nr_gfns);
-    double until = xf_now() + ATTACH_MS / 1000.0; /* for the first word */
+    struct xf_extents_in in = xf_extents_expect(XF_ATTACH_MS, s->vm->nr_gfns);
+    double until = xf_now() + XF_ATTACH_MS / 1000.0; /* for the first word */
     uint8_t meta[XF_META_MAX];
     struct xf_msg m = {0};
     int rc;
@@ -651,7 +650,7 @@ static enum xf_pull_end listen_to_sink(struct xf_server *s, struct xf_tick tick,
         double now = xf_now();
         int rc, sleep_ms = let_push(s);
 
-        if (now - pinged > PING_S) { /* so that a sink that waits knows us alive */
+        if (now - pinged > XF_PING_MS / 1000.0) { /* so that a sink that waits knows us alive */
             if (xf_link_say(s->link, XF_MSG_PING, NULL, 0, err))
                 return XF_PULL_LOST;
             pinged = now;

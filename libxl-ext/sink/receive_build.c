@@ -13,8 +13,8 @@
 #include "libxl-ext/sink/receive_parts.h"
 #include "libxl-ext/xen/static_state.h"
 #include "transport/clock.h"
+#include "transport/times.h"
 
-#define BUILD_MS 120000
 #define BUILD_SLICE_MS 50
 #define LOOK_S 1.0 /* between two looks whether the copy is still there */
 
@@ -74,7 +74,8 @@ int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err)
     if (s->devices)
         return 0;
     if (xf_now_ms() > s->build_until)
-        return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s", BUILD_MS / 1000);
+        return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s",
+                       XF_BUILD_MS / 1000);
     rc = xf_builder_step(&s->builder, wait_ms, err);
     s->devices = rc == 0;
     if (rc == 0 && open_disks(s, err))
@@ -125,7 +126,7 @@ static int build(struct sink *s, size_t len, struct xf_err *err)
     s->shared->xl = s->builder.pid;
     if (!rc) {
         xf_builder_feed(&s->builder, s->stream, len, XF_STREAM_END);
-        s->build_until = xf_now_ms() + BUILD_MS;
+        s->build_until = xf_now_ms() + XF_BUILD_MS;
         rc = await_domain(s, xs, err);
     }
     xs_close(xs);

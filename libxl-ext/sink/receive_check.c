@@ -12,9 +12,8 @@
 #include "libxl-ext/sink/receive_parts.h"
 #include "libxl-ext/sink/refuse.h"
 #include "pages/pack.h"
+#include "transport/times.h"
 
-#define CONNECT_MS 15000 /* one channel: connect and handshake */
-#define STALL_MS XF_SINK_STALL_MS
 /* The largest ring of a channel that a source is given because it asked for it. */
 #define BUFFER_MIB_TRUSTED 64u
 
@@ -49,7 +48,7 @@ const char *xf_sink_listen_address(const struct sink *s)
 
 struct xf_link_cfg xf_sink_link_cfg(const struct sink *s, bool rdma)
 {
-    struct xf_link_cfg cfg = xf_hello_link_cfg(&s->hello, rdma, CONNECT_MS, STALL_MS);
+    struct xf_link_cfg cfg = xf_hello_link_cfg(&s->hello, rdma, XF_ACCEPT_MS, XF_SINK_STALL_MS);
     uint32_t mib = s->hello.rdma_buffer_mib;
 
     if (!rdma)

@@ -20,8 +20,6 @@
 #include "pages/absent.h"
 #include "transport/gather.h"
 
-#define XF_SINK_STALL_MS 20000 /* the source has said nothing for so long while we wait for it */
-
 struct sink {
     const struct xf_receive_opts *o;
     struct xf_builder_fds *fds;

@@ -20,14 +20,7 @@
 #include "libxl-ext/sink/receive_parts.h"
 #include "precopy/sink.h"
 #include "transport/clock.h"
-
-#define CHANNELS_MS 60000 /* until the source has connected them all */
-/* So much later than we the source may notice that the link is lost (its own stall time), or be
- * through with connecting. */
-#define LATER_MS 30000
-/* All pages are here, or the guest has ended, and the source is gone: how long it may come back
- * to hear of it. */
-#define DONE_MS 60000
+#include "transport/times.h"
 
 /* The one global of this process: a signal handler can reach nothing else. */
 static volatile sig_atomic_t stop_asked;
@@ -181,7 +174,7 @@ static int relink(void *priv, struct xf_err *err)
 
     xf_link_close(&s->link);
     s->asked = false;
-    return accept_channels(s, (int)s->hello.reconnect_s * 1000 + LATER_MS,
+    return accept_channels(s, (int)s->hello.reconnect_s * 1000 + XF_LATER_MS,
                            (struct xf_tick){serve_tick, s}, err);
 }
 
@@ -253,7 +246,7 @@ static int phase_pull(struct sink *s, bool *ended, struct xf_err *err)
     enum xf_pull_end end;
 
     xf_gather_keep(&s->gather, r.ops);
-    end = xf_rejoin_take(&r, s->pager, &s->link, DONE_MS, err);
+    end = xf_rejoin_take(&r, s->pager, &s->link, XF_DONE_MS, err);
     *ended = end == XF_PULL_ENDED;
     if (end == XF_PULL_FAILED) {
         /* Better still than a guest whose vCPUs get stuck one after the other. */
@@ -322,7 +315,7 @@ static int run_sink(struct sink *s, struct xf_err *err)
         return -1;
     if (refused)
         return 0; /* the source has the findings and reports them */
-    if (accept_channels(s, CHANNELS_MS, (struct xf_tick){xf_sink_tick, s}, err)) {
+    if (accept_channels(s, XF_CHANNELS_MS, (struct xf_tick){xf_sink_tick, s}, err)) {
         if (s->hello.check_only)
             xf_clear(err);
         return s->hello.check_only ? 0 : -1;

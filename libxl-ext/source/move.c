@@ -20,11 +20,11 @@
 #include "libxl-ext/source/interrupt.h"
 #include "libxl-ext/host/run_dir.h"
 #include "transport/text.h"
+#include "transport/times.h"
 
 /* A first guess of what the guest's own suspend takes; the report shows what it took. */
 #define SUSPEND_GUESS_S 0.03
 #define PROGRESS_S 0.1
-#define ABORTED_MS 40000
 /* How long the receiver may take to end by itself after the pipe was closed. */
 #define CHILD_MS 10000
 #define CHILD_FAILED_MS 2000
@@ -264,7 +264,7 @@ static void call_off(struct xf_move *m, struct xf_err *err)
         xf_pipe_hang_up(&m->pipe);
         /* Wait for its clean-up, so that a second attempt finds nothing in its way. A cut
          * link ends the wait: nothing arrives within the first seconds. */
-        until = xf_now() + ABORTED_MS / 1000.0;
+        until = xf_now() + XF_ABORTED_MS / 1000.0;
         while (xf_now() < until) {
             int rc = m->link.ops->recv(m->link.control, &msg, meta, 500, NULL);
 
@@ -277,7 +277,7 @@ static void call_off(struct xf_move *m, struct xf_err *err)
     free(meta);
     /* No channel to ask on: that the receiver ends says that it has cleaned up. */
     if (!m->link.control)
-        xf_pipe_close(&m->pipe, ABORTED_MS);
+        xf_pipe_close(&m->pipe, XF_ABORTED_MS);
 }
 
 void xf_move_let_go(struct xf_move *m)
@@ -506,7 +506,7 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
 {
     enum xf_outcome end;
 
-    m->server_opts.silence_ms = XF_MOVE_STALL_MS;
+    m->server_opts.silence_ms = XF_SOURCE_STALL_MS;
     if (xf_server_opts_env(&m->server_opts, err) || xf_move_attach(m, err) || xf_move_check(m, err))
         return XF_REFUSED;
     if (m->o->check_only)

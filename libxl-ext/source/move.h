@@ -20,9 +20,6 @@
 #include "postcopy/rejoin.h"
 #include "precopy/copy.h"
 
-/* No acknowledgement for so long means that the peer or the network is dead. */
-#define XF_MOVE_STALL_MS 10000
-
 struct xf_move {
     const struct xf_move_opts *o;
     const struct xf_watch *w;

@@ -13,18 +13,10 @@
 
 #include "libxl-ext/peer/hello.h"
 #include "transport/clock.h"
+#include "transport/times.h"
 
-#define CONTROL_MS 5000 /* each address */
-#define BULK_MS 15000
 #define ROUTE_MS 3000 /* each address */
 #define RELINK_PAUSE_MS 250
-/* PULL: nobody listens there any more. More than a sink takes to listen again, or to get its port
- * back from somebody, and no less than it waits for us at its end (DONE_MS, receive_sink.c). */
-#define GONE_MS 60000
-/* PULL: who listens there says nothing. It may be the destination, which is stopped (a debugger, a
- * machine that swaps, a suspended virtual machine), so it is waited for longer than anybody would
- * believe. `xl migrate-recover` goes on if it does come back after that. */
-#define SILENT_MS 600000
 
 /* What became of connecting, if nothing on this side ended it. */
 enum { CONNECTED, UNREACHED };
@@ -36,7 +28,7 @@ static const struct xf_transport_ops *ops_of(bool rdma)
 
 static struct xf_link_cfg link_cfg(const struct xf_move *m, bool rdma, int timeout_ms)
 {
-    struct xf_link_cfg cfg = xf_hello_link_cfg(&m->hello, rdma, timeout_ms, XF_MOVE_STALL_MS);
+    struct xf_link_cfg cfg = xf_hello_link_cfg(&m->hello, rdma, timeout_ms, XF_SOURCE_STALL_MS);
 
     cfg.rdma_poll_us = m->o->rdma_poll_us;
     return cfg;
@@ -66,7 +58,7 @@ bool xf_move_uses_rdma(const struct xf_move *m)
 /* Open the control channel to this address. */
 static int connect_to(struct xf_move *m, bool rdma, const char *address, struct xf_err *why)
 {
-    struct xf_link_cfg cfg = link_cfg(m, rdma, CONTROL_MS);
+    struct xf_link_cfg cfg = link_cfg(m, rdma, XF_CONTROL_MS);
     uint16_t port = rdma ? m->reply.rdma_port : m->reply.port;
     const char *src = xf_own_for(&m->own, address);
 
@@ -199,7 +191,7 @@ static struct xf_link_peer link_peer(const struct xf_move *m)
 /* All channels but the control channel, which is there. */
 static int connect_bulk(struct xf_move *m, struct xf_err *err)
 {
-    struct xf_link_cfg cfg = link_cfg(m, xf_move_uses_rdma(m), BULK_MS);
+    struct xf_link_cfg cfg = link_cfg(m, xf_move_uses_rdma(m), XF_BULK_MS);
     struct xf_link_peer peer = link_peer(m);
 
     return xf_link_connect(&m->link, &cfg, &peer, m->pull, (struct xf_tick){xf_move_tick, m}, err);
@@ -210,9 +202,9 @@ void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
     r->ops = m->link.ops;
     r->cfg = link_cfg(m, xf_move_uses_rdma(m), XF_REJOIN_CONNECT_MS);
     r->peer = link_peer(m);
-    r->gone.limit_ms[XF_ANSWER_REFUSED] = GONE_MS;
-    r->gone.limit_ms[XF_ANSWER_STRANGER] = GONE_MS;
-    r->gone.limit_ms[XF_ANSWER_SILENT] = SILENT_MS;
+    r->gone.limit_ms[XF_ANSWER_REFUSED] = XF_GONE_MS;
+    r->gone.limit_ms[XF_ANSWER_STRANGER] = XF_GONE_MS;
+    r->gone.limit_ms[XF_ANSWER_SILENT] = XF_SILENT_MS;
 }
 
 /* All channels, the control channel first; over the transport in use to the address in use.
@@ -220,7 +212,7 @@ void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
 static int connect_all(struct xf_move *m, bool rdma, char *tried, size_t size, struct xf_err *last,
                        struct xf_err *err)
 {
-    struct xf_link_cfg cfg = link_cfg(m, rdma, CONTROL_MS);
+    struct xf_link_cfg cfg = link_cfg(m, rdma, XF_CONTROL_MS);
     struct xf_link_peer peer;
     int rc;
 

@@ -9,8 +9,8 @@
 
 #include "libxl-ext/xen/static_state.h"
 #include "pages/pack.h"
+#include "transport/times.h"
 
-#define BUILD_MS 150000
 #define PINGS 5
 
 /* The parts of the skeleton message that are blobs, in the order of the wire. */
@@ -88,7 +88,7 @@ static int wait_built(struct xf_move *m, struct xf_err *err)
     struct xf_msg msg;
     int num;
 
-    if (wait_for(m, XF_MSG_BUILT, BUILD_MS, &msg, meta, err) ||
+    if (wait_for(m, XF_MSG_BUILT, XF_BUILT_MS, &msg, meta, err) ||
         xf_built_decode(&m->copy_domid, &num, why, &msg, meta, err))
         return -1;
     if (!m->pull || !why[0])

@@ -23,6 +23,7 @@
 #include "pages/pack.h"
 #include "tests/procguest/sink.h"
 #include "tests/procguest/source.h"
+#include "transport/times.h"
 
 #define SOON_MS 10000
 #define REFUSED_MS 1000
