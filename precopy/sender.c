@@ -39,6 +39,7 @@ struct worker {
     struct xf_chan *chan;
     pthread_t thread;
     bool started;
+    uint64_t pages;     /* sent, of all kinds; the thread's own */
     uint32_t sync_done; /* last sync confirmed; under s->lock */
 };
 
@@ -169,6 +170,7 @@ static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x,
         ops->unmap(view, &x->map);
     if (rc)
         return -1;
+    w->pages += x->batch.nr_pages;
     if (!x->job.zeros)
         xf_packing_sent(&x->packing, began, 0);
     return 0;
@@ -188,6 +190,9 @@ static int do_sync(struct worker *w, uint32_t seq, bool last, struct scratch *x,
     if (sync.seq != seq)
         return xf_fail(err, EPROTO, "the destination confirmed sync %u instead of %u", sync.seq,
                        seq);
+    if (sync.pages != w->pages)
+        return xf_fail(err, EPROTO, "the destination has taken %llu pages where %llu were sent",
+                       (unsigned long long)sync.pages, (unsigned long long)w->pages);
     return 0;
 }
 
