@@ -2,6 +2,7 @@
 /* Which pages are absent at the sink: see absent.h. */
 #include "pages/absent.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -113,6 +114,7 @@ int xf_absent_put(struct xf_absent *a, struct xf_view *v, const uint64_t *gfns,
     uint64_t began = xf_now_ns();
     unsigned nr = 0;
 
+    assert(n <= XF_BATCH_PAGES);
     for (unsigned i = 0; i < n; i++) {
         if (!xf_unset_atomic(a->missing, gfns[i]))
             continue;

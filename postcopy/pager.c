@@ -7,6 +7,7 @@
  */
 #include "postcopy/pager.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -158,6 +159,7 @@ static struct wait *find_wait(struct xf_pager *p, uint64_t gfn)
 /* With the lock. */
 static void end_wait(struct xf_pager *p, struct wait *w)
 {
+    assert(p->nr_waits && p->nr_new <= p->nr_waits && (w->asked || p->nr_new));
     if (!w->asked)
         p->nr_new--;
     *w = p->waits[--p->nr_waits];
@@ -606,6 +608,7 @@ int xf_pager_attach_ended(struct xf_pager *p, struct xf_link *link, struct xf_ti
 
 static int start_pullers(struct xf_pager *p, struct xf_err *err)
 {
+    assert(!p->nr && p->link->nr_bulk <= XF_CHANNELS_MAX);
     for (unsigned i = 0; i < p->link->nr_bulk; i++) {
         struct puller *q = &p->pullers[p->nr++];
         int rc;

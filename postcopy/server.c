@@ -2,6 +2,7 @@
 /* The page server: see server.h. */
 #include "postcopy/server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -384,6 +385,7 @@ int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *er
 {
     int rc;
 
+    assert(!s->link && !s->answering && !s->nr);
     s->link = link;
     s->go = s->stop = s->pushing = false;
     xf_clear(&s->err);
@@ -536,6 +538,7 @@ static int let_push(struct xf_server *s)
 
 static int start_pushing(struct xf_server *s, struct xf_err *err)
 {
+    assert(!s->nr && s->link->nr_bulk <= XF_CHANNELS_MAX);
     xf_packing_rule_init(&s->packing, &s->compress, s->link->nr_bulk);
     for (unsigned i = 0; i < s->link->nr_bulk; i++) {
         struct pusher *p = &s->pushers[s->nr++];

@@ -21,6 +21,7 @@
  */
 #include "precopy/copy.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -462,6 +463,7 @@ int xf_copy_change_link(struct xf_copy *c, struct xf_err *err)
     const struct xf_transport_ops *ops = c->link->ops;
     struct xf_err why = *err;
 
+    assert(err->num);
     if (!c->relink || err->whose != XF_LINK)
         return -1;
     xf_senders_halt(c->senders);

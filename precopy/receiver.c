@@ -10,6 +10,7 @@
  */
 #include "precopy/sink.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -359,7 +360,7 @@ int xf_receivers_start(struct xf_receivers **out, struct xf_sink_vm *vm, struct 
 
 int xf_receivers_go(struct xf_receivers *r, struct xf_err *err)
 {
-    r->nr = 0;
+    assert(!r->nr && r->link->nr_bulk <= XF_CHANNELS_MAX);
     for (unsigned i = 0; i < r->link->nr_bulk; i++) {
         struct receiver *w = &r->list[r->nr++];
         int rc;

@@ -11,6 +11,7 @@
  */
 #include "precopy/sender.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -199,6 +200,7 @@ static int do_sync(struct worker *w, uint32_t seq, bool last, struct scratch *x,
 /* Called with the lock held. Takes the oldest job; false when there is none. */
 static bool take_job(struct xf_senders *s, struct job *out)
 {
+    assert(s->count <= s->cap && s->head < s->cap);
     if (!s->count)
         return false;
     struct job *j = &s->jobs[s->head];
@@ -271,6 +273,7 @@ static void *worker_main(void *arg)
         }
         pthread_mutex_lock(&s->lock);
         if (job) {
+            assert(s->sending > 0);
             s->sending--;
             s->sent.data += x->batch.data_pages;
             s->sent.by[x->packing.sent_as] += x->batch.data_pages;
@@ -335,7 +338,7 @@ int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf
 
 int xf_senders_go(struct xf_senders *s, struct xf_err *err)
 {
-    s->nr = 0;
+    assert(!s->nr && s->link->nr_bulk <= XF_CHANNELS_MAX);
     xf_packing_rule_init(&s->packing, &s->compress, s->link->nr_bulk);
     for (unsigned i = 0; i < s->link->nr_bulk; i++) {
         struct worker *w = &s->workers[s->nr++];
@@ -371,6 +374,7 @@ static int push(struct xf_senders *s, const struct job *kind, const uint64_t *gf
     struct timespec deadline = xf_time_in(wait_ms);
     int rc = 0;
 
+    assert(n && n <= XF_BATCH_PAGES);
     pthread_mutex_lock(&s->lock);
     while (!s->err.num && s->count == s->cap)
         if (!wait_space(s, &deadline))

@@ -2,6 +2,7 @@
 /* The sink's half of making a link: see gather.h. */
 #include "transport/gather.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -80,6 +81,7 @@ void xf_gather_take(struct xf_gather *g, struct xf_link *out)
 {
     struct xf_link *l = &g->link;
 
+    assert(l->control);
     out->ops = l->ops;
     out->control = l->control;
     memcpy(out->bulk, l->bulk, sizeof(out->bulk));

@@ -2,6 +2,7 @@
 /* The channels of one move held together: see link.h. */
 #include "transport/link.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 /* Where channel `index` is kept. */
 static struct xf_chan **slot(struct xf_link *l, unsigned index, unsigned channels)
 {
+    assert(channels <= XF_CHANNELS_MAX && index <= XF_URGENT_INDEX(channels));
     return index == 0 ? &l->control : index <= channels ? &l->bulk[index - 1] : &l->urgent;
 }
 
@@ -48,6 +50,7 @@ int xf_link_say_u64s(struct xf_link *l, uint16_t type, const uint64_t *v, unsign
 {
     uint8_t meta[128];
 
+    assert(n <= sizeof(meta) / 8);
     return xf_link_say(l, type, meta, xf_u64s_encode(v, n, meta), err);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "transport/rdma/rdma.h"
 
+#include <assert.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -236,6 +237,7 @@ int xf_rdma_post_data(struct xf_chan *c, uint32_t len, struct xf_err *err)
     struct ibv_sge sge = {(uintptr_t)xf_rdma_slot(&c->tx, slot), len, c->tx.mr->lkey};
     struct ibv_send_wr wr = {.sg_list = &sge, .num_sge = 1, .imm_data = htonl(xf_imm_encode(&imm))};
 
+    assert(c->credits && c->data - c->data_done < c->tx.slots);
     wr.opcode = c->small ? IBV_WR_SEND_WITH_IMM : IBV_WR_RDMA_WRITE_WITH_IMM;
     wr.send_flags = len <= c->inline_max ? IBV_SEND_INLINE : 0;
     wr.wr.rdma.remote_addr = c->peer.addr + (uint64_t)remote * c->peer.slot;
