@@ -241,19 +241,6 @@ int xf_record_parse(const char *text, size_t len, struct xf_record *r, struct xf
     return rc;
 }
 
-struct xf_link_cfg xf_record_link_cfg(const struct xf_record *r, int timeout_ms, int stall_ms)
-{
-    return (struct xf_link_cfg){
-        .key = &r->key,
-        .channels = r->channels,
-        .encrypt = r->encrypt,
-        .timeout_ms = timeout_ms,
-        .stall_ms = stall_ms,
-        .rdma_buffer = r->rdma_buffer_mib << 20,
-        .rdma_poll_us = r->rdma_poll_us,
-    };
-}
-
 /* --- the files --- */
 
 /* Is the open file the one of this name? */

@@ -23,6 +23,7 @@
 #include "pages/pack.h"
 #include "tests/procguest/sink.h"
 #include "tests/procguest/source.h"
+#include "tests/unit/record_link.h"
 #include "transport/times.h"
 
 #define SOON_MS 10000
@@ -606,7 +607,7 @@ static void take_over_main(struct pg_move *m)
         m->found = r.state;
         s.rejoin = (struct xf_rejoin){
             .ops = s.link.ops,
-            .cfg = xf_record_link_cfg(&r, SOON_MS, m->opts.stall_ms),
+            .cfg = record_link_cfg(&r, SOON_MS, m->opts.stall_ms),
             .peer = {.host = r.peer, .port = r.port},
             .gone = {.limit_ms = {REFUSED_MS, m->opts.stranger_ms, m->opts.silent_ms}},
             .tick = {source_tick, &s},

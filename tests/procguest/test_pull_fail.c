@@ -18,6 +18,7 @@
 #include "libxl-ext/moves/record.h"
 #include "tests/procguest/eventually.h"
 #include "tests/procguest/move.h"
+#include "tests/unit/record_link.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
 
@@ -219,7 +220,7 @@ static void test_strangers(void)
     CU_ASSERT_EQUAL_FATAL(xf_record_read(m->dir, 7, &r, &fd, NULL), 0);
     close(fd);
     CU_ASSERT_EQUAL(r.state, XF_RECORD_PULLING);
-    cfg = xf_record_link_cfg(&r, 3000, 3000);
+    cfg = record_link_cfg(&r, 3000, 3000);
     r.key.bytes[31] ^= 1;
     CU_ASSERT_EQUAL(dial(&cfg, 0, &c), -1);
     CU_ASSERT_PTR_NULL(c);
