@@ -211,6 +211,9 @@ lint:
 	@# Not the tests: it does not know that CUnit's fatal assertions never return.
 	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" \
 	    -- -std=gnu11 $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" $(PKG_CFLAGS)' sh
+	@echo "  LINT  locks"
+	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n8 $(CLANG) -fsyntax-only -std=gnu11 \
+	    $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" $(PKG_CFLAGS) -DXF_CHECK_LOCKS -Wthread-safety -Werror
 	@echo "  LINT  shellcheck"
 	@shellcheck -x tests/*.sh tests/fuzz/*.sh tests/lab/test_*.sh .ci/run $(FRONT_TESTS)
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))

@@ -35,6 +35,7 @@ void xf_absent_free(struct xf_absent *a)
 }
 
 /* One batch of gfns, none of which is absent, all of which shall be. */
+XF_NEEDS(xf_absent_lock)
 static int mark_some(struct xf_absent *a, struct xf_view *v, const uint64_t *gfns, unsigned n,
                      unsigned long *present, unsigned long *refused, struct xf_err *err)
 {
@@ -65,7 +66,7 @@ static int mark_some(struct xf_absent *a, struct xf_view *v, const uint64_t *gfn
     return 0;
 }
 
-/* With the lock. */
+XF_NEEDS(xf_absent_lock)
 static int mark_set(struct xf_absent *a, struct xf_view *v, const struct xf_extents *set,
                     unsigned long *present, unsigned long *refused, struct xf_err *err)
 {
@@ -100,9 +101,9 @@ int xf_absent_mark(struct xf_absent *a, struct xf_view *v, const struct xf_exten
 {
     int rc;
 
-    pthread_rwlock_wrlock(&a->lock);
+    xf_wrlock(&a->lock, xf_absent_lock);
     rc = mark_set(a, v, set, present, refused, err);
-    pthread_rwlock_unlock(&a->lock);
+    xf_rwunlock(&a->lock, xf_absent_lock);
     return rc;
 }
 

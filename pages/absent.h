@@ -18,6 +18,9 @@
 #include "pages/cost.h"
 #include "pages/vm.h"
 #include "transport/tick.h"
+#include "transport/lock.h"
+
+XF_LOCK_ROLE(xf_absent_lock);
 
 struct xf_absent {
     struct xf_sink_vm *vm;

@@ -20,6 +20,7 @@
 #include "pages/extents.h"
 #include "pages/packing.h"
 #include "transport/clock.h"
+#include "transport/lock.h"
 #include "transport/times.h"
 
 #define TICK_MS 50
@@ -42,6 +43,8 @@ struct puller {
 
 struct scratch;
 
+XF_LOCK_ROLE(pager_lock);
+
 struct xf_pager {
     struct xf_sink_vm *vm;
     struct scratch *scratch; /* the pager's thread's, from before it begins until it has ended */
@@ -50,18 +53,20 @@ struct xf_pager {
     int silence_ms;
     int wake; /* eventfd: the pager's thread has something to look at */
     pthread_mutex_t lock;
-    pthread_cond_t idle; /* to the caller: the urgent channel is free */
-    /* All below under lock. */
-    struct xf_chan *urgent; /* lent to the pager's thread; NULL: no link */
-    bool take_back;         /* it shall give the urgent channel back */
-    bool stop, over;        /* asked of the pager's thread; it has ended */
-    struct wait *waits;     /* one for each page that is waited for, grown as needed */
-    unsigned nr_waits, max_waits, nr_new; /* nr_new: of them, not asked for yet */
-    uint64_t faults, requested;
-    struct xf_times times;
-    uint64_t held_ns;    /* the guest's network; 0: it is, or was not */
-    struct xf_err lost;  /* what happened to the link */
-    struct xf_err error; /* what ends PULL: ESRCH is the guest's end */
+    pthread_cond_t idle;                           /* to the caller: the urgent channel is free */
+    struct xf_chan *urgent XF_GUARDED(pager_lock); /* lent to the pager's thread; NULL: no link */
+    bool take_back XF_GUARDED(pager_lock);         /* it shall give the urgent channel back */
+    bool stop XF_GUARDED(pager_lock);              /* asked of the pager's thread */
+    bool over XF_GUARDED(pager_lock);              /* ... and it has ended */
+    /* One for each page that is waited for, grown as needed; nr_new: of them, not asked for yet. */
+    struct wait *waits XF_GUARDED(pager_lock);
+    unsigned nr_waits XF_GUARDED(pager_lock), max_waits XF_GUARDED(pager_lock);
+    unsigned nr_new XF_GUARDED(pager_lock);
+    uint64_t faults XF_GUARDED(pager_lock), requested XF_GUARDED(pager_lock);
+    struct xf_times times XF_GUARDED(pager_lock);
+    uint64_t held_ns XF_GUARDED(pager_lock);    /* the guest's network; 0: it is, or was not */
+    struct xf_err lost XF_GUARDED(pager_lock);  /* what happened to the link */
+    struct xf_err error XF_GUARDED(pager_lock); /* what ends PULL: ESRCH is the guest's end */
 
     struct xf_cost copy; /* taking pages off the link; any thread */
     pthread_t thread;
@@ -118,18 +123,18 @@ static void nudge(struct xf_pager *p)
 
 static void set_error(struct xf_pager *p, const struct xf_err *err)
 {
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     if (!p->error.num)
         p->error = *err;
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
 }
 
 static void set_lost(struct xf_pager *p, const struct xf_err *err)
 {
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     if (!p->lost.num)
         p->lost = *err;
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
 }
 
 /* There is no memory for a page now. That is not the end: the guest waits for it, the link is
@@ -147,7 +152,7 @@ static bool is_ours(const struct xf_err *err)
 
 /* --- who waits --- */
 
-/* With the lock. */
+XF_NEEDS(pager_lock)
 static struct wait *find_wait(struct xf_pager *p, uint64_t gfn)
 {
     for (unsigned i = 0; i < p->nr_waits; i++)
@@ -156,7 +161,7 @@ static struct wait *find_wait(struct xf_pager *p, uint64_t gfn)
     return NULL;
 }
 
-/* With the lock. */
+XF_NEEDS(pager_lock)
 static void end_wait(struct xf_pager *p, struct wait *w)
 {
     assert(p->nr_waits && p->nr_new <= p->nr_waits && (w->asked || p->nr_new));
@@ -165,7 +170,7 @@ static void end_wait(struct xf_pager *p, struct wait *w)
     *w = p->waits[--p->nr_waits];
 }
 
-/* With the lock. */
+XF_NEEDS(pager_lock)
 static int add_wait(struct xf_pager *p, uint64_t gfn, struct xf_err *err)
 {
     if (find_wait(p, gfn))
@@ -190,7 +195,7 @@ static void arrived(struct xf_pager *p, const uint64_t *gfns, unsigned n)
 {
     uint64_t now;
 
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     now = p->nr_waits ? xf_now_ns() : 0;
     for (unsigned i = 0; i < n && p->nr_waits; i++) {
         struct wait *w = find_wait(p, gfns[i]);
@@ -200,7 +205,7 @@ static void arrived(struct xf_pager *p, const uint64_t *gfns, unsigned n)
         xf_times_add(&p->times, now - w->since);
         end_wait(p, w);
     }
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
 }
 
 /* --- pages that come --- */
@@ -283,7 +288,7 @@ static int drain_faults(struct xf_pager *p, struct xf_err *err)
         n = p->vm->pager->read_faults(p->vm, list, FAULTS_AT_ONCE, err);
         if (n < 0)
             return -1;
-        pthread_mutex_lock(&p->lock);
+        xf_lock(&p->lock, pager_lock);
         for (int i = 0; i < n && !rc; i++) {
             struct wait *w;
 
@@ -299,7 +304,7 @@ static int drain_faults(struct xf_pager *p, struct xf_err *err)
             if (w)
                 end_wait(p, w);
         }
-        pthread_mutex_unlock(&p->lock);
+        xf_unlock(&p->lock, pager_lock);
     } while (n == (int)FAULTS_AT_ONCE && !rc);
     return rc;
 }
@@ -312,7 +317,7 @@ static int ask(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x, st
 
     do {
         r.nr = 0;
-        pthread_mutex_lock(&p->lock);
+        xf_lock(&p->lock, pager_lock);
         for (unsigned i = 0; i < p->nr_waits && p->nr_new && r.nr < XF_REQUEST_MAX; i++) {
             if (p->waits[i].asked)
                 continue;
@@ -321,7 +326,7 @@ static int ask(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x, st
             r.gfns[r.nr++] = p->waits[i].gfn;
         }
         p->requested += r.nr;
-        pthread_mutex_unlock(&p->lock);
+        xf_unlock(&p->lock, pager_lock);
         if (!r.nr)
             return 0;
         m.meta_len = (uint32_t)xf_request_encode(&r, x->meta);
@@ -351,7 +356,7 @@ static int take_answers(struct xf_pager *p, struct xf_chan *urgent, struct scrat
 /* Give the urgent channel back if that was asked, or after it failed. */
 static void leave_urgent(struct xf_pager *p, bool failed)
 {
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     if (p->take_back || failed) {
         p->urgent = NULL;
         p->take_back = false;
@@ -360,7 +365,7 @@ static void leave_urgent(struct xf_pager *p, bool failed)
         p->nr_new = p->nr_waits;
         pthread_cond_broadcast(&p->idle);
     }
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
 }
 
 /* Wait for a fault, an answer, or a word from the caller. */
@@ -391,11 +396,11 @@ static void *pager_main(void *arg)
         struct xf_chan *urgent;
         bool stop, take_back;
 
-        pthread_mutex_lock(&p->lock);
+        xf_lock(&p->lock, pager_lock);
         urgent = p->urgent;
         take_back = p->take_back;
         stop = p->stop;
-        pthread_mutex_unlock(&p->lock);
+        xf_unlock(&p->lock, pager_lock);
         if (take_back)
             leave_urgent(p, false);
         if (stop)
@@ -418,9 +423,9 @@ static void *pager_main(void *arg)
     }
     if (err.num)
         set_error(p, &err);
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     p->over = true;
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
     leave_urgent(p, true);
     return NULL;
 }
@@ -463,11 +468,11 @@ int xf_pager_new(struct xf_pager **out, struct xf_sink_vm *vm, int silence_ms, s
 
 void xf_pager_start(struct xf_pager *p, struct xf_link *link)
 {
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     p->link = link;
     xf_clear(&p->lost);
     p->urgent = p->over ? NULL : link->urgent;
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
     nudge(p);
 }
 
@@ -477,14 +482,14 @@ static void detach(struct xf_pager *p)
     if (!p->link)
         return;
     xf_link_abort(p->link);
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     if (p->urgent)
         p->take_back = true;
     nudge(p);
     while (p->urgent)
         pthread_cond_wait(&p->idle, &p->lock);
     p->take_back = false;
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
     for (unsigned i = 0; i < p->nr; i++)
         if (p->pullers[i].started)
             pthread_join(p->pullers[i].thread, NULL);
@@ -492,15 +497,16 @@ static void detach(struct xf_pager *p)
     p->link = NULL;
 }
 
+XF_ALONE
 void xf_pager_free(struct xf_pager *p)
 {
     if (!p)
         return;
     detach(p);
     if (p->started) {
-        pthread_mutex_lock(&p->lock);
+        xf_lock(&p->lock, pager_lock);
         p->stop = true;
-        pthread_mutex_unlock(&p->lock);
+        xf_unlock(&p->lock, pager_lock);
         nudge(p);
         pthread_join(p->thread, NULL);
     }
@@ -640,14 +646,14 @@ static enum xf_pull_end check(struct xf_pager *p, struct xf_err *err)
 {
     enum xf_pull_end end = XF_PULL_GOES_ON;
 
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     if (p->error.num)
         end = p->error.num == ESRCH ? XF_PULL_ENDED : XF_PULL_FAILED;
     else if (p->lost.num)
         end = XF_PULL_LOST;
     if (end != XF_PULL_GOES_ON && err)
         *err = p->error.num ? p->error : p->lost;
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
     return end;
 }
 
@@ -655,9 +661,9 @@ enum xf_pull_end xf_pager_check(struct xf_pager *p, struct xf_err *err)
 {
     enum xf_pull_end end;
 
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     xf_clear(&p->lost);
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
     end = check(p, err);
     return end == XF_PULL_GOES_ON ? XF_PULL_LOST : end;
 }
@@ -746,7 +752,7 @@ enum xf_pull_end xf_pager_run(struct xf_pager *p, struct xf_tick tick, struct xf
 
 void xf_pager_status(struct xf_pager *p, struct xf_pulled *out)
 {
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     *out = (struct xf_pulled){
         .missing = p->absent->nr,
         .faults = p->faults,
@@ -759,22 +765,22 @@ void xf_pager_status(struct xf_pager *p, struct xf_pulled *out)
         .copy = xf_cost_sum(&p->copy),
         .held_ns = p->held_ns,
     };
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
 }
 
 void xf_pager_network(struct xf_pager *p, uint64_t held_ns)
 {
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     p->held_ns = held_ns;
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
 }
 
 uint64_t xf_pager_mean_ns(struct xf_pager *p)
 {
     uint64_t mean;
 
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     mean = xf_times_mean(&p->times);
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
     return mean;
 }

@@ -16,6 +16,7 @@
 #include "pages/extents.h"
 #include "pages/packing.h"
 #include "transport/clock.h"
+#include "transport/lock.h"
 #include "transport/times.h"
 
 #define TICK_MS 50
@@ -38,6 +39,8 @@ struct pusher {
     bool started;
 };
 
+XF_LOCK_ROLE(server_lock);
+
 struct xf_server {
     struct xf_source_vm *vm;
     struct xf_link *link; /* NULL: none */
@@ -51,12 +54,12 @@ struct xf_server {
     pthread_mutex_t lock;
     pthread_cond_t push;      /* to the pushers: go, more, or stop */
     struct xf_cost map, copy; /* any thread */
-    /* All below under lock. */
-    struct xf_prefetch order;
-    unsigned long *owed; /* pages that may be asked for: all that were missing */
-    struct xf_server_status status;
-    bool go, stop;
-    struct xf_err err; /* first failure of a thread */
+    struct xf_prefetch order XF_GUARDED(server_lock);
+    /* Pages that may be asked for: all that were missing. */
+    unsigned long *owed XF_GUARDED(server_lock);
+    struct xf_server_status status XF_GUARDED(server_lock);
+    bool go XF_GUARDED(server_lock), stop XF_GUARDED(server_lock);
+    struct xf_err err XF_GUARDED(server_lock); /* first failure of a thread */
 
     pthread_t answerer;
     bool answering; /* started; belongs to the caller's thread */
@@ -75,19 +78,19 @@ struct scratch {
 
 static void failed(struct xf_server *s, const struct xf_err *err)
 {
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     if (!s->err.num)
         s->err = *err;
     s->stop = true;
     pthread_cond_broadcast(&s->push);
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
 }
 
 static void set_hopeless(struct xf_server *s)
 {
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     s->status.hopeless = true;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
 }
 
 static int lost_for_good(struct xf_server *s, struct xf_err *err)
@@ -101,11 +104,11 @@ static int was_resumed(struct xf_server *s, struct xf_err *err)
 {
     bool lacking;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     s->status.resumed = true;
     lacking = s->status.pulled.missing > 0;
     s->status.hopeless |= lacking;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     return xf_wrap(err,
                    lacking ? "the guest runs at the destination and was let run here, too, so that "
                              "the pages it lacks there cannot be sent any more"
@@ -174,7 +177,7 @@ static int take_request(struct xf_server *s, struct scratch *x, unsigned *n, str
     struct xf_request *r = &x->request;
     int rc = 0;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     for (uint32_t i = 0; i < r->nr && !rc; i++) {
         if (!xf_bit(s->owed, r->gfns[i]))
             rc = xf_fail(err, EPROTO, "the destination asked for gfn 0x%llx, which it had at GO",
@@ -182,7 +185,7 @@ static int take_request(struct xf_server *s, struct scratch *x, unsigned *n, str
         else
             xf_prefetch_fault(&s->order, r->gfns[i]);
     }
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     if (rc)
         return rc;
     memcpy(x->gfns, r->gfns, r->nr * sizeof(r->gfns[0]));
@@ -222,10 +225,10 @@ static void *answer_main(void *arg)
             take_request(s, x, &n, &err) ||
             send_pages(s, s->link->urgent, XF_MSG_ANSWER, view, x, n, &err))
             break;
-        pthread_mutex_lock(&s->lock);
+        xf_lock(&s->lock, server_lock);
         s->status.answered += n;
         pthread_cond_broadcast(&s->push); /* who was done may have an eye on the end */
-        pthread_mutex_unlock(&s->lock);
+        xf_unlock(&s->lock, server_lock);
     }
 out:
     failed(s, &err);
@@ -285,14 +288,14 @@ static unsigned next_push(struct pusher *p, const struct xf_window *w, struct sc
     struct xf_server *s = p->s;
     unsigned max = xf_window_push(w), n = 0;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     while (!s->stop) {
         n = s->go ? xf_prefetch_next(&s->order, x->gfns, max) : 0;
         if (n)
             break;
         pthread_cond_wait(&s->push, &s->lock);
     }
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     return n;
 }
 
@@ -330,11 +333,11 @@ static void *push_main(void *arg)
             hear_taken(p, &w, x, false, &err))
             goto out;
         xf_packing_sent(&x->packing, began, waited);
-        pthread_mutex_lock(&s->lock);
+        xf_lock(&s->lock, server_lock);
         s->status.pushed += n;
         if (x->packing.sent_as)
             s->status.packed += x->pages.batch.data_pages;
-        pthread_mutex_unlock(&s->lock);
+        xf_unlock(&s->lock, server_lock);
     }
 out:
     if (err.num)
@@ -349,6 +352,7 @@ out:
 
 /* --- its life --- */
 
+XF_ALONE
 int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigned long *missing,
                   const struct xf_server_opts *opts, struct xf_err *err)
 {
@@ -381,6 +385,7 @@ int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigne
     return 0;
 }
 
+XF_ALONE
 int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *err)
 {
     int rc;
@@ -401,10 +406,10 @@ static void stop(struct xf_server *s)
 {
     if (!s->link)
         return;
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     s->stop = true;
     pthread_cond_broadcast(&s->push);
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     xf_link_abort(s->link);
     if (s->answering)
         pthread_join(s->answerer, NULL);
@@ -416,6 +421,7 @@ static void stop(struct xf_server *s)
     s->link = NULL;
 }
 
+XF_ALONE
 void xf_server_free(struct xf_server *s)
 {
     if (!s)
@@ -432,19 +438,30 @@ void xf_server_free(struct xf_server *s)
 
 static void set_heard(struct xf_server *s, double when)
 {
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     s->status.heard = when;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
 }
 
 static void set_ended(struct xf_server *s)
 {
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     s->status.ended = true;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
+}
+
+static bool has_ended(struct xf_server *s)
+{
+    bool ended;
+
+    xf_lock(&s->lock, server_lock);
+    ended = s->status.ended;
+    xf_unlock(&s->lock, server_lock);
+    return ended;
 }
 
 /* What the sink lacks becomes what is owed and left; or the guest has ended. */
+XF_ALONE
 static int learn_missing(struct xf_server *s, struct xf_link *link, struct xf_tick tick,
                          struct xf_extents *x, struct xf_err *err)
 {
@@ -495,7 +512,7 @@ int xf_server_attach(struct xf_server *s, struct xf_link *link, struct xf_tick t
         return xf_fail(err, ENOMEM, "out of memory for a set of missing pages");
     rc = xf_link_say(link, XF_MSG_ATTACH, NULL, 0, err) ? -1 : learn_missing(s, link, tick, x, err);
     free(x);
-    if (!rc && s->status.ended) { /* nobody will ask for anything */
+    if (!rc && has_ended(s)) { /* nobody will ask for anything */
         s->link = link;
         return 0;
     }
@@ -507,9 +524,9 @@ static double quiet_s(struct xf_server *s)
     uint64_t pages;
     double calm;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     pages = s->order.nr_left / CALM_PART;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     pages = pages > CALM_PAGES ? CALM_PAGES : pages;
     calm = s->page_rate > 0 ? (double)pages / s->page_rate : 0;
     calm = calm > CALM_MAX_S ? CALM_MAX_S : calm;
@@ -529,10 +546,10 @@ static int let_push(struct xf_server *s)
         return s->push_from - now < TICK_MS / 1000.0 ? (int)((s->push_from - now) * 1000) + 1
                                                      : TICK_MS;
     s->pushing = true;
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     s->go = true;
     pthread_cond_broadcast(&s->push);
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     return TICK_MS;
 }
 
@@ -597,9 +614,9 @@ static enum xf_pull_end take_pulled(struct xf_server *s, const struct xf_msg *m,
 
     if (xf_pulled_decode(&pulled, m, meta, err))
         return XF_PULL_FAILED;
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     s->status.pulled = pulled;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     if (pulled.missing)
         return XF_PULL_GOES_ON;
     if (xf_server_check(s, err)) /* this ends the move: it must be true up to here */
@@ -630,13 +647,13 @@ static enum xf_pull_end check_threads(struct xf_server *s, struct xf_err *err)
 {
     enum xf_pull_end end = XF_PULL_GOES_ON;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     if (s->err.num) {
         if (err)
             *err = s->err;
         end = s->err.whose == XF_OURS ? XF_PULL_FAILED : XF_PULL_LOST;
     }
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     return end;
 }
 
@@ -686,9 +703,9 @@ static void say_resumed(struct xf_server *s, uint8_t *meta)
     static const char why[] = "the guest was let run at its source, too";
     bool resumed;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     resumed = s->status.resumed;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     if (resumed &&
         !xf_link_say(s->link, XF_MSG_ERROR, meta, xf_text_encode(EBUSY, why, meta), NULL))
         hear_end(s, meta);
@@ -699,7 +716,7 @@ enum xf_pull_end xf_server_run(struct xf_server *s, struct xf_tick tick, struct 
     enum xf_pull_end end = XF_PULL_FAILED;
     uint8_t meta[XF_META_MAX];
 
-    if (s->status.ended) { /* so it was said to the ATTACH */
+    if (has_ended(s)) { /* so it was said to the ATTACH */
         say_bye(s, meta);
         end = XF_PULL_ENDED;
     } else if (!start_pushing(s, err)) {
@@ -713,10 +730,10 @@ enum xf_pull_end xf_server_run(struct xf_server *s, struct xf_tick tick, struct 
 
 void xf_server_status(struct xf_server *s, struct xf_server_status *out)
 {
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     *out = s->status;
     out->left = s->order.nr_left;
     out->map = xf_cost_sum(&s->map);
     out->copy = xf_cost_sum(&s->copy);
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
 }

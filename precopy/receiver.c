@@ -22,6 +22,7 @@
 #include "pages/batch.h"
 #include "pages/packing.h"
 #include "pages/zero.h"
+#include "transport/lock.h"
 
 struct receiver {
     struct xf_receivers *r;
@@ -31,15 +32,18 @@ struct receiver {
     uint64_t pages;
 };
 
+XF_LOCK_ROLE(receivers_lock);
+
 struct xf_receivers {
     struct xf_sink_vm *vm;
     struct xf_link *link;
     unsigned long *present; /* atomic bits */
     unsigned long *rings;   /* constant after start */
     pthread_mutex_t lock;
-    struct xf_err err; /* first failure; under lock */
-    unsigned complete; /* channels that have synced after their last page; under lock */
-    bool stopping;     /* under lock: failures are our own doing now */
+    struct xf_err err XF_GUARDED(receivers_lock); /* first failure */
+    /* Channels that have synced after their last page. */
+    unsigned complete XF_GUARDED(receivers_lock);
+    bool stopping XF_GUARDED(receivers_lock); /* failures are our own doing now */
     unsigned nr;
     struct receiver list[XF_CHANNELS_MAX];
 };
@@ -246,9 +250,9 @@ static int take_batch(struct receiver *w, struct xf_view *view, const struct xf_
         return -1;
     if (!absent)
         return place(w, view, x, err);
-    pthread_rwlock_rdlock(&absent->lock);
+    xf_rdlock(&absent->lock, xf_absent_lock);
     rc = place(w, view, x, err);
-    pthread_rwlock_unlock(&absent->lock);
+    xf_rwunlock(&absent->lock, xf_absent_lock);
     return rc;
 }
 
@@ -263,9 +267,9 @@ static int answer_sync(struct receiver *w, const struct xf_msg *m, struct scratc
         return -1;
     *last = sync.flags & XF_SYNC_LAST;
     if (*last) {
-        pthread_mutex_lock(&w->r->lock);
+        xf_lock(&w->r->lock, receivers_lock);
         w->r->complete++;
-        pthread_mutex_unlock(&w->r->lock);
+        xf_unlock(&w->r->lock, receivers_lock);
     }
     sync.pages = w->pages;
     ack.meta_len = (uint32_t)xf_sync_encode(&sync, x->meta);
@@ -314,10 +318,10 @@ static void *receiver_main(void *arg)
         }
     }
 out:
-    pthread_mutex_lock(&r->lock);
+    xf_lock(&r->lock, receivers_lock);
     if (err.num && !r->err.num && !r->stopping)
         r->err = err;
-    pthread_mutex_unlock(&r->lock);
+    xf_unlock(&r->lock, receivers_lock);
     if (view)
         r->vm->ops->view_close(view);
     if (x) {
@@ -378,13 +382,13 @@ int xf_receivers_check(struct xf_receivers *r, struct xf_err *err)
 {
     int rc = 0;
 
-    pthread_mutex_lock(&r->lock);
+    xf_lock(&r->lock, receivers_lock);
     if (r->err.num) {
         if (err)
             *err = r->err;
         rc = -1;
     }
-    pthread_mutex_unlock(&r->lock);
+    xf_unlock(&r->lock, receivers_lock);
     return rc;
 }
 
@@ -398,9 +402,9 @@ static unsigned complete(struct xf_receivers *r)
 {
     unsigned n;
 
-    pthread_mutex_lock(&r->lock);
+    xf_lock(&r->lock, receivers_lock);
     n = r->complete;
-    pthread_mutex_unlock(&r->lock);
+    xf_unlock(&r->lock, receivers_lock);
     return n;
 }
 
@@ -416,9 +420,9 @@ bool xf_receivers_ending(struct xf_receivers *r)
 
 static void join(struct xf_receivers *r, bool abort)
 {
-    pthread_mutex_lock(&r->lock);
+    xf_lock(&r->lock, receivers_lock);
     r->stopping = true;
-    pthread_mutex_unlock(&r->lock);
+    xf_unlock(&r->lock, receivers_lock);
     if (abort)
         xf_link_abort_bulk(r->link);
     for (unsigned i = 0; i < r->nr; i++)
@@ -427,6 +431,7 @@ static void join(struct xf_receivers *r, bool abort)
     r->nr = 0;
 }
 
+XF_ALONE
 void xf_receivers_halt(struct xf_receivers *r)
 {
     join(r, true);

@@ -351,7 +351,7 @@ static int before_go(void *priv, struct xf_err *err)
     /* The flush has been at it since the suspend. */
     if (xf_move_unchanged(m, err) || xf_qdisks_flush_end(&m->disks, DISKS_MS, err))
         return -1;
-    m->report->disks_s = m->disks.nr ? m->disks.last_s : 0;
+    m->report->disks_s = xf_qdisks_last_s(&m->disks);
     if (step_aside(priv, err))
         return -1;
     if (c->nr_missing && (xf_server_new(&m->server, c->vm, c->missing, &m->server_opts, err) ||
