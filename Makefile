@@ -124,9 +124,27 @@ define link
 endef
 $(B)/xl: $(call objs,$(MAIN_SRC)) $(FRONT) $(LIB)
 	$(call link)
-# Test programs may use everything but xl's main; what they define themselves wins (muldefs).
-$(B)/tests/%: $(OBJ)/tests/%.o $(HELPERS) $(FRONT) $(LIB)
-	$(call link,-lcunit -Wl$(comma)-z$(comma)muldefs)
+# Test programs may use everything but xl's main. What they define themselves wins: in the copy of
+# the product that they are linked with every symbol is weak. Two definitions of their own are an
+# error, and so is one that replaces nothing (tests/mocks.sh).
+WEAK  = $(B)/tests/front.a $(B)/tests/libxenferry.a
+NAMES = $(B)/tests/names
+weak  = $(patsubst %.c,$(B)/weak/%.o,$(1))
+# Not objcopy --weaken: what an object only uses would be weak, too, and be NULL where it is missing.
+$(B)/weak/%.o: $(OBJ)/%.o
+	@mkdir -p $(@D)
+	@nm -g --defined-only $< | awk 'NF == 3 { print $$3 }' >$@.names
+	@objcopy --weaken-symbols=$@.names $< $@
+$(B)/tests/front.a: $(call weak,$(filter-out $(MAIN_SRC),$(TOOLS_SRC)))
+	$(archive)
+$(B)/tests/libxenferry.a: $(call weak,$(LIB_SRC))
+	$(archive)
+$(NAMES): $(HELPERS) $(FRONT) $(LIB)
+	@mkdir -p $(@D)
+	@{ nm -g --defined-only $(FRONT) $(LIB); nm -gu $^; } 2>/dev/null | awk 'NF > 1 { print $$NF }' | sort -u >$@
+$(B)/tests/%: $(OBJ)/tests/%.o $(HELPERS) $(WEAK) $(NAMES) tests/mocks.sh
+	@tests/mocks.sh $(NAMES) $(filter %.o,$^)
+	$(call link,-lcunit)
 
 # The guest that QEMU moves in the race: 32 bits, no C library.
 PAYLOAD = build/tests/bench/payload.elf
@@ -144,8 +162,9 @@ FUZZ_MAKE = $(MAKE) CC=$(CLANG) SAN=fuzzer-no-link,address,undefined B=build/fuz
 fuzz-build:
 	+@$(FUZZ_MAKE) $(addprefix build/fuzz/tests/fuzz/,$(FUZZ_NAMES))
 # What a target defines itself wins, as in a test.
-$(B)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(call objs,$(FUZZ_HELPER_SRC)) $(FRONT) $(LIB)
-	$(call link,-fsanitize=fuzzer -Wl$(comma)-z$(comma)muldefs -Wl$(comma)--wrap=malloc$(comma)--wrap=free)
+$(B)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(call objs,$(FUZZ_HELPER_SRC)) $(WEAK) $(NAMES) tests/mocks.sh
+	@tests/mocks.sh $(NAMES) $(filter %.o,$^)
+	$(call link,-fsanitize=fuzzer -Wl$(comma)--wrap=malloc$(comma)--wrap=free)
 
 fuzz: fuzz-build
 	@for f in $(FUZZ_NAMES); do tests/fuzz/run.sh $$f $(FUZZ_TIME); done
@@ -216,6 +235,9 @@ lint:
 	@# Not the tests: it does not know that CUnit's fatal assertions never return.
 	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" \
 	    -- -std=gnu11 $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" $(PKG_CFLAGS)' sh
+	@echo "  LINT  locks"
+	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n8 $(CLANG) -fsyntax-only -std=gnu11 \
+	    $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" $(PKG_CFLAGS) -DXF_CHECK_LOCKS -Wthread-safety -Werror
 	@echo "  LINT  shellcheck"
 	@shellcheck -x tests/*.sh tests/*.bash tests/fuzz/*.sh tests/lab/test_*.sh tests/lab/beside.sh \
 	    tests/lab/lib/progress.sh .ci/run $(FRONT_TESTS)

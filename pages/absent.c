@@ -2,6 +2,7 @@
 /* Which pages are absent at the sink: see absent.h. */
 #include "pages/absent.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -34,6 +35,7 @@ void xf_absent_free(struct xf_absent *a)
 }
 
 /* One batch of gfns, none of which is absent, all of which shall be. */
+XF_NEEDS(xf_absent_lock)
 static int mark_some(struct xf_absent *a, struct xf_view *v, const uint64_t *gfns, unsigned n,
                      unsigned long *present, unsigned long *refused, struct xf_err *err)
 {
@@ -64,7 +66,7 @@ static int mark_some(struct xf_absent *a, struct xf_view *v, const uint64_t *gfn
     return 0;
 }
 
-/* With the lock. */
+XF_NEEDS(xf_absent_lock)
 static int mark_set(struct xf_absent *a, struct xf_view *v, const struct xf_extents *set,
                     unsigned long *present, unsigned long *refused, struct xf_err *err)
 {
@@ -86,8 +88,7 @@ static int mark_set(struct xf_absent *a, struct xf_view *v, const struct xf_exte
             gfns[n++] = g;
             if (n < XF_BATCH_PAGES)
                 continue;
-            if (mark_some(a, v, gfns, n, present, refused, err) ||
-                (a->tick && a->tick(a->priv, err)))
+            if (mark_some(a, v, gfns, n, present, refused, err) || xf_tick(a->tick, err))
                 return -1;
             n = 0;
         }
@@ -100,9 +101,9 @@ int xf_absent_mark(struct xf_absent *a, struct xf_view *v, const struct xf_exten
 {
     int rc;
 
-    pthread_rwlock_wrlock(&a->lock);
+    xf_wrlock(&a->lock, xf_absent_lock);
     rc = mark_set(a, v, set, present, refused, err);
-    pthread_rwlock_unlock(&a->lock);
+    xf_rwunlock(&a->lock, xf_absent_lock);
     return rc;
 }
 
@@ -114,6 +115,7 @@ int xf_absent_put(struct xf_absent *a, struct xf_view *v, const uint64_t *gfns,
     uint64_t began = xf_now_ns();
     unsigned nr = 0;
 
+    assert(n <= XF_BATCH_PAGES);
     for (unsigned i = 0; i < n; i++) {
         if (!xf_unset_atomic(a->missing, gfns[i]))
             continue;

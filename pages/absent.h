@@ -17,6 +17,10 @@
 #include "pages/bitmap.h"
 #include "pages/cost.h"
 #include "pages/vm.h"
+#include "transport/tick.h"
+#include "transport/lock.h"
+
+XF_LOCK_ROLE(xf_absent_lock);
 
 struct xf_absent {
     struct xf_sink_vm *vm;
@@ -25,10 +29,7 @@ struct xf_absent {
     uint64_t at_go;               /* nr when the guest began to run here; 0: no PULL */
     unsigned long *rings, *built; /* of the vm; constant */
     pthread_rwlock_t lock;
-    /* The caller's to set after init: called by xf_absent_mark() after each batch; -1 ends it.
-     * NULL: nobody. */
-    int (*tick)(void *priv, struct xf_err *err);
-    void *priv;
+    struct xf_tick tick; /* of xf_absent_mark(), after each batch; the caller's to set after init */
     struct xf_cost populate, evict, put; /* for the report. Any thread */
 };
 

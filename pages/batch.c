@@ -2,6 +2,8 @@
 /* Putting a batch together: see batch.h. */
 #include "pages/batch.h"
 
+#include <assert.h>
+
 void xf_batch_clear(struct xf_batch *b, uint32_t round)
 {
     b->round = round;
@@ -13,6 +15,7 @@ void xf_batch_add(struct xf_batch *b, uint64_t gfn, enum xf_run_kind kind)
 {
     struct xf_run *r = b->nr_runs ? &b->runs[b->nr_runs - 1] : NULL;
 
+    assert(b->nr_pages < XF_BATCH_PAGES && (!r || gfn >= r->gfn + r->count));
     b->nr_pages++;
     if (kind == XF_RUN_DATA)
         b->data_pages++;

@@ -88,7 +88,8 @@ int xf_extents_take(struct xf_extents_in *in, const struct xf_extents *x, struct
     }
     if (xf_now_ms() < in->until_ms || (x && (x->flags & XF_EXTENTS_LAST)))
         return 0;
-    return xf_fail(err, ETIMEDOUT, "the destination did not come to the end of a set of pages");
+    return xf_fail_peer(err, ETIMEDOUT,
+                        "the destination did not come to the end of a set of pages");
 }
 
 void xf_set_extents(unsigned long *map, const struct xf_extents *x)

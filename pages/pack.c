@@ -2,6 +2,7 @@
 /* Compressing and decompressing batches: see pack.h. */
 #include "pages/pack.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,7 @@ bool xf_pack(struct xf_packer *p, enum xf_codec codec, const struct iovec *iov, 
     struct place w = {.iov = iov};
     uint8_t *to = p->out;
 
+    assert(niov > 0 && data_pages && data_pages <= XF_BATCH_PAGES);
     still = still && niov == 1;
     k->codec = codec;
     k->nr_blocks = xf_pack_blocks(data_pages);
@@ -137,6 +139,7 @@ bool xf_pack(struct xf_packer *p, enum xf_codec codec, const struct iovec *iov, 
 void xf_pack_sample(struct xf_packer *p, const struct iovec *iov, int niov, uint64_t *bytes,
                     uint64_t *packed)
 {
+    assert(niov > 0);
     *bytes = *packed = 0;
     for (unsigned i = 1; i <= SAMPLE_PLACES; i++) {
         const struct iovec *v = &iov[(unsigned)niov * i / (SAMPLE_PLACES + 1)];

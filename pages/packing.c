@@ -7,6 +7,7 @@
 
 #include "transport/clock.h"
 
+XF_ALONE
 void xf_packing_rule_init(struct xf_packing_rule *rule, const struct xf_compress_opts *opts,
                           unsigned threads)
 {
@@ -21,9 +22,9 @@ int xf_packing_init(struct xf_packing *k, struct xf_packing_rule *rule, struct x
     memset(k, 0, sizeof(*k));
     k->least = XF_COMPRESS_PAGES;
     k->rule = rule;
-    pthread_mutex_lock(&rule->lock);
+    xf_lock(&rule->lock, xf_packing_lock);
     possible = xf_compress_possible(&rule->policy);
-    pthread_mutex_unlock(&rule->lock);
+    xf_unlock(&rule->lock, xf_packing_lock);
     return possible ? xf_packer_new(&k->packer, err) : 0;
 }
 
@@ -49,19 +50,19 @@ static enum xf_codec choose(struct xf_packing *k, const struct iovec *iov, int n
     uint64_t bytes, packed;
     enum xf_codec codec;
 
-    pthread_mutex_lock(&r->lock);
+    xf_lock(&r->lock, xf_packing_lock);
     if (xf_compress_wants_sample(&r->policy)) {
         double cpu;
 
-        pthread_mutex_unlock(&r->lock);
+        xf_unlock(&r->lock, xf_packing_lock);
         cpu = cpu_now();
         xf_pack_sample(k->packer, iov, niov, &bytes, &packed);
         cpu = cpu_now() - cpu;
-        pthread_mutex_lock(&r->lock);
+        xf_lock(&r->lock, xf_packing_lock);
         xf_compress_sampled(&r->policy, &k->was, bytes, packed, cpu);
     }
     codec = xf_compress_choose(&r->policy, &k->was);
-    pthread_mutex_unlock(&r->lock);
+    xf_unlock(&r->lock, xf_packing_lock);
     return codec;
 }
 
@@ -119,9 +120,9 @@ void xf_packing_sent(struct xf_packing *k, double began, double waited_s)
     k->was.send_s += waited_s;
     if (!k->packer)
         return;
-    pthread_mutex_lock(&k->rule->lock);
+    xf_lock(&k->rule->lock, xf_packing_lock);
     xf_compress_sent(&k->rule->policy, &k->was, now);
-    pthread_mutex_unlock(&k->rule->lock);
+    xf_unlock(&k->rule->lock, xf_packing_lock);
 }
 
 int xf_packing_decode(struct xf_pack *pack, struct xf_batch *b, const struct xf_msg *m,

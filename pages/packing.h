@@ -14,11 +14,14 @@
 #include "pages/compress_policy.h"
 #include "pages/pack.h"
 #include "transport/transport.h"
+#include "transport/lock.h"
+
+XF_LOCK_ROLE(xf_packing_lock);
 
 /* What pays, for all threads that send by the same link. */
 struct xf_packing_rule {
     pthread_mutex_t lock;
-    struct xf_compress_policy policy; /* under lock */
+    struct xf_compress_policy policy XF_GUARDED(xf_packing_lock);
 };
 
 /* threads: how many send. None may be using the rule; nothing has to be freed. */

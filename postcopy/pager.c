@@ -7,6 +7,7 @@
  */
 #include "postcopy/pager.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -19,11 +20,11 @@
 #include "pages/extents.h"
 #include "pages/packing.h"
 #include "transport/clock.h"
+#include "transport/lock.h"
+#include "transport/times.h"
 
 #define TICK_MS 50
-#define TELL_MS 200     /* how often the source is told how far it is */
-#define ATTACH_MS 10000 /* until the source has said that it attaches */
-#define KNOWS_MS 5000   /* until it has said that it knows of the guest's end */
+#define KNOWS_MS 5000 /* until it has said that it knows of the guest's end */
 #define FAULTS_AT_ONCE 64u
 
 /* Somebody waits for this page. */
@@ -42,6 +43,8 @@ struct puller {
 
 struct scratch;
 
+XF_LOCK_ROLE(pager_lock);
+
 struct xf_pager {
     struct xf_sink_vm *vm;
     struct scratch *scratch; /* the pager's thread's, from before it begins until it has ended */
@@ -50,18 +53,20 @@ struct xf_pager {
     int silence_ms;
     int wake; /* eventfd: the pager's thread has something to look at */
     pthread_mutex_t lock;
-    pthread_cond_t idle; /* to the caller: the urgent channel is free */
-    /* All below under lock. */
-    struct xf_chan *urgent; /* lent to the pager's thread; NULL: no link */
-    bool take_back;         /* it shall give the urgent channel back */
-    bool stop, over;        /* asked of the pager's thread; it has ended */
-    struct wait *waits;     /* one for each page that is waited for, grown as needed */
-    unsigned nr_waits, max_waits, nr_new; /* nr_new: of them, not asked for yet */
-    uint64_t faults, requested;
-    struct xf_times times;
-    uint64_t held_ns;    /* the guest's network; 0: it is, or was not */
-    struct xf_err lost;  /* what happened to the link */
-    struct xf_err error; /* what ends PULL: ESRCH is the guest's end */
+    pthread_cond_t idle;                           /* to the caller: the urgent channel is free */
+    struct xf_chan *urgent XF_GUARDED(pager_lock); /* lent to the pager's thread; NULL: no link */
+    bool take_back XF_GUARDED(pager_lock);         /* it shall give the urgent channel back */
+    bool stop XF_GUARDED(pager_lock);              /* asked of the pager's thread */
+    bool over XF_GUARDED(pager_lock);              /* ... and it has ended */
+    /* One for each page that is waited for, grown as needed; nr_new: of them, not asked for yet. */
+    struct wait *waits XF_GUARDED(pager_lock);
+    unsigned nr_waits XF_GUARDED(pager_lock), max_waits XF_GUARDED(pager_lock);
+    unsigned nr_new XF_GUARDED(pager_lock);
+    uint64_t faults XF_GUARDED(pager_lock), requested XF_GUARDED(pager_lock);
+    struct xf_times times XF_GUARDED(pager_lock);
+    uint64_t held_ns XF_GUARDED(pager_lock);    /* the guest's network; 0: it is, or was not */
+    struct xf_err lost XF_GUARDED(pager_lock);  /* what happened to the link */
+    struct xf_err error XF_GUARDED(pager_lock); /* what ends PULL: ESRCH is the guest's end */
 
     struct xf_cost copy; /* taking pages off the link; any thread */
     pthread_t thread;
@@ -118,18 +123,18 @@ static void nudge(struct xf_pager *p)
 
 static void set_error(struct xf_pager *p, const struct xf_err *err)
 {
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     if (!p->error.num)
         p->error = *err;
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
 }
 
 static void set_lost(struct xf_pager *p, const struct xf_err *err)
 {
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     if (!p->lost.num)
         p->lost = *err;
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
 }
 
 /* There is no memory for a page now. That is not the end: the guest waits for it, the link is
@@ -139,9 +144,15 @@ static bool is_short(const struct xf_err *err)
     return err->num == ENOMEM;
 }
 
+/* What a thread that takes pages met: would another link meet it, too? */
+static bool is_ours(const struct xf_err *err)
+{
+    return err->whose == XF_OURS && !is_short(err);
+}
+
 /* --- who waits --- */
 
-/* With the lock. */
+XF_NEEDS(pager_lock)
 static struct wait *find_wait(struct xf_pager *p, uint64_t gfn)
 {
     for (unsigned i = 0; i < p->nr_waits; i++)
@@ -150,15 +161,16 @@ static struct wait *find_wait(struct xf_pager *p, uint64_t gfn)
     return NULL;
 }
 
-/* With the lock. */
+XF_NEEDS(pager_lock)
 static void end_wait(struct xf_pager *p, struct wait *w)
 {
+    assert(p->nr_waits && p->nr_new <= p->nr_waits && (w->asked || p->nr_new));
     if (!w->asked)
         p->nr_new--;
     *w = p->waits[--p->nr_waits];
 }
 
-/* With the lock. */
+XF_NEEDS(pager_lock)
 static int add_wait(struct xf_pager *p, uint64_t gfn, struct xf_err *err)
 {
     if (find_wait(p, gfn))
@@ -183,7 +195,7 @@ static void arrived(struct xf_pager *p, const uint64_t *gfns, unsigned n)
 {
     uint64_t now;
 
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     now = p->nr_waits ? xf_now_ns() : 0;
     for (unsigned i = 0; i < n && p->nr_waits; i++) {
         struct wait *w = find_wait(p, gfns[i]);
@@ -193,21 +205,19 @@ static void arrived(struct xf_pager *p, const uint64_t *gfns, unsigned n)
         xf_times_add(&p->times, now - w->since);
         end_wait(p, w);
     }
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
 }
 
 /* --- pages that come --- */
 
-/* A batch whose message has been received: its payload, and into the guest with it. *own: the
- * failure is this side's, not the link's. */
+/* A batch whose message has been received: its payload, and into the guest with it. */
 static int take_pages(struct xf_pager *p, struct xf_chan *chan, const struct xf_msg *m,
-                      struct scratch *x, bool *own, struct xf_err *err)
+                      struct scratch *x, struct xf_err *err)
 {
     const uint8_t *next = x->payload;
     uint64_t began = xf_now_ns();
     unsigned n = 0;
 
-    *own = false;
     if (xf_packing_decode(&x->pack, &x->batch, m, x->meta, p->vm->nr_gfns, err) ||
         xf_packing_receive(&x->unpacker, p->link->ops, chan, &x->pack, &x->batch, x->payload, err))
         return -1;
@@ -226,7 +236,6 @@ static int take_pages(struct xf_pager *p, struct xf_chan *chan, const struct xf_
         }
     }
     xf_cost_add(&p->copy, n, began);
-    *own = true;
     if (xf_absent_put(p->absent, x->view, x->gfns, x->pages, n, err) < 0)
         return -1;
     arrived(p, x->gfns, n);
@@ -241,28 +250,26 @@ static void *pull_main(void *arg)
     struct xf_err err = {0};
     struct scratch *x = scratch_new(p->vm, &err);
     uint64_t taken = 0;
-    bool own = false; /* without a scratch neither: there may be memory for it over the next link */
 
     while (x) {
         struct xf_msg m;
 
-        own = false;
         if (t->recv(q->chan, &m, x->meta, -1, &err))
             break;
         if (m.type != XF_MSG_BATCH && m.type != XF_MSG_PACKED) {
             xf_fail(&err, EPROTO, "the source sent message %u on a bulk channel", m.type);
             break;
         }
-        if (take_pages(p, q->chan, &m, x, &own, &err))
+        if (take_pages(p, q->chan, &m, x, &err))
             break;
         taken += x->batch.nr_pages;
-        own = false;
         m = (struct xf_msg){.type = XF_MSG_TAKEN};
         m.meta_len = (uint32_t)xf_u64s_encode(&taken, 1, x->meta);
         if (t->send(q->chan, &m, x->meta, NULL, 0, &err))
             break;
     }
-    if (own && !is_short(&err))
+    /* Without a scratch it is lost as well: there may be what it needs over the next link. */
+    if (x && is_ours(&err))
         set_error(p, &err);
     else
         set_lost(p, &err);
@@ -281,7 +288,7 @@ static int drain_faults(struct xf_pager *p, struct xf_err *err)
         n = p->vm->pager->read_faults(p->vm, list, FAULTS_AT_ONCE, err);
         if (n < 0)
             return -1;
-        pthread_mutex_lock(&p->lock);
+        xf_lock(&p->lock, pager_lock);
         for (int i = 0; i < n && !rc; i++) {
             struct wait *w;
 
@@ -297,7 +304,7 @@ static int drain_faults(struct xf_pager *p, struct xf_err *err)
             if (w)
                 end_wait(p, w);
         }
-        pthread_mutex_unlock(&p->lock);
+        xf_unlock(&p->lock, pager_lock);
     } while (n == (int)FAULTS_AT_ONCE && !rc);
     return rc;
 }
@@ -310,7 +317,7 @@ static int ask(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x, st
 
     do {
         r.nr = 0;
-        pthread_mutex_lock(&p->lock);
+        xf_lock(&p->lock, pager_lock);
         for (unsigned i = 0; i < p->nr_waits && p->nr_new && r.nr < XF_REQUEST_MAX; i++) {
             if (p->waits[i].asked)
                 continue;
@@ -319,7 +326,7 @@ static int ask(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x, st
             r.gfns[r.nr++] = p->waits[i].gfn;
         }
         p->requested += r.nr;
-        pthread_mutex_unlock(&p->lock);
+        xf_unlock(&p->lock, pager_lock);
         if (!r.nr)
             return 0;
         m.meta_len = (uint32_t)xf_request_encode(&r, x->meta);
@@ -330,19 +337,18 @@ static int ask(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x, st
 }
 
 /* Answers that are there. */
-static int take_answers(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x, bool *own,
+static int take_answers(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x,
                         struct xf_err *err)
 {
     for (;;) {
         struct xf_msg m;
         int rc = p->link->ops->recv(urgent, &m, x->meta, 0, err);
 
-        *own = false;
         if (rc)
             return rc == XF_AGAIN ? 0 : -1;
         if (m.type != XF_MSG_ANSWER)
             return xf_fail(err, EPROTO, "the source sent message %u on the urgent channel", m.type);
-        if (take_pages(p, urgent, &m, x, own, err))
+        if (take_pages(p, urgent, &m, x, err))
             return -1;
     }
 }
@@ -350,7 +356,7 @@ static int take_answers(struct xf_pager *p, struct xf_chan *urgent, struct scrat
 /* Give the urgent channel back if that was asked, or after it failed. */
 static void leave_urgent(struct xf_pager *p, bool failed)
 {
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     if (p->take_back || failed) {
         p->urgent = NULL;
         p->take_back = false;
@@ -359,7 +365,7 @@ static void leave_urgent(struct xf_pager *p, bool failed)
         p->nr_new = p->nr_waits;
         pthread_cond_broadcast(&p->idle);
     }
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
 }
 
 /* Wait for a fault, an answer, or a word from the caller. */
@@ -388,13 +394,13 @@ static void *pager_main(void *arg)
     for (;;) {
         struct xf_err link_err = {0};
         struct xf_chan *urgent;
-        bool stop, take_back, own = false;
+        bool stop, take_back;
 
-        pthread_mutex_lock(&p->lock);
+        xf_lock(&p->lock, pager_lock);
         urgent = p->urgent;
         take_back = p->take_back;
         stop = p->stop;
-        pthread_mutex_unlock(&p->lock);
+        xf_unlock(&p->lock, pager_lock);
         if (take_back)
             leave_urgent(p, false);
         if (stop)
@@ -406,8 +412,8 @@ static void *pager_main(void *arg)
             break;
         if (!urgent)
             continue;
-        if (ask(p, urgent, x, &link_err) || take_answers(p, urgent, x, &own, &link_err)) {
-            if (own && !is_short(&link_err)) {
+        if (ask(p, urgent, x, &link_err) || take_answers(p, urgent, x, &link_err)) {
+            if (is_ours(&link_err)) {
                 err = link_err;
                 break;
             }
@@ -417,9 +423,9 @@ static void *pager_main(void *arg)
     }
     if (err.num)
         set_error(p, &err);
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     p->over = true;
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
     leave_urgent(p, true);
     return NULL;
 }
@@ -462,11 +468,11 @@ int xf_pager_new(struct xf_pager **out, struct xf_sink_vm *vm, int silence_ms, s
 
 void xf_pager_start(struct xf_pager *p, struct xf_link *link)
 {
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     p->link = link;
     xf_clear(&p->lost);
     p->urgent = p->over ? NULL : link->urgent;
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
     nudge(p);
 }
 
@@ -476,14 +482,14 @@ static void detach(struct xf_pager *p)
     if (!p->link)
         return;
     xf_link_abort(p->link);
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     if (p->urgent)
         p->take_back = true;
     nudge(p);
     while (p->urgent)
         pthread_cond_wait(&p->idle, &p->lock);
     p->take_back = false;
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
     for (unsigned i = 0; i < p->nr; i++)
         if (p->pullers[i].started)
             pthread_join(p->pullers[i].thread, NULL);
@@ -491,15 +497,16 @@ static void detach(struct xf_pager *p)
     p->link = NULL;
 }
 
+XF_ALONE
 void xf_pager_free(struct xf_pager *p)
 {
     if (!p)
         return;
     detach(p);
     if (p->started) {
-        pthread_mutex_lock(&p->lock);
+        xf_lock(&p->lock, pager_lock);
         p->stop = true;
-        pthread_mutex_unlock(&p->lock);
+        xf_unlock(&p->lock, pager_lock);
         nudge(p);
         pthread_join(p->thread, NULL);
     }
@@ -523,44 +530,40 @@ static int tell_missing(struct xf_pager *p, struct xf_link *link, struct xf_err 
     if (!x)
         return xf_fail(err, ENOMEM, "out of memory for the set of missing pages");
     rc = xf_send_extents(link, XF_MSG_MISSING, p->absent->missing, p->vm->nr_gfns, x, meta, NULL,
-                         err)
-             ? XF_AGAIN
-             : 0;
+                         err);
     free(x);
     return rc;
 }
 
 /*
  * The guest has ended: say so, and wait until the source knows. That a word was sent says nothing
- * of a link that is dead and does not show it. 0; XF_AGAIN: the link is lost; -1: tick.
+ * of a link that is dead and does not show it.
  */
-static int tell_ended(struct xf_pager *p, struct xf_link *link,
-                      int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
+static int tell_ended(struct xf_pager *p, struct xf_link *link, struct xf_tick tick,
+                      struct xf_err *err)
 {
     uint64_t until = xf_now_ns() + KNOWS_MS * 1000000ull;
     uint8_t meta[XF_META_MAX];
     struct xf_msg m;
 
     if (xf_link_say(link, XF_MSG_ENDED, NULL, 0, err))
-        return XF_AGAIN;
+        return -1;
     while (xf_now_ns() < until) {
         int rc = link->ops->recv(link->control, &m, meta, TICK_MS, err);
 
         if (rc < 0)
-            return XF_AGAIN;
+            return -1;
         if (!rc && m.type == XF_MSG_BYE && !m.payload_len) {
             p->source_knows = true;
             return 0;
         }
-        if (!rc && (m.type != XF_MSG_PING || m.payload_len)) {
-            xf_fail(err, EPROTO, "the source answered the guest's end with message %u", m.type);
-            return XF_AGAIN;
-        }
-        if (tick(priv, err))
+        if (!rc && (m.type != XF_MSG_PING || m.payload_len))
+            return xf_fail(err, EPROTO, "the source answered the guest's end with message %u",
+                           m.type);
+        if (xf_tick(tick, err))
             return -1;
     }
-    xf_fail(err, ETIMEDOUT, "the source did not answer the guest's end");
-    return XF_AGAIN;
+    return xf_fail_peer(err, ETIMEDOUT, "the source did not answer the guest's end");
 }
 
 bool xf_pager_source_knows(const struct xf_pager *p)
@@ -568,9 +571,8 @@ bool xf_pager_source_knows(const struct xf_pager *p)
     return p->source_knows;
 }
 
-/* 0: the source attaches. XF_AGAIN: the link is lost, or of no use. -1: tick. */
-static int hear_attach(struct xf_link *link, int (*tick)(void *priv, struct xf_err *err),
-                       void *priv, struct xf_err *err)
+/* 0: the source attaches. */
+static int hear_attach(struct xf_link *link, struct xf_tick tick, struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];
     struct xf_msg m;
@@ -580,22 +582,20 @@ static int hear_attach(struct xf_link *link, int (*tick)(void *priv, struct xf_e
         rc = link->ops->recv(link->control, &m, meta, TICK_MS, err);
         if (rc != XF_AGAIN)
             break;
-        if (tick(priv, err))
+        if (xf_tick(tick, err))
             return -1;
-        if (waited >= ATTACH_MS) {
-            xf_fail(err, ETIMEDOUT, "the source connected and said nothing");
-            return XF_AGAIN;
-        }
+        if (waited >= XF_ATTACH_MS)
+            return xf_fail_peer(err, ETIMEDOUT, "the source connected and said nothing");
     }
     if (!rc && (m.type != XF_MSG_ATTACH || m.payload_len))
         rc = xf_fail(err, EPROTO, "the source sent message %u where it should attach", m.type);
-    return rc ? XF_AGAIN : 0;
+    return rc;
 }
 
-int xf_pager_attach(struct xf_pager *p, struct xf_link *link,
-                    int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
+int xf_pager_attach(struct xf_pager *p, struct xf_link *link, struct xf_tick tick,
+                    struct xf_err *err)
 {
-    int rc = hear_attach(link, tick, priv, err);
+    int rc = hear_attach(link, tick, err);
 
     if (!rc)
         rc = tell_missing(p, link, err);
@@ -604,17 +604,17 @@ int xf_pager_attach(struct xf_pager *p, struct xf_link *link,
     return rc;
 }
 
-int xf_pager_attach_ended(struct xf_pager *p, struct xf_link *link,
-                          int (*tick)(void *priv, struct xf_err *err), void *priv,
+int xf_pager_attach_ended(struct xf_pager *p, struct xf_link *link, struct xf_tick tick,
                           struct xf_err *err)
 {
-    int rc = hear_attach(link, tick, priv, err);
+    int rc = hear_attach(link, tick, err);
 
-    return rc ? rc : tell_ended(p, link, tick, priv, err);
+    return rc ? rc : tell_ended(p, link, tick, err);
 }
 
 static int start_pullers(struct xf_pager *p, struct xf_err *err)
 {
+    assert(!p->nr && p->link->nr_bulk <= XF_CHANNELS_MAX);
     for (unsigned i = 0; i < p->link->nr_bulk; i++) {
         struct puller *q = &p->pullers[p->nr++];
         int rc;
@@ -641,62 +641,64 @@ static int tell_pulled(struct xf_pager *p, bool all, uint64_t *missing, struct x
     return xf_link_say(p->link, XF_MSG_PULLED, meta, xf_pulled_encode(&pulled, meta), err);
 }
 
-/* What ended PULL, or its link; XF_AGAIN if nothing has. */
-static int check(struct xf_pager *p, enum xf_pull_end *end, struct xf_err *err)
+/* What ended PULL, or its link. */
+static enum xf_pull_end check(struct xf_pager *p, struct xf_err *err)
 {
-    int rc = XF_AGAIN;
+    enum xf_pull_end end = XF_PULL_GOES_ON;
 
-    pthread_mutex_lock(&p->lock);
-    if (p->error.num || p->lost.num) {
-        *end = p->error.num == ESRCH ? XF_PULL_ENDED : p->error.num ? XF_PULL_FAILED : XF_PULL_LOST;
-        if (err)
-            *err = p->error.num ? p->error : p->lost;
-        rc = -1;
-    }
-    pthread_mutex_unlock(&p->lock);
-    return rc;
+    xf_lock(&p->lock, pager_lock);
+    if (p->error.num)
+        end = p->error.num == ESRCH ? XF_PULL_ENDED : XF_PULL_FAILED;
+    else if (p->lost.num)
+        end = XF_PULL_LOST;
+    if (end != XF_PULL_GOES_ON && err)
+        *err = p->error.num ? p->error : p->lost;
+    xf_unlock(&p->lock, pager_lock);
+    return end;
 }
 
 enum xf_pull_end xf_pager_check(struct xf_pager *p, struct xf_err *err)
 {
-    enum xf_pull_end end = XF_PULL_LOST;
+    enum xf_pull_end end;
 
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     xf_clear(&p->lost);
-    pthread_mutex_unlock(&p->lock);
-    check(p, &end, err);
-    return end;
+    xf_unlock(&p->lock, pager_lock);
+    end = check(p, err);
+    return end == XF_PULL_GOES_ON ? XF_PULL_LOST : end;
 }
 
-/* One word of the source's. 0: that was the end, and *end says of which kind. XF_AGAIN: PULL goes
- * on. -1: the link is of no use. */
-static int take_word(struct xf_pager *p, const struct xf_msg *m, const uint8_t *meta, uint64_t told,
-                     enum xf_pull_end *end, struct xf_err *err)
+/* No page comes any more. */
+static enum xf_pull_end take_error(struct xf_pager *p, const struct xf_msg *m, const uint8_t *meta,
+                                   struct xf_err *err)
 {
     char text[XF_TEXT_MAX];
     int num;
 
-    *end = XF_PULL_DONE;
-    if (m->type == XF_MSG_PING && !m->payload_len)
-        return XF_AGAIN;
-    if (m->type == XF_MSG_BYE && !m->payload_len && told == 0)
-        return 0;
-    if (m->type == XF_MSG_ERROR && !m->payload_len) { /* no page comes any more */
-        if (xf_text_decode(&num, text, m, meta, err))
-            return -1;
-        if (!p->absent->nr)
-            return 0;
-        *end = XF_PULL_FAILED;
-        xf_fail(err, num ? num : EIO, "source: %s", text);
-        return 0;
-    }
-    return xf_fail(err, EPROTO, "the source sent message %u during PULL", m->type);
+    if (xf_text_decode(&num, text, m, meta, err))
+        return XF_PULL_LOST;
+    if (!p->absent->nr)
+        return XF_PULL_DONE;
+    xf_fail_peer(err, num ? num : EIO, "source: %s", text);
+    return XF_PULL_FAILED;
 }
 
-static enum xf_pull_end serve(struct xf_pager *p, int (*tick)(void *priv, struct xf_err *err),
-                              void *priv, struct xf_err *err)
+/* One word of the source's; told: the number of missing pages that it was told last. */
+static enum xf_pull_end take_word(struct xf_pager *p, const struct xf_msg *m, const uint8_t *meta,
+                                  uint64_t told, struct xf_err *err)
 {
-    enum xf_pull_end end = XF_PULL_LOST;
+    if (m->type == XF_MSG_PING && !m->payload_len)
+        return XF_PULL_GOES_ON;
+    if (m->type == XF_MSG_BYE && !m->payload_len && told == 0)
+        return XF_PULL_DONE;
+    if (m->type == XF_MSG_ERROR && !m->payload_len)
+        return take_error(p, m, meta, err);
+    xf_fail(err, EPROTO, "the source sent message %u during PULL", m->type);
+    return XF_PULL_LOST;
+}
+
+static enum xf_pull_end serve(struct xf_pager *p, struct xf_tick tick, struct xf_err *err)
+{
     uint64_t told = UINT64_MAX, at = 0, heard = xf_now_ns();
     uint8_t meta[XF_META_MAX];
     struct xf_msg m;
@@ -705,38 +707,40 @@ static enum xf_pull_end serve(struct xf_pager *p, int (*tick)(void *priv, struct
         return XF_PULL_LOST; /* the guest depends on it: once more, over another link */
     for (;;) {
         bool all = !p->absent->nr;
+        enum xf_pull_end end = check(p, err);
         int rc;
 
-        if (check(p, &end, err) != XF_AGAIN)
+        if (end != XF_PULL_GOES_ON)
             return end;
-        if (tick(priv, err))
+        if (xf_tick(tick, err))
             return XF_PULL_FAILED;
-        if ((all && told) || xf_now_ns() - at > TELL_MS * 1000000ull) {
+        if ((all && told) || xf_now_ns() - at > XF_TELL_MS * 1000000ull) {
             if (tell_pulled(p, all, &told, err))
                 return XF_PULL_LOST;
             at = xf_now_ns();
         }
         rc = p->link->ops->recv(p->link->control, &m, meta, TICK_MS, err);
+        if (rc < 0)
+            return XF_PULL_LOST;
         if (!rc) {
             heard = xf_now_ns();
-            rc = take_word(p, &m, meta, told, &end, err);
+            end = take_word(p, &m, meta, told, err);
+            if (end != XF_PULL_GOES_ON)
+                return end;
         }
-        if (rc != XF_AGAIN)
-            return rc ? XF_PULL_LOST : end;
         if (p->silence_ms > 0 && xf_now_ns() - heard > (uint64_t)p->silence_ms * 1000000u) {
-            xf_fail(err, ETIMEDOUT, "the source has said nothing for %d ms", p->silence_ms);
+            xf_fail_link(err, ETIMEDOUT, "the source has said nothing for %d ms", p->silence_ms);
             return XF_PULL_LOST;
         }
     }
 }
 
-enum xf_pull_end xf_pager_run(struct xf_pager *p, int (*tick)(void *priv, struct xf_err *err),
-                              void *priv, struct xf_err *err)
+enum xf_pull_end xf_pager_run(struct xf_pager *p, struct xf_tick tick, struct xf_err *err)
 {
-    enum xf_pull_end end = serve(p, tick, priv, err);
+    enum xf_pull_end end = serve(p, tick, err);
 
     if (end == XF_PULL_ENDED)
-        tell_ended(p, p->link, tick, priv, NULL);
+        tell_ended(p, p->link, tick, NULL);
     if (err && (end == XF_PULL_FAILED || (end == XF_PULL_LOST && is_short(err)))) {
         uint8_t meta[XF_TEXT_MAX + 64];
 
@@ -748,7 +752,7 @@ enum xf_pull_end xf_pager_run(struct xf_pager *p, int (*tick)(void *priv, struct
 
 void xf_pager_status(struct xf_pager *p, struct xf_pulled *out)
 {
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     *out = (struct xf_pulled){
         .missing = p->absent->nr,
         .faults = p->faults,
@@ -761,22 +765,22 @@ void xf_pager_status(struct xf_pager *p, struct xf_pulled *out)
         .copy = xf_cost_sum(&p->copy),
         .held_ns = p->held_ns,
     };
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
 }
 
 void xf_pager_network(struct xf_pager *p, uint64_t held_ns)
 {
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     p->held_ns = held_ns;
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
 }
 
 uint64_t xf_pager_mean_ns(struct xf_pager *p)
 {
     uint64_t mean;
 
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, pager_lock);
     mean = xf_times_mean(&p->times);
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, pager_lock);
     return mean;
 }

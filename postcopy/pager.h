@@ -25,9 +25,9 @@ int xf_pager_new(struct xf_pager **out, struct xf_sink_vm *vm, int silence_ms, s
 /* Ask on this link's urgent channel. Before GO is answered, so that no fault waits. */
 void xf_pager_start(struct xf_pager *p, struct xf_link *link);
 /* The same for a link that replaces a lost one: tells the source what is missing. tick as in
- * xf_pager_run(). XF_AGAIN: this link is lost, too. -1: tick failed, or this side did. */
-int xf_pager_attach(struct xf_pager *p, struct xf_link *link,
-                    int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err);
+ * xf_pager_run(). -1: this link is lost, too, or tick failed, or this side did. */
+int xf_pager_attach(struct xf_pager *p, struct xf_link *link, struct xf_tick tick,
+                    struct xf_err *err);
 
 /*
  * Take pages until none is missing and the source knows it. tick is called some ten times a
@@ -35,14 +35,12 @@ int xf_pager_attach(struct xf_pager *p, struct xf_link *link,
  * can be attached; faults are taken all the while. Before XF_PULL_ENDED the source is told, and
  * its answer awaited for some seconds; xf_pager_source_knows() says whether it came.
  */
-enum xf_pull_end xf_pager_run(struct xf_pager *p, int (*tick)(void *priv, struct xf_err *err),
-                              void *priv, struct xf_err *err);
+enum xf_pull_end xf_pager_run(struct xf_pager *p, struct xf_tick tick, struct xf_err *err);
 
 /* After XF_PULL_ENDED: has the source said that it knows? If not: tell it over another link, in
  * place of xf_pager_attach(). The link has no other use then. 0: it knows; else as there. */
 bool xf_pager_source_knows(const struct xf_pager *p);
-int xf_pager_attach_ended(struct xf_pager *p, struct xf_link *link,
-                          int (*tick)(void *priv, struct xf_err *err), void *priv,
+int xf_pager_attach_ended(struct xf_pager *p, struct xf_link *link, struct xf_tick tick,
                           struct xf_err *err);
 
 /* Between links: is there still a guest, and could its faults be taken? */

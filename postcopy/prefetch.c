@@ -2,6 +2,8 @@
 /* Adaptive pre-paging: see prefetch.h. */
 #include "postcopy/prefetch.h"
 
+#include <assert.h>
+
 /* A fault so near to a bubble's edge or last fault belongs to it. */
 #define REACH 512u
 /* What a bubble gives first after a fault; then twice as much each time. */
@@ -30,6 +32,7 @@ static bool take(struct xf_prefetch *p, uint64_t gfn)
 {
     if (!xf_bit(p->left, gfn))
         return false;
+    assert(p->nr_left);
     xf_unset(p->left, gfn);
     p->nr_left--;
     return true;

@@ -9,6 +9,7 @@ enum xf_pull_end {
     XF_PULL_ENDED,  /* the guest is gone: nobody needs its pages any more */
     XF_PULL_FAILED, /* this side cannot go on */
     XF_PULL_GONE, /* source: nobody listens at the sink any more; how the guest fares is unknown */
+    XF_PULL_GOES_ON, /* it has not ended: within server.c and pager.c, which never return it */
 };
 
 #endif

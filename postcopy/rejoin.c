@@ -42,7 +42,7 @@ static int connect_tick(void *priv, struct xf_err *err)
 
     if (a->link->control)
         xf_outage_tried(&a->r->outage, true);
-    return xf_server_check(a->s, err) || a->r->tick(a->r->priv, err) ? -1 : 0;
+    return xf_server_check(a->s, err) || xf_tick(a->r->tick, err) ? -1 : 0;
 }
 
 static int serve_tick(void *priv, struct xf_err *err)
@@ -54,26 +54,36 @@ static int serve_tick(void *priv, struct xf_err *err)
         xf_server_status(a->s, &status);
         xf_outage_told(&a->r->outage, status.pulled.missing);
     }
-    return a->r->tick(a->r->priv, err);
+    return xf_tick(a->r->tick, err);
 }
 
-/* One attempt. 0: attached. XF_AGAIN: the link could not be had, why says the reason. -1: tick
- * ended it, or this side cannot go on. */
-static int connect_once(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
-                        struct xf_err *why)
+/* What became of attempts to make a link. */
+enum attempt {
+    ATTACHED,
+    NOT_NOW,  /* the link could not be had */
+    GIVEN_UP, /* tick ended it, or this side cannot go on */
+};
+
+/* One of them; why: of the failure. */
+static enum attempt connect_once(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
+                                 struct xf_err *why)
 {
     struct sourcing a = {r, s, link};
+    const struct xf_tick tick = {connect_tick, &a};
     struct xf_server_status status;
     int64_t began = xf_now_ms();
-    int rc = XF_AGAIN;
+    enum attempt end = NOT_NOW;
 
     if (connect_tick(&a, why))
-        return -1;
-    if (!xf_link_connect(link, &r->cfg, &r->peer, true, connect_tick, &a, why)) {
-        xf_link_watch(link, r->tick, r->priv);
+        return GIVEN_UP;
+    if (!xf_link_connect(link, &r->cfg, &r->peer, true, tick, why)) {
+        xf_link_watch(link, r->tick);
         /* That the guest runs here is for xf_server_run() to find, which tells the sink. */
         xf_outage_tried(&r->outage, true);
-        rc = xf_server_attach(s, link, r->tick, r->priv, why);
+        if (!xf_server_attach(s, link, r->tick, why))
+            end = ATTACHED;
+        else if (why->whose == XF_OURS)
+            end = GIVEN_UP;
     }
     if (link->control) {
         xf_gone_met(&r->gone);
@@ -81,40 +91,39 @@ static int connect_once(struct xf_rejoin *r, struct xf_server *s, struct xf_link
         r->gone_ms = xf_gone_tried(&r->gone, why, began, xf_now_ms());
         xf_outage_tried(&r->outage, false);
     }
-    if (rc) {
+    if (end != ATTACHED) {
         xf_link_close(link);
-        return rc;
+        return end;
     }
     xf_server_status(s, &status);
     xf_outage_again(&r->outage, status.left);
-    return 0;
+    return ATTACHED;
 }
 
 /*
  * Attempts, until one has attached: for wait_ms (-1: without end), and until r->gone says that
  * there is no sink any more; a sink between two links stops listening for a moment, so one refusal
- * says nothing. XF_AGAIN: that was too long, and err is that of the last attempt. -1 as in
- * connect_once().
+ * says nothing. NOT_NOW: that was too long. err is that of the last attempt.
  */
-static int connect_again(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
-                         int wait_ms, struct xf_err *err)
+static enum attempt connect_again(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
+                                  int wait_ms, struct xf_err *err)
 {
     int64_t until = xf_now_ms() + wait_ms;
 
     xf_gone_met(&r->gone);
     for (;;) {
         struct xf_err why = {0};
-        int rc;
+        enum attempt end;
 
         r->gone_ms = 0;
-        rc = connect_once(r, s, link, &why);
-        if (rc == XF_AGAIN && (wait_ms < 0 || xf_now_ms() < until) && !r->gone_ms) {
+        end = connect_once(r, s, link, &why);
+        if (end == NOT_NOW && (wait_ms < 0 || xf_now_ms() < until) && !r->gone_ms) {
             pause_a_while();
             continue;
         }
-        if (rc && err)
+        if (end != ATTACHED && err)
             *err = why;
-        return rc;
+        return end;
     }
 }
 
@@ -122,12 +131,12 @@ int xf_rejoin_take_over(struct xf_rejoin *r, struct xf_server *s, struct xf_link
                         int refused_ms, struct xf_err *err)
 {
     struct xf_gone usual = r->gone;
-    int rc;
+    enum attempt end;
 
     r->gone.limit_ms[XF_ANSWER_REFUSED] = refused_ms;
-    rc = connect_again(r, s, link, wait_ms, err);
+    end = connect_again(r, s, link, wait_ms, err);
     r->gone = usual;
-    return rc ? -1 : 0;
+    return end == ATTACHED ? 0 : -1;
 }
 
 enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
@@ -141,15 +150,15 @@ enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struc
         struct xf_err why = {0};
 
         if (!link->control) {
-            int rc = connect_again(r, s, link, -1, err);
+            enum attempt made = connect_again(r, s, link, -1, err);
 
-            if (rc) {
-                end = rc < 0 ? XF_PULL_FAILED : XF_PULL_GONE;
+            if (made != ATTACHED) {
+                end = made == GIVEN_UP ? XF_PULL_FAILED : XF_PULL_GONE;
                 break;
             }
             tell(r, NULL);
         }
-        end = xf_server_run(s, serve_tick, &a, &why);
+        end = xf_server_run(s, (struct xf_tick){serve_tick, &a}, &why);
         xf_server_status(s, &status);
         xf_outage_told(&r->outage, end == XF_PULL_DONE ? 0 : status.pulled.missing);
         if (end == XF_PULL_LOST) {
@@ -213,7 +222,7 @@ static int wait_tick(void *priv, struct xf_err *err)
         w->end = w->ended ? XF_PULL_ENDED : XF_PULL_DONE;
         return -1;
     }
-    if (w->r->tick(w->r->priv, err)) {
+    if (xf_tick(w->r->tick, err)) {
         w->end = w->ended ? XF_PULL_ENDED : XF_PULL_FAILED;
         return -1;
     }
@@ -225,7 +234,7 @@ static int pull_tick(void *priv, struct xf_err *err)
     struct waiting *w = priv;
 
     look_for_source(w);
-    return w->r->tick(w->r->priv, err);
+    return xf_tick(w->r->tick, err);
 }
 
 /* A link's channels, all of them. XF_AGAIN: not yet. */
@@ -258,8 +267,8 @@ static int gather(struct waiting *w, struct xf_link *link)
 /* Until a source has attached, or the wait is over: w->end is not XF_PULL_LOST then. */
 static void await_source(struct waiting *w, struct xf_link *link, struct xf_err *err)
 {
-    int (*attach)(struct xf_pager *, struct xf_link *, int (*)(void *, struct xf_err *), void *,
-                  struct xf_err *) = w->ended ? xf_pager_attach_ended : xf_pager_attach;
+    int (*attach)(struct xf_pager *, struct xf_link *, struct xf_tick, struct xf_err *) =
+        w->ended ? xf_pager_attach_ended : xf_pager_attach;
 
     w->r->gather->urgent = true;
     for (;;) {
@@ -272,9 +281,9 @@ static void await_source(struct waiting *w, struct xf_link *link, struct xf_err 
             rc = wait_tick(w, &why);
         } else {
             w->link = link;
-            rc = attach(w->p, link, wait_tick, w, &why);
+            rc = attach(w->p, link, (struct xf_tick){wait_tick, w}, &why);
             if (!rc) {
-                xf_link_watch(link, w->r->tick, w->r->priv);
+                xf_link_watch(link, w->r->tick);
                 return;
             }
             xf_link_close(link);
@@ -318,7 +327,7 @@ static void rest(struct xf_rejoin *r, struct xf_pager *p, int ms)
 {
     for (; ms > 0; ms -= AGAIN_MS) {
         pause_a_while();
-        if (xf_pager_check(p, NULL) != XF_PULL_LOST || r->tick(r->priv, NULL))
+        if (xf_pager_check(p, NULL) != XF_PULL_LOST || xf_tick(r->tick, NULL))
             return; /* whoever waits next finds the same */
     }
 }
@@ -332,7 +341,7 @@ enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct 
         struct waiting w = {.r = r, .p = p, .link = link};
         struct xf_err why = {0};
 
-        end = xf_pager_run(p, pull_tick, &w, &why);
+        end = xf_pager_run(p, (struct xf_tick){pull_tick, &w}, &why);
         if (end != XF_PULL_LOST) {
             if (why.num && err)
                 *err = why;
@@ -340,7 +349,7 @@ enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct 
         }
         if (w.called) {
             xf_clear(&why);
-            xf_fail(&why, ECONNRESET, "the source has begun another one");
+            xf_fail_link(&why, ECONNRESET, "the source has begun another one");
         }
         tell(r, &why);
         xf_link_close(link);

@@ -12,15 +12,9 @@
 #include "postcopy/server.h"
 #include "transport/gather.h"
 
-/*
- * cfg.timeout_ms for the source. When the network comes back the kernel's next SYN finds it: of one
- * connection they are 1, 2, 4, 8 s apart, so it begins anew before the steps are long.
- */
-#define XF_REJOIN_CONNECT_MS 5000
-
 struct xf_rejoin {
     const struct xf_transport_ops *ops;
-    struct xf_link_cfg cfg;
+    struct xf_link_cfg cfg;   /* source: timeout_ms is XF_REJOIN_CONNECT_MS (transport/times.h) */
     struct xf_link_peer peer; /* source: where the sink listens */
     const char *addr;         /* sink: where to listen, as in the listen op */
     struct xf_gone gone;      /* source, xf_rejoin_serve(): when to give up, by limit_ms */
@@ -28,10 +22,10 @@ struct xf_rejoin {
     uint16_t port;            /* sink: where it listened before */
     struct xf_gather *gather; /* sink: listens for ops alone, or (nr 0) for nobody yet */
     struct xf_outage outage;  /* source: how long links were away; for the caller to read */
-    int (*tick)(void *priv, struct xf_err *err); /* as in xf_server_run() */
+    struct xf_tick tick;      /* as in xf_server_run() */
     /* A link was lost (why) or made again (NULL); may be NULL. */
     void (*link_changed)(void *priv, const struct xf_err *why);
-    void *priv;
+    void *priv; /* of link_changed */
 };
 
 /*

@@ -2,6 +2,7 @@
 /* The page server: see server.h. */
 #include "postcopy/server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -15,11 +16,11 @@
 #include "pages/extents.h"
 #include "pages/packing.h"
 #include "transport/clock.h"
+#include "transport/lock.h"
+#include "transport/times.h"
 
 #define TICK_MS 50
-#define ATTACH_MS 10000 /* until a sink in PULL has said what it lacks */
 #define BYE_MS 2000
-#define PING_S 0.2
 /* The guest's first moments, in which it asks for one page after the other and nothing else
  * matters, have the link and the sink's processor to themselves: as long as so many pages would
  * take, that part of what is to be pushed, and so many seconds at most. */
@@ -38,6 +39,8 @@ struct pusher {
     bool started;
 };
 
+XF_LOCK_ROLE(server_lock);
+
 struct xf_server {
     struct xf_source_vm *vm;
     struct xf_link *link; /* NULL: none */
@@ -51,13 +54,12 @@ struct xf_server {
     pthread_mutex_t lock;
     pthread_cond_t push;      /* to the pushers: go, more, or stop */
     struct xf_cost map, copy; /* any thread */
-    /* All below under lock. */
-    struct xf_prefetch order;
-    unsigned long *owed; /* pages that may be asked for: all that were missing */
-    struct xf_server_status status;
-    bool go, stop;
-    struct xf_err err; /* first failure of a thread */
-    bool own_fault;    /* ... which is ours and not the link's */
+    struct xf_prefetch order XF_GUARDED(server_lock);
+    /* Pages that may be asked for: all that were missing. */
+    unsigned long *owed XF_GUARDED(server_lock);
+    struct xf_server_status status XF_GUARDED(server_lock);
+    bool go XF_GUARDED(server_lock), stop XF_GUARDED(server_lock);
+    struct xf_err err XF_GUARDED(server_lock); /* first failure of a thread */
 
     pthread_t answerer;
     bool answering; /* started; belongs to the caller's thread */
@@ -74,23 +76,21 @@ struct scratch {
     uint8_t meta[XF_META_MAX];
 };
 
-static void failed(struct xf_server *s, const struct xf_err *err, bool own)
+static void failed(struct xf_server *s, const struct xf_err *err)
 {
-    pthread_mutex_lock(&s->lock);
-    if (!s->err.num) {
+    xf_lock(&s->lock, server_lock);
+    if (!s->err.num)
         s->err = *err;
-        s->own_fault = own;
-    }
     s->stop = true;
     pthread_cond_broadcast(&s->push);
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
 }
 
 static void set_hopeless(struct xf_server *s)
 {
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     s->status.hopeless = true;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
 }
 
 static int lost_for_good(struct xf_server *s, struct xf_err *err)
@@ -104,11 +104,11 @@ static int was_resumed(struct xf_server *s, struct xf_err *err)
 {
     bool lacking;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     s->status.resumed = true;
     lacking = s->status.pulled.missing > 0;
     s->status.hopeless |= lacking;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     return xf_wrap(err,
                    lacking ? "the guest runs at the destination and was let run here, too, so that "
                              "the pages it lacks there cannot be sent any more"
@@ -138,19 +138,16 @@ static int read_pages(struct xf_server *s, struct xf_view *view, struct scratch 
     return err->num == EBUSY ? was_resumed(s, err) : err->num == ESRCH ? lost_for_good(s, err) : -1;
 }
 
-/* Send n ascending gfns as one batch. *own: what failed is this side's and not the link's. */
+/* Send n ascending gfns as one batch. */
 static int send_pages(struct xf_server *s, struct xf_chan *chan, uint16_t type,
-                      struct xf_view *view, struct scratch *x, unsigned n, bool *own,
-                      struct xf_err *err)
+                      struct xf_view *view, struct scratch *x, unsigned n, struct xf_err *err)
 {
     struct xf_msg m = {.type = type};
     uint64_t began;
     int niov, rc;
 
-    *own = true;
     if (read_pages(s, view, x, n, err))
         return -1;
-    *own = false;
     began = xf_now_ns();
     niov = x->pages.batch.data_pages > 0;
     if (type == XF_MSG_BATCH) {
@@ -180,7 +177,7 @@ static int take_request(struct xf_server *s, struct scratch *x, unsigned *n, str
     struct xf_request *r = &x->request;
     int rc = 0;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     for (uint32_t i = 0; i < r->nr && !rc; i++) {
         if (!xf_bit(s->owed, r->gfns[i]))
             rc = xf_fail(err, EPROTO, "the destination asked for gfn 0x%llx, which it had at GO",
@@ -188,7 +185,7 @@ static int take_request(struct xf_server *s, struct scratch *x, unsigned *n, str
         else
             xf_prefetch_fault(&s->order, r->gfns[i]);
     }
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     if (rc)
         return rc;
     memcpy(x->gfns, r->gfns, r->nr * sizeof(r->gfns[0]));
@@ -206,7 +203,6 @@ static void *answer_main(void *arg)
     struct xf_err err = {0};
     struct xf_view *view = NULL;
     struct scratch *x = calloc(1, sizeof(*x));
-    bool own = true;
 
     xf_urgent_thread();
     if (!x) {
@@ -219,7 +215,6 @@ static void *answer_main(void *arg)
         struct xf_msg m;
         unsigned n;
 
-        own = false;
         if (s->link->ops->recv(s->link->urgent, &m, x->meta, -1, &err))
             break;
         if (m.type != XF_MSG_REQUEST) {
@@ -228,15 +223,15 @@ static void *answer_main(void *arg)
         }
         if (xf_request_decode(&x->request, &m, x->meta, s->vm->nr_gfns, &err) ||
             take_request(s, x, &n, &err) ||
-            send_pages(s, s->link->urgent, XF_MSG_ANSWER, view, x, n, &own, &err))
+            send_pages(s, s->link->urgent, XF_MSG_ANSWER, view, x, n, &err))
             break;
-        pthread_mutex_lock(&s->lock);
+        xf_lock(&s->lock, server_lock);
         s->status.answered += n;
         pthread_cond_broadcast(&s->push); /* who was done may have an eye on the end */
-        pthread_mutex_unlock(&s->lock);
+        xf_unlock(&s->lock, server_lock);
     }
 out:
-    failed(s, &err, own);
+    failed(s, &err);
     if (view)
         s->vm->ops->view_close(view);
     free(x);
@@ -293,14 +288,14 @@ static unsigned next_push(struct pusher *p, const struct xf_window *w, struct sc
     struct xf_server *s = p->s;
     unsigned max = xf_window_push(w), n = 0;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     while (!s->stop) {
         n = s->go ? xf_prefetch_next(&s->order, x->gfns, max) : 0;
         if (n)
             break;
         pthread_cond_wait(&s->push, &s->lock);
     }
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     return n;
 }
 
@@ -312,7 +307,6 @@ static void *push_main(void *arg)
     struct xf_err err = {0};
     struct xf_view *view = NULL;
     struct scratch *x = calloc(1, sizeof(*x));
-    bool own = true;
     unsigned n;
 
     xf_window_init(&w);
@@ -324,7 +318,6 @@ static void *push_main(void *arg)
         s->vm->ops->view_open(s->vm, &view, &err))
         goto out;
     x->packing.least = PACK_MIN;
-    own = false;
     while ((n = next_push(p, &w, x)) > 0) {
         uint64_t bytes = (uint64_t)n * XF_PAGE_SIZE;
         double began = xf_now(), waited;
@@ -336,19 +329,19 @@ static void *push_main(void *arg)
         waited = xf_now() - began;
         xf_window_sent(&w, bytes, xf_now());
         hold_back(p, &w);
-        if (send_pages(s, p->chan, XF_MSG_BATCH, view, x, n, &own, &err) ||
+        if (send_pages(s, p->chan, XF_MSG_BATCH, view, x, n, &err) ||
             hear_taken(p, &w, x, false, &err))
             goto out;
         xf_packing_sent(&x->packing, began, waited);
-        pthread_mutex_lock(&s->lock);
+        xf_lock(&s->lock, server_lock);
         s->status.pushed += n;
         if (x->packing.sent_as)
             s->status.packed += x->pages.batch.data_pages;
-        pthread_mutex_unlock(&s->lock);
+        xf_unlock(&s->lock, server_lock);
     }
 out:
     if (err.num)
-        failed(s, &err, own);
+        failed(s, &err);
     if (view)
         s->vm->ops->view_close(view);
     if (x)
@@ -359,6 +352,7 @@ out:
 
 /* --- its life --- */
 
+XF_ALONE
 int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigned long *missing,
                   const struct xf_server_opts *opts, struct xf_err *err)
 {
@@ -391,12 +385,14 @@ int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigne
     return 0;
 }
 
+XF_ALONE
 int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *err)
 {
     int rc;
 
+    assert(!s->link && !s->answering && !s->nr);
     s->link = link;
-    s->go = s->stop = s->own_fault = s->pushing = false;
+    s->go = s->stop = s->pushing = false;
     xf_clear(&s->err);
     rc = pthread_create(&s->answerer, NULL, answer_main, s);
     if (rc)
@@ -410,10 +406,10 @@ static void stop(struct xf_server *s)
 {
     if (!s->link)
         return;
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     s->stop = true;
     pthread_cond_broadcast(&s->push);
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     xf_link_abort(s->link);
     if (s->answering)
         pthread_join(s->answerer, NULL);
@@ -425,6 +421,7 @@ static void stop(struct xf_server *s)
     s->link = NULL;
 }
 
+XF_ALONE
 void xf_server_free(struct xf_server *s)
 {
     if (!s)
@@ -441,26 +438,36 @@ void xf_server_free(struct xf_server *s)
 
 static void set_heard(struct xf_server *s, double when)
 {
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     s->status.heard = when;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
 }
 
 static void set_ended(struct xf_server *s)
 {
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     s->status.ended = true;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
+}
+
+static bool has_ended(struct xf_server *s)
+{
+    bool ended;
+
+    xf_lock(&s->lock, server_lock);
+    ended = s->status.ended;
+    xf_unlock(&s->lock, server_lock);
+    return ended;
 }
 
 /* What the sink lacks becomes what is owed and left; or the guest has ended. */
-static int learn_missing(struct xf_server *s, struct xf_link *link,
-                         int (*tick)(void *priv, struct xf_err *err), void *priv,
+XF_ALONE
+static int learn_missing(struct xf_server *s, struct xf_link *link, struct xf_tick tick,
                          struct xf_extents *x, struct xf_err *err)
 {
     size_t len = xf_bitmap_words(s->vm->nr_gfns) * sizeof(*s->owed);
-    struct xf_extents_in in = xf_extents_expect(ATTACH_MS, s->vm->nr_gfns);
-    double until = xf_now() + ATTACH_MS / 1000.0; /* for the first word */
+    struct xf_extents_in in = xf_extents_expect(XF_ATTACH_MS, s->vm->nr_gfns);
+    double until = xf_now() + XF_ATTACH_MS / 1000.0; /* for the first word */
     uint8_t meta[XF_META_MAX];
     struct xf_msg m = {0};
     int rc;
@@ -468,14 +475,14 @@ static int learn_missing(struct xf_server *s, struct xf_link *link,
     memset(s->order.left, 0, len);
     do {
         rc = xf_link_hear(link, XF_MSG_MISSING, &m, meta, TICK_MS, err);
-        if (rc >= 0 && tick(priv, err))
+        if (rc >= 0 && xf_tick(tick, err))
             return -1;
         if (rc == XF_AGAIN) {
             if (!in.next && xf_now() > until)
-                xf_fail(err, ETIMEDOUT, "the destination did not say what it lacks");
-            else if (!xf_extents_take(&in, NULL, err))
-                continue;
-            return XF_AGAIN;
+                return xf_fail_peer(err, ETIMEDOUT, "the destination did not say what it lacks");
+            if (xf_extents_take(&in, NULL, err))
+                return -1;
+            continue;
         }
         if (rc < 0 && m.type == XF_MSG_ENDED && !m.payload_len) {
             if (err)
@@ -485,7 +492,7 @@ static int learn_missing(struct xf_server *s, struct xf_link *link,
         }
         if (rc || xf_extents_decode(x, &m, meta, s->vm->nr_gfns, err) ||
             xf_extents_take(&in, x, err))
-            return XF_AGAIN;
+            return -1;
         xf_set_extents(s->order.left, x);
         if (x->flags & XF_EXTENTS_LAST)
             break;
@@ -495,19 +502,17 @@ static int learn_missing(struct xf_server *s, struct xf_link *link,
     return 0;
 }
 
-int xf_server_attach(struct xf_server *s, struct xf_link *link,
-                     int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
+int xf_server_attach(struct xf_server *s, struct xf_link *link, struct xf_tick tick,
+                     struct xf_err *err)
 {
     struct xf_extents *x = malloc(sizeof(*x));
     int rc;
 
     if (!x)
         return xf_fail(err, ENOMEM, "out of memory for a set of missing pages");
-    rc = xf_link_say(link, XF_MSG_ATTACH, NULL, 0, err)
-             ? XF_AGAIN
-             : learn_missing(s, link, tick, priv, x, err);
+    rc = xf_link_say(link, XF_MSG_ATTACH, NULL, 0, err) ? -1 : learn_missing(s, link, tick, x, err);
     free(x);
-    if (!rc && s->status.ended) { /* nobody will ask for anything */
+    if (!rc && has_ended(s)) { /* nobody will ask for anything */
         s->link = link;
         return 0;
     }
@@ -519,9 +524,9 @@ static double quiet_s(struct xf_server *s)
     uint64_t pages;
     double calm;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     pages = s->order.nr_left / CALM_PART;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     pages = pages > CALM_PAGES ? CALM_PAGES : pages;
     calm = s->page_rate > 0 ? (double)pages / s->page_rate : 0;
     calm = calm > CALM_MAX_S ? CALM_MAX_S : calm;
@@ -541,15 +546,16 @@ static int let_push(struct xf_server *s)
         return s->push_from - now < TICK_MS / 1000.0 ? (int)((s->push_from - now) * 1000) + 1
                                                      : TICK_MS;
     s->pushing = true;
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     s->go = true;
     pthread_cond_broadcast(&s->push);
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     return TICK_MS;
 }
 
 static int start_pushing(struct xf_server *s, struct xf_err *err)
 {
+    assert(!s->nr && s->link->nr_bulk <= XF_CHANNELS_MAX);
     xf_packing_rule_init(&s->packing, &s->compress, s->link->nr_bulk);
     for (unsigned i = 0; i < s->link->nr_bulk; i++) {
         struct pusher *p = &s->pushers[s->nr++];
@@ -584,97 +590,111 @@ static void say_bye(struct xf_server *s, uint8_t *meta)
         hear_end(s, meta);
 }
 
-/* One word of the sink's. XF_AGAIN: PULL goes on. */
-static int take_word(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
-                     enum xf_pull_end *end, struct xf_err *err)
+/* The sink cannot go on. */
+static enum xf_pull_end take_error(struct xf_server *s, const struct xf_msg *m, const uint8_t *meta,
+                                   struct xf_err *err)
+{
+    char text[XF_TEXT_MAX];
+    int num;
+
+    if (xf_text_decode(&num, text, m, meta, err))
+        return XF_PULL_FAILED;
+    xf_fail_peer(err, num ? num : EIO, "destination: %s", text);
+    if (num == ENOMEM) /* it listens on; the operator has to hear of it */
+        return XF_PULL_LOST;
+    set_hopeless(s); /* it has paused the guest, and ends */
+    return XF_PULL_FAILED;
+}
+
+/* How far the sink is. */
+static enum xf_pull_end take_pulled(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
+                                    struct xf_err *err)
 {
     struct xf_pulled pulled;
 
+    if (xf_pulled_decode(&pulled, m, meta, err))
+        return XF_PULL_FAILED;
+    xf_lock(&s->lock, server_lock);
+    s->status.pulled = pulled;
+    xf_unlock(&s->lock, server_lock);
+    if (pulled.missing)
+        return XF_PULL_GOES_ON;
+    if (xf_server_check(s, err)) /* this ends the move: it must be true up to here */
+        return XF_PULL_FAILED;
+    say_bye(s, meta);
+    return XF_PULL_DONE;
+}
+
+/* One word of the sink's. What makes no sense now makes none over another link. */
+static enum xf_pull_end take_word(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
+                                  struct xf_err *err)
+{
     if (m->type == XF_MSG_ENDED && !m->payload_len) {
         set_ended(s);
         say_bye(s, meta);
-        *end = XF_PULL_ENDED;
-        return 0;
+        return XF_PULL_ENDED;
     }
-    *end = XF_PULL_FAILED; /* what makes no sense now makes none over another link */
-    if (m->type == XF_MSG_ERROR) {
-        char text[XF_TEXT_MAX];
-        int num;
-
-        if (xf_text_decode(&num, text, m, meta, err))
-            return -1;
-        if (num == ENOMEM) /* it listens on; the operator has to hear of it */
-            *end = XF_PULL_LOST;
-        else /* it has paused the guest, and ends */
-            set_hopeless(s);
-        return xf_fail(err, num ? num : EIO, "destination: %s", text);
-    }
-    if (m->type != XF_MSG_PULLED)
-        return xf_fail(err, EPROTO, "the destination sent message %u during PULL", m->type);
-    if (xf_pulled_decode(&pulled, m, meta, err))
-        return -1;
-    *end = XF_PULL_LOST;
-    pthread_mutex_lock(&s->lock);
-    s->status.pulled = pulled;
-    pthread_mutex_unlock(&s->lock);
-    if (pulled.missing)
-        return XF_AGAIN;
-    if (xf_server_check(s, err)) { /* this ends the move: it must be true up to here */
-        *end = XF_PULL_FAILED;
-        return -1;
-    }
-    say_bye(s, meta);
-    *end = XF_PULL_DONE;
-    return 0;
+    if (m->type == XF_MSG_ERROR)
+        return take_error(s, m, meta, err);
+    if (m->type == XF_MSG_PULLED)
+        return take_pulled(s, m, meta, err);
+    xf_fail(err, EPROTO, "the destination sent message %u during PULL", m->type);
+    return XF_PULL_FAILED;
 }
 
-/* Until the end or a failure: 0, or -1 with the error. */
-static int listen_to_sink(struct xf_server *s, enum xf_pull_end *end,
-                          int (*tick)(void *priv, struct xf_err *err), void *priv,
-                          struct xf_err *err)
+/* Has a thread failed? */
+static enum xf_pull_end check_threads(struct xf_server *s, struct xf_err *err)
+{
+    enum xf_pull_end end = XF_PULL_GOES_ON;
+
+    xf_lock(&s->lock, server_lock);
+    if (s->err.num) {
+        if (err)
+            *err = s->err;
+        end = s->err.whose == XF_OURS ? XF_PULL_FAILED : XF_PULL_LOST;
+    }
+    xf_unlock(&s->lock, server_lock);
+    return end;
+}
+
+/* Until the end or a failure, which err is of. */
+static enum xf_pull_end listen_to_sink(struct xf_server *s, struct xf_tick tick, struct xf_err *err)
 {
     double heard = xf_now(), pinged = 0;
+    enum xf_pull_end end = XF_PULL_GOES_ON;
     uint8_t meta[XF_META_MAX];
     struct xf_msg m;
-    int rc;
 
     set_heard(s, heard);
-    for (;;) {
+    while (end == XF_PULL_GOES_ON) {
         double now = xf_now();
-        int sleep_ms = let_push(s);
+        int rc, sleep_ms = let_push(s);
 
-        if (now - pinged > PING_S) { /* so that a sink that waits knows us alive */
+        if (now - pinged > XF_PING_MS / 1000.0) { /* so that a sink that waits knows us alive */
             if (xf_link_say(s->link, XF_MSG_PING, NULL, 0, err))
-                return -1;
+                return XF_PULL_LOST;
             pinged = now;
         }
         rc = s->link->ops->recv(s->link->control, &m, meta, sleep_ms, err);
+        if (rc < 0)
+            return XF_PULL_LOST;
         if (!rc) {
             heard = now;
             set_heard(s, now);
-            rc = take_word(s, &m, meta, end, err);
+            end = take_word(s, &m, meta, err);
+            if (end != XF_PULL_GOES_ON)
+                return end;
         }
-        if (rc <= 0)
-            return rc;
-        if (s->silence_ms > 0 && now - heard > s->silence_ms / 1000.0)
-            return xf_fail(err, ETIMEDOUT, "the destination has said nothing for %d ms",
-                           s->silence_ms);
-        if (xf_server_check(s, err) || tick(priv, err)) {
-            *end = XF_PULL_FAILED;
-            return -1;
+        if (s->silence_ms > 0 && now - heard > s->silence_ms / 1000.0) {
+            xf_fail_link(err, ETIMEDOUT, "the destination has said nothing for %d ms",
+                         s->silence_ms);
+            return XF_PULL_LOST;
         }
-        pthread_mutex_lock(&s->lock);
-        if (s->err.num) {
-            if (err)
-                *err = s->err;
-            if (s->own_fault)
-                *end = XF_PULL_FAILED;
-            rc = -1;
-        }
-        pthread_mutex_unlock(&s->lock);
-        if (rc < 0)
-            return rc;
+        if (xf_server_check(s, err) || xf_tick(tick, err))
+            return XF_PULL_FAILED;
+        end = check_threads(s, err);
     }
+    return end;
 }
 
 /* If the guest was: the sink must not wait for what cannot come any more. */
@@ -683,27 +703,26 @@ static void say_resumed(struct xf_server *s, uint8_t *meta)
     static const char why[] = "the guest was let run at its source, too";
     bool resumed;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     resumed = s->status.resumed;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
     if (resumed &&
         !xf_link_say(s->link, XF_MSG_ERROR, meta, xf_text_encode(EBUSY, why, meta), NULL))
         hear_end(s, meta);
 }
 
-enum xf_pull_end xf_server_run(struct xf_server *s, int (*tick)(void *priv, struct xf_err *err),
-                               void *priv, struct xf_err *err)
+enum xf_pull_end xf_server_run(struct xf_server *s, struct xf_tick tick, struct xf_err *err)
 {
-    enum xf_pull_end end = XF_PULL_LOST;
+    enum xf_pull_end end = XF_PULL_FAILED;
     uint8_t meta[XF_META_MAX];
 
-    if (s->status.ended) { /* so it was said to the ATTACH */
+    if (has_ended(s)) { /* so it was said to the ATTACH */
         say_bye(s, meta);
         end = XF_PULL_ENDED;
-    } else if (start_pushing(s, err)) {
-        end = XF_PULL_FAILED;
-    } else if (listen_to_sink(s, &end, tick, priv, err) && end == XF_PULL_FAILED) {
-        say_resumed(s, meta);
+    } else if (!start_pushing(s, err)) {
+        end = listen_to_sink(s, tick, err);
+        if (end == XF_PULL_FAILED)
+            say_resumed(s, meta);
     }
     stop(s);
     return end;
@@ -711,10 +730,10 @@ enum xf_pull_end xf_server_run(struct xf_server *s, int (*tick)(void *priv, stru
 
 void xf_server_status(struct xf_server *s, struct xf_server_status *out)
 {
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, server_lock);
     *out = s->status;
     out->left = s->order.nr_left;
     out->map = xf_cost_sum(&s->map);
     out->copy = xf_cost_sum(&s->copy);
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, server_lock);
 }

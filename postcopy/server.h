@@ -67,9 +67,10 @@ int xf_server_check(struct xf_server *s, struct xf_err *err);
 int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *err);
 /* The same for a link that replaces a lost one, whose sink is in PULL already: learn from it
  * what it lacks, or that the guest has ended meanwhile, which xf_server_run() then returns at
- * once. tick as in xf_server_run(). XF_AGAIN: the link is lost, too. */
-int xf_server_attach(struct xf_server *s, struct xf_link *link,
-                     int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err);
+ * once. tick as in xf_server_run(). -1 with XF_LINK or XF_PEER: another link may do; XF_OURS: tick
+ * has ended it, or this side cannot go on. */
+int xf_server_attach(struct xf_server *s, struct xf_link *link, struct xf_tick tick,
+                     struct xf_err *err);
 
 /*
  * Push until the sink has everything, or the guest has ended there; the sink hears that this
@@ -78,8 +79,7 @@ int xf_server_attach(struct xf_server *s, struct xf_link *link,
  * sink is told by ERROR then. After this the server is stopped; after
  * XF_PULL_LOST the link must be closed and another can be attached.
  */
-enum xf_pull_end xf_server_run(struct xf_server *s, int (*tick)(void *priv, struct xf_err *err),
-                               void *priv, struct xf_err *err);
+enum xf_pull_end xf_server_run(struct xf_server *s, struct xf_tick tick, struct xf_err *err);
 
 void xf_server_status(struct xf_server *s, struct xf_server_status *out);
 

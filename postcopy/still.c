@@ -2,6 +2,7 @@
 /* Pages of a guest that stands still: see still.h. */
 #include "postcopy/still.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "pages/batch.h"
@@ -15,6 +16,7 @@ int xf_still_read(struct xf_source_vm *vm, struct xf_view *view, const uint64_t 
     uint64_t began = xf_now_ns();
     size_t len = 0;
 
+    assert(n && n <= XF_STILL_MAX);
     if (vm->ops->map(view, gfns, n, &out->map, err))
         return -1;
     xf_cost_add(map, n, began);

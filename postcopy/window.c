@@ -2,6 +2,8 @@
 /* How much pushed data may be on its way: see window.h. */
 #include "postcopy/window.h"
 
+#include <assert.h>
+
 #include "transport/wire.h"
 
 /* Beyond what the path holds: so many seconds of its work, within bounds. More than the least push,
@@ -67,6 +69,7 @@ void xf_window_sent(struct xf_window *w, uint64_t bytes, double now)
 {
     unsigned i = (w->head + w->nr) % XF_WINDOW_BATCHES;
 
+    assert(w->nr < XF_WINDOW_BATCHES);
     if (!w->nr) /* the path was idle: its rate is counted from here */
         w->delivered_at = w->delivered_sent = now;
     w->batches[i].bytes = bytes;
@@ -102,6 +105,7 @@ bool xf_window_taken(struct xf_window *w, double now)
         return false;
     w->head = (i + 1) % XF_WINDOW_BATCHES;
     w->nr--;
+    assert(w->in_flight >= w->batches[i].bytes);
     w->in_flight -= w->batches[i].bytes;
     w->delivered += w->batches[i].bytes;
     w->delivered_at = now;

@@ -21,6 +21,7 @@
  */
 #include "precopy/copy.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -66,7 +67,6 @@ int xf_copy_begin(struct xf_copy *c, struct xf_err *err)
     if (xf_presence_init(&c->presence, c->vm, err))
         return -1;
     c->presence.tick = c->tick;
-    c->presence.priv = c->priv;
     if (xf_presence_first(&c->presence, err) || c->vm->ops->target(c->vm, &c->target_kib, err))
         return -1;
     memcpy(c->owed, c->presence.now, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
@@ -163,7 +163,7 @@ int xf_copy_tick(void *priv, struct xf_err *err)
         if (c->vm->ops->alive(c->vm, err))
             return -1;
     }
-    return c->tick(c->priv, err);
+    return xf_tick(c->tick, err);
 }
 
 int xf_copy_late(struct xf_copy *c, struct xf_err *err)
@@ -457,7 +457,8 @@ int xf_copy_change_link(struct xf_copy *c, struct xf_err *err)
     const struct xf_transport_ops *ops = c->link->ops;
     struct xf_err why = *err;
 
-    if (!c->relink || !atomic_load(&c->link->lost) || !xf_link_is_loss(err))
+    assert(err->num);
+    if (!c->relink || err->whose != XF_LINK)
         return -1;
     xf_senders_halt(c->senders);
     /* A peer that failed has said so and hung up; that is no loss. */

@@ -55,7 +55,7 @@ struct xf_copy {
     struct xf_compress_opts compress; /* before xf_copy_begin(); all 0: nothing is compressed */
     /* Called some ten times a second while the engine waits: show progress, look for a
      * cancel or a word from the peer. -1 ends the phase with its error. */
-    int (*tick)(void *priv, struct xf_err *err);
+    struct xf_tick tick;
     /* Hybrid: tick may set it in COPY, which then ends as soon as what is on its way has
      * arrived; what the round has not sent comes after GO. Means nothing in other modes. */
     bool switch_now;
@@ -66,7 +66,7 @@ struct xf_copy {
      * any progress since the last one.
      */
     int (*relink)(void *priv, const struct xf_err *why, struct xf_err *err);
-    void *priv;
+    void *priv; /* of relink, and of before_go in xf_switch() */
 
     struct xf_copy_status status;
     struct xf_switch_times times;

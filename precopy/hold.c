@@ -12,8 +12,7 @@
 
 #define HOLD_STEPS 6000 /* of 20 ms */
 
-int xf_hold(const char *point, int (*tick)(void *priv, struct xf_err *err), void *priv,
-            struct xf_err *err)
+int xf_hold(const char *point, struct xf_tick tick, struct xf_err *err)
 {
     const char *hold = xf_test_env("XENFERRY_HOLD");
     const struct timespec step = {.tv_nsec = 20 * 1000 * 1000};
@@ -29,7 +28,7 @@ int xf_hold(const char *point, int (*tick)(void *priv, struct xf_err *err), void
         return xf_fail(err, errno, "cannot create %s (XENFERRY_HOLD): %s", file, strerror(errno));
     close(fd);
     for (int i = 0; i < HOLD_STEPS && access(file, F_OK) == 0; i++) {
-        if (tick(priv, err))
+        if (xf_tick(tick, err))
             return -1;
         nanosleep(&step, NULL);
     }

@@ -10,9 +10,8 @@
 #ifndef XF_HOLD_H
 #define XF_HOLD_H
 
-#include "transport/err.h"
+#include "transport/tick.h"
 
-int xf_hold(const char *point, int (*tick)(void *priv, struct xf_err *err), void *priv,
-            struct xf_err *err);
+int xf_hold(const char *point, struct xf_tick tick, struct xf_err *err);
 
 #endif

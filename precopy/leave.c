@@ -12,6 +12,7 @@
  */
 #include "precopy/copy.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -75,6 +76,7 @@ static int declare(struct xf_copy *c, const unsigned long *map, struct xf_extent
     bool last = false;
 
     while (!last || answered < sent) {
+        assert(sent - answered <= WINDOW);
         if (last || sent - answered == WINDOW) {
             if (hear_answer(c, pages[answered % WINDOW], x, meta, err))
                 return -1;
@@ -201,6 +203,7 @@ void xf_copy_settle(struct xf_copy *c)
     size_t words = xf_bitmap_words(c->vm->nr_gfns);
     unsigned long *todo = c->order.todo;
 
+    assert(c->missing && c->due);
     for (size_t w = 0; w < words; w++) {
         todo[w] |= c->due[w];
         c->missing[w] &= ~todo[w];

@@ -68,10 +68,10 @@ static int let_tick(struct xf_presence *p, int64_t *next, struct xf_err *err)
 {
     int64_t now = xf_now_ms();
 
-    if (!p->tick || now < *next)
+    if (!p->tick.call || now < *next)
         return 0;
     *next = now + TICK_MS;
-    return p->tick(p->priv, err);
+    return xf_tick(p->tick, err);
 }
 
 /*

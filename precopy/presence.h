@@ -10,13 +10,11 @@
 
 #include "pages/bitmap.h"
 #include "pages/vm.h"
+#include "transport/tick.h"
 
 struct xf_presence {
     struct xf_source_vm *vm;
-    /* The caller's to set after init: called some twenty times a second by whatever looks at pages;
-     * -1 from it ends that. NULL: nobody. */
-    int (*tick)(void *priv, struct xf_err *err);
-    void *priv;
+    struct xf_tick tick; /* the caller's to set after init: called by whatever looks at pages */
     struct xf_view *view;
     unsigned long *now;    /* as of the last sweep */
     unsigned long *before; /* as of the one before */

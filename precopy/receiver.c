@@ -10,6 +10,7 @@
  */
 #include "precopy/sink.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #include "pages/packing.h"
 #include "pages/rings.h"
 #include "pages/zero.h"
+#include "transport/lock.h"
 
 struct receiver {
     struct xf_receivers *r;
@@ -31,15 +33,18 @@ struct receiver {
     uint64_t pages;
 };
 
+XF_LOCK_ROLE(receivers_lock);
+
 struct xf_receivers {
     struct xf_sink_vm *vm;
     struct xf_link *link;
     unsigned long *present; /* atomic bits */
     unsigned long *rings;   /* constant after start */
     pthread_mutex_t lock;
-    struct xf_err err; /* first failure; under lock */
-    unsigned complete; /* channels that have synced after their last page; under lock */
-    bool stopping;     /* under lock: failures are our own doing now */
+    struct xf_err err XF_GUARDED(receivers_lock); /* first failure */
+    /* Channels that have synced after their last page. */
+    unsigned complete XF_GUARDED(receivers_lock);
+    bool stopping XF_GUARDED(receivers_lock); /* failures are our own doing now */
     unsigned nr;
     struct receiver list[XF_CHANNELS_MAX];
 };
@@ -110,9 +115,7 @@ static int sort_gfns(struct xf_receivers *r, struct scratch *x, struct xf_err *e
 /* The batch's data pages, in their order, to `to`. */
 static int receive_pages(struct receiver *w, struct scratch *x, uint8_t *to, struct xf_err *err)
 {
-    return xf_packing_receive(&x->unpacker, w->r->link->ops, w->chan, &x->pack, &x->batch, to, err)
-               ? xf_link_failed(w->r->link, err)
-               : 0;
+    return xf_packing_receive(&x->unpacker, w->r->link->ops, w->chan, &x->pack, &x->batch, to, err);
 }
 
 /* Of the payload that was received into x->bounce, the pages that are mapped. */
@@ -126,9 +129,7 @@ static void copy_mapped(struct scratch *x)
 static int receive_scattered(struct receiver *w, struct scratch *x, int niov, struct xf_err *err)
 {
     if (!x->pack.nr_blocks)
-        return w->r->link->ops->recv_payload(w->chan, x->iov, niov, err)
-                   ? xf_link_failed(w->r->link, err)
-                   : 0;
+        return w->r->link->ops->recv_payload(w->chan, x->iov, niov, err);
     if (!x->bounce)
         x->bounce = malloc(XF_PAYLOAD_MAX);
     if (!x->bounce)
@@ -250,9 +251,9 @@ static int take_batch(struct receiver *w, struct xf_view *view, const struct xf_
         return -1;
     if (!absent)
         return place(w, view, x, err);
-    pthread_rwlock_rdlock(&absent->lock);
+    xf_rdlock(&absent->lock, xf_absent_lock);
     rc = place(w, view, x, err);
-    pthread_rwlock_unlock(&absent->lock);
+    xf_rwunlock(&absent->lock, xf_absent_lock);
     return rc;
 }
 
@@ -267,15 +268,13 @@ static int answer_sync(struct receiver *w, const struct xf_msg *m, struct scratc
         return -1;
     *last = sync.flags & XF_SYNC_LAST;
     if (*last) {
-        pthread_mutex_lock(&w->r->lock);
+        xf_lock(&w->r->lock, receivers_lock);
         w->r->complete++;
-        pthread_mutex_unlock(&w->r->lock);
+        xf_unlock(&w->r->lock, receivers_lock);
     }
     sync.pages = w->pages;
     ack.meta_len = (uint32_t)xf_sync_encode(&sync, x->meta);
-    if (w->r->link->ops->send(w->chan, &ack, x->meta, NULL, 0, err))
-        return xf_link_failed(w->r->link, err);
-    return 0;
+    return w->r->link->ops->send(w->chan, &ack, x->meta, NULL, 0, err);
 }
 
 static void *receiver_main(void *arg)
@@ -306,10 +305,8 @@ static void *receiver_main(void *arg)
     while (!last) {
         struct xf_msg m;
 
-        if (r->link->ops->recv(w->chan, &m, x->meta, -1, &err)) {
-            xf_link_failed(r->link, &err);
+        if (r->link->ops->recv(w->chan, &m, x->meta, -1, &err))
             break;
-        }
         if (m.type == XF_MSG_BATCH || m.type == XF_MSG_PACKED) {
             if (take_batch(w, view, &m, x, &err))
                 break;
@@ -322,10 +319,10 @@ static void *receiver_main(void *arg)
         }
     }
 out:
-    pthread_mutex_lock(&r->lock);
+    xf_lock(&r->lock, receivers_lock);
     if (err.num && !r->err.num && !r->stopping)
         r->err = err;
-    pthread_mutex_unlock(&r->lock);
+    xf_unlock(&r->lock, receivers_lock);
     if (view)
         r->vm->ops->view_close(view);
     if (x) {
@@ -366,7 +363,7 @@ int xf_receivers_start(struct xf_receivers **out, struct xf_sink_vm *vm, struct 
 
 int xf_receivers_go(struct xf_receivers *r, struct xf_err *err)
 {
-    r->nr = 0;
+    assert(!r->nr && r->link->nr_bulk <= XF_CHANNELS_MAX);
     for (unsigned i = 0; i < r->link->nr_bulk; i++) {
         struct receiver *w = &r->list[r->nr++];
         int rc;
@@ -384,13 +381,13 @@ int xf_receivers_check(struct xf_receivers *r, struct xf_err *err)
 {
     int rc = 0;
 
-    pthread_mutex_lock(&r->lock);
+    xf_lock(&r->lock, receivers_lock);
     if (r->err.num) {
         if (err)
             *err = r->err;
         rc = -1;
     }
-    pthread_mutex_unlock(&r->lock);
+    xf_unlock(&r->lock, receivers_lock);
     return rc;
 }
 
@@ -404,9 +401,9 @@ static unsigned complete(struct xf_receivers *r)
 {
     unsigned n;
 
-    pthread_mutex_lock(&r->lock);
+    xf_lock(&r->lock, receivers_lock);
     n = r->complete;
-    pthread_mutex_unlock(&r->lock);
+    xf_unlock(&r->lock, receivers_lock);
     return n;
 }
 
@@ -422,9 +419,9 @@ bool xf_receivers_ending(struct xf_receivers *r)
 
 static void join(struct xf_receivers *r, bool abort)
 {
-    pthread_mutex_lock(&r->lock);
+    xf_lock(&r->lock, receivers_lock);
     r->stopping = true;
-    pthread_mutex_unlock(&r->lock);
+    xf_unlock(&r->lock, receivers_lock);
     if (abort)
         xf_link_abort_bulk(r->link);
     for (unsigned i = 0; i < r->nr; i++)
@@ -433,6 +430,7 @@ static void join(struct xf_receivers *r, bool abort)
     r->nr = 0;
 }
 
+XF_ALONE
 void xf_receivers_halt(struct xf_receivers *r)
 {
     join(r, true);

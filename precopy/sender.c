@@ -11,6 +11,7 @@
  */
 #include "precopy/sender.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 #include "pages/packing.h"
 #include "pages/zero.h"
 #include "transport/clock.h"
+#include "transport/lock.h"
 
 #define QUEUE_PER_THREAD 2
 
@@ -34,12 +36,15 @@ struct job {
     uint64_t gfns[XF_BATCH_PAGES];
 };
 
+XF_LOCK_ROLE(senders_lock);
+
 struct worker {
     struct xf_senders *s;
     struct xf_chan *chan;
     pthread_t thread;
     bool started;
-    uint32_t sync_done; /* last sync confirmed; under s->lock */
+    uint64_t pages;                              /* sent, of all kinds; the thread's own */
+    uint32_t sync_done XF_GUARDED(senders_lock); /* last sync confirmed */
 };
 
 struct xf_senders {
@@ -50,16 +55,16 @@ struct xf_senders {
     pthread_mutex_t lock;
     pthread_cond_t work;  /* to the workers: a job, a sync, or stop */
     pthread_cond_t space; /* to the caller: room, a confirmed sync, or a failure */
-    /* All below under lock. */
-    struct job *jobs; /* ring */
-    unsigned cap, head, count;
-    unsigned sending; /* jobs taken and not done */
-    uint32_t sync_wanted;
-    bool sync_last;
-    bool stop;
-    struct xf_sent sent;
-    struct xf_err err; /* first failure */
-    unsigned nr;
+    struct job *jobs XF_GUARDED(senders_lock); /* ring */
+    unsigned cap;                              /* constant */
+    unsigned head XF_GUARDED(senders_lock), count XF_GUARDED(senders_lock);
+    unsigned sending XF_GUARDED(senders_lock); /* jobs taken and not done */
+    uint32_t sync_wanted XF_GUARDED(senders_lock);
+    bool sync_last XF_GUARDED(senders_lock);
+    bool stop XF_GUARDED(senders_lock);
+    struct xf_sent sent XF_GUARDED(senders_lock);
+    struct xf_err err XF_GUARDED(senders_lock); /* first failure */
+    unsigned nr;                                /* the caller's */
     struct worker workers[XF_CHANNELS_MAX];
 };
 
@@ -168,7 +173,8 @@ static int send_batch(struct worker *w, struct xf_view *view, struct scratch *x,
     if (present)
         ops->unmap(view, &x->map);
     if (rc)
-        return xf_link_failed(w->s->link, err);
+        return -1;
+    w->pages += x->batch.nr_pages;
     if (!x->job.zeros)
         xf_packing_sent(&x->packing, began, 0);
     return 0;
@@ -182,18 +188,23 @@ static int do_sync(struct worker *w, uint32_t seq, bool last, struct scratch *x,
 
     m.meta_len = (uint32_t)xf_sync_encode(&sync, x->meta);
     if (t->send(w->chan, &m, x->meta, NULL, 0, err) || t->recv(w->chan, &m, x->meta, -1, err))
-        return xf_link_failed(w->s->link, err);
+        return -1;
     if (m.type != XF_MSG_SYNC_ACK || xf_sync_decode(&sync, &m, x->meta, err))
         return xf_fail(err, EPROTO, "the destination answered a sync with message %u", m.type);
     if (sync.seq != seq)
         return xf_fail(err, EPROTO, "the destination confirmed sync %u instead of %u", sync.seq,
                        seq);
+    if (sync.pages != w->pages)
+        return xf_fail(err, EPROTO, "the destination has taken %llu pages where %llu were sent",
+                       (unsigned long long)sync.pages, (unsigned long long)w->pages);
     return 0;
 }
 
-/* Called with the lock held. Takes the oldest job; false when there is none. */
+/* Takes the oldest job; false when there is none. */
+XF_NEEDS(senders_lock)
 static bool take_job(struct xf_senders *s, struct job *out)
 {
+    assert(s->count <= s->cap && s->head < s->cap);
     if (!s->count)
         return false;
     struct job *j = &s->jobs[s->head];
@@ -211,13 +222,13 @@ static bool take_job(struct xf_senders *s, struct job *out)
 
 static void fail_all(struct xf_senders *s, const struct xf_err *err)
 {
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, senders_lock);
     if (!s->err.num)
         s->err = *err;
     s->stop = true;
     pthread_cond_broadcast(&s->work);
     pthread_cond_broadcast(&s->space);
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, senders_lock);
 }
 
 static void *worker_main(void *arg)
@@ -227,8 +238,11 @@ static void *worker_main(void *arg)
     struct xf_err err = {0};
     struct xf_view *view = NULL;
     struct scratch *x = calloc(1, sizeof(*x));
-    uint32_t synced = w->sync_done; /* nobody else changes it */
+    uint32_t synced;
 
+    xf_lock(&s->lock, senders_lock);
+    synced = w->sync_done; /* nobody else changes it */
+    xf_unlock(&s->lock, senders_lock);
     if (x)
         x->copy = malloc(XF_PAYLOAD_MAX);
     if (!x || !x->copy) {
@@ -244,11 +258,11 @@ static void *worker_main(void *arg)
         bool job, last;
         uint32_t seq;
 
-        pthread_mutex_lock(&s->lock);
+        xf_lock(&s->lock, senders_lock);
         while (!s->stop && !s->count && s->sync_wanted == synced)
             pthread_cond_wait(&s->work, &s->lock);
         if (s->stop) {
-            pthread_mutex_unlock(&s->lock);
+            xf_unlock(&s->lock, senders_lock);
             break;
         }
         job = take_job(s, &x->job);
@@ -256,7 +270,7 @@ static void *worker_main(void *arg)
             pthread_cond_broadcast(&s->space);
         seq = s->sync_wanted;
         last = s->sync_last;
-        pthread_mutex_unlock(&s->lock);
+        xf_unlock(&s->lock, senders_lock);
 
         if (job) {
             if (send_batch(w, view, x, &err))
@@ -264,8 +278,9 @@ static void *worker_main(void *arg)
         } else if (do_sync(w, seq, last, x, &err)) {
             break;
         }
-        pthread_mutex_lock(&s->lock);
+        xf_lock(&s->lock, senders_lock);
         if (job) {
+            assert(s->sending > 0);
             s->sending--;
             s->sent.data += x->batch.data_pages;
             s->sent.by[x->packing.sent_as] += x->batch.data_pages;
@@ -282,7 +297,7 @@ static void *worker_main(void *arg)
             synced = w->sync_done = seq;
             pthread_cond_broadcast(&s->space);
         }
-        pthread_mutex_unlock(&s->lock);
+        xf_unlock(&s->lock, senders_lock);
     }
 out:
     if (err.num)
@@ -297,6 +312,7 @@ out:
     return NULL;
 }
 
+XF_ALONE
 int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf_link *link,
                      const struct xf_compress_opts *compress, struct xf_err *err)
 {
@@ -328,9 +344,10 @@ int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf
     return 0;
 }
 
+XF_ALONE
 int xf_senders_go(struct xf_senders *s, struct xf_err *err)
 {
-    s->nr = 0;
+    assert(!s->nr && s->link->nr_bulk <= XF_CHANNELS_MAX);
     xf_packing_rule_init(&s->packing, &s->compress, s->link->nr_bulk);
     for (unsigned i = 0; i < s->link->nr_bulk; i++) {
         struct worker *w = &s->workers[s->nr++];
@@ -345,13 +362,15 @@ int xf_senders_go(struct xf_senders *s, struct xf_err *err)
     return 0;
 }
 
-/* Wait on `space` until the deadline; with the lock held. False when time is up. */
+/* Wait on `space` until the deadline. False when time is up. */
+XF_NEEDS(senders_lock)
 static bool wait_space(struct xf_senders *s, const struct timespec *deadline)
 {
     return pthread_cond_timedwait(&s->space, &s->lock, deadline) != ETIMEDOUT;
 }
 
-/* With the lock held: the first failure as the caller's error. */
+/* The first failure as the caller's error. */
+XF_NEEDS(senders_lock)
 static int failed(struct xf_senders *s, struct xf_err *err)
 {
     if (err)
@@ -366,7 +385,8 @@ static int push(struct xf_senders *s, const struct job *kind, const uint64_t *gf
     struct timespec deadline = xf_time_in(wait_ms);
     int rc = 0;
 
-    pthread_mutex_lock(&s->lock);
+    assert(n && n <= XF_BATCH_PAGES);
+    xf_lock(&s->lock, senders_lock);
     while (!s->err.num && s->count == s->cap)
         if (!wait_space(s, &deadline))
             break;
@@ -385,7 +405,7 @@ static int push(struct xf_senders *s, const struct job *kind, const uint64_t *gf
         s->count++;
         pthread_cond_signal(&s->work);
     }
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, senders_lock);
     return rc;
 }
 
@@ -407,21 +427,21 @@ int xf_senders_push_zeros(struct xf_senders *s, const uint64_t *gfns, unsigned n
 
 void xf_senders_take_back(struct xf_senders *s, unsigned long *map)
 {
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, senders_lock);
     while (s->count) {
         const struct job *j = &s->jobs[(s->head + --s->count) % s->cap];
 
         for (unsigned i = 0; i < j->n; i++)
             xf_set(map, j->gfns[i]);
     }
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, senders_lock);
 }
 
 int xf_senders_sync_begin(struct xf_senders *s, bool last, struct xf_err *err)
 {
     int rc = 0;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, senders_lock);
     if (s->err.num) {
         rc = failed(s, err);
     } else {
@@ -429,7 +449,7 @@ int xf_senders_sync_begin(struct xf_senders *s, bool last, struct xf_err *err)
         s->sync_last = last;
         pthread_cond_broadcast(&s->work);
     }
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, senders_lock);
     return rc;
 }
 
@@ -438,7 +458,7 @@ int xf_senders_sync_wait(struct xf_senders *s, int wait_ms, struct xf_err *err)
     struct timespec deadline = xf_time_in(wait_ms);
     int rc;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, senders_lock);
     for (;;) {
         unsigned done = 0;
 
@@ -448,7 +468,7 @@ int xf_senders_sync_wait(struct xf_senders *s, int wait_ms, struct xf_err *err)
         if (rc != XF_AGAIN || !wait_space(s, &deadline))
             break;
     }
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, senders_lock);
     return rc;
 }
 
@@ -456,18 +476,18 @@ struct xf_sent xf_senders_count(struct xf_senders *s)
 {
     struct xf_sent sent;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, senders_lock);
     sent = s->sent;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, senders_lock);
     return sent;
 }
 
 static void join(struct xf_senders *s, bool abort)
 {
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, senders_lock);
     s->stop = true;
     pthread_cond_broadcast(&s->work);
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, senders_lock);
     if (abort)
         xf_link_abort_bulk(s->link);
     for (unsigned i = 0; i < s->nr; i++)
@@ -476,6 +496,7 @@ static void join(struct xf_senders *s, bool abort)
     s->nr = 0;
 }
 
+XF_ALONE
 void xf_senders_halt(struct xf_senders *s)
 {
     join(s, true);
@@ -484,21 +505,28 @@ void xf_senders_halt(struct xf_senders *s)
     xf_clear(&s->err);
 }
 
+/* No thread is left. */
+XF_ALONE
+static void free_all(struct xf_senders *s)
+{
+    pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->space);
+    pthread_mutex_destroy(&s->lock);
+    free(s->jobs);
+    free(s);
+}
+
 void xf_senders_stop(struct xf_senders *s)
 {
     bool busy;
 
     if (!s)
         return;
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, senders_lock);
     busy = s->count > 0 || s->sending > 0;
     for (unsigned i = 0; i < s->nr; i++)
         busy |= s->workers[i].sync_done != s->sync_wanted;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, senders_lock);
     join(s, busy);
-    pthread_cond_destroy(&s->work);
-    pthread_cond_destroy(&s->space);
-    pthread_mutex_destroy(&s->lock);
-    free(s->jobs);
-    free(s);
+    free_all(s);
 }

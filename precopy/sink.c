@@ -53,7 +53,7 @@ static int claim(struct serve *s, struct xf_err *err)
     if (!vm->absent || !vm->pager->claim)
         return 0;
     while (pthread_rwlock_clockwrlock(&vm->absent->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT) {
-        if (s->watch->tick(s->watch->priv, err) || xf_receivers_check(s->receivers, err))
+        if (xf_tick(s->watch->tick, err) || xf_receivers_check(s->receivers, err))
             return -1;
         until = xf_time_in(TICK_MS);
     }
@@ -130,7 +130,6 @@ static int take_absent(struct serve *s, const struct xf_msg *m, struct xf_err *e
         if (vm->ops->view_open(vm, &s->view, err))
             return -1;
         vm->absent->tick = s->watch->tick;
-        vm->absent->priv = s->watch->priv;
     }
     if (xf_extents_decode(s->set, m, s->meta, vm->nr_gfns, err))
         return -1;
@@ -254,15 +253,14 @@ enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
         if (!rc)
             rc = take_message(&s, &m, &end, err);
         else
-            rc = rc == XF_AGAIN ? 0 : xf_link_failed(link, err);
+            rc = rc == XF_AGAIN ? 0 : -1;
         if (!rc)
             rc = xf_receivers_check(s.receivers, err);
         if (!rc)
-            rc = watch->tick(watch->priv, err);
+            rc = xf_tick(watch->tick, err);
         if (!rc)
             rc = answer_ready(&s, err);
-        if (rc <= 0 && may_relink(&s) &&
-            (rc ? atomic_load(&link->lost) && xf_link_is_loss(err) : watch->called(watch->priv)))
+        if (rc <= 0 && may_relink(&s) && (rc ? err->whose == XF_LINK : watch->called(watch->priv)))
             rc = relink(&s, err);
     }
     if (rc < 0) {

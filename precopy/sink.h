@@ -18,7 +18,7 @@ enum xf_sink_end {
 struct xf_sink_watch {
     void *priv;
     /* Some ten times a second; -1 ends the move (before GO only). */
-    int (*tick)(void *priv, struct xf_err *err);
+    struct xf_tick tick;
     /* Everything is in place but GO; if pages are absent, what serves them must be ready when
      * this returns. -1 ends the move. NULL: nothing to prepare. */
     int (*prepare)(void *priv, struct xf_err *err);

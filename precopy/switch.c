@@ -96,9 +96,14 @@ static int wait_loaded(struct xf_copy *c, struct xf_err *err)
     return 0;
 }
 
+static int hold(struct xf_copy *c, const char *point, struct xf_err *err)
+{
+    return xf_hold(point, (struct xf_tick){xf_copy_tick, c}, err);
+}
+
 static int until_loaded(struct xf_copy *c, struct xf_err *err)
 {
-    if (xf_hold("suspended", xf_copy_tick, c, err))
+    if (hold(c, "suspended", err))
         return -1;
     if (last_set(c, err))
         return -1;
@@ -166,16 +171,15 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
     double deadline;
     int rc;
 
-    if (xf_hold("before-switch", xf_copy_tick, c, err) ||
-        (xf_copy_leaves(c) && xf_copy_leave(c, err)))
+    if (hold(c, "before-switch", err) || (xf_copy_leaves(c) && xf_copy_leave(c, err)))
         return XF_SWITCH_BACK;
-    if (xf_hold("before-suspend", xf_copy_tick, c, err) || last_look(c, err))
+    if (hold(c, "before-suspend", err) || last_look(c, err))
         return XF_SWITCH_BACK;
     c->times.began = xf_now();
     rc = c->vm->ops->suspend(c->vm, err);
     if (!rc || c->vm->ops->suspended(c->vm))
         c->times.suspended = xf_now();
-    if (rc || until_loaded(c, err) || xf_hold("before-go", xf_copy_tick, c, err) ||
+    if (rc || until_loaded(c, err) || hold(c, "before-go", err) ||
         (before_go && before_go(c->priv, err)) || still_there(c, err) || still_here(c, err))
         return go_back(c, err);
 

@@ -2,6 +2,7 @@
 /* The sink's half of making a link: see gather.h. */
 #include "transport/gather.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -60,7 +61,7 @@ int xf_gather_step(struct xf_gather *g, int timeout_ms, struct xf_err *err)
         if (rc < 0 && why.num == EEXIST)
             continue;
         if (rc < 0 && g->nr == 1)
-            return xf_fail(err, why.num, "%s", why.text);
+            return xf_fail_as(err, &why, "%s", why.text);
         if (rc < 0) {
             xf_gather_unlisten(g, g->at[i].ops);
             return XF_AGAIN;
@@ -80,6 +81,7 @@ void xf_gather_take(struct xf_gather *g, struct xf_link *out)
 {
     struct xf_link *l = &g->link;
 
+    assert(l->control);
     out->ops = l->ops;
     out->control = l->control;
     memcpy(out->bulk, l->bulk, sizeof(out->bulk));

@@ -2,6 +2,7 @@
 /* The table of unfinished handshakes. */
 #include "transport/handshakes.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -94,6 +95,7 @@ unsigned xf_handshakes_room(struct xf_handshakes *h, const struct sockaddr *sa)
 
 void xf_handshakes_begin(struct xf_handshakes *h, unsigned i, int fd, short events, int timeout_ms)
 {
+    assert(i < XF_HANDSHAKES && h->place[i].fd < 0 && fd >= 0);
     h->place[i].fd = fd;
     h->place[i].events = events;
     h->place[i].deadline = xf_now_ms() + timeout_ms;

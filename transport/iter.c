@@ -2,6 +2,7 @@
 /* Walking iovecs: see iter.h. */
 #include "transport/iter.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -30,6 +31,7 @@ size_t xf_iter_piece(const struct xf_iter *it, size_t max, uint8_t **at)
 /* Also skips empty entries, so that a piece is never empty while something is left. */
 void xf_iter_skip(struct xf_iter *it, size_t n)
 {
+    assert(n <= it->left);
     it->left -= n;
     it->off += n;
     while (it->niov > 0 && it->off >= it->iov->iov_len) {

@@ -2,6 +2,7 @@
 /* The channels of one move held together: see link.h. */
 #include "transport/link.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,19 +10,21 @@
 /* Where channel `index` is kept. */
 static struct xf_chan **slot(struct xf_link *l, unsigned index, unsigned channels)
 {
+    assert(channels <= XF_CHANNELS_MAX && index <= XF_URGENT_INDEX(channels));
     return index == 0 ? &l->control : index <= channels ? &l->bulk[index - 1] : &l->urgent;
 }
 
 int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
-                    const struct xf_link_peer *peer, bool urgent,
-                    int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err)
+                    const struct xf_link_peer *peer, bool urgent, struct xf_tick tick,
+                    struct xf_err *err)
 {
     for (unsigned i = 0; i <= cfg->channels + urgent; i++) {
         struct xf_chan **c = slot(l, i, cfg->channels);
 
         if (*c)
             continue;
-        if (tick(priv, err) || l->ops->connect(cfg, peer->host, peer->port, peer->src, i, c, err))
+        if (xf_tick(tick, err) ||
+            l->ops->connect(cfg, peer->host, peer->port, peer->src, i, c, err))
             return -1;
         if (i && i <= cfg->channels)
             l->nr_bulk = i;
@@ -29,47 +32,17 @@ int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
     return 0;
 }
 
-void xf_link_watch(struct xf_link *l, int (*tick)(void *priv, struct xf_err *err), void *priv)
+void xf_link_watch(struct xf_link *l, struct xf_tick tick)
 {
     if (l->control && l->ops->watch)
-        l->ops->watch(l->control, tick, priv);
-}
-
-bool xf_link_is_loss(const struct xf_err *err)
-{
-    switch (err->num) {
-    case EPROTO:
-    case EBADMSG:
-    case EINVAL:
-    case EMSGSIZE:
-    case ENOMEM:
-    case ECANCELED:
-        return false;
-    default:
-        return true;
-    }
-}
-
-int xf_link_failed(struct xf_link *l, const struct xf_err *err)
-{
-    if (xf_link_is_loss(err))
-        atomic_store(&l->lost, true);
-    return -1;
-}
-
-/* The same for a caller whose err may be NULL. */
-static int failed(struct xf_link *l, const struct xf_err *why, struct xf_err *err)
-{
-    xf_fail(err, why->num, "%s", why->text);
-    return xf_link_failed(l, why);
+        l->ops->watch(l->control, tick);
 }
 
 int xf_link_say(struct xf_link *l, uint16_t type, const void *meta, size_t len, struct xf_err *err)
 {
     struct xf_msg m = {.type = type, .meta_len = (uint32_t)len};
-    struct xf_err why = {0};
 
-    return l->ops->send(l->control, &m, meta, NULL, 0, &why) ? failed(l, &why, err) : 0;
+    return l->ops->send(l->control, &m, meta, NULL, 0, err);
 }
 
 int xf_link_say_u64s(struct xf_link *l, uint16_t type, const uint64_t *v, unsigned n,
@@ -77,6 +50,7 @@ int xf_link_say_u64s(struct xf_link *l, uint16_t type, const uint64_t *v, unsign
 {
     uint8_t meta[128];
 
+    assert(n <= sizeof(meta) / 8);
     return xf_link_say(l, type, meta, xf_u64s_encode(v, n, meta), err);
 }
 
@@ -88,17 +62,16 @@ static int peer_error(const struct xf_msg *m, const void *meta, struct xf_err *e
 
     if (xf_text_decode(&num, text, m, meta, err))
         return -1;
-    return xf_fail(err, num ? num : EIO, "destination: %s", text);
+    return xf_fail_peer(err, num ? num : EIO, "destination: %s", text);
 }
 
 int xf_link_hear(struct xf_link *l, uint16_t type, struct xf_msg *m, void *meta, int timeout_ms,
                  struct xf_err *err)
 {
-    struct xf_err why = {0};
-    int rc = l->ops->recv(l->control, m, meta, timeout_ms, &why);
+    int rc = l->ops->recv(l->control, m, meta, timeout_ms, err);
 
     if (rc)
-        return rc < 0 ? failed(l, &why, err) : rc;
+        return rc;
     if (m->type == XF_MSG_ERROR)
         return peer_error(m, meta, err);
     if (m->type != type)
@@ -189,5 +162,4 @@ void xf_link_close(struct xf_link *l)
     l->ops->close(l->control);
     l->control = NULL;
     l->nr_bulk = 0;
-    atomic_store(&l->lost, false);
 }

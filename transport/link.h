@@ -7,8 +7,6 @@
 #ifndef XF_LINK_H
 #define XF_LINK_H
 
-#include <stdatomic.h>
-
 #include "transport/transport.h"
 #include "transport/wire.h"
 
@@ -18,7 +16,6 @@ struct xf_link {
     struct xf_chan *bulk[XF_CHANNELS_MAX];
     unsigned nr_bulk;
     struct xf_chan *urgent;    /* NULL: this move has none */
-    atomic_bool lost;          /* a connection is gone (xf_link_failed()). Any thread */
     struct xf_chan_stats past; /* of channels that are closed */
 };
 
@@ -35,19 +32,12 @@ struct xf_link_peer {
  * per channel at most. After a failure the channels that are there stay, for the caller to close.
  */
 int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
-                    const struct xf_link_peer *peer, bool urgent,
-                    int (*tick)(void *priv, struct xf_err *err), void *priv, struct xf_err *err);
+                    const struct xf_link_peer *peer, bool urgent, struct xf_tick tick,
+                    struct xf_err *err);
 
 /* The control channel's watch (transport.h): its thread has nobody who would abort it. For as long
  * as this link lasts. */
-void xf_link_watch(struct xf_link *l, int (*tick)(void *priv, struct xf_err *err), void *priv);
-
-/* Whether a channel's error means that the connection is gone, so that another one may do;
- * not that the peer broke the protocol, or that we gave up or ran out of something. */
-bool xf_link_is_loss(const struct xf_err *err);
-/* An operation on one of the channels has failed with err: note it if it is a loss. Returns
- * -1. Any thread. */
-int xf_link_failed(struct xf_link *l, const struct xf_err *err);
+void xf_link_watch(struct xf_link *l, struct xf_tick tick);
 
 /* Send a message that has only a meta part on the control channel. */
 int xf_link_say(struct xf_link *l, uint16_t type, const void *meta, size_t len, struct xf_err *err);

@@ -36,7 +36,7 @@ int xf_wait_slice(const struct xf_wait *w)
 {
     int64_t left = time_left(w);
 
-    if (w->s->tick && (left < 0 || left > TICK_MS))
+    if (w->s->tick.call && (left < 0 || left > TICK_MS))
         return TICK_MS;
     return (int)left;
 }
@@ -51,19 +51,19 @@ int xf_wait_on(struct xf_wait *w, bool moved, struct xf_err *err)
     w->at = now;
     if (moved)
         w->moved = now;
-    if (s->tick && now - s->ticked >= TICK_MS) {
+    if (s->tick.call && now - s->ticked >= TICK_MS) {
         s->ticked = now;
-        if (s->tick(s->priv, err))
+        if (xf_tick(s->tick, err))
             return -1;
     }
     if (time_left(w))
         return 0;
     if (now - w->moved >= w->stall_ms)
-        return xf_fail(err, ETIMEDOUT, "%s: the peer has %s nothing for %d ms", s->who,
-                       w->input ? "sent" : "taken", w->stall_ms);
-    return xf_fail(err, ETIMEDOUT,
-                   "%s: the peer has sent a part of one message, and not the rest for %lld ms",
-                   s->who, (long long)s->waited_ms);
+        return xf_fail_link(err, ETIMEDOUT, "%s: the peer has %s nothing for %d ms", s->who,
+                            w->input ? "sent" : "taken", w->stall_ms);
+    return xf_fail_link(err, ETIMEDOUT,
+                        "%s: the peer has sent a part of one message, and not the rest for %lld ms",
+                        s->who, (long long)s->waited_ms);
 }
 
 /* A message of so many bytes is on its way. */

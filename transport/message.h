@@ -14,6 +14,7 @@
 
 #include "transport/err.h"
 #include "transport/iter.h"
+#include "transport/tick.h"
 #include "transport/transport.h"
 
 /* The bytes of a channel. Each returns -1 with err set when it fails. */
@@ -36,8 +37,7 @@ struct xf_messages {
     int64_t waited_ms;     /* for its bytes after the first */
     int64_t allowed_ms;    /* ... beyond the channel's stall_ms */
     int64_t ticked;        /* on xf_now_ms() */
-    int (*tick)(void *priv, struct xf_err *err); /* the watch of transport.h; NULL: none */
-    void *priv;
+    struct xf_tick tick;   /* the watch of transport.h */
 };
 
 /* A wait of a stream's within a message: for more of it, or for room for more. In slices. */

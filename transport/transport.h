@@ -27,6 +27,7 @@
 #include <sys/uio.h>
 
 #include "transport/key.h"
+#include "transport/tick.h"
 
 #define XF_META_MAX 65536u        /* largest meta part, bytes */
 #define XF_PAYLOAD_MAX (4u << 20) /* largest payload, bytes (1024 pages) */
@@ -35,7 +36,6 @@
 #define XF_RDMA_POLL_US 20 /* what rdma_poll_us is if nobody says otherwise */
 /* The slowest that a message may come, once it has begun: 4 kB/s, on one channel. */
 #define XF_BYTES_PER_MS 4
-#define XF_AGAIN 1 /* recv: nothing arrived within the time */
 
 struct xf_chan;
 struct xf_listener;
@@ -138,8 +138,9 @@ struct xf_transport_ops {
 
     /* From now on the channel's thread calls tick some ten times a second while it waits for the
      * rest of a message, or for room to send one; -1 from it fails the call, with its error. For
-     * channels that no other thread would abort. tick must not use the channel. NULL: no more. */
-    void (*watch)(struct xf_chan *c, int (*tick)(void *priv, struct xf_err *err), void *priv);
+     * channels that no other thread would abort. It must not use the channel. tick.call NULL: no
+     * more. */
+    void (*watch)(struct xf_chan *c, struct xf_tick tick);
 
     void (*stats)(const struct xf_chan *c, struct xf_chan_stats *out);
 

@@ -29,15 +29,18 @@ static int hash_file(const char *kind, const void *data, size_t len, char *out, 
     return 0;
 }
 
-/* XF_AGAIN: somebody else has it. By F_OFD_GETLK a look changes nothing, not for a moment. */
+/* What lock_fd() and take() find, if nothing fails. */
+enum { FREE, TAKEN };
+
+/* By F_OFD_GETLK a look changes nothing, not for a moment. */
 static int lock_fd(int fd, bool look, const char *file, struct xf_err *err)
 {
     struct flock want = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
     if (!fcntl(fd, look ? F_OFD_GETLK : F_OFD_SETLK, &want))
-        return look && want.l_type != F_UNLCK ? XF_AGAIN : 0;
+        return look && want.l_type != F_UNLCK ? TAKEN : FREE;
     if (errno == EAGAIN || errno == EACCES)
-        return XF_AGAIN;
+        return TAKEN;
     return xf_fail(err, errno, "cannot lock %s/%s: %s", xf_run_dir(), file, strerror(errno));
 }
 
@@ -50,7 +53,7 @@ static bool is_in_place(int dir, const char *file, int fd)
            at.st_dev == held.st_dev && at.st_ino == held.st_ino;
 }
 
-/* *fd is open after 0 and XF_AGAIN, or -1 if there is no file and we only look. */
+/* *fd is open after FREE and TAKEN, or -1 if there is no file and we only look. */
 static int take(const char *file, bool look, int *fd, struct xf_err *err)
 {
     int dir = xf_run_dir_open(xf_run_dir(), true, err), rc = 0;
@@ -146,7 +149,7 @@ int xf_incoming_lock(struct xf_incoming_lock *l, const char *domain, const libxl
         return -1;
     for (int i = 0; i < n; i++) {
         rc = take(l->file[i], look, &l->fd[i], err);
-        if (rc == XF_AGAIN)
+        if (rc == TAKEN)
             refuse(f, i == 1, domain, l->fd[i]);
         if (rc) {
             if (l->fd[i] >= 0)

@@ -241,19 +241,6 @@ int xf_record_parse(const char *text, size_t len, struct xf_record *r, struct xf
     return rc;
 }
 
-struct xf_link_cfg xf_record_link_cfg(const struct xf_record *r, int timeout_ms, int stall_ms)
-{
-    return (struct xf_link_cfg){
-        .key = &r->key,
-        .channels = r->channels,
-        .encrypt = r->encrypt,
-        .timeout_ms = timeout_ms,
-        .stall_ms = stall_ms,
-        .rdma_buffer = r->rdma_buffer_mib << 20,
-        .rdma_poll_us = r->rdma_poll_us,
-    };
-}
-
 /* --- the files --- */
 
 /* Is the open file the one of this name? */
@@ -265,8 +252,9 @@ static bool is_named(int at, const char *name, int fd)
            ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
-/* XF_AGAIN: who had the lock has taken the file away in between (xf_record_unlock()), so that what
+/* VANISHED: who had the lock has taken the file away in between (xf_record_unlock()), so that what
  * was locked is nothing. -1: errno says why. */
+enum { LOCKED, VANISHED };
 static int try_lock(int at, const char *name, int *fd)
 {
     int rc, why;
@@ -277,11 +265,11 @@ static int try_lock(int at, const char *name, int *fd)
     rc = flock(*fd, LOCK_EX | LOCK_NB);
     why = errno;
     if (!rc && is_named(at, name, *fd))
-        return 0;
+        return LOCKED;
     close(*fd);
     *fd = -1;
     errno = why;
-    return rc ? -1 : XF_AGAIN;
+    return rc ? -1 : VANISHED;
 }
 
 int xf_record_lock(const char *dir, uint32_t domid, int *fd, struct xf_err *err)
@@ -295,7 +283,7 @@ int xf_record_lock(const char *dir, uint32_t domid, int *fd, struct xf_err *err)
     snprintf(name, sizeof(name), "%u.lock", domid);
     do
         rc = try_lock(at, name, fd);
-    while (rc == XF_AGAIN);
+    while (rc == VANISHED);
     if (rc && errno == EWOULDBLOCK)
         xf_fail(err, EBUSY,
                 "domain %u is being migrated already; wait for its end "

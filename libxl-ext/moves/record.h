@@ -79,9 +79,6 @@ int xf_record_read(const char *dir, uint32_t domid, struct xf_record *r, int *fd
 /* Erase it; no error if it is not there. */
 void xf_record_remove(const char *dir, uint32_t domid);
 
-/* What the record says of the data connections; it points to the record's key. */
-struct xf_link_cfg xf_record_link_cfg(const struct xf_record *r, int timeout_ms, int stall_ms);
-
 /* The text, apart from any file: for tests. format: malloc()ed, to be freed by xf_secret_free(),
  * NULL when memory is short. */
 char *xf_record_format(const struct xf_record *r);

@@ -23,6 +23,7 @@
 
 #include "libxl-ext/host/run_dir.h"
 #include "transport/clock.h"
+#include "transport/lock.h"
 #include "transport/version.h"
 #include "transport/wire.h"
 
@@ -38,6 +39,8 @@ struct client {
     size_t heard; /* bytes of the request */
 };
 
+XF_LOCK_ROLE(status_lock);
+
 struct xf_status_server {
     int listener, stop;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -46,9 +49,9 @@ struct xf_status_server {
     struct client clients[CLIENTS]; /* the thread's; oldest first */
 
     pthread_mutex_t lock;
-    struct xf_status now; /* both under lock */
-    double at;
-    bool asked;
+    struct xf_status now XF_GUARDED(status_lock);
+    double at XF_GUARDED(status_lock);
+    bool asked XF_GUARDED(status_lock);
 };
 
 /* --- the thread --- */
@@ -71,10 +74,10 @@ static bool greet(struct xf_status_server *s, int fd)
     char line[XF_STATUS_LINE];
     struct xf_status now;
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, status_lock);
     now = s->now;
     now.age_s = xf_now() - s->at;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, status_lock);
     now.elapsed_s += now.age_s;
     snprintf(now.version, sizeof(now.version), "%s", xf_version());
     return say(fd, line, xf_status_encode(&now, line));
@@ -84,11 +87,11 @@ static void answer(struct xf_status_server *s, int fd)
 {
     char line[XF_STATUS_LINE], why_not[sizeof(s->now.no_switch)];
 
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, status_lock);
     memcpy(why_not, s->now.no_switch, sizeof(why_not));
     if (!why_not[0])
         s->asked = true;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, status_lock);
     say(fd, line, xf_answer_encode(why_not, line));
 }
 
@@ -227,10 +230,10 @@ void xf_status_set(struct xf_status_server *s, const struct xf_status *now)
 {
     if (!s)
         return;
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, status_lock);
     s->now = *now;
     s->at = xf_now();
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, status_lock);
 }
 
 bool xf_status_asked(struct xf_status_server *s)
@@ -239,9 +242,9 @@ bool xf_status_asked(struct xf_status_server *s)
 
     if (!s)
         return false;
-    pthread_mutex_lock(&s->lock);
+    xf_lock(&s->lock, status_lock);
     asked = s->asked;
-    pthread_mutex_unlock(&s->lock);
+    xf_unlock(&s->lock, status_lock);
     return asked;
 }
 

@@ -19,12 +19,11 @@
 #include "libxl-ext/libxl_ext.h"
 #include "libxl-ext/host/process.h"
 #include "transport/clock.h"
+#include "transport/times.h"
 
 /* xl's answer when the domain is built (tools/xl/xl_migrate.c: migrate_receiver_ready), sent
  * with its NUL. */
 #define XL_READY "domain received, ready to unpause"
-/* How long the stock xl may take to destroy what it built. */
-#define UNDO_MS 30000
 
 int xf_builder_pipes(struct xf_builder_fds *fds, struct xf_err *err)
 {
@@ -211,7 +210,7 @@ int xf_builder_undo(struct xf_builder *b, const struct xf_incoming *copy, libxl_
     if (started)
         close(b->in);
     b->in = -1;
-    if (b->pid > 0 && !xf_reaped(b->pid, UNDO_MS)) {
+    if (b->pid > 0 && !xf_reaped(b->pid, XF_UNDO_MS)) {
         kill(b->pid, SIGKILL);
         xf_reaped(b->pid, 5000);
     }

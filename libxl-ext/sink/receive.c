@@ -29,9 +29,7 @@
 #include "libxl-ext/sink/receive_sink.h"
 #include "libxl-ext/sink/refuse.h"
 #include "libxl-ext/moves/status.h"
-
-/* How long xl may take to destroy the domain after the sink has died. */
-#define ORPHAN_MS 30000
+#include "transport/times.h"
 
 /* The sink is dead without having said how the move ended. */
 static int clean_up_after(const struct xf_sink_shared *shared, struct xf_err *err)
@@ -48,7 +46,7 @@ static int clean_up_after(const struct xf_sink_shared *shared, struct xf_err *er
                        "paused or still named \"%s\"; see `xl list`",
                        copy->domain, copy->name);
     /* Its xl was reparented to us and is destroying what it built. */
-    if (shared->xl > 0 && !xf_reaped(shared->xl, ORPHAN_MS))
+    if (shared->xl > 0 && !xf_reaped(shared->xl, XF_UNDO_MS))
         kill(shared->xl, SIGKILL);
     xf_fail(err, EIO, "the receiving process died; the domain stays at its source");
     /* No xl was started: whatever has that name is another's. */

@@ -14,8 +14,8 @@
 #include "libxl-ext/xen/static_state.h"
 #include "transport/clock.h"
 #include "transport/test_env.h"
+#include "transport/times.h"
 
-#define BUILD_MS 120000
 #define BUILD_SLICE_MS 50
 #define LOOK_S 1.0 /* between two looks whether the copy is still there */
 
@@ -75,7 +75,8 @@ int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err)
     if (s->build.devices)
         return 0;
     if (xf_now_ms() > s->build.until)
-        return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s", BUILD_MS / 1000);
+        return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s",
+                       XF_BUILD_MS / 1000);
     rc = xf_builder_step(&s->build.builder, wait_ms, err);
     s->build.devices = rc == 0;
     if (rc == 0 && open_disks(s, err))
@@ -126,7 +127,7 @@ static int build(struct sink *s, size_t len, struct xf_err *err)
     s->shared->xl = s->build.builder.pid;
     if (!rc) {
         xf_builder_feed(&s->build.builder, s->build.stream, len, XF_STREAM_END);
-        s->build.until = xf_now_ms() + BUILD_MS;
+        s->build.until = xf_now_ms() + XF_BUILD_MS;
         rc = await_domain(s, xs, err);
     }
     xs_close(xs);

@@ -12,6 +12,7 @@
 #include "libxl-ext/sink/receive_parts.h"
 #include "libxl-ext/sink/refuse.h"
 #include "pages/pack.h"
+#include "transport/times.h"
 
 /* Where the data connections may come in, the best first. */
 static void list_addresses(const struct sink *s, struct xf_reply *r)

@@ -7,10 +7,7 @@
 #include "libxl-ext/xen/follow.h"
 #include "libxl-ext/sink/receive_parts.h"
 #include "transport/clock.h"
-
-/* So much later than we the source may notice that the link is lost (its own stall time), or be
- * through with connecting. */
-#define LATER_MS 30000
+#include "transport/times.h"
 
 /* COPY: has the source begun to connect anew? A stranger's failure is not the move's. */
 static bool called(void *priv)
@@ -72,7 +69,8 @@ static int relink(void *priv, struct xf_err *err)
 
     xf_link_close(&s->link);
     s->copy.asked = false;
-    return xf_sink_accept(s, (int)s->check.hello.reconnect_s * 1000 + LATER_MS, serve_tick, err);
+    return xf_sink_accept(s, (int)s->check.hello.reconnect_s * 1000 + XF_LATER_MS,
+                          (struct xf_tick){serve_tick, s}, err);
 }
 
 static bool devices_ready(void *priv)
@@ -117,7 +115,7 @@ enum xf_sink_end xf_sink_copy(struct sink *s, struct xf_err *err)
 {
     struct xf_sink_watch watch = {
         .priv = s,
-        .tick = serve_tick,
+        .tick = {serve_tick, s},
         .ready = devices_ready,
         .prepare = prepare,
         .follow = follow,

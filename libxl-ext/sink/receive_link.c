@@ -5,8 +5,8 @@
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/sink/receive_parts.h"
 #include "transport/clock.h"
+#include "transport/times.h"
 
-#define CONNECT_MS 15000 /* one channel: connect and handshake */
 /* The largest ring of a channel that a source is given because it asked for it. */
 #define BUFFER_MIB_TRUSTED 64u
 
@@ -17,7 +17,8 @@ const char *xf_sink_listen_address(const struct sink *s)
 
 struct xf_link_cfg xf_sink_link_cfg(const struct sink *s, bool rdma)
 {
-    struct xf_link_cfg cfg = xf_hello_link_cfg(&s->check.hello, rdma, CONNECT_MS, XF_SINK_STALL_MS);
+    struct xf_link_cfg cfg =
+        xf_hello_link_cfg(&s->check.hello, rdma, XF_ACCEPT_MS, XF_SINK_STALL_MS);
     uint32_t mib = s->check.hello.rdma_buffer_mib;
 
     if (!rdma)
@@ -30,14 +31,13 @@ struct xf_link_cfg xf_sink_link_cfg(const struct sink *s, bool rdma)
     return cfg;
 }
 
-int xf_sink_accept(struct sink *s, int within_ms, int (*look)(void *, struct xf_err *),
-                   struct xf_err *err)
+int xf_sink_accept(struct sink *s, int within_ms, struct xf_tick tick, struct xf_err *err)
 {
     int64_t until = xf_now_ms() + within_ms;
     int rc;
 
     while ((rc = xf_gather_step(&s->gather, 20, err)) == XF_AGAIN) {
-        if (look(s, err))
+        if (xf_tick(tick, err))
             return -1;
         if (xf_now_ms() > until)
             return xf_fail(err, ETIMEDOUT, "the source did not connect all of its channels");
@@ -45,7 +45,7 @@ int xf_sink_accept(struct sink *s, int within_ms, int (*look)(void *, struct xf_
     if (rc)
         return -1;
     xf_gather_take(&s->gather, &s->link);
-    xf_link_watch(&s->link, xf_sink_tick, s);
+    xf_link_watch(&s->link, (struct xf_tick){xf_sink_tick, s});
     if (s->link.ops == &xf_tcp_ops)
         xf_gather_keep(&s->gather, &xf_tcp_ops);
     return 0;

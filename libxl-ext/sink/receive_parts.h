@@ -25,8 +25,6 @@
 #include "pages/absent.h"
 #include "transport/gather.h"
 
-#define XF_SINK_STALL_MS 20000 /* the source has said nothing for so long while we wait for it */
-
 struct sink {
     /* What the guard gave it: xf_sink_main(), constant. `shared` tells the guard how far it is. */
     const struct xf_receive_opts *o;
@@ -120,11 +118,10 @@ int xf_sink_check(struct sink *s, bool *refused, struct xf_err *err);
 struct xf_link_cfg xf_sink_link_cfg(const struct sink *s, bool rdma);
 /* One configured address is also the only one listened on; else NULL. */
 const char *xf_sink_listen_address(const struct sink *s);
-/* Wait until the source has connected all channels; `look` (of s) may end that. The listener stays
+/* Wait until the source has connected all channels; the tick may end that. The listener stays
  * for the links that may replace this one, over the same transport or, in COPY, over TCP instead of
  * RDMA; so nobody else gets the port. */
-int xf_sink_accept(struct sink *s, int within_ms, int (*look)(void *, struct xf_err *),
-                   struct xf_err *err);
+int xf_sink_accept(struct sink *s, int within_ms, struct xf_tick tick, struct xf_err *err);
 
 /* --- receive_build.c: SKELETON --- */
 

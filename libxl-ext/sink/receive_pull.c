@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The sink process in PULL. See receive_parts.h. */
 #include "libxl-ext/sink/receive_parts.h"
-
-/* All pages are here, or the guest has ended, and the source is gone: how long it may come back
- * to hear of it. */
-#define DONE_MS 60000
+#include "transport/times.h"
 
 /* The guest depends on us, so nobody is asked whether to go on. The network need not wait until the
  * source knows that nothing is missing, and the source hears how long it did. */
@@ -29,13 +26,12 @@ int xf_sink_pull(struct sink *s, bool *ended, struct xf_err *err)
         .addr = rdma ? NULL : xf_sink_listen_address(s),
         .port = rdma ? s->check.rdma_port : s->check.port,
         .gather = &s->gather,
-        .tick = pull_tick,
-        .priv = s,
+        .tick = {pull_tick, s},
     };
     enum xf_pull_end end;
 
     xf_gather_keep(&s->gather, r.ops);
-    end = xf_rejoin_take(&r, s->pull.pager, &s->link, DONE_MS, err);
+    end = xf_rejoin_take(&r, s->pull.pager, &s->link, XF_DONE_MS, err);
     *ended = end == XF_PULL_ENDED;
     if (end == XF_PULL_FAILED) {
         /* Better still than a guest whose vCPUs get stuck one after the other. */

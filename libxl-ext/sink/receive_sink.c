@@ -12,8 +12,7 @@
 #include <unistd.h>
 
 #include "libxl-ext/sink/receive_parts.h"
-
-#define CHANNELS_MS 60000 /* until the source has connected them all */
+#include "transport/times.h"
 
 static int tell_source(struct sink *s, const struct xf_err *why)
 {
@@ -34,7 +33,7 @@ static int run_sink(struct sink *s, struct xf_err *err)
         return -1;
     if (refused)
         return 0; /* the source has the findings and reports them */
-    if (xf_sink_accept(s, CHANNELS_MS, xf_sink_tick, err)) {
+    if (xf_sink_accept(s, XF_CHANNELS_MS, (struct xf_tick){xf_sink_tick, s}, err)) {
         if (s->check.hello.check_only)
             xf_clear(err);
         return s->check.hello.check_only ? 0 : -1;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "libxl-ext/peer/check.h"
+#include "transport/times.h"
 
 void xf_refuse(struct xf_pipe *p, bool heard, const struct xf_err *why)
 {

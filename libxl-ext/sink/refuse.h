@@ -5,8 +5,6 @@
 
 #include "libxl-ext/peer/bootstrap.h"
 
-#define XF_HELLO_MS 30000 /* how long a source may take to say its hello */
-
 /*
  * Answer a source of ours with `why` as the one finding, a refusal of code "receiver". heard: its
  * hello has been read, or what of it could be; else it is read first and thrown away, so that the

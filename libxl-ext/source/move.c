@@ -21,6 +21,7 @@
 #include "libxl-ext/source/move_report.h"
 #include "libxl-ext/source/move_skeleton.h"
 #include "libxl-ext/source/move_status.h"
+#include "transport/times.h"
 
 /* A first guess of what the guest's own suspend takes; the report shows what it took. */
 #define SUSPEND_GUESS_S 0.03
@@ -92,7 +93,7 @@ static int before_go(void *priv, struct xf_err *err)
     /* The flush has been at it since the suspend. */
     if (xf_move_unchanged(m, err) || xf_qdisks_flush_end(&m->check.disks, DISKS_MS, err))
         return -1;
-    m->report->disks_s = m->check.disks.nr ? m->check.disks.last_s : 0;
+    m->report->disks_s = xf_qdisks_last_s(&m->check.disks);
     if (step_aside(priv, err))
         return -1;
     if (c->nr_missing && (xf_server_new(&m->pull.server, c->vm, c->missing, &m->pull.opts, err) ||
@@ -130,7 +131,7 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
 {
     enum xf_outcome end;
 
-    m->pull.opts.silence_ms = XF_MOVE_STALL_MS;
+    m->pull.opts.silence_ms = XF_SOURCE_STALL_MS;
     if (xf_server_opts_env(&m->pull.opts, err) || xf_move_attach(m, err) || xf_move_check(m, err))
         return XF_REFUSED;
     if (m->o->check_only)

@@ -23,9 +23,6 @@
 #include "postcopy/server.h"
 #include "precopy/copy.h"
 
-/* No acknowledgement for so long means that the peer or the network is dead. */
-#define XF_MOVE_STALL_MS 10000
-
 /* The name of a domain that has moved away, as stock xl has it (tools/xl/xl_migrate.c). */
 #define XF_AWAY "%s--migratedaway"
 

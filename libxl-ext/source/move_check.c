@@ -24,9 +24,7 @@
 #include "libxl-ext/xen/static_state.h"
 #include "pages/pack.h"
 #include "transport/text.h"
-
-#define BANNER_MS 60000 /* ssh may ask for a password */
-#define REPLY_MS 30000
+#include "transport/times.h"
 
 /* A name that would be cut, or could not be shown as it is, would be another domain's there. */
 static int judge_name(const char *name, size_t size, uint32_t domid, struct xf_err *err)
@@ -142,7 +140,7 @@ static int start_peer(struct xf_move *m, struct xf_err *err)
 
 static int ask_peer(struct xf_move *m, struct xf_err *err)
 {
-    if (xf_pipe_await_banner(&m->check.pipe, BANNER_MS, m->o->cancel, err)) {
+    if (xf_pipe_await_banner(&m->check.pipe, XF_BANNER_MS, m->o->cancel, err)) {
         if (err->num != ECANCELED)
             xf_wrap(err,
                     "no receiver answers at \"%s\" (is Xen running there, and xl in its PATH?)",
@@ -150,7 +148,7 @@ static int ask_peer(struct xf_move *m, struct xf_err *err)
         return -1;
     }
     if (xf_hello_send(&m->check.pipe, &m->check.hello, err) ||
-        xf_reply_receive(&m->check.pipe, &m->check.reply, REPLY_MS, m->o->cancel, err)) {
+        xf_reply_receive(&m->check.pipe, &m->check.reply, XF_REPLY_MS, m->o->cancel, err)) {
         /* A stock receiver reads our preamble as a save file and gives up. */
         if (err->num == ECONNRESET || err->num == EPIPE) {
             xf_clear(err);

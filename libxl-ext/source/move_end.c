@@ -12,13 +12,11 @@
 #include "libxl-ext/source/move_status.h"
 #include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/xen_suspend.h"
+#include "transport/times.h"
 
 /* How long a guest that has taken the suspend request is awaited after it was given up. It has had
  * a minute before that. */
 #define LATE_MS 30000
-/* How long the destination may take to clean up, so that a second attempt finds nothing in its way.
- */
-#define ABORTED_MS 40000
 
 /* It lies suspended. If that was us it shall run on, however late it came. */
 static enum xf_outcome let_go_on(struct xf_move *m, struct xf_err *err)
@@ -80,7 +78,7 @@ static void call_off(struct xf_move *m, struct xf_err *err)
         xf_pipe_hang_up(&m->check.pipe);
         /* Wait for its clean-up, so that a second attempt finds nothing in its way. A cut
          * link ends the wait: nothing arrives within the first seconds. */
-        until = xf_now() + ABORTED_MS / 1000.0;
+        until = xf_now() + XF_ABORTED_MS / 1000.0;
         while (xf_now() < until) {
             int rc = m->link.ops->recv(m->link.control, &msg, meta, 500, NULL);
 
@@ -93,7 +91,7 @@ static void call_off(struct xf_move *m, struct xf_err *err)
     free(meta);
     /* No channel to ask on: that the receiver ends says that it has cleaned up. */
     if (!m->link.control)
-        xf_pipe_close(&m->check.pipe, ABORTED_MS);
+        xf_pipe_close(&m->check.pipe, XF_ABORTED_MS);
 }
 
 enum xf_outcome xf_move_give_up(struct xf_move *m, enum xf_outcome end, struct xf_err *err)

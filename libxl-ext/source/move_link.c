@@ -15,18 +15,13 @@
 #include "libxl-ext/source/move_status.h"
 #include "libxl-ext/source/move_tick.h"
 #include "transport/clock.h"
+#include "transport/times.h"
 
-#define CONTROL_MS 5000 /* each address */
-#define BULK_MS 15000
 #define ROUTE_MS 3000 /* each address */
 #define RELINK_PAUSE_MS 250
-/* PULL: nobody listens there any more. More than a sink takes to listen again, or to get its port
- * back from somebody, and no less than it waits for us at its end (DONE_MS, receive_pull.c). */
-#define GONE_MS 60000
-/* PULL: who listens there says nothing. It may be the destination, which is stopped (a debugger, a
- * machine that swaps, a suspended virtual machine), so it is waited for longer than anybody would
- * believe. `xl migrate-recover` goes on if it does come back after that. */
-#define SILENT_MS 600000
+
+/* What became of connecting, if nothing on this side ended it. */
+enum { CONNECTED, UNREACHED };
 
 static const struct xf_transport_ops *ops_of(bool rdma)
 {
@@ -35,7 +30,8 @@ static const struct xf_transport_ops *ops_of(bool rdma)
 
 static struct xf_link_cfg link_cfg(const struct xf_move *m, bool rdma, int timeout_ms)
 {
-    struct xf_link_cfg cfg = xf_hello_link_cfg(&m->check.hello, rdma, timeout_ms, XF_MOVE_STALL_MS);
+    struct xf_link_cfg cfg =
+        xf_hello_link_cfg(&m->check.hello, rdma, timeout_ms, XF_SOURCE_STALL_MS);
 
     cfg.rdma_poll_us = m->o->rdma_poll_us;
     return cfg;
@@ -65,7 +61,7 @@ bool xf_move_uses_rdma(const struct xf_move *m)
 /* Open the control channel to this address. */
 static int connect_to(struct xf_move *m, bool rdma, const char *address, struct xf_err *why)
 {
-    struct xf_link_cfg cfg = link_cfg(m, rdma, CONTROL_MS);
+    struct xf_link_cfg cfg = link_cfg(m, rdma, XF_CONTROL_MS);
     uint16_t port = rdma ? m->check.reply.rdma_port : m->check.reply.port;
     const char *src = xf_own_for(&m->check.own, address);
 
@@ -74,14 +70,14 @@ static int connect_to(struct xf_move *m, bool rdma, const char *address, struct 
         ops_of(rdma)->connect(&cfg, address, port, src, 0, &m->link.control, why))
         return -1;
     use(m, rdma);
-    xf_link_watch(&m->link, xf_move_tick, m);
+    xf_link_watch(&m->link, (struct xf_tick){xf_move_tick, m});
     if (address != m->net.address)
         snprintf(m->net.address, sizeof(m->net.address), "%s", address);
     return 0;
 }
 
 /*
- * Open the control channel to the first address that answers. XF_AGAIN: none did; why->text
+ * Open the control channel to the first address that answers. UNREACHED: none did; why->text
  * says what became of the last one and `tried` lists them.
  */
 static int connect_control(struct xf_move *m, bool rdma, char *tried, size_t size,
@@ -98,11 +94,11 @@ static int connect_control(struct xf_move *m, bool rdma, char *tried, size_t siz
         if (xf_move_tick(m, err))
             return -1;
         if (!connect_to(m, rdma, a, why))
-            return 0;
+            return CONNECTED;
         if (len < size)
             len += (size_t)snprintf(tried + len, size - len, "%s%s", len ? ", " : "", a);
     }
-    return XF_AGAIN;
+    return UNREACHED;
 }
 
 /* With --check: what one side can do. */
@@ -174,9 +170,9 @@ int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err 
         rc = connect_control(m, false, tried, sizeof(tried), &why, err);
         if (rc < 0)
             return -1;
-        if (rc == XF_AGAIN && why.num == EPROTONOSUPPORT)
+        if (rc == UNREACHED && why.num == EPROTONOSUPPORT)
             xf_find(found, XF_REFUSAL, "crypto-policy", "%s", why.text);
-        else if (rc == XF_AGAIN)
+        else if (rc == UNREACHED)
             xf_find(found, XF_REFUSAL, "address",
                     "no migration address of the destination can be reached (tried %s, port %u: "
                     "%s); open the port, or name another address in /etc/xen/xenferry.xml there",
@@ -200,10 +196,11 @@ static struct xf_link_peer link_peer(const struct xf_move *m)
 /* All channels but the control channel, which is there. */
 static int connect_bulk(struct xf_move *m, struct xf_err *err)
 {
-    struct xf_link_cfg cfg = link_cfg(m, xf_move_uses_rdma(m), BULK_MS);
+    struct xf_link_cfg cfg = link_cfg(m, xf_move_uses_rdma(m), XF_BULK_MS);
     struct xf_link_peer peer = link_peer(m);
 
-    return xf_link_connect(&m->link, &cfg, &peer, m->pull.possible, xf_move_tick, m, err);
+    return xf_link_connect(&m->link, &cfg, &peer, m->pull.possible,
+                           (struct xf_tick){xf_move_tick, m}, err);
 }
 
 void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
@@ -211,33 +208,34 @@ void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
     r->ops = m->link.ops;
     r->cfg = link_cfg(m, xf_move_uses_rdma(m), XF_REJOIN_CONNECT_MS);
     r->peer = link_peer(m);
-    r->gone.limit_ms[XF_ANSWER_REFUSED] = GONE_MS;
-    r->gone.limit_ms[XF_ANSWER_STRANGER] = GONE_MS;
-    r->gone.limit_ms[XF_ANSWER_SILENT] = SILENT_MS;
+    r->gone.limit_ms[XF_ANSWER_REFUSED] = XF_GONE_MS;
+    r->gone.limit_ms[XF_ANSWER_STRANGER] = XF_GONE_MS;
+    r->gone.limit_ms[XF_ANSWER_SILENT] = XF_SILENT_MS;
 }
 
 /* All channels, the control channel first; over the transport in use to the address in use.
- * XF_AGAIN: not now; last says why, and `tried` where. */
+ * UNREACHED: not now; last says why, and `tried` where. */
 static int connect_all(struct xf_move *m, bool rdma, char *tried, size_t size, struct xf_err *last,
                        struct xf_err *err)
 {
-    struct xf_link_cfg cfg = link_cfg(m, rdma, CONTROL_MS);
+    struct xf_link_cfg cfg = link_cfg(m, rdma, XF_CONTROL_MS);
     struct xf_link_peer peer;
     int rc;
 
     xf_link_close(&m->link);
     if (m->link.ops == ops_of(rdma)) {
         snprintf(tried, size, "%s", m->net.address);
-        rc = connect_to(m, rdma, m->net.address, last) ? XF_AGAIN : 0;
+        rc = connect_to(m, rdma, m->net.address, last) ? UNREACHED : CONNECTED;
     } else {
         rc = connect_control(m, rdma, tried, size, last, err);
     }
-    if (rc)
+    if (rc != CONNECTED)
         return rc;
     peer = link_peer(m);
-    if (!xf_link_connect(&m->link, &cfg, &peer, m->pull.possible, xf_move_tick, m, last))
-        return 0;
-    return xf_move_tick(m, err) ? -1 : XF_AGAIN;
+    if (!xf_link_connect(&m->link, &cfg, &peer, m->pull.possible, (struct xf_tick){xf_move_tick, m},
+                         last))
+        return CONNECTED;
+    return xf_move_tick(m, err) ? -1 : UNREACHED;
 }
 
 static void say_fallback(struct xf_move *m, const char *what, const struct xf_err *why)
@@ -255,7 +253,7 @@ static int fall_back(struct xf_move *m, const char *what, const struct xf_err *w
     int rc = connect_all(m, false, tried, sizeof(tried), &last, err);
 
     say_fallback(m, what, why);
-    if (rc == XF_AGAIN)
+    if (rc == UNREACHED)
         return xf_fail(err, last.num ? last.num : EHOSTUNREACH,
                        "%s (%.150s), and TCP does not reach the destination (tried %s: %.100s)",
                        what, why->text, tried[0] ? tried : "no address", last.text);
@@ -300,7 +298,7 @@ static int look(struct xf_move *m, struct xf_err *err)
     return m->copy.vm ? xf_copy_tick(&m->copy, err) : xf_move_tick(m, err);
 }
 
-/* Try until then. As connect_all(), but XF_AGAIN means that time is over. */
+/* Try until then. As connect_all(); UNREACHED: time is over. */
 static int keep_connecting(struct xf_move *m, bool rdma, double until, char *tried, size_t size,
                            struct xf_err *last, struct xf_err *err)
 {
@@ -310,7 +308,7 @@ static int keep_connecting(struct xf_move *m, bool rdma, double until, char *tri
     for (;;) {
         xf_clear(last);
         rc = look(m, err) ? -1 : connect_all(m, rdma, tried, size, last, err);
-        if (rc != XF_AGAIN || xf_now() >= until)
+        if (rc != UNREACHED || xf_now() >= until)
             return rc;
         nanosleep(&pause, NULL);
     }
@@ -343,7 +341,7 @@ int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err)
                  until - began);
     rc = keep_connecting(m, rdma, until, tried, sizeof(tried), &last, err);
     r->copy_away_s += xf_now() - began;
-    if (rc == XF_AGAIN)
+    if (rc == UNREACHED)
         return xf_fail(err, last.num ? last.num : EHOSTUNREACH,
                        "%s (%.150s), and there was no other for %u s (tried %s: %.100s)", what,
                        why->text, m->o->reconnect_s, tried[0] ? tried : "no address", last.text);

@@ -48,7 +48,7 @@ static void link_changed(void *priv, const struct xf_err *why)
 enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err)
 {
     struct xf_rejoin r = {
-        .tick = pull_tick,
+        .tick = {pull_tick, m},
         .link_changed = link_changed,
         .priv = m,
     };

@@ -12,8 +12,8 @@
 #include "libxl-ext/source/move_tick.h"
 #include "libxl-ext/xen/static_state.h"
 #include "pages/pack.h"
+#include "transport/times.h"
 
-#define BUILD_MS 150000
 #define PINGS 5
 
 /* The parts of the skeleton message that are blobs, in the order of the wire. */
@@ -91,7 +91,7 @@ static int wait_built(struct xf_move *m, struct xf_err *err)
     struct xf_msg msg;
     int num;
 
-    if (wait_for(m, XF_MSG_BUILT, BUILD_MS, &msg, meta, err) ||
+    if (wait_for(m, XF_MSG_BUILT, XF_BUILT_MS, &msg, meta, err) ||
         xf_built_decode(&m->skeleton.copy_domid, &num, why, &msg, meta, err))
         return -1;
     if (!m->pull.possible || !why[0])
@@ -112,7 +112,7 @@ static int begin_copy(struct xf_move *m, struct xf_err *err)
     c->link = &m->link;
     c->compress = (struct xf_compress_opts){.asked = m->o->compress,
                                             .can = m->check.reply.codecs & xf_pack_codecs()};
-    c->tick = xf_move_tick;
+    c->tick = (struct xf_tick){xf_move_tick, m};
     c->priv = m;
     if (m->o->reconnect_s)
         c->relink = xf_move_relink;

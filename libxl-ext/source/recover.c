@@ -24,10 +24,9 @@
 #include "libxl-ext/source/recover.h"
 #include "libxl-ext/host/run_dir.h"
 #include "transport/text.h"
+#include "transport/times.h"
 
-/* A sink that has heard nothing for its stall time (20 s) listens for another source. */
-#define LINK_MS 60000
-#define REFUSED_MS 3000
+#define REFUSED_MS 3000 /* nobody listens there: that is soon believed */
 
 struct recovery {
     struct xf_move m;
@@ -121,9 +120,9 @@ static enum xf_outcome as_before(const struct recovery *v)
 /* The link to a sink that is in PULL. -1 with *over: this side cannot go on. */
 static int find_sink(struct recovery *v, bool *over, struct xf_err *err)
 {
-    const struct xf_server_opts opts = {.silence_ms = XF_MOVE_STALL_MS};
+    const struct xf_server_opts opts = {.silence_ms = XF_SOURCE_STALL_MS};
     struct xf_move *m = &v->m;
-    struct xf_rejoin r = {.tick = link_tick, .priv = v};
+    struct xf_rejoin r = {.tick = {link_tick, v}};
 
     *over = true;
     if (xf_xen_source_open(&m->skeleton.xen, m->ctx, &m->log, m->domid, err))
@@ -133,8 +132,9 @@ static int find_sink(struct recovery *v, bool *over, struct xf_err *err)
     if (xf_server_new(&m->pull.server, &m->skeleton.xen.vm, NULL, &opts, err))
         return -1;
     xf_move_rejoin(m, &r);
-    if (xf_rejoin_take_over(&r, m->pull.server, &m->link, LINK_MS, REFUSED_MS, err)) {
-        *over = !xf_link_is_loss(err) && err->num != EPROTO && err->num != EBADMSG;
+    if (xf_rejoin_take_over(&r, m->pull.server, &m->link, XF_TAKE_OVER_MS, REFUSED_MS, err)) {
+        /* That it was let run here, too, ends nothing yet: the destination is asked what it has. */
+        *over = err->whose == XF_OURS && err->num != EBUSY;
         return -1;
     }
     *over = false;

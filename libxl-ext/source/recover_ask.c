@@ -19,9 +19,8 @@
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/source/move.h"
 #include "libxl-ext/host/run_dir.h"
+#include "transport/times.h"
 
-#define BANNER_MS 60000 /* ssh may ask for a password */
-#define REPLY_MS 30000
 #define CHILD_MS 2000
 
 /* --- which domain, which move --- */
@@ -172,8 +171,9 @@ static enum xf_where ask_there(const struct xf_record *r, const struct xf_hello 
         return where;
     }
     if (!xf_pipe_spawn(&pipe, r->rune, why) &&
-        !xf_pipe_await_banner(&pipe, BANNER_MS, cancel, why) && !xf_hello_send(&pipe, hello, why) &&
-        !xf_reply_receive(&pipe, reply, REPLY_MS, cancel, why))
+        !xf_pipe_await_banner(&pipe, XF_BANNER_MS, cancel, why) &&
+        !xf_hello_send(&pipe, hello, why) &&
+        !xf_reply_receive(&pipe, reply, XF_REPLY_MS, cancel, why))
         where = read_answer(reply->findings, reply->nr_findings, why);
     /* A host that has started anew runs the guest no more, but another host that answers to the
      * same name is none to believe; this looks the same. */

@@ -145,9 +145,9 @@ static void *flush(void *arg)
         double began, took;
         struct timespec rest;
 
-        pthread_mutex_lock(&q->lock);
+        xf_lock(&q->lock, xf_qdisks_lock);
         last = q->last;
-        pthread_mutex_unlock(&q->lock);
+        xf_unlock(&q->lock, xf_qdisks_lock);
         began = xf_now();
         if (last)
             xf_qdisk_rings_rest(q->domid, q->devid, q->nr, RINGS_MS, &err);
@@ -155,18 +155,18 @@ static void *flush(void *arg)
         took = xf_now() - began;
         rest = xf_time_in(
             (int)(1000 * (took * REST_PART > REST_MIN_S ? took * REST_PART : REST_MIN_S)));
-        pthread_mutex_lock(&q->lock);
+        xf_lock(&q->lock, xf_qdisks_lock);
         q->last_s = took;
         while (!last && !q->last &&
                pthread_cond_clockwait(&q->changed, &q->lock, CLOCK_MONOTONIC, &rest) != ETIMEDOUT)
             ;
-        pthread_mutex_unlock(&q->lock);
+        xf_unlock(&q->lock, xf_qdisks_lock);
     }
-    pthread_mutex_lock(&q->lock);
+    xf_lock(&q->lock, xf_qdisks_lock);
     q->done = true;
     q->why = err;
     pthread_cond_broadcast(&q->changed);
-    pthread_mutex_unlock(&q->lock);
+    xf_unlock(&q->lock, xf_qdisks_lock);
     return NULL;
 }
 
@@ -185,30 +185,44 @@ int xf_qdisks_flush_begin(struct xf_qdisks *q, struct xf_err *err)
 
 void xf_qdisks_flush_last(struct xf_qdisks *q)
 {
-    pthread_mutex_lock(&q->lock);
+    xf_lock(&q->lock, xf_qdisks_lock);
     q->last = true;
     pthread_cond_broadcast(&q->changed);
-    pthread_mutex_unlock(&q->lock);
+    xf_unlock(&q->lock, xf_qdisks_lock);
 }
 
 int xf_qdisks_flush_end(struct xf_qdisks *q, int timeout_ms, struct xf_err *err)
 {
     struct timespec until = xf_time_in(timeout_ms);
+    struct xf_err why;
     bool done;
 
     if (!q->runs)
         return 0;
     xf_qdisks_flush_last(q);
-    pthread_mutex_lock(&q->lock);
+    xf_lock(&q->lock, xf_qdisks_lock);
     while (!q->done &&
            pthread_cond_clockwait(&q->changed, &q->lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
         ;
     done = q->done;
-    pthread_mutex_unlock(&q->lock);
+    why = q->why;
+    xf_unlock(&q->lock, xf_qdisks_lock);
     if (!done)
         return xf_fail(err, ETIMEDOUT, "the guest's disk %s took longer than %d s to write back",
                        q->disk[0].path, timeout_ms / 1000);
-    return q->why.num ? xf_fail(err, q->why.num, "%s", q->why.text) : 0;
+    return why.num ? xf_fail(err, why.num, "%s", why.text) : 0;
+}
+
+double xf_qdisks_last_s(struct xf_qdisks *q)
+{
+    double last_s;
+
+    if (!q->nr)
+        return 0;
+    xf_lock(&q->lock, xf_qdisks_lock);
+    last_s = q->last_s;
+    xf_unlock(&q->lock, xf_qdisks_lock);
+    return last_s;
 }
 
 /* --- the destination: what was read is forgotten --- */

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "transport/err.h"
+#include "transport/lock.h"
 
 #define XF_QDISKS_MAX 64
 
@@ -18,6 +19,8 @@ struct xf_qdisk {
     int fd; /* of the image, for reading */
     char path[512];
 };
+
+XF_LOCK_ROLE(xf_qdisks_lock);
 
 struct xf_qdisks {
     uint32_t domid;
@@ -29,9 +32,10 @@ struct xf_qdisks {
     bool runs; /* thread is to be joined */
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool last, done;   /* the guest is suspended; and all of it is on the disk */
-    struct xf_err why; /* what went wrong, first */
-    double last_s;     /* what the last flush took, the guest suspended */
+    bool last XF_GUARDED(xf_qdisks_lock);         /* the guest is suspended */
+    bool done XF_GUARDED(xf_qdisks_lock);         /* ... and all of it is on the disk */
+    struct xf_err why XF_GUARDED(xf_qdisks_lock); /* what went wrong, first */
+    double last_s XF_GUARDED(xf_qdisks_lock); /* what the last flush took, the guest suspended */
 };
 
 /* Open the images of all disks of domid that a QEMU serves here, as xenstore has them. -1: one
@@ -48,6 +52,9 @@ int xf_qdisks_flush_begin(struct xf_qdisks *q, struct xf_err *err);
 void xf_qdisks_flush_last(struct xf_qdisks *q);
 /* Before GO: waits until all is on the disks, timeout_ms at most. -1: it is not, or was lost. */
 int xf_qdisks_flush_end(struct xf_qdisks *q, int timeout_ms, struct xf_err *err);
+
+/* What the last flush took, seconds; of use when flush_end has succeeded. */
+double xf_qdisks_last_s(struct xf_qdisks *q);
 
 /* Destination, before GO: forget what this host has read of the images. -1: some stays. */
 int xf_qdisks_drop(struct xf_qdisks *q, struct xf_err *err);

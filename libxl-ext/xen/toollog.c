@@ -26,12 +26,12 @@ static void log_message(xentoollog_logger *logger, xentoollog_level level, int e
                 errnoval >= 0 ? strerror(errnoval) : "");
     if (level < XTL_ERROR)
         return;
-    pthread_mutex_lock(&t->lock);
+    xf_lock(&t->lock, xf_toollog_lock);
     /* The first error is the cause; those after it are libraries giving up one by one. */
     if (!t->last[0])
         snprintf(t->last, sizeof(t->last), "%s%s%s", text, errnoval > 0 ? ": " : "",
                  errnoval > 0 ? strerror(errnoval) : "");
-    pthread_mutex_unlock(&t->lock);
+    xf_unlock(&t->lock, xf_toollog_lock);
 }
 
 static void log_progress(xentoollog_logger *logger, const char *context, const char *doing,
@@ -62,9 +62,9 @@ void xf_toollog_init(struct xf_toollog *t)
 
 const char *xf_toollog_last(struct xf_toollog *t, char *buf, size_t len)
 {
-    pthread_mutex_lock(&t->lock);
+    xf_lock(&t->lock, xf_toollog_lock);
     snprintf(buf, len, "%s", t->last[0] ? t->last : "no reason given");
     t->last[0] = 0;
-    pthread_mutex_unlock(&t->lock);
+    xf_unlock(&t->lock, xf_toollog_lock);
     return buf;
 }

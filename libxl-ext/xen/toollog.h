@@ -12,11 +12,16 @@
 
 #include <xentoollog.h>
 
+#include "transport/lock.h"
+
+XF_LOCK_ROLE(xf_toollog_lock);
+
 struct xf_toollog {
     xentoollog_logger vtable; /* first: Xen's libraries see only this */
     pthread_mutex_t lock;
     bool debug;
-    char last[320]; /* first message of level ERROR or worse; under lock */
+    /* The first message of level ERROR or worse. */
+    char last[320] XF_GUARDED(xf_toollog_lock);
 };
 
 void xf_toollog_init(struct xf_toollog *t);

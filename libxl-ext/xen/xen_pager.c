@@ -180,7 +180,8 @@ static int enable(struct xf_sink_vm *vm, struct xf_err *err)
     return rc;
 }
 
-/* With the lock: let Xen see what was answered. */
+/* Let Xen see what was answered. */
+XF_NEEDS(xf_xen_pager_lock)
 static void kick(struct xf_xen_pager *p)
 {
     if (!p->answered)
@@ -190,8 +191,9 @@ static void kick(struct xf_xen_pager *p)
     p->answered = false;
 }
 
-/* With the lock. One answer for each request, or its slot is lost; without version and reason
+/* One answer for each request, or its slot is lost; without version and reason
  * Xen ignores it and the vCPU stays paused (vm_event_resume()). */
+XF_NEEDS(xf_xen_pager_lock)
 static void answer(struct xf_xen_pager *p, const struct xf_xen_waiter *w)
 {
     vm_event_response_t rsp = {
@@ -299,11 +301,11 @@ static int mark_some(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_
     for (unsigned i = 0; i < nr_busy; i++)
         if (evict_busy(v, busy[i], err))
             return -1;
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, xf_xen_pager_lock);
     for (unsigned i = 0; i < n; i++)
         if (!refused[i])
             xf_set(p->paged, gfns[i]);
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, xf_xen_pager_lock);
     return 0;
 }
 
@@ -345,7 +347,8 @@ static int fault_fd(struct xf_sink_vm *vm)
     return of(vm)->epoll;
 }
 
-/* With the lock. One request off the ring; true if the engine must hear of it. */
+/* One request off the ring; true if the engine must hear of it. */
+XF_NEEDS(xf_xen_pager_lock)
 static bool take_request(struct xf_xen_pager *p, const vm_event_request_t *req, struct xf_fault *f)
 {
     struct xf_xen_waiter w = {.gfn = req->u.mem_paging.gfn,
@@ -404,7 +407,7 @@ static int read_faults(struct xf_sink_vm *vm, struct xf_fault *list, unsigned ma
 
     if (take_event(p, err))
         return -1;
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, xf_xen_pager_lock);
     do {
         while (n < max && RING_HAS_UNCONSUMED_REQUESTS(&p->ring)) {
             vm_event_request_t req;
@@ -412,8 +415,8 @@ static int read_faults(struct xf_sink_vm *vm, struct xf_fault *list, unsigned ma
             memcpy(&req, RING_GET_REQUEST(&p->ring, p->ring.req_cons), sizeof(req));
             p->ring.req_cons++;
             if (req.version != VM_EVENT_INTERFACE_VERSION) {
-                pthread_mutex_unlock(&p->lock);
-                return xf_fail(err, EPROTO,
+                xf_unlock(&p->lock, xf_xen_pager_lock);
+                return xf_fail(err, ENOTSUP,
                                "Xen speaks version %u of vm_event and this program %u: build it "
                                "for this Xen",
                                req.version, VM_EVENT_INTERFACE_VERSION);
@@ -423,11 +426,12 @@ static int read_faults(struct xf_sink_vm *vm, struct xf_fault *list, unsigned ma
         RING_FINAL_CHECK_FOR_REQUESTS(&p->ring, more);
     } while (more && n < max);
     kick(p);
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, xf_xen_pager_lock);
     return (int)n;
 }
 
-/* The page is in: with the lock, let go who waits for it. */
+/* The page is in: let go who waits for it. */
+XF_NEEDS(xf_xen_pager_lock)
 static void let_go(struct xf_xen_pager *p, uint64_t gfn)
 {
     xf_unset(p->paged, gfn);
@@ -467,7 +471,7 @@ static int put_some(struct xf_view *v, const uint64_t *gfns, const uint8_t *cons
     for (unsigned i = 0; i < n; i++)
         xf_paging_add_load(&v->paging, gfns[i], pages[i]);
     rc = xf_paging_run(&v->paging, err);
-    pthread_mutex_lock(&p->lock);
+    xf_lock(&p->lock, xf_xen_pager_lock);
     for (unsigned i = 0; i < n; i++) {
         int num = xf_paging_result(&v->paging, i);
 
@@ -480,7 +484,7 @@ static int put_some(struct xf_view *v, const uint64_t *gfns, const uint8_t *cons
         }
     }
     kick(p);
-    pthread_mutex_unlock(&p->lock);
+    xf_unlock(&p->lock, xf_xen_pager_lock);
     return rc ? -1 : bad ? not_loaded(v, bad_gfn, bad, err) : 0;
 }
 
@@ -507,6 +511,7 @@ const struct xf_pager_ops xf_xen_pager_ops = {
 
 /* --- its life --- */
 
+XF_ALONE
 int xf_xen_pager_open(struct xf_xen_pager *p, struct xf_toollog *log, uint32_t domid,
                       uint64_t nr_gfns, struct xf_err *err)
 {
@@ -524,6 +529,7 @@ int xf_xen_pager_open(struct xf_xen_pager *p, struct xf_toollog *log, uint32_t d
     return -1;
 }
 
+XF_ALONE
 void xf_xen_pager_close(struct xf_xen_pager *p)
 {
     if (p->page)

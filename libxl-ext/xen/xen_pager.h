@@ -18,6 +18,7 @@
 
 #include "libxl-ext/xen/toollog.h"
 #include "pages/vm.h"
+#include "transport/lock.h"
 
 /* As many as the ring could have slots (it has 8): a request keeps its slot until it is answered,
  * however many vCPUs the guest has (128 at most). All others wait within Xen for a slot. */
@@ -28,6 +29,8 @@ struct xf_xen_waiter {
     uint64_t gfn;
     uint32_t vcpu, flags, paging_flags;
 };
+
+XF_LOCK_ROLE(xf_xen_pager_lock);
 
 struct xf_xen_pager {
     uint32_t domid;
@@ -41,12 +44,14 @@ struct xf_xen_pager {
     int epoll, timer;
     void *page; /* the ring's */
 
-    pthread_mutex_t lock; /* of all below */
-    vm_event_back_ring_t ring;
-    bool answered;        /* responses are on the ring that Xen has not been told of */
-    unsigned long *paged; /* evicted, and not in again as far as we know */
-    struct xf_xen_waiter waiters[XF_XEN_WAITERS];
-    unsigned nr_waiters;
+    pthread_mutex_t lock;
+    vm_event_back_ring_t ring XF_GUARDED(xf_xen_pager_lock);
+    /* Responses are on the ring that Xen has not been told of. */
+    bool answered XF_GUARDED(xf_xen_pager_lock);
+    /* Evicted, and not in again as far as we know. */
+    unsigned long *paged XF_GUARDED(xf_xen_pager_lock);
+    struct xf_xen_waiter waiters[XF_XEN_WAITERS] XF_GUARDED(xf_xen_pager_lock);
+    unsigned nr_waiters XF_GUARDED(xf_xen_pager_lock);
 };
 
 extern const struct xf_pager_ops xf_xen_pager_ops;

@@ -208,16 +208,16 @@ static const struct xf_loopback_fault *fault_of(const struct wire *w, const stru
 static int check_alive(const struct xf_chan *c, struct xf_err *err)
 {
     if (c->aborted)
-        return xf_fail(err, ECANCELED, "loopback channel %u: given up on this side", c->index);
+        return xf_fail_link(err, ECANCELED, "loopback channel %u: given up on this side", c->index);
     if (c->w->cut == XF_FAULT_KILL)
-        return xf_fail(err, ECONNRESET, "loopback channel %u: the line was cut", c->index);
+        return xf_fail_link(err, ECONNRESET, "loopback channel %u: the line was cut", c->index);
     return 0;
 }
 
 static int stalled(const struct xf_chan *c, const char *did, struct xf_err *err)
 {
-    return xf_fail(err, ETIMEDOUT, "loopback channel %u: the peer has %s nothing for %d ms",
-                   c->index, did, c->stall_ms);
+    return xf_fail_link(err, ETIMEDOUT, "loopback channel %u: the peer has %s nothing for %d ms",
+                        c->index, did, c->stall_ms);
 }
 
 static int put(struct xf_chan *c, const uint8_t *bytes, size_t len, struct xf_err *err)
@@ -233,7 +233,7 @@ static int put(struct xf_chan *c, const uint8_t *bytes, size_t len, struct xf_er
         if (check_alive(c, err))
             return -1;
         if (s->deaf && !c->w->cut)
-            return xf_fail(err, ECONNRESET, "loopback channel %u: the peer is gone", c->index);
+            return xf_fail_link(err, ECONNRESET, "loopback channel %u: the peer is gone", c->index);
         if (!room) {
             if (s->out != taken) {
                 taken = s->out;
@@ -268,8 +268,8 @@ static int await(struct xf_chan *c, bool within, int timeout_ms, struct xf_err *
         if (c->rx->len)
             return 0;
         if (c->rx->closed && !c->w->cut)
-            return xf_fail(err, ECONNRESET, "loopback channel %u: the peer closed the connection",
-                           c->index);
+            return xf_fail_link(err, ECONNRESET,
+                                "loopback channel %u: the peer closed the connection", c->index);
         if (!patience && timeout_ms < 0 && c->w->cut == XF_FAULT_SILENCE)
             return await(c, true, -1, err);
         if (!pause_until(deadline))
@@ -573,7 +573,7 @@ static void loop_unlisten(struct xf_listener *l)
             break;
         }
     for (struct call *c = l->calls; c; c = c->next) {
-        xf_fail(&c->err, ECONNRESET, "the sink does not listen any more");
+        xf_fail_link(&c->err, ECONNRESET, "the sink does not listen any more");
         answer(c);
     }
     leave();
@@ -600,7 +600,7 @@ static int judge(struct xf_listener *l, struct call *call, struct xf_chan **out,
     struct wire *w;
 
     if (memcmp(l->cfg.key, call->cfg->key, sizeof(*l->cfg.key))) {
-        xf_fail(&call->err, EACCES, "the peer refuses our one-time key");
+        xf_fail_peer(&call->err, EACCES, "the peer refuses our one-time key");
         return 1;
     }
     verdict = xf_chan_hello_judge(&ours, &call->hello, l->taken);
@@ -685,7 +685,7 @@ static int loop_connect(const struct xf_link_cfg *cfg, const char *host, uint16_
     l = listener_at(port);
     if (!l) {
         leave();
-        return xf_fail(err, ECONNREFUSED, "nobody listens on the loopback's port %u", port);
+        return xf_fail_link(err, ECONNREFUSED, "nobody listens on the loopback's port %u", port);
     }
     for (last = &l->calls; *last; last = &(*last)->next)
         ;
@@ -695,11 +695,11 @@ static int loop_connect(const struct xf_link_cfg *cfg, const char *host, uint16_
         ;
     if (!call.answered) {
         withdraw(port, &call);
-        xf_fail(&call.err, ETIMEDOUT, "nobody accepts on the loopback's port %u", port);
+        xf_fail_link(&call.err, ETIMEDOUT, "nobody accepts on the loopback's port %u", port);
     }
     leave();
     *out = call.chan;
-    return call.chan ? 0 : xf_fail(err, call.err.num, "%s", call.err.text);
+    return call.chan ? 0 : xf_fail_as(err, &call.err, "%s", call.err.text);
 }
 
 const struct xf_transport_ops xf_loopback_ops = {

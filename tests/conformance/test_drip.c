@@ -147,7 +147,7 @@ static void test_watch(void)
         int64_t t = xf_now_ms();
 
         RAW_PAIR(p, &cfg);
-        row->ops->watch(p.c, stop_soon, &ticks);
+        row->ops->watch(p.c, (struct xf_tick){stop_soon, &ticks});
         drip_begin(&d, &p, XF_FRAME_BYTES);
         CU_ASSERT(row->ops->recv(p.c, &m, meta, SOON, &err) == 0);
         if (stopped)
@@ -174,7 +174,7 @@ static void test_watch_sending(void)
 
     cfg.stall_ms = 60000;
     RAW_PAIR(p, &cfg);
-    row->ops->watch(p.c, stop_soon, &ticks);
+    row->ops->watch(p.c, (struct xf_tick){stop_soon, &ticks});
     for (n = 0; n < 16 && !row->ops->send(p.c, &m, NULL, &v, 1, &err); n++)
         ;
     CU_ASSERT(n < 16 && err.num == EINTR && ticks == 3);

@@ -176,20 +176,13 @@ struct link_dial {
     atomic_bool done;
 };
 
-static int no_tick(void *priv, struct xf_err *err)
-{
-    (void)priv;
-    (void)err;
-    return 0;
-}
-
 static void *link_run(void *arg)
 {
     struct link_dial *d = arg;
     struct xf_link_peer peer = {row->addr, d->port, SOURCE};
 
     d->link.ops = row->ops;
-    d->rc = xf_link_connect(&d->link, d->cfg, &peer, true, no_tick, NULL, &d->err);
+    d->rc = xf_link_connect(&d->link, d->cfg, &peer, true, (struct xf_tick){0}, &d->err);
     atomic_store(&d->done, true);
     return NULL;
 }

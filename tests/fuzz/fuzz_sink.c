@@ -170,7 +170,7 @@ static void fuzz_pull(void)
 {
     uint64_t before = fuzz.vm.nr_absent;
     struct xf_err err = {0};
-    enum xf_pull_end end = xf_pager_run(fuzz.pager, fuzz_tick, NULL, &err);
+    enum xf_pull_end end = xf_pager_run(fuzz.pager, (struct xf_tick){.call = fuzz_tick}, &err);
 
     if (fuzz.vm.nr_absent < before)
         fuzz_reached(PUT_ABSENT);
@@ -186,7 +186,7 @@ static void fuzz_pull(void)
 
 static void fuzz_move(void)
 {
-    const struct xf_sink_watch watch = {.tick = fuzz_tick,
+    const struct xf_sink_watch watch = {.tick = {.call = fuzz_tick},
                                         .prepare = fuzz_prepare,
                                         .ready = fuzz_ready,
                                         .committed = fuzz_committed};
@@ -213,7 +213,7 @@ static void fuzz_attach(void)
     fuzz.vm.missing.nr = fuzz.vm.missing.at_go = fuzz.vm.nr_absent = 8;
     fuzz.vm.ran = fuzz.vm.loaded = true;
     MUST(!xf_pager_new(&fuzz.pager, &fuzz.vm.dst, 0, &err));
-    if (!xf_pager_attach(fuzz.pager, &fuzz.link, fuzz_tick, NULL, &err)) {
+    if (!xf_pager_attach(fuzz.pager, &fuzz.link, (struct xf_tick){.call = fuzz_tick}, &err)) {
         fuzz_reached(ATTACHED);
         fuzz_pull();
     } else {

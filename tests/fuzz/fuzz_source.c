@@ -322,7 +322,7 @@ static void fuzz_said(const struct xf_err *err)
 static void fuzz_pull(struct xf_server *s)
 {
     struct xf_err err = {0};
-    enum xf_pull_end end = xf_server_run(s, fuzz_tick, NULL, &err);
+    enum xf_pull_end end = xf_server_run(s, (struct xf_tick){.call = fuzz_tick}, &err);
 
     fuzz.pull = end;
     fuzz.err = err;
@@ -341,6 +341,7 @@ static void fuzz_pull(struct xf_server *s)
         fuzz_said(&err);
         fuzz_reached(PULL_FAILED);
         break;
+    case XF_PULL_GOES_ON:
     case XF_PULL_GONE:
         MUST(0);
     }
@@ -370,7 +371,7 @@ static void fuzz_move(enum xf_mode mode)
     struct fuzz_source s = {.copy = {.vm = &fuzz.vm.src,
                                      .link = &fuzz.link,
                                      .opts = {.mode = mode, .policy = {.max_rounds = 2}},
-                                     .tick = fuzz_tick}};
+                                     .tick = {.call = fuzz_tick}}};
     enum xf_switch_end end = XF_SWITCH_BACK;
     struct xf_err err = {0};
 
@@ -406,7 +407,7 @@ static void fuzz_attach(void)
     fuzz.missing_gfn = 40;
     fuzz.missing = 8;
     MUST(!xf_server_new(&s, &fuzz.vm.src, NULL, NULL, &err));
-    if (!xf_server_attach(s, &fuzz.link, fuzz_tick, NULL, &err)) {
+    if (!xf_server_attach(s, &fuzz.link, (struct xf_tick){.call = fuzz_tick}, &err)) {
         fuzz_reached(ATTACHED);
         fuzz_pull(s);
     } else {

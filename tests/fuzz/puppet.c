@@ -39,7 +39,7 @@ static int next(struct xf_chan *c, struct xf_msg *m, uint8_t *meta, struct xf_er
     struct puppet *p = c->p;
 
     if (c->aborted)
-        return xf_fail(err, ECANCELED, "channel %u: given up on this side", c->index);
+        return xf_fail_link(err, ECANCELED, "channel %u: given up on this side", c->index);
     if (p->one_by_one && !puppet_at_rest(p))
         return XF_AGAIN;
     switch (p->ops->next(p, c->index, m, meta)) {
@@ -55,7 +55,7 @@ static int next(struct xf_chan *c, struct xf_msg *m, uint8_t *meta, struct xf_er
     case PUPPET_END:
         break;
     }
-    return xf_fail(err, ECONNRESET, "channel %u: the peer closed the connection", c->index);
+    return xf_fail_link(err, ECONNRESET, "channel %u: the peer closed the connection", c->index);
 }
 
 static int puppet_recv(struct xf_chan *c, struct xf_msg *m, void *meta, int timeout_ms,
@@ -121,7 +121,7 @@ static int puppet_send(struct xf_chan *c, const struct xf_msg *m, const void *me
     MUST(sum == m->payload_len && m->payload_len <= XF_PAYLOAD_MAX && m->meta_len <= XF_META_MAX);
     pthread_mutex_lock(&p->lock);
     if (c->aborted) {
-        rc = xf_fail(err, ECANCELED, "channel %u: given up on this side", c->index);
+        rc = xf_fail_link(err, ECANCELED, "channel %u: given up on this side", c->index);
     } else {
         p->ops->sent(p, c->index, m, meta);
         /* On these an answer ends the work, and the thread may end with it. */

@@ -23,6 +23,8 @@
 #include "pages/pack.h"
 #include "tests/procguest/sink.h"
 #include "tests/procguest/source.h"
+#include "tests/unit/record_link.h"
+#include "transport/times.h"
 
 #define SOON_MS 10000
 #define REFUSED_MS 1000
@@ -265,7 +267,7 @@ static int relink(void *priv, struct xf_err *err)
 static int serve(struct sinking *s, struct xf_err *err)
 {
     const struct xf_sink_watch watch = {.priv = s,
-                                        .tick = sink_tick,
+                                        .tick = {sink_tick, s},
                                         .prepare = prepare,
                                         .committed = committed,
                                         .called = called,
@@ -277,7 +279,7 @@ static int serve(struct sinking *s, struct xf_err *err)
                             .cfg = sink_cfg(m),
                             .addr = m->opts.addr,
                             .gather = &s->gather,
-                            .tick = sink_tick,
+                            .tick = {sink_tick, s},
                             .link_changed = sink_lost,
                             .priv = s};
     if (xf_gather_listen(&s->gather, r->ops, &r->cfg, r->addr, 0, &r->port, err))
@@ -384,8 +386,8 @@ static int source_relink(void *priv, const struct xf_err *why, struct xf_err *er
             return -1;
         xf_link_close(&s->link);
         xf_clear(&last);
-        if (!xf_link_connect(&s->link, &s->rejoin.cfg, &s->rejoin.peer, pulls(s->m), source_tick, s,
-                             &last)) {
+        if (!xf_link_connect(&s->link, &s->rejoin.cfg, &s->rejoin.peer, pulls(s->m),
+                             (struct xf_tick){source_tick, s}, &last)) {
             s->m->relinks[0]++;
             return 0;
         }
@@ -534,7 +536,7 @@ static void source_open(struct sourcing *s)
                  .policy = m->opts.policy,
                  .bandwidth = m->opts.bandwidth,
                  .confirm_s = m->opts.confirm_s},
-        .tick = source_tick,
+        .tick = {source_tick, s},
         .relink = source_relink,
         .priv = s,
     };
@@ -547,7 +549,7 @@ static void source_open(struct sourcing *s)
         .cfg = source_cfg(m),
         .peer = {.host = m->opts.addr, .port = (uint16_t)(m->relay ? m->relay->port : m->port)},
         .gone = {.limit_ms = {REFUSED_MS, m->opts.stranger_ms, m->opts.silent_ms}},
-        .tick = source_tick,
+        .tick = {source_tick, s},
         .link_changed = source_lost,
         .priv = s,
     };
@@ -576,7 +578,8 @@ static void source_main(struct pg_move *m)
     m->source.end = XF_SWITCH_BACK;
     nanosleep(&(struct timespec){.tv_nsec = (long)m->opts.wait_ns}, NULL);
     if (!pg_source_open(&s.guest, m->src, m->rings, 2, err) &&
-        !xf_link_connect(&s.link, &s.rejoin.cfg, &s.rejoin.peer, pulls(m), source_tick, &s, err)) {
+        !xf_link_connect(&s.link, &s.rejoin.cfg, &s.rejoin.peer, pulls(m),
+                         (struct xf_tick){source_tick, &s}, err)) {
         move(&s, err);
         if (m->source.end == XF_SWITCH_BACK || m->source.end == XF_SWITCH_STUCK)
             call_off(&s.copy);
@@ -604,10 +607,10 @@ static void take_over_main(struct pg_move *m)
         m->found = r.state;
         s.rejoin = (struct xf_rejoin){
             .ops = s.link.ops,
-            .cfg = xf_record_link_cfg(&r, SOON_MS, m->opts.stall_ms),
+            .cfg = record_link_cfg(&r, SOON_MS, m->opts.stall_ms),
             .peer = {.host = r.peer, .port = r.port},
             .gone = {.limit_ms = {REFUSED_MS, m->opts.stranger_ms, m->opts.silent_ms}},
-            .tick = source_tick,
+            .tick = {source_tick, &s},
             .link_changed = source_lost,
             .priv = &s};
         if (!pg_source_open(&s.guest, m->src, m->rings, 2, err) &&

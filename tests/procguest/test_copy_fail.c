@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "tests/procguest/eventually.h"
 #include "tests/procguest/move.h"
 #include "tests/procguest/netns.h"
 #include "tests/unit/suite.h"
@@ -14,11 +15,6 @@
 
 #define GFNS 8192u /* 32 MiB */
 #define SOON_S 100.0
-
-static void nap(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-}
 
 /* In COPY: it goes on, over a new link where TCP could not wait so long. */
 static void in_copy(const struct pg_outage *o, int nr)
@@ -42,7 +38,7 @@ static void in_copy(const struct pg_outage *o, int nr)
     m->opts.policy.max_rounds = 1;
     pg_move_start(m);
     while (!m->copied && xf_now() < until)
-        nap();
+        pg_nap();
     nanosleep(&(struct timespec){.tv_sec = 1}, NULL); /* of some ten that it takes */
     CU_ASSERT_FATAL(m->copied && !m->source.done && !m->sink.done);
     pg_away(&net, o, true);
@@ -95,12 +91,12 @@ static void test_reset(void)
 
         while (m->relay->bytes < (uint64_t)GFNS * XF_PAGE_SIZE / 4 * part && !m->source.done &&
                xf_now() < until)
-            nap();
+            pg_nap();
         if (m->source.done || m->source.times.began > 0)
             break;
         m->relay->line = PG_LINE_CUT;
         while (m->relay->cuts <= cuts && xf_now() < until)
-            nap();
+            pg_nap();
         cuts++;
         m->relay->line = PG_LINE_UP;
     }
@@ -128,10 +124,10 @@ static void test_over(void)
     m->src->vcpus[0].rate = 200;
     pg_move_start(m);
     while (m->relay->bytes < 4u << 20 && xf_now() < until)
-        nap();
+        pg_nap();
     m->relay->line = PG_LINE_CUT;
     while (!m->source.done && xf_now() < until)
-        nap();
+        pg_nap();
     CU_ASSERT(m->source.done);
     pg_move_kill_sink(m); /* a real one hears of the end on the bootstrap pipe */
     CU_ASSERT_EQUAL(m->source.end, XF_SWITCH_BACK);

@@ -17,12 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/procguest/eventually.h"
 #include "tests/procguest/move.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
 
 #define GFNS 1536u /* 6 MiB */
-#define SOON_NS 30000000000ull
 #define HARM_NS 2000000000ull
 #define DEFAULT_SEEDS 60u
 /* How long an engine or the line stands still: less than the 5 s after which the other end gives
@@ -75,14 +75,6 @@ static void must(bool ok, const char *what)
 }
 
 #define MUST(cond) must(cond, #cond)
-
-#define EVENTUALLY(cond)                                                                           \
-    ({                                                                                             \
-        uint64_t end_ = xf_now_ns() + SOON_NS;                                                     \
-        while (!(cond) && xf_now_ns() < end_)                                                      \
-            nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);                                \
-        (bool)(cond);                                                                              \
-    })
 
 /* It lives at the sink, and nothing of it is missing. */
 static void lives_there(void)

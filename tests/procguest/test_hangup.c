@@ -23,6 +23,7 @@
 #include "libxl-ext/source/interrupt.h"
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/moves/status.h"
+#include "tests/procguest/eventually.h"
 #include "tests/procguest/move.h"
 #include "tests/procguest/uffd.h"
 #include "tests/unit/suite.h"
@@ -47,19 +48,6 @@ static struct {
     _Atomic int hangups, notes;
     _Atomic bool own_session, no_terminal, no_output;
 } * seen;
-
-static void nap(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-}
-
-#define EVENTUALLY(cond)                                                                           \
-    ({                                                                                             \
-        uint64_t end_ = xf_now_ns() + SOON_NS;                                                     \
-        while (!(cond) && xf_now_ns() < end_)                                                      \
-            nap();                                                                                 \
-        (bool)(cond);                                                                              \
-    })
 
 /* --- the terminal --- */
 
@@ -260,7 +248,7 @@ static bool left_end(enum xf_outcome outcome)
             found |= all.ended[i].outcome == outcome && all.ended[i].pid == seen->job &&
                      !strcmp(all.ended[i].domain, "g1");
         xf_statuses_free(&all);
-        nap();
+        pg_nap();
     }
     snprintf(command, sizeof(command), "rm -f '%s'/ended-*", xf_run_dir());
     return !system(command) && found;
@@ -291,7 +279,7 @@ static void test_again_and_again(void)
         kill(seen->job, SIGHUP);
         kill(seen->job, SIGTERM);
         kill(seen->job, SIGINT); /* of a supervisor: no person's Ctrl-C */
-        nap();
+        pg_nap();
     }
     kill(m->source_pid, SIGHUP);
     arrived();
@@ -331,7 +319,7 @@ static void test_ctrl_c(void)
     kill(seen->job, SIGTERM);
     kill(seen->job, SIGINT);
     for (int i = 0; i < 100; i++)
-        nap();
+        pg_nap();
     CU_ASSERT_FALSE(m->source.done);
     CU_ASSERT_PTR_NOT_NULL(memmem(seen->shown, seen->len, "interrupt again", 15));
     press('C' & 31);

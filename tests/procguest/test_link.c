@@ -4,71 +4,30 @@
  * between them, and a shaper that makes it 1 Gbit/s. What a kernel's network does and a relay does
  * not: queues, segments, an interface that goes down and comes back. As root; ip and tc make it.
  */
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "tests/procguest/move.h"
+#include "tests/procguest/netns.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
 
 #define GFNS 16384u /* 64 MiB */
 #define LINK_BYTES_S 125e6
 #define BURST (256u << 10) /* of the shaper, in bytes */
+#define SHAPER "tbf rate 1gbit burst 256k latency 20ms"
 #define SOON_NS 20000000000ull
 
-static char paths[2][64];
-
-__attribute__((format(printf, 1, 2))) static bool run(const char *format, ...)
-{
-    char line[512];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    if (!system(line)) /* NOLINT(cert-env33-c): our own words and numbers */
-        return true;
-    fprintf(stderr, "failed: %s\n", line);
-    return false;
-}
-
-static bool up(unsigned side)
-{
-    int pid = (int)getpid();
-
-    snprintf(paths[side], sizeof(paths[side]), "/run/netns/xfpg-%d-%u", pid, side);
-    return run("ip -n xfpg-%d-%u addr add 192.0.2.%u/24 dev v%u", pid, side, side + 1, side) &&
-           run("ip -n xfpg-%d-%u link set v%u up", pid, side, side) &&
-           run("tc -n xfpg-%d-%u qdisc add dev v%u root tbf rate 1gbit burst %u latency 20ms", pid,
-               side, side, BURST);
-}
-
-static bool make_network(void)
-{
-    int pid = (int)getpid();
-
-    return run("ip netns add xfpg-%d-0", pid) && run("ip netns add xfpg-%d-1", pid) &&
-           run("ip -n xfpg-%d-0 link add v0 type veth peer name v1 netns xfpg-%d-1", pid, pid) &&
-           up(0) && up(1);
-}
-
-static void drop_network(void)
-{
-    run("ip netns del xfpg-%d-0", (int)getpid());
-    run("ip netns del xfpg-%d-1", (int)getpid());
-}
+static struct pg_netns net;
 
 static struct pg_move *open_move(enum xf_mode mode)
 {
     struct pg_move *m = pg_move_new(GFNS, 2);
 
     m->opts.mode = mode;
-    m->opts.netns[0] = paths[0];
-    m->opts.netns[1] = paths[1];
-    m->opts.addr = "192.0.2.2";
+    m->opts.netns[0] = net.paths[0];
+    m->opts.netns[1] = net.paths[1];
+    m->opts.addr = PG_SINK_ADDR;
     m->opts.compress.asked = XF_COMPRESS_OFF;
     m->src->vcpus[0].work = PG_RANDOM;
     m->src->vcpus[0].rate = 2000;
@@ -123,10 +82,10 @@ static void test_down(void)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
         CU_ASSERT(!m->source.done);
-        CU_ASSERT(run("ip -n xfpg-%d-0 link set v0 down", (int)getpid()));
+        CU_ASSERT(pg_netns_down(&net, true));
         nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
         CU_ASSERT(!m->source.done && !m->sink.done);
-        CU_ASSERT(run("ip -n xfpg-%d-0 link set v0 up", (int)getpid()));
+        CU_ASSERT(pg_netns_down(&net, false));
         arrived(m);
         pg_move_free(m);
     }
@@ -141,8 +100,8 @@ int main(void)
     };
     int rc = 2;
 
-    if (make_network())
+    if (pg_netns_make(&net, 0) && pg_netns_shape(&net, SHAPER))
         rc = run_suite("process guest, a link", tests);
-    drop_network();
+    pg_netns_drop(&net);
     return rc;
 }

@@ -16,27 +16,15 @@
 #include <unistd.h>
 
 #include "libxl-ext/moves/record.h"
+#include "tests/procguest/eventually.h"
 #include "tests/procguest/move.h"
+#include "tests/unit/record_link.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
 
 #define GFNS 8192u /* 32 MiB */
-#define SOON_NS 20000000000ull
 
 static struct pg_move *m;
-
-static void nap(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-}
-
-#define EVENTUALLY(cond)                                                                           \
-    ({                                                                                             \
-        uint64_t end_ = xf_now_ns() + SOON_NS;                                                     \
-        while (!(cond) && xf_now_ns() < end_)                                                      \
-            nap();                                                                                 \
-        (bool)(cond);                                                                              \
-    })
 
 /* A post-copy move of a guest that writes at random, through a relay. */
 static void open_move(void)
@@ -232,7 +220,7 @@ static void test_strangers(void)
     CU_ASSERT_EQUAL_FATAL(xf_record_read(m->dir, 7, &r, &fd, NULL), 0);
     close(fd);
     CU_ASSERT_EQUAL(r.state, XF_RECORD_PULLING);
-    cfg = xf_record_link_cfg(&r, 3000, 3000);
+    cfg = record_link_cfg(&r, 3000, 3000);
     r.key.bytes[31] ^= 1;
     CU_ASSERT_EQUAL(dial(&cfg, 0, &c), -1);
     CU_ASSERT_PTR_NULL(c);
@@ -475,7 +463,7 @@ static void *flood_run(void *arg)
         fds[at] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (bind(fds[at], (struct sockaddr *)&from, sizeof(from)) ||
             (connect(fds[at], (struct sockaddr *)&to, sizeof(to)) && errno != EINPROGRESS))
-            nap();
+            pg_nap();
         else
             f->made++;
         at = (at + 1) % 256;

@@ -77,7 +77,7 @@ static int gather_all(struct move *m, struct xf_err *err)
             xf_gather_take(&m->gather, &m->sink);
         if (rc <= 0)
             return rc;
-        if (m->tick_relink && m->tick_relink(m, err))
+        if (xf_tick(m->tick_relink, err))
             return -1;
     }
     return xf_fail(err, ETIMEDOUT, "the source did not connect all channels");
@@ -172,7 +172,7 @@ static void *sink_main(void *arg)
 {
     struct move *m = arg;
     struct xf_sink_watch watch = {.priv = m,
-                                  .tick = sink_tick,
+                                  .tick = {sink_tick, m},
                                   .ready = ready,
                                   .follow = sink_follow,
                                   .committed = committed};
@@ -291,11 +291,11 @@ bool move_open_over(struct move *m, const struct xf_transport_ops *first,
     m->f->priv = m;
     m->copy.vm = &m->f->src;
     m->copy.link = &m->source;
-    m->copy.tick = source_tick;
+    m->copy.tick = (struct xf_tick){source_tick, m};
     m->copy.priv = m;
     m->copy.opts.policy = (struct xf_policy){.max_downtime_s = 0, .max_rounds = 3};
     m->second = second;
-    m->tick_relink = sink_tick;
+    m->tick_relink = (struct xf_tick){sink_tick, m};
     if (second)
         m->copy.relink = source_relink;
     return connect_all(m, ops);

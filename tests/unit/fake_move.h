@@ -37,7 +37,7 @@ struct move {
     atomic_bool hung_up; /* the source has closed the bootstrap pipe */
     struct xf_gather gather;
     unsigned sink_relinks;
-    int (*tick_relink)(void *priv, struct xf_err *err);
+    struct xf_tick tick_relink;
 
     /* the source's */
     struct xf_err err;

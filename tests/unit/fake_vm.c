@@ -529,6 +529,16 @@ void fake_fail_next(struct fake *f, enum fake_op op)
     atomic_store(&f->fail[op], atomic_load(&f->calls[op]) + 1);
 }
 
+void fake_put(struct fake *f, uint64_t gfn, const uint8_t *page)
+{
+    uint8_t *to = f->at_sink.mem + gfn * XF_PAGE_SIZE;
+
+    if (page)
+        memcpy(to, page, XF_PAGE_SIZE);
+    else
+        memset(to, 0, XF_PAGE_SIZE);
+}
+
 bool fake_same(struct fake *f, char *why, size_t len)
 {
     static const uint8_t ring[PAGE] = {[0 ... PAGE - 1] = RING};

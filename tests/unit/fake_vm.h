@@ -92,6 +92,9 @@ void fake_balloon_in(struct fake *f, uint64_t gfn, uint32_t seed);
 /* Let the next call of an operation fail. */
 void fake_fail_next(struct fake *f, enum fake_op op);
 
+/* What a pager's `put` does to one page of the sink; NULL: zeros. */
+void fake_put(struct fake *f, uint64_t gfn, const uint8_t *page);
+
 /* Is the sink's memory the source's, byte for byte? Else says where it is not. */
 bool fake_same(struct fake *f, char *why, size_t len);
 

@@ -67,8 +67,9 @@ static void test_ready(void)
 
 static void test_judgements(void)
 {
-    const struct xf_err memlock = {ENOMEM, "raise RLIMIT_MEMLOCK to 2048 KiB"};
-    const struct xf_err registration = {EOPNOTSUPP, "mlx5_0 refuses to register memory"};
+    const struct xf_err memlock = {.num = ENOMEM, .text = "raise RLIMIT_MEMLOCK to 2048 KiB"};
+    const struct xf_err registration = {.num = EOPNOTSUPP,
+                                        .text = "mlx5_0 refuses to register memory"};
 
     reset();
     judge(0);
@@ -117,7 +118,7 @@ static void test_only(void)
 /* Every wish over every state of both sides, with a route and without. */
 static void test_choices(void)
 {
-    const struct xf_err no_route = {EHOSTUNREACH, "no route to 10.0.0.9"};
+    const struct xf_err no_route = {.num = EHOSTUNREACH, .text = "no route to 10.0.0.9"};
 
     for (int a = 0; a < XF_RDMA_STATES; a++) {
         for (int b = 0; b < XF_RDMA_STATES; b++) {

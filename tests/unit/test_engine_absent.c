@@ -47,14 +47,9 @@ static int put(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pa
     (void)v;
     (void)err;
     for (unsigned i = 0; i < n; i++) {
-        uint8_t *to = m.f->at_sink.mem + gfns[i] * XF_PAGE_SIZE;
-
         CU_ASSERT(late[gfns[i]]);
         late[gfns[i]] = 0;
-        if (pages[i])
-            memcpy(to, pages[i], XF_PAGE_SIZE);
-        else
-            memset(to, 0, XF_PAGE_SIZE);
+        fake_put(m.f, gfns[i], pages[i]);
     }
     nr_put += n;
     for (unsigned i = 0; put_waits && !claims && i < 300; i++)

@@ -21,10 +21,47 @@ static void test_fill_once(void)
     CU_ASSERT(e.num != 0);
 }
 
+/* Whose fault it is: settled where the error is made, and kept on its way up. */
+static void test_whose(void)
+{
+    static const int peers[] = {EPROTO, EBADMSG};
+    static const int ours[] = {EINVAL, EIO, ECONNRESET, ETIMEDOUT, ENOMEM, ECANCELED};
+    struct xf_err e = {0}, other = {0};
+
+    for (unsigned i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        CU_ASSERT(xf_fail(&e, ours[i], "x") == -1 && e.whose == XF_OURS);
+        xf_clear(&e);
+        CU_ASSERT(xf_fail_link(&e, ours[i], "x") == -1);
+        CU_ASSERT(e.whose == XF_LINK && e.num == ours[i]);
+        xf_clear(&e);
+        CU_ASSERT(e.whose == XF_OURS);
+        CU_ASSERT(xf_fail_peer(&e, ours[i], "x") == -1);
+        CU_ASSERT(e.whose == XF_PEER && e.num == ours[i]);
+        xf_clear(&e);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        xf_fail(&e, peers[i], "x");
+        CU_ASSERT_EQUAL(e.whose, XF_PEER);
+        xf_clear(&e);
+        xf_fail_link(&e, peers[i], "what a system call said");
+        CU_ASSERT_EQUAL(e.whose, XF_LINK);
+        xf_clear(&e);
+    }
+    xf_fail_link(&e, ECONNRESET, "cut");
+    xf_fail(&e, EPROTO, "what came of it");
+    xf_fail_peer(&e, EIO, "what came of it");
+    xf_wrap(&e, "channel %d", 1);
+    CU_ASSERT(e.whose == XF_LINK && e.num == ECONNRESET && !strcmp(e.text, "channel 1: cut"));
+    CU_ASSERT_EQUAL(xf_fail_as(&other, &e, "%s, again", "lost"), -1);
+    CU_ASSERT(other.whose == XF_LINK && other.num == ECONNRESET &&
+              !strcmp(other.text, "lost, again"));
+}
+
 static void test_null(void)
 {
     CU_ASSERT(xf_fail(NULL, EIO, "x") == -1);
     CU_ASSERT(xf_wrap(NULL, "x") == -1);
+    CU_ASSERT(xf_fail_link(NULL, EIO, "x") == -1 && xf_fail_peer(NULL, EIO, "x") == -1);
     xf_clear(NULL);
 }
 
@@ -95,8 +132,9 @@ int main(void)
         return 2;
     s = CU_add_suite("err", NULL, NULL);
     if (!s || !CU_add_test(s, "filled once", test_fill_once) ||
-        !CU_add_test(s, "NULL allowed", test_null) || !CU_add_test(s, "wrapped", test_wrap) ||
-        !CU_add_test(s, "cut cleanly", test_long) || !CU_add_test(s, "one line", test_one_line))
+        !CU_add_test(s, "whose fault", test_whose) || !CU_add_test(s, "NULL allowed", test_null) ||
+        !CU_add_test(s, "wrapped", test_wrap) || !CU_add_test(s, "cut cleanly", test_long) ||
+        !CU_add_test(s, "one line", test_one_line))
         return 2;
     CU_basic_run_tests();
     failed = CU_get_number_of_failures() + CU_get_number_of_tests_failed();

@@ -181,9 +181,10 @@ static void test_missing(void)
 
         begin(&thread, &type);
         CU_ASSERT_EQUAL_FATAL(xf_server_new(&s, &m.f->src, NULL, NULL, &err), 0);
-        rc = xf_server_attach(s, &m.source, some_ticks, NULL, &err);
-        CU_ASSERT_EQUAL(rc, way == ONE_BY_ONE ? -1 : XF_AGAIN);
+        rc = xf_server_attach(s, &m.source, (struct xf_tick){.call = some_ticks}, &err);
+        CU_ASSERT_EQUAL(rc, -1);
         CU_ASSERT_EQUAL(err.num, way == ONE_BY_ONE ? ECANCELED : EPROTO);
+        CU_ASSERT_EQUAL(err.whose, way == ONE_BY_ONE ? XF_OURS : XF_PEER);
         CU_ASSERT(ticks <= 20);
         xf_server_free(s);
         end(thread);
@@ -201,7 +202,7 @@ static void test_absent_ack(void)
         begin(&thread, &type);
         m.copy.opts.mode = XF_MODE_POSTCOPY;
         CU_ASSERT_EQUAL_FATAL(xf_copy_begin(&m.copy, &err), 0);
-        m.copy.tick = some_ticks;
+        m.copy.tick = (struct xf_tick){.call = some_ticks};
         CU_ASSERT_EQUAL(xf_copy_leave(&m.copy, &err), -1);
         CU_ASSERT_EQUAL(err.num, way == ONE_BY_ONE ? ECANCELED : EPROTO);
         end(thread);

@@ -228,7 +228,8 @@ static void test_check(void)
 /* As if RDMA had been used until now: its channels are gone, TCP takes their place. */
 static void test_relink(void)
 {
-    const struct xf_err why = {ETIMEDOUT, "channel 1: the peer has taken nothing for 10000 ms"};
+    const struct xf_err why = {.num = ETIMEDOUT,
+                               .text = "channel 1: the peer has taken nothing for 10000 ms"};
 
     begin(XF_TRANSPORT_AUTO, XF_ENCRYPT_USUAL, true);
     m.link.ops = &xf_rdma_ops;
@@ -261,7 +262,7 @@ static void test_relink(void)
 /* TCP is lost: the same again. */
 static void test_relink_tcp(void)
 {
-    const struct xf_err why = {ECONNRESET, "channel 1: Connection reset by peer"};
+    const struct xf_err why = {.num = ECONNRESET, .text = "channel 1: Connection reset by peer"};
 
     begin(XF_TRANSPORT_TCP, XF_ENCRYPT_USUAL, true);
     CU_ASSERT_EQUAL(xf_move_connect(&m, &found, &err), 0);
@@ -299,7 +300,7 @@ static void test_relink_tcp(void)
 /* A peer that takes each connection and drops it, without a page having arrived. */
 static void test_drops(void)
 {
-    const struct xf_err why = {ECONNRESET, "lost"};
+    const struct xf_err why = {.num = ECONNRESET, .text = "lost"};
     unsigned links = 0;
     double began;
 

@@ -57,12 +57,7 @@ static int put(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pa
 static const struct xf_pager_ops ops = {
     .fault_fd = fault_fd, .read_faults = read_faults, .put = put};
 
-static int tick(void *priv, struct xf_err *err)
-{
-    (void)priv;
-    (void)err;
-    return 0;
-}
+static const struct xf_tick no_tick;
 
 /* A guest at the sink that lacks one page, and a link. */
 static void begin(void)
@@ -132,7 +127,7 @@ static void test_after_go(void)
     m.f->fail[FAKE_SINK_VIEW] = 3;
     CU_ASSERT_EQUAL_FATAL(xf_pager_new(&p, &m.f->dst, 0, &err), 0);
     xf_pager_start(p, &m.sink);
-    CU_ASSERT_EQUAL(xf_pager_run(p, tick, NULL, &err), XF_PULL_LOST);
+    CU_ASSERT_EQUAL(xf_pager_run(p, no_tick, &err), XF_PULL_LOST);
     CU_ASSERT(err.num && err.text[0]);
     CU_ASSERT_EQUAL(xf_pager_check(p, NULL), XF_PULL_LOST); /* and the next link may do */
     xf_pager_free(p);
@@ -153,7 +148,7 @@ static void test_short(void)
     CU_ASSERT_EQUAL_FATAL(xf_pager_new(&p, &m.f->dst, 0, &err), 0);
     xf_pager_start(p, &m.sink);
     say_zero(m.source.bulk[1]);
-    CU_ASSERT_EQUAL(xf_pager_run(p, tick, NULL, &err), XF_PULL_LOST);
+    CU_ASSERT_EQUAL(xf_pager_run(p, no_tick, &err), XF_PULL_LOST);
     CU_ASSERT_EQUAL(err.num, ENOMEM);
     CU_ASSERT(!last_word(&num, text) && num == ENOMEM && strstr(text, "out of memory"));
     CU_ASSERT_EQUAL(xf_pager_check(p, NULL), XF_PULL_LOST);
@@ -184,7 +179,7 @@ static void test_short_there(void)
         m.source.nr_bulk = 1;
         CU_ASSERT_EQUAL_FATAL(xf_server_start(s, &m.source, &err), 0);
         xf_link_say(&m.sink, XF_MSG_ERROR, meta, xf_text_encode(nums[i], "it is so", meta), NULL);
-        CU_ASSERT_EQUAL(xf_server_run(s, tick, NULL, &err), i ? XF_PULL_FAILED : XF_PULL_LOST);
+        CU_ASSERT_EQUAL(xf_server_run(s, no_tick, &err), i ? XF_PULL_FAILED : XF_PULL_LOST);
         CU_ASSERT(err.num == nums[i] && strstr(err.text, "it is so"));
         xf_server_status(s, &status);
         CU_ASSERT_EQUAL(status.hopeless, i == 1);
@@ -218,7 +213,7 @@ static void test_let_run_late(void)
     CU_ASSERT_EQUAL_FATAL(xf_server_start(s, &m.source, &err), 0);
     m.f->running = true;
     xf_link_say(&m.sink, XF_MSG_PULLED, meta, xf_pulled_encode(&all, meta), NULL);
-    CU_ASSERT_EQUAL(xf_server_run(s, tick, NULL, &err), XF_PULL_FAILED);
+    CU_ASSERT_EQUAL(xf_server_run(s, no_tick, &err), XF_PULL_FAILED);
     CU_ASSERT(err.num == EBUSY && strstr(err.text, "let run here, too"));
     xf_server_status(s, &status);
     CU_ASSERT(status.resumed);
@@ -248,7 +243,7 @@ static void test_told(void)
         CU_ASSERT_EQUAL_FATAL(xf_pager_new(&p, &m.f->dst, 0, &err), 0);
         xf_pager_start(p, &m.sink);
         xf_link_say(&m.source, XF_MSG_ERROR, meta, xf_text_encode(EBUSY, why, meta), NULL);
-        CU_ASSERT_EQUAL(xf_pager_run(p, tick, NULL, &err), lacking ? XF_PULL_FAILED : XF_PULL_DONE);
+        CU_ASSERT_EQUAL(xf_pager_run(p, no_tick, &err), lacking ? XF_PULL_FAILED : XF_PULL_DONE);
         CU_ASSERT_EQUAL(err.num, lacking ? EBUSY : 0);
         CU_ASSERT(!lacking || strstr(err.text, why));
         xf_pager_free(p);
@@ -324,8 +319,7 @@ static void test_given_back(void)
                           .cfg = {.channels = 2, .timeout_ms = 5000},
                           .addr = "127.0.0.1",
                           .gather = &gather,
-                          .tick = give_back,
-                          .priv = &ticks};
+                          .tick = {give_back, &ticks}};
     struct xf_pager *p = NULL;
     struct xf_err err = {0};
 

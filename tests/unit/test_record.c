@@ -118,17 +118,6 @@ static void test_round_trip(void)
     xf_record_remove(dir, DOMID);
 }
 
-static void test_link_cfg(void)
-{
-    struct xf_link_cfg cfg;
-
-    fill();
-    cfg = xf_record_link_cfg(&r, 1, 2);
-    CU_ASSERT(cfg.channels == 3 && cfg.encrypt && cfg.timeout_ms == 1 && cfg.stall_ms == 2);
-    CU_ASSERT(cfg.rdma_buffer == 16u << 20 && cfg.rdma_poll_us == 20);
-    CU_ASSERT_EQUAL(cfg.key == &r.key, true);
-}
-
 /* Whoever else could have written it could name a host that gets a guest's memory. */
 static void test_trust(void)
 {
@@ -387,7 +376,6 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"written, marked, read, removed", test_round_trip},
-        {"as a link's configuration", test_link_cfg},
         {"whose it is", test_trust},
         {"damaged", test_damaged},
         {"wrong values", test_values},

@@ -24,6 +24,7 @@
 #include "libxl-ext/moves/status.h"
 #include "libxl-ext/xen/xen_source.h"
 #include "pages/bitmap.h"
+#include "tests/unit/record_link.h"
 #include "tests/unit/suite.h"
 #include "transport/gather.h"
 #include "transport/link.h"
@@ -623,7 +624,7 @@ static void with_sink(enum xf_record_state state, uint16_t end)
     begin();
     r.pull = true;
     r.encrypt = true;
-    cfg = xf_record_link_cfg(&r, 30000, 30000);
+    cfg = record_link_cfg(&r, 30000, 30000);
     CU_ASSERT_EQUAL_FATAL(
         xf_gather_listen(&gather, &xf_tcp_ops, &cfg, "127.0.0.1", 0, &r.port, NULL), 0);
     gather.urgent = true;

@@ -330,8 +330,7 @@ static void test_control(void)
 
 static void test_harmless(void)
 {
-    const struct xf_loopback_fault list[] = {{XF_FAULT_DUPLICATE, 1, false, 2, 0},
-                                             {XF_FAULT_DELAY, 1, false, 1, 30},
+    const struct xf_loopback_fault list[] = {{XF_FAULT_DELAY, 1, false, 1, 30},
                                              {XF_FAULT_DELAY, 1, false, round1_sync, 30},
                                              {XF_FAULT_DELAY, 0, false, 1, 30},
                                              {XF_FAULT_DELAY, 1, true, 1, 30}};
@@ -350,11 +349,14 @@ static void test_harmless(void)
 /* A peer that breaks the protocol is not given another link. */
 static void test_violation(void)
 {
-    const struct xf_loopback_fault list[] = {
-        {XF_FAULT_CORRUPT, 1, false, 2, 1},  {XF_FAULT_CORRUPT, 1, false, 2, 60},
-        {XF_FAULT_CORRUPT, 1, true, 1, 30},  {XF_FAULT_TRUNCATE, 1, false, 2, 100},
-        {XF_FAULT_DUPLICATE, 1, true, 1, 0}, {XF_FAULT_CORRUPT, 1, false, copy_messages + 1, 300},
-        {XF_FAULT_CORRUPT, 0, false, 1, 2}};
+    const struct xf_loopback_fault list[] = {{XF_FAULT_CORRUPT, 1, false, 2, 1},
+                                             {XF_FAULT_CORRUPT, 1, false, 2, 60},
+                                             {XF_FAULT_CORRUPT, 1, true, 1, 30},
+                                             {XF_FAULT_TRUNCATE, 1, false, 2, 100},
+                                             {XF_FAULT_DUPLICATE, 1, false, 2, 0},
+                                             {XF_FAULT_DUPLICATE, 1, true, 1, 0},
+                                             {XF_FAULT_CORRUPT, 1, false, copy_messages + 1, 300},
+                                             {XF_FAULT_CORRUPT, 0, false, 1, 2}};
 
     for (unsigned i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
         open_faulty(&list[i], &xf_tcp_ops, false, 1);

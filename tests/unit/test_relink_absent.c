@@ -36,14 +36,8 @@ static int put(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pa
 {
     (void)v;
     (void)err;
-    for (unsigned i = 0; i < n; i++) {
-        uint8_t *to = m.f->at_sink.mem + gfns[i] * XF_PAGE_SIZE;
-
-        if (pages[i])
-            memcpy(to, pages[i], XF_PAGE_SIZE);
-        else
-            memset(to, 0, XF_PAGE_SIZE);
-    }
+    for (unsigned i = 0; i < n; i++)
+        fake_put(m.f, gfns[i], pages[i]);
     return 0;
 }
 

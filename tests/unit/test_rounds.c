@@ -597,8 +597,7 @@ static void test_interrupted(void)
 
     look();
     f->hook = take_time;
-    p.tick = call_off;
-    p.priv = &ticks;
+    p.tick = (struct xf_tick){call_off, &ticks};
     calls = f->calls[FAKE_CLASSIFY];
     CU_ASSERT_EQUAL(xf_presence_first(&p, &err), -1);
     CU_ASSERT(err.num == ECANCELED && ticks == 2);

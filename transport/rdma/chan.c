@@ -141,10 +141,9 @@ static void rdma_abort(struct xf_chan *c)
         return; /* full, so it is readable already */
 }
 
-static void rdma_watch(struct xf_chan *c, int (*tick)(void *priv, struct xf_err *err), void *priv)
+static void rdma_watch(struct xf_chan *c, struct xf_tick tick)
 {
     c->messages.tick = tick;
-    c->messages.priv = priv;
 }
 
 static void rdma_stats(const struct xf_chan *c, struct xf_chan_stats *out)

@@ -56,7 +56,7 @@ int xf_cm_next(struct rdma_event_channel *ch, struct rdma_cm_event **ev, struct 
     while (errno == EINTR);
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         return 1;
-    return xf_fail(err, errno, "rdma_cm: %s", strerror(errno));
+    return xf_fail_link(err, errno, "rdma_cm: %s", strerror(errno));
 }
 
 /* An event that is not the one hoped for. */
@@ -67,21 +67,21 @@ static int bad_event(const struct rdma_cm_event *ev, const char *doing, struct x
     switch (ev->event) {
     case RDMA_CM_EVENT_REJECTED:
         if (status == REJ_NO_SERVICE)
-            return xf_fail(err, ECONNREFUSED, "%s: nobody listens there over RDMA", doing);
+            return xf_fail_link(err, ECONNREFUSED, "%s: nobody listens there over RDMA", doing);
         if (status == REJ_CONSUMER)
-            return xf_fail(err, ECONNRESET, "%s: the peer turned us away", doing);
-        return xf_fail(err, ECONNREFUSED, "%s: rejected (reason %d)", doing, status);
+            return xf_fail_link(err, ECONNRESET, "%s: the peer turned us away", doing);
+        return xf_fail_link(err, ECONNREFUSED, "%s: rejected (reason %d)", doing, status);
     case RDMA_CM_EVENT_DISCONNECTED:
-        return xf_fail(err, ECONNRESET, "%s: the peer closed the connection", doing);
+        return xf_fail_link(err, ECONNRESET, "%s: the peer closed the connection", doing);
     case RDMA_CM_EVENT_DEVICE_REMOVAL:
-        return xf_fail(err, ENODEV, "%s: the RDMA device was removed", doing);
+        return xf_fail_link(err, ENODEV, "%s: the RDMA device was removed", doing);
     case RDMA_CM_EVENT_ADDR_ERROR:
     case RDMA_CM_EVENT_ROUTE_ERROR:
     case RDMA_CM_EVENT_UNREACHABLE:
     case RDMA_CM_EVENT_CONNECT_ERROR:
         if (!status)
             status = EHOSTUNREACH;
-        return xf_fail(err, status, "%s: %s", doing, strerror(status));
+        return xf_fail_link(err, status, "%s: %s", doing, strerror(status));
     default:
         return xf_fail(err, EPROTO, "%s: unexpected event %s", doing, rdma_event_str(ev->event));
     }
@@ -122,9 +122,9 @@ int xf_cm_await(struct rdma_event_channel *ch, enum rdma_cm_event_type want, int
             return take_event(ev, want, doing, data, max, len, err);
         rc = poll(&p, 1, xf_ms_left(deadline));
         if (rc < 0 && errno != EINTR)
-            return xf_fail(err, errno, "%s: poll: %s", doing, strerror(errno));
+            return xf_fail_link(err, errno, "%s: poll: %s", doing, strerror(errno));
         if (rc == 0 && xf_ms_left(deadline) == 0)
-            return xf_fail(err, ETIMEDOUT, "%s: no answer in time", doing);
+            return xf_fail_link(err, ETIMEDOUT, "%s: no answer in time", doing);
     }
 }
 
@@ -142,10 +142,10 @@ int xf_cm_bind_source(struct rdma_cm_id *id, const char *src, int family, struct
         return xf_wrap(err, "local address %s", src);
     rc = rdma_bind_addr(id, ai->ai_addr);
     if (rc)
-        xf_fail(err, errno,
-                errno == ENODEV ? "local address %s: no RDMA device has it: %s"
-                                : "local address %s: %s",
-                src, strerror(errno));
+        xf_fail_link(err, errno,
+                     errno == ENODEV ? "local address %s: no RDMA device has it: %s"
+                                     : "local address %s: %s",
+                     src, strerror(errno));
     freeaddrinfo(ai);
     return rc ? -1 : 0;
 }
@@ -156,17 +156,18 @@ int xf_cm_resolve(struct rdma_cm_id *id, const struct addrinfo *to, const char *
     if (src && xf_cm_bind_source(id, src, to->ai_family, err))
         return -1;
     if (rdma_resolve_addr(id, NULL, to->ai_addr, xf_ms_left(deadline)))
-        return xf_fail(err, errno,
-                       errno == ENODEV ? "no RDMA device leads there: %s"
-                                       : "resolving the address: %s",
-                       strerror(errno));
+        return xf_fail_link(err, errno,
+                            errno == ENODEV ? "no RDMA device leads there: %s"
+                                            : "resolving the address: %s",
+                            strerror(errno));
     if (xf_cm_await(id->channel, RDMA_CM_EVENT_ADDR_RESOLVED, deadline, "resolving the address",
                     NULL, 0, NULL, err))
         return -1;
     if (!id->verbs || !xf_cm_usable(id->verbs->device))
-        return xf_fail(err, ENODEV, "the device that leads there cannot write with immediate data");
+        return xf_fail_link(err, ENODEV,
+                            "the device that leads there cannot write with immediate data");
     if (rdma_resolve_route(id, xf_ms_left(deadline)))
-        return xf_fail(err, errno, "resolving the route: %s", strerror(errno));
+        return xf_fail_link(err, errno, "resolving the route: %s", strerror(errno));
     return xf_cm_await(id->channel, RDMA_CM_EVENT_ROUTE_RESOLVED, deadline, "resolving the route",
                        NULL, 0, NULL, err);
 }

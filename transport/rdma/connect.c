@@ -68,7 +68,7 @@ static int dial(const struct xf_link_cfg *cfg, struct xf_chan *c, int64_t deadli
         return -1;
     xf_rdma_conn_param(&param, greeting);
     if (rdma_connect(c->id, &param))
-        return xf_fail(err, errno, "connecting: %s", strerror(errno));
+        return xf_fail_link(err, errno, "connecting: %s", strerror(errno));
     if (xf_cm_await(c->cm, RDMA_CM_EVENT_ESTABLISHED, deadline, "connecting", back, sizeof(back),
                     &len, err))
         return turned_away(back, len, err);
@@ -122,14 +122,14 @@ static int handshake(const struct xf_link_cfg *cfg, struct xf_chan *c, int64_t d
         return -1;
     while ((rc = xf_rdma_hs_step(&hs, err)) == 0) {
         if (xf_rdma_ended(c))
-            return xf_fail(err, ECONNRESET,
-                           "%s: the peer closed the connection during the handshake", c->who);
+            return xf_fail_link(err, ECONNRESET,
+                                "%s: the peer closed the connection during the handshake", c->who);
         rc = poll(p, 2, xf_ms_left(deadline));
         if (rc < 0 && errno != EINTR)
-            return xf_fail(err, errno, "%s: poll: %s", c->who, strerror(errno));
+            return xf_fail_link(err, errno, "%s: poll: %s", c->who, strerror(errno));
         if (rc == 0 && xf_ms_left(deadline) == 0)
-            return xf_fail(err, ETIME, "%s: the peer did not finish the handshake in %d ms", c->who,
-                           cfg->timeout_ms);
+            return xf_fail_link(err, ETIME, "%s: the peer did not finish the handshake in %d ms",
+                                c->who, cfg->timeout_ms);
         xf_rdma_take_events(c);
         xf_rdma_cm_events(c);
     }
@@ -157,7 +157,7 @@ int xf_rdma_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t po
     }
     freeaddrinfo(list);
     if (!c)
-        return xf_fail(err, last.num, "channel %u to %s port %u: %s", index, host, port, last.text);
+        return xf_fail_as(err, &last, "channel %u to %s port %u: %s", index, host, port, last.text);
     snprintf(c->who, sizeof(c->who), "channel %u to %.60s port %u", index, host, port);
     if (handshake(cfg, c, deadline, err)) {
         xf_rdma_chan_free(c);

@@ -16,7 +16,7 @@
 int xf_rdma_check_abort(struct xf_chan *c, struct xf_err *err)
 {
     if (atomic_load_explicit(&c->aborted, memory_order_acquire))
-        return xf_fail(err, ECANCELED, "%s: given up on this side", c->who);
+        return xf_fail_link(err, ECANCELED, "%s: given up on this side", c->who);
     return 0;
 }
 
@@ -34,7 +34,7 @@ static void failed(struct xf_chan *c, const struct ibv_wc *wc)
     case IBV_WC_RETRY_EXC_ERR:
     case IBV_WC_RNR_RETRY_EXC_ERR:
     case IBV_WC_RESP_TIMEOUT_ERR:
-        xf_fail(&c->fault, ETIMEDOUT, "%s: the peer does not answer any more", c->who);
+        xf_fail_link(&c->fault, ETIMEDOUT, "%s: the peer does not answer any more", c->who);
         return;
     case IBV_WC_LOC_LEN_ERR:
     case IBV_WC_REM_ACCESS_ERR:
@@ -44,7 +44,7 @@ static void failed(struct xf_chan *c, const struct ibv_wc *wc)
                 ibv_wc_status_str(wc->status));
         return;
     default:
-        xf_fail(&c->fault, EIO, "%s: %s", c->who, ibv_wc_status_str(wc->status));
+        xf_fail_link(&c->fault, EIO, "%s: %s", c->who, ibv_wc_status_str(wc->status));
     }
 }
 
@@ -126,7 +126,7 @@ void xf_rdma_progress(struct xf_chan *c)
             atomic_fetch_add_explicit(&c->completions, (uint64_t)n, memory_order_relaxed);
     } while (n == XF_RDMA_BATCH);
     if (n < 0)
-        xf_fail(&c->fault, EIO, "%s: the completion queue cannot be read", c->who);
+        xf_fail_link(&c->fault, EIO, "%s: the completion queue cannot be read", c->who);
     if (c->reposts && !c->fault.num && !c->flushed)
         xf_rdma_repost(c, &c->fault);
 }
@@ -139,7 +139,7 @@ void xf_rdma_cm_events(struct xf_chan *c)
         if (ev->event == RDMA_CM_EVENT_DISCONNECTED)
             c->cut = true;
         if (ev->event == RDMA_CM_EVENT_DEVICE_REMOVAL)
-            xf_fail(&c->fault, ENODEV, "%s: the RDMA device was removed", c->who);
+            xf_fail_link(&c->fault, ENODEV, "%s: the RDMA device was removed", c->who);
         rdma_ack_cm_event(ev);
     }
 }
@@ -161,7 +161,8 @@ int xf_rdma_arm(struct xf_chan *c, struct xf_err *err)
     int num = c->armed ? 0 : ibv_req_notify_cq(c->cq, 0);
 
     if (num)
-        return xf_fail(err, num, "%s: asking for completion events: %s", c->who, strerror(num));
+        return xf_fail_link(err, num, "%s: asking for completion events: %s", c->who,
+                            strerror(num));
     c->armed = true;
     return 0;
 }
@@ -175,12 +176,12 @@ int xf_rdma_end(struct xf_chan *c, struct xf_err *err)
 {
     xf_rdma_cm_events(c); /* what rdma_cm says is nearer to the cause than what it led to */
     if (c->fault.num && c->fault.num != ETIMEDOUT)
-        return xf_fail(err, c->fault.num, "%s", c->fault.text);
+        return xf_fail_as(err, &c->fault, "%s", c->fault.text);
     if (c->bye)
-        return xf_fail(err, ECONNRESET, "%s: the peer closed the connection", c->who);
+        return xf_fail_link(err, ECONNRESET, "%s: the peer closed the connection", c->who);
     if (c->fault.num && !c->cut)
-        return xf_fail(err, c->fault.num, "%s", c->fault.text);
-    return xf_fail(err, ECONNRESET, "%s: the connection was cut", c->who);
+        return xf_fail_as(err, &c->fault, "%s", c->fault.text);
+    return xf_fail_link(err, ECONNRESET, "%s: the connection was cut", c->who);
 }
 
 /* Nothing has come for half of stall_ms: does the peer's device still answer? Its own retries
@@ -195,7 +196,8 @@ static int probe(struct xf_chan *c, struct xf_err *err)
     }
     if (now - c->probe_ms < c->stall_ms)
         return 0;
-    return xf_fail(err, ETIMEDOUT, "%s: the peer has not answered for %d ms", c->who, c->stall_ms);
+    return xf_fail_link(err, ETIMEDOUT, "%s: the peer has not answered for %d ms", c->who,
+                        c->stall_ms);
 }
 
 static int return_credits(struct xf_chan *c, struct xf_err *err)
@@ -224,7 +226,7 @@ static int sleep_for(struct xf_chan *c, int ms, struct xf_err *err)
     int n = poll(p, 3, ms);
 
     if (n < 0 && errno != EINTR)
-        return xf_fail(err, errno, "%s: poll: %s", c->who, strerror(errno));
+        return xf_fail_link(err, errno, "%s: poll: %s", c->who, strerror(errno));
     if (n > 0 && p[0].revents)
         xf_rdma_take_events(c);
     if (n > 0 && p[2].revents)

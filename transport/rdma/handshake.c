@@ -66,10 +66,11 @@ static int proved(const struct xf_rdma_hs *hs, const uint8_t proof_key[32], stru
     if (xf_rdma_mac(mac, proof_key, hs->script, len, err))
         return -1;
     if (!xf_rdma_mac_equal(mac, hs->script + len))
-        return xf_fail(err, EACCES,
-                       "%s: the peer does not know our one-time key; is another move listening "
-                       "there?",
-                       hs->c->who);
+        return xf_fail_peer(
+            err, EACCES,
+            "%s: the peer does not know our one-time key; is another move listening "
+            "there?",
+            hs->c->who);
     return 0;
 }
 
@@ -235,9 +236,9 @@ static int hear(struct xf_rdma_hs *hs, const struct ibv_wc *wc, struct xf_err *e
 static int broken(const struct xf_rdma_hs *hs, const struct ibv_wc *wc, struct xf_err *err)
 {
     if (wc->status == IBV_WC_RETRY_EXC_ERR || wc->status == IBV_WC_RNR_RETRY_EXC_ERR)
-        return xf_fail(err, ETIMEDOUT, "%s: the peer does not answer any more", hs->c->who);
-    return xf_fail(err, ECONNRESET, "%s: the peer closed the connection during the handshake",
-                   hs->c->who);
+        return xf_fail_link(err, ETIMEDOUT, "%s: the peer does not answer any more", hs->c->who);
+    return xf_fail_link(err, ECONNRESET, "%s: the peer closed the connection during the handshake",
+                        hs->c->who);
 }
 
 /* One completion; 1: there was none. No more than the handshake's own are taken. */
@@ -250,7 +251,7 @@ static int step(struct xf_rdma_hs *hs, struct xf_err *err)
     if (n == 0)
         return 1;
     if (n < 0)
-        return xf_fail(err, EIO, "%s: the completion queue cannot be read", c->who);
+        return xf_fail_link(err, EIO, "%s: the completion queue cannot be read", c->who);
     if (wc.status != IBV_WC_SUCCESS)
         return hs->stage == HS_REFUSED ? refused(hs, err) : broken(hs, &wc, err);
     if (wc.opcode & IBV_WC_RECV)

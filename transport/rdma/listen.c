@@ -61,7 +61,7 @@ static int listen_any(struct xf_listener *l, uint16_t port, struct xf_err *err)
         return 0;
     if (first.num == EAFNOSUPPORT || first.num == EADDRNOTAVAIL)
         return bind_to(l, (struct sockaddr *)&four, err);
-    return xf_fail(err, first.num, "%s", first.text);
+    return xf_fail_as(err, &first, "%s", first.text);
 }
 
 static int listen_at(struct xf_listener *l, const char *addr, uint16_t port, struct xf_err *err)
@@ -203,7 +203,7 @@ static int step(struct xf_listener *l, unsigned i, short *events, struct xf_chan
         return XF_HANDSHAKE_GOES_ON;
     if (rc == 1 && finish(hs, out, index, &why) == XF_HANDSHAKE_DONE)
         return XF_HANDSHAKE_DONE;
-    return hs->authentic ? xf_fail(err, why.num, "%s", why.text) : XF_HANDSHAKE_ENDED;
+    return hs->authentic ? xf_fail_as(err, &why, "%s", why.text) : XF_HANDSHAKE_ENDED;
 }
 
 static void cancel(struct xf_listener *l, unsigned i)

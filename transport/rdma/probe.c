@@ -117,7 +117,7 @@ int xf_rdma_can_reach(const char *host, const char *src, int timeout_ms, struct 
     if (ch)
         rdma_destroy_event_channel(ch);
     freeaddrinfo(list);
-    return rc ? xf_fail(err, last.num, "no RDMA to %s: %s", host, last.text) : 0;
+    return rc ? xf_fail_as(err, &last, "no RDMA to %s: %s", host, last.text) : 0;
 }
 
 static struct ibv_context *open_active(struct xf_err *err)

@@ -6,6 +6,7 @@
  */
 #include "transport/rdma/rdma.h"
 
+#include <assert.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +35,7 @@ static int post_recv(struct xf_chan *c, uint64_t id, void *at, uint32_t len, uin
     struct ibv_recv_wr wr = {.wr_id = id, .sg_list = &sge, .num_sge = at ? 1 : 0}, *bad;
     int num = ibv_post_recv(c->id->qp, &wr, &bad);
 
-    return num ? xf_fail(err, num, "%s: posting a receive: %s", c->who, strerror(num)) : 0;
+    return num ? xf_fail_link(err, num, "%s: posting a receive: %s", c->who, strerror(num)) : 0;
 }
 
 int xf_rdma_repost_slot(struct xf_chan *c, uint32_t slot, struct xf_err *err)
@@ -56,7 +57,7 @@ int xf_rdma_repost(struct xf_chan *c, struct xf_err *err)
         }
         num = ibv_post_recv(c->id->qp, wr, &bad);
         if (num)
-            return xf_fail(err, num, "%s: posting receives: %s", c->who, strerror(num));
+            return xf_fail_link(err, num, "%s: posting receives: %s", c->who, strerror(num));
         c->reposts -= n;
     }
     return 0;
@@ -207,7 +208,7 @@ static int post_send(struct xf_chan *c, struct ibv_send_wr *wr, bool signal, str
     wr->wr_id = (uint64_t)c->data << 32 | c->posted;
     num = ibv_post_send(c->id->qp, wr, &bad);
     if (num)
-        return xf_fail(err, num, "%s: posting a work request: %s", c->who, strerror(num));
+        return xf_fail_link(err, num, "%s: posting a work request: %s", c->who, strerror(num));
     atomic_fetch_add_explicit(&c->work_requests, 1, memory_order_relaxed);
     return 0;
 }
@@ -236,6 +237,7 @@ int xf_rdma_post_data(struct xf_chan *c, uint32_t len, struct xf_err *err)
     struct ibv_sge sge = {(uintptr_t)xf_rdma_slot(&c->tx, slot), len, c->tx.mr->lkey};
     struct ibv_send_wr wr = {.sg_list = &sge, .num_sge = 1, .imm_data = htonl(xf_imm_encode(&imm))};
 
+    assert(c->credits && c->data - c->data_done < c->tx.slots);
     wr.opcode = c->small ? IBV_WR_SEND_WITH_IMM : IBV_WR_RDMA_WRITE_WITH_IMM;
     wr.send_flags = len <= c->inline_max ? IBV_SEND_INLINE : 0;
     wr.wr.rdma.remote_addr = c->peer.addr + (uint64_t)remote * c->peer.slot;

@@ -37,7 +37,7 @@ static int next_nonce(struct xf_rdma_seal *s, uint8_t nonce[GCM_NONCE], const ch
                       struct xf_err *err)
 {
     if (s->count == UINT64_MAX)
-        return xf_fail(err, EOVERFLOW, "%s: all nonces of this key are used up", who);
+        return xf_fail_link(err, EOVERFLOW, "%s: all nonces of this key are used up", who);
     memset(nonce, 0, GCM_NONCE);
     put_le64(nonce + 4, s->count++);
     return 0;
@@ -71,7 +71,7 @@ int xf_rdma_seal_gather(struct xf_chan *c, struct xf_iter *head, struct xf_iter 
     rc = gnutls_aead_cipher_encryptv(c->seal.cipher, nonce, sizeof(nonce), NULL, 0, XF_TAG_BYTES,
                                      c->win, nr, out, &len);
     if (rc || len != n + XF_TAG_BYTES)
-        return xf_fail(err, EIO, "%s: sealing: %s", c->who, gnutls_strerror(rc));
+        return xf_fail_link(err, EIO, "%s: sealing: %s", c->who, gnutls_strerror(rc));
     return 0;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "transport/rdma/rdma.h"
 
+#include <assert.h>
 #include <errno.h>
 
 static bool has_room(const struct xf_chan *c)
@@ -72,6 +73,7 @@ int xf_rdma_stream_send(struct xf_chan *c, struct xf_iter *head, struct xf_iter 
 
 static struct xf_rdma_fragment next(const struct xf_chan *c)
 {
+    assert(c->waiting && c->waiting <= c->window);
     return c->queue[(c->arrived - c->waiting) % c->window];
 }
 

@@ -128,10 +128,9 @@ static void tcp_abort(struct xf_chan *c)
         return; /* full, so it is readable already */
 }
 
-static void tcp_watch(struct xf_chan *c, int (*tick)(void *priv, struct xf_err *err), void *priv)
+static void tcp_watch(struct xf_chan *c, struct xf_tick tick)
 {
     c->messages.tick = tick;
-    c->messages.priv = priv;
 }
 
 static void tcp_stats(const struct xf_chan *c, struct xf_chan_stats *out)

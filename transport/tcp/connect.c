@@ -23,7 +23,7 @@ static int bind_source(int fd, const char *src, int family, struct xf_err *err)
         return xf_wrap(err, "local address %s", src);
     rc = bind(fd, ai->ai_addr, ai->ai_addrlen);
     if (rc)
-        xf_fail(err, errno, "local address %s: %s", src, strerror(errno));
+        xf_fail_link(err, errno, "local address %s: %s", src, strerror(errno));
     freeaddrinfo(ai);
     return rc ? -1 : 0;
 }
@@ -39,11 +39,11 @@ static int try_address(const struct addrinfo *ai, const char *src, int timeout_m
     struct pollfd p = {.fd = fd, .events = POLLOUT};
 
     if (fd < 0)
-        return xf_fail(err, errno, "socket: %s", strerror(errno));
+        return xf_fail_link(err, errno, "socket: %s", strerror(errno));
     if (src && bind_source(fd, src, ai->ai_family, err))
         goto err_close;
     if (connect(fd, ai->ai_addr, ai->ai_addrlen) && errno != EINPROGRESS && errno != EINTR) {
-        xf_fail(err, errno, "%s", strerror(errno));
+        xf_fail_link(err, errno, "%s", strerror(errno));
         goto err_close;
     }
     do
@@ -54,7 +54,7 @@ static int try_address(const struct addrinfo *ai, const char *src, int timeout_m
     else
         getsockopt(fd, SOL_SOCKET, SO_ERROR, &num, &len);
     if (num) {
-        xf_fail(err, num, "%s", strerror(num));
+        xf_fail_link(err, num, "%s", strerror(num));
         goto err_close;
     }
     return fd;
@@ -77,8 +77,8 @@ static int handshake(const struct xf_link_cfg *cfg, struct xf_chan *c, int64_t d
     while ((rc = xf_hs_step(&hs, &events, err)) == 0) {
         rc = xf_tcp_wait(c, events, xf_ms_left(deadline), err);
         if (rc == 1)
-            return xf_fail(err, ETIME, "%s: the peer did not finish the handshake in %d ms", c->who,
-                           cfg->timeout_ms);
+            return xf_fail_link(err, ETIME, "%s: the peer did not finish the handshake in %d ms",
+                                c->who, cfg->timeout_ms);
         if (rc < 0)
             return -1;
     }
@@ -108,7 +108,7 @@ int xf_tcp_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t por
     }
     if (fd < 0) {
         freeaddrinfo(list);
-        return xf_fail(err, last.num, "channel %u to %s port %u: %s", index, host, port, last.text);
+        return xf_fail_as(err, &last, "channel %u to %s port %u: %s", index, host, port, last.text);
     }
     c = xf_chan_new(cfg, fd, ai->ai_addr, ai->ai_addrlen, err);
     freeaddrinfo(list);

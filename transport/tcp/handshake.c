@@ -65,13 +65,13 @@ static int failed(struct xf_hs *hs, int rc, struct xf_err *err)
     if (has_nothing_in_common(c, rc))
         return xf_tls_nothing_in_common(c, err);
     if (rc == GNUTLS_E_FATAL_ALERT_RECEIVED)
-        return xf_fail(err, EACCES,
-                       "%s: the peer refuses our one-time key (TLS alert '%s'); "
-                       "is another move listening there?",
-                       c->who, gnutls_alert_get_name(gnutls_alert_get(c->tls)));
+        return xf_fail_peer(err, EACCES,
+                            "%s: the peer refuses our one-time key (TLS alert '%s'); "
+                            "is another move listening there?",
+                            c->who, gnutls_alert_get_name(gnutls_alert_get(c->tls)));
     if (rc == GNUTLS_E_PREMATURE_TERMINATION)
-        return xf_fail(err, ECONNRESET, "%s: the peer closed the connection during the handshake",
-                       c->who);
+        return xf_fail_link(err, ECONNRESET,
+                            "%s: the peer closed the connection during the handshake", c->who);
     if (rc == GNUTLS_E_PUSH_ERROR || rc == GNUTLS_E_PULL_ERROR)
         return xf_tls_error(c, rc, err);
     return xf_fail(err, EPROTO, "%s: TLS handshake: %s", c->who, gnutls_strerror(rc));
@@ -114,8 +114,8 @@ static int do_recv(struct xf_hs *hs, short *events, struct xf_err *err)
     if (would_block((int)n))
         return again(hs, events);
     if (n == 0)
-        return xf_fail(err, ECONNRESET, "%s: the peer closed the connection instead of a hello",
-                       hs->c->who);
+        return xf_fail_link(err, ECONNRESET,
+                            "%s: the peer closed the connection instead of a hello", hs->c->who);
     if (n < 0)
         return failed(hs, (int)n, err);
     /* one record, one hello: what is left in the session would be lost when we leave TLS */

@@ -69,7 +69,7 @@ static int listen_any(uint16_t port, struct xf_err *err)
     if (fd < 0 && (first.num == EAFNOSUPPORT || first.num == EADDRNOTAVAIL))
         return bind_listen((struct sockaddr *)&four, sizeof(four), err);
     if (fd < 0)
-        xf_fail(err, first.num, "%s", first.text);
+        xf_fail_as(err, &first, "%s", first.text);
     return fd;
 }
 
@@ -142,7 +142,7 @@ static int step(struct xf_listener *l, unsigned i, short *events, struct xf_chan
     if (rc < 0 && hs->verdict == XF_HELLO_WELCOME)
         return XF_HANDSHAKE_ENDED;
     if (rc < 0) /* so it came as far as a hello: it knows the key */
-        return xf_fail(err, why.num, "%s", why.text);
+        return xf_fail_as(err, &why, "%s", why.text);
     memcpy(peer, c->who, sizeof(peer));
     snprintf(c->who, sizeof(c->who), "channel %u from %.70s", c->index, peer);
     *out = c;

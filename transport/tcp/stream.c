@@ -22,7 +22,7 @@
 static int check_abort(struct xf_chan *c, struct xf_err *err)
 {
     if (atomic_load_explicit(&c->aborted, memory_order_acquire))
-        return xf_fail(err, ECANCELED, "%s: given up on this side", c->who);
+        return xf_fail_link(err, ECANCELED, "%s: given up on this side", c->who);
     return 0;
 }
 
@@ -41,7 +41,7 @@ int xf_tcp_wait(struct xf_chan *c, short events, int timeout_ms, struct xf_err *
         if (n == 0 && xf_ms_left(deadline) == 0)
             return 1;
         if (n < 0 && errno != EINTR)
-            return xf_fail(err, errno, "%s: poll: %s", c->who, strerror(errno));
+            return xf_fail_link(err, errno, "%s: poll: %s", c->who, strerror(errno));
     }
 }
 
@@ -90,7 +90,7 @@ static int io_failed(struct xf_chan *c, int num, struct xf_err *err)
 {
     if (num == EPIPE)
         num = ECONNRESET;
-    return xf_fail(err, num, "%s: %s", c->who, strerror(num));
+    return xf_fail_link(err, num, "%s: %s", c->who, strerror(num));
 }
 
 /* Add up to max bytes of the iterator's to the window; returns how many entries it now has. */
@@ -209,7 +209,7 @@ int xf_stream_send(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body
 
 static int closed(struct xf_chan *c, struct xf_err *err)
 {
-    return xf_fail(err, ECONNRESET, "%s: the peer closed the connection", c->who);
+    return xf_fail_link(err, ECONNRESET, "%s: the peer closed the connection", c->who);
 }
 
 /* One attempt to read ahead. 1: would block. */

@@ -167,7 +167,7 @@ static int setup(struct xf_chan *c, unsigned role, void *cred, const char *prior
     if (!rc)
         rc = gnutls_credentials_set(c->tls, GNUTLS_CRD_PSK, cred);
     if (rc)
-        return xf_fail(err, EPROTO, "TLS cannot be set up: %s", gnutls_strerror(rc));
+        return xf_fail(err, EIO, "TLS cannot be set up: %s", gnutls_strerror(rc));
     return 0;
 }
 
@@ -227,7 +227,7 @@ int xf_tls_client(struct xf_chan *c, const struct xf_link_cfg *cfg, struct xf_er
     }
     rc = gnutls_psk_set_client_credentials(c->psk_clnt, IDENTITY, &key, GNUTLS_PSK_KEY_RAW);
     if (rc)
-        return xf_fail(err, EPROTO, "TLS does not take the one-time key: %s", gnutls_strerror(rc));
+        return xf_fail(err, EIO, "TLS does not take the one-time key: %s", gnutls_strerror(rc));
     return setup(c, GNUTLS_CLIENT, c->psk_clnt, PRIORITY(AES ":" CHACHA), err);
 }
 
@@ -270,10 +270,10 @@ int xf_tls_error(struct xf_chan *c, int rc, struct xf_err *err)
     switch (rc) {
     case GNUTLS_E_PUSH_ERROR:
     case GNUTLS_E_PULL_ERROR:
-        return xf_fail(err, c->io_errno == EPIPE ? ECONNRESET : c->io_errno, "%s: %s", c->who,
-                       strerror(c->io_errno));
+        return xf_fail_link(err, c->io_errno == EPIPE ? ECONNRESET : c->io_errno, "%s: %s", c->who,
+                            strerror(c->io_errno));
     case GNUTLS_E_PREMATURE_TERMINATION:
-        return xf_fail(err, ECONNRESET, "%s: the connection was cut", c->who);
+        return xf_fail_link(err, ECONNRESET, "%s: the connection was cut", c->who);
     case GNUTLS_E_FATAL_ALERT_RECEIVED:
         return xf_fail(err, EPROTO, "%s: the peer ended TLS with alert '%s'", c->who,
                        gnutls_alert_get_name(gnutls_alert_get(c->tls)));
