@@ -146,6 +146,8 @@ fi
 run tests/accusations tests/accusations.sh
 run tests/layers tests/layers.sh
 run tests/test_layers tests/test_layers.sh
+run tests/circles tests/circles.sh
+run tests/test_circles tests/test_circles.sh
 run tests/lab/test_lib bash tests/lab/test_lib.sh
 run tests/lab/test_killed bash tests/lab/test_killed.sh
 for m in $MAN; do
