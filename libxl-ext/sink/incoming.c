@@ -21,7 +21,7 @@ int xf_incoming_init(struct xf_incoming *in, const char *domain, const char *uui
 }
 
 int xf_incoming_fits(const struct xf_incoming *in, libxl_ctx *ctx, const char *config,
-                     struct xf_err *err)
+                     libxl_domain_type *type, struct xf_err *err)
 {
     libxl_domain_config c;
     int rc = 0;
@@ -37,6 +37,7 @@ int xf_incoming_fits(const struct xf_incoming *in, libxl_ctx *ctx, const char *c
     else if (libxl_uuid_compare(&c.c_info.uuid, &in->uuid))
         rc = xf_fail(err, EPROTO,
                      "the source's configuration has another uuid than the one it announced");
+    *type = c.c_info.type;
     libxl_domain_config_dispose(&c);
     return rc;
 }

@@ -29,9 +29,9 @@ int xf_incoming_init(struct xf_incoming *in, const char *domain, const char *uui
                      struct xf_err *err);
 
 /* Would xl make that domain, and no other, from this configuration (JSON, with its NUL)? EPROTO if
- * it has another name or uuid. */
+ * it has another name or uuid. *type: of what kind it would be. */
 int xf_incoming_fits(const struct xf_incoming *in, libxl_ctx *ctx, const char *config,
-                     struct xf_err *err);
+                     libxl_domain_type *type, struct xf_err *err);
 
 /* Before xl is started: EEXIST if there is a domain of the copy's name. */
 int xf_incoming_absent(const struct xf_incoming *in, libxl_ctx *ctx, struct xf_err *err);

@@ -9,9 +9,9 @@
 
 #include <xenstore.h>
 
+#include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/guest_size.h"
 #include "libxl-ext/sink/receive_parts.h"
-#include "libxl-ext/xen/static_state.h"
 #include "transport/clock.h"
 #include "transport/test_env.h"
 #include "transport/times.h"
@@ -38,13 +38,20 @@ static int skeleton_stream(struct sink *s, uint8_t *payload, void **stream, size
 {
     const struct xf_skeleton *k = &s->build.skeleton;
     struct xf_skeleton_parts parts = {.skeleton = k, .config = (char *)payload};
+    libxl_domain_type type;
     xc_physinfo_t host = {0};
 
     /* The first NUL must be the last byte: what is judged is what xl reads. */
     if (!k->config_len || memchr(payload, 0, k->config_len) != payload + k->config_len - 1)
         return xf_fail(err, EPROTO, "the source's configuration is not a string");
-    if (xf_incoming_fits(&s->shared->copy, s->ctx, parts.config, err))
+    if (xf_incoming_fits(&s->shared->copy, s->ctx, parts.config, &type, err))
         return -1;
+    s->build.kind = xf_guest_kind(type);
+    if (!s->build.kind)
+        return xf_fail(err, ENOTSUP,
+                       "the guest is of a kind (type=\"%s\") that this Xenferry cannot receive; "
+                       "install the source's version here",
+                       libxl_domain_type_to_string(type));
     if (xc_physinfo(s->xch, &host))
         return xf_fail(err, errno, "cannot read how much memory this host has: %s",
                        strerror(errno));
@@ -178,7 +185,7 @@ static int adopt(struct sink *s, struct xf_err *err)
 {
     const struct xf_skeleton *k = &s->build.skeleton;
 
-    if (xf_xen_sink_open(&s->xen, s->ctx, &s->log, s->shared->copy.domid, err))
+    if (xf_xen_sink_open(&s->xen, s->ctx, &s->log, s->shared->copy.domid, s->build.kind, err))
         return -1;
     s->xen.leave_paused = s->check.hello.leave_paused || s->o->leave_paused;
     s->xen.vm.nr_gfns = k->nr_gfns;
@@ -186,7 +193,7 @@ static int adopt(struct sink *s, struct xf_err *err)
     s->xen.vm.nr_built = k->nr_specials;
     s->xen.vm.rings = s->build.rings;
     s->xen.vm.nr_rings =
-        xf_ring_gfns(k->params, k->nr_params, k->nr_gfns, s->build.rings, XF_SPECIALS_MAX);
+        s->build.kind->rings(k->params, k->nr_params, k->nr_gfns, s->build.rings, XF_SPECIALS_MAX);
     if (s->pull.possible && try_paging(s, err))
         return -1;
     return xf_xen_sink_claim(&s->xen, k->nr_pages, err);

@@ -57,6 +57,7 @@ struct sink {
         struct xf_builder builder;
         void *stream; /* what it builds from; malloc()ed */
         struct xf_skeleton skeleton;
+        const struct xf_guest_kind_ops *kind; /* of guest */
         uint64_t rings[XF_SPECIALS_MAX];
         int64_t until;          /* it must be done by then, xf_now_ms() */
         bool devices;           /* it has built all */

@@ -9,25 +9,25 @@
 #include <xen/hvm/params.h>
 
 #include "libxl-ext/xen/domain_here.h"
+#include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/guest_size.h"
 #include "libxl-ext/xen/save_helper.h"
 
 static void check_kind(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
                        struct xf_findings *f)
 {
+    bool pv = config->c_info.type == LIBXL_DOMAIN_TYPE_PV;
     uint64_t nested = 0;
 
-    if (config->c_info.type == LIBXL_DOMAIN_TYPE_PV) {
+    if (!xf_guest_kind(config->c_info.type) && pv)
         xf_find(f, XF_REFUSAL, "pv-guest",
                 "a PV guest cannot be moved by this tool yet; use `xl migrate --stock`, or run the "
                 "guest as type=\"pvh\"");
-        return;
-    }
-    if (config->c_info.type == LIBXL_DOMAIN_TYPE_HVM)
+    else if (!xf_guest_kind(config->c_info.type))
         xf_find(f, XF_REFUSAL, "device-model",
                 "a guest with a device model (type=\"hvm\") cannot be moved by this tool yet; "
                 "use `xl migrate --stock`");
-    if (!xc_hvm_param_get(xch, domid, HVM_PARAM_NESTEDHVM, &nested) && nested)
+    if (!pv && !xc_hvm_param_get(xch, domid, HVM_PARAM_NESTEDHVM, &nested) && nested)
         xf_find(f, XF_REFUSAL, "nested-hvm",
                 "the guest may run guests of its own (nestedhvm=1), whose state Xen cannot "
                 "move; shut it down and start it without nestedhvm");

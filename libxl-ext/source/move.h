@@ -48,7 +48,8 @@ struct xf_move {
      * name, and for the pipe, which is hung up when the move is called off. */
     struct {
         libxl_domain_config config;
-        char *config_json; /* what the destination will build from; malloc()ed */
+        const struct xf_guest_kind_ops *kind; /* of guest; not for a successor */
+        char *config_json;                    /* what the destination will build from; malloc()ed */
         struct xf_pipe pipe;
         struct xf_own own; /* what of this host is used */
         struct xf_hello hello;

@@ -20,6 +20,7 @@
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/peer/needs.h"
 #include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/xen_pager.h"
 #include "libxl-ext/xen/static_state.h"
 #include "pages/pack.h"
@@ -84,6 +85,7 @@ static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct x
                         &m->check.hello.need_kib, err) ||
         xf_needs_of(&m->check.config, &m->check.hello.needs, &m->check.hello.nr_needs, found, err))
         return -1;
+    m->check.kind = xf_guest_kind(m->check.config.c_info.type); /* NULL was refused */
     look_at_disks(m, found);
     m->check.config_json = libxl_domain_config_to_json(m->ctx, &m->check.config);
     if (!m->check.config_json)

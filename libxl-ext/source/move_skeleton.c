@@ -10,6 +10,7 @@
 #include "libxl-ext/source/move_link.h"
 #include "libxl-ext/source/move_status.h"
 #include "libxl-ext/source/move_tick.h"
+#include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/static_state.h"
 #include "pages/pack.h"
 #include "transport/times.h"
@@ -31,17 +32,10 @@ static int gather(struct xf_move *m, struct xf_skeleton *k, struct parts *p, str
     k->nr_gfns = m->skeleton.xen.vm.nr_gfns;
     if (m->skeleton.xen.vm.ops->population(&m->skeleton.xen.vm, &pages, err) ||
         xf_read_policy(m->xch, m->domid, &p->cpuid, &k->cpuid_len, &p->msrs, &k->msr_len, err) ||
-        xf_read_tsc(m->xch, m->domid, &k->tsc, err) ||
-        xf_read_params(m->xch, m->domid, k->params, &k->nr_params, err) ||
-        xf_read_context(m->xch, m->domid, &p->context, &k->ctx_len, err))
+        m->check.kind->skeleton(&m->skeleton.xen.vm, k, &p->context, err))
         return -1;
-    /* One that is offline by SWITCH (`xl vcpu-set`) is not in the last context, and would run on
-     * there with the registers of this one. */
-    xf_context_drop_cpus(p->context, &k->ctx_len);
     k->nr_pages = pages;
     m->report->guest_pages = pages;
-    k->nr_specials =
-        xf_special_gfns(k->params, k->nr_params, k->nr_gfns, k->specials, XF_SPECIALS_MAX);
     return 0;
 }
 
@@ -147,7 +141,7 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
     if (!k)
         return xf_fail(err, ENOMEM, "out of memory");
     if (xf_move_connect_bulk(m, err) ||
-        xf_xen_source_open(&m->skeleton.xen, m->ctx, &m->log, m->domid, err))
+        xf_xen_source_open(&m->skeleton.xen, m->ctx, &m->log, m->domid, m->check.kind, err))
         goto out;
     m->skeleton.open = true;
     m->skeleton.xen.disks = &m->check.disks;

@@ -125,7 +125,7 @@ static int find_sink(struct recovery *v, bool *over, struct xf_err *err)
     struct xf_rejoin r = {.tick = {link_tick, v}};
 
     *over = true;
-    if (xf_xen_source_open(&m->skeleton.xen, m->ctx, &m->log, m->domid, err))
+    if (xf_xen_source_open(&m->skeleton.xen, m->ctx, &m->log, m->domid, NULL, err))
         return -1;
     m->skeleton.open = true;
     xf_xen_source_set_ran(&m->skeleton.xen, v->record.ran_ns);

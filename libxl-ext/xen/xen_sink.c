@@ -10,6 +10,7 @@
 #include <xen/hvm/params.h>
 
 #include "libxl-ext/xen/domain_here.h"
+#include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/xen_view.h"
 
 static struct xf_xen_sink *of(struct xf_sink_vm *vm)
@@ -86,40 +87,8 @@ static int set_target(struct xf_sink_vm *vm, uint64_t kib, struct xf_err *err)
     return 0;
 }
 
-static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, const void *blob,
-                      uint32_t len, struct xf_err *err)
-{
-    struct xf_xen_sink *x = of(vm);
-
-    if (xc_domain_set_tsc_info(x->xch, x->domid, s->tsc.mode, s->tsc.nsec, s->tsc.khz,
-                               s->tsc.incarnation))
-        return xf_fail(err, errno, "Xen refused the guest's TSC state: %s", strerror(errno));
-    /* The parameters were set when the domain was built. None may change in a running guest
-     * except by its device model; if one did, what was built is not what is coming. */
-    for (uint32_t i = 0; i < s->nr_params; i++) {
-        uint64_t have = 0;
-
-        if (xc_hvm_param_get(x->xch, x->domid, (uint32_t)s->params[i].index, &have) ||
-            have != s->params[i].value)
-            return xf_fail(err, EINVAL, "HVM parameter %llu changed while the guest was copied",
-                           (unsigned long long)s->params[i].index);
-    }
-    if (xc_domain_hvm_setcontext(x->xch, x->domid, (uint8_t *)blob, len))
-        return xf_fail(err, errno, "Xen refused the guest's CPU state: %s", strerror(errno));
-    return 0;
-}
-
-static int run(struct xf_sink_vm *vm, struct xf_err *err)
-{
-    struct xf_xen_sink *x = of(vm);
-
-    if (!x->leave_paused && xc_domain_unpause(x->xch, x->domid))
-        return xf_fail(err, errno, "cannot unpause domain %u: %s; `xl unpause` it", x->domid,
-                       strerror(errno));
-    return 0;
-}
-
-static const struct xf_sink_ops ops = {
+/* Without what depends on the kind of guest. */
+static const struct xf_sink_ops any_kind = {
     .view_open = view_open,
     .view_close = xf_xen_view_close,
     .populate = populate,
@@ -127,14 +96,15 @@ static const struct xf_sink_ops ops = {
     .map = map,
     .unmap = xf_xen_view_unmap,
     .set_target = set_target,
-    .load_state = load_state,
-    .run = run,
 };
 
 int xf_xen_sink_open(struct xf_xen_sink *x, libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
-                     struct xf_err *err)
+                     const struct xf_guest_kind_ops *kind, struct xf_err *err)
 {
-    *x = (struct xf_xen_sink){.vm.ops = &ops, .domid = domid, .ctx = ctx, .log = log};
+    *x = (struct xf_xen_sink){
+        .vm.ops = &x->ops, .ops = any_kind, .domid = domid, .ctx = ctx, .log = log};
+    x->ops.load_state = kind->load_state;
+    x->ops.run = kind->run;
     x->xch = xc_interface_open(&log->vtable, &log->vtable, 0);
     if (!x->xch)
         return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));

@@ -9,8 +9,11 @@
 #include "libxl-ext/xen/toollog.h"
 #include "pages/vm.h"
 
+struct xf_guest_kind_ops; /* guest_kind.h */
+
 struct xf_xen_sink {
-    struct xf_sink_vm vm; /* first: the engine sees only this */
+    struct xf_sink_vm vm;   /* first: the engine sees only this */
+    struct xf_sink_ops ops; /* vm.ops: those of every domain, and those of its kind */
     uint32_t domid;
     bool leave_paused;
     libxl_ctx *ctx;         /* the caller's */
@@ -20,9 +23,9 @@ struct xf_xen_sink {
     struct xf_xen_pager *pager; /* set before the first view is opened; NULL: none */
 };
 
-/* ctx and log must outlive it. After -1 nothing needs to be closed. */
+/* For a domain of this kind. ctx and log must outlive it. After -1 nothing needs to be closed. */
 int xf_xen_sink_open(struct xf_xen_sink *x, libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
-                     struct xf_err *err);
+                     const struct xf_guest_kind_ops *kind, struct xf_err *err);
 
 /*
  * Set nr_pages of the host's memory aside for the domain, those it already has included, so

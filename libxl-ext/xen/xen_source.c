@@ -10,11 +10,10 @@
 
 #include <xen/hvm/params.h>
 
-#include "libxl-ext/xen/domain_here.h"
+#include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/guest_size.h"
 #include "libxl-ext/xen/static_state.h"
-#include "libxl-ext/xen/xen_eager.h"
-#include "libxl-ext/xen/xen_suspend.h"
+#include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/xen_view.h"
 #include "pages/bitmap.h"
 
@@ -184,7 +183,7 @@ static int resume(struct xf_source_vm *vm, struct xf_err *err)
     if (!x->asked)
         return xf_fail(err, EBUSY, "it is suspended, and not by this move");
     x->may_stop = false;
-    return xf_xen_resume(x->ctx, x->log, x->domid, err);
+    return x->kind->resume(vm, err);
 }
 
 static int alive(struct xf_source_vm *vm, struct xf_err *err)
@@ -242,18 +241,8 @@ void xf_xen_source_set_ran(struct xf_xen_source *x, uint64_t ns)
     x->ran_ns = ns ? ns : UINT64_MAX;
 }
 
-static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
-                 struct xf_err *err)
-{
-    struct xf_xen_source *x = of(vm);
-
-    if (xf_read_tsc(x->xch, x->domid, &s->tsc, err) ||
-        xf_read_params(x->xch, x->domid, s->params, &s->nr_params, err))
-        return -1;
-    return xf_read_context(x->xch, x->domid, blob, len, err);
-}
-
-static const struct xf_source_ops ops = {
+/* Without what depends on the kind of guest. */
+static const struct xf_source_ops any_kind = {
     .view_open = view_open,
     .view_close = xf_xen_view_close,
     .classify = classify,
@@ -265,12 +254,8 @@ static const struct xf_source_ops ops = {
     .population = population,
     .target = target,
     .alive = alive,
-    .suspend = xf_xen_suspend,
     .suspended = suspended,
-    .resume = resume,
     .untouched = untouched,
-    .state = state,
-    .eager = xf_xen_eager,
 };
 
 /* The pages that a restore clears or that belong to a connection: xenstore's and the
@@ -284,7 +269,7 @@ static int find_rings(struct xf_xen_source *x, struct xf_err *err)
         return -1;
     x->vm.rings = x->rings;
     x->vm.nr_rings =
-        xf_ring_gfns(params, n, x->vm.nr_gfns, x->rings, sizeof(x->rings) / sizeof(x->rings[0]));
+        x->kind->rings(params, n, x->vm.nr_gfns, x->rings, sizeof(x->rings) / sizeof(x->rings[0]));
     return 0;
 }
 
@@ -309,16 +294,27 @@ static int read_size(struct xf_xen_source *x, struct xf_err *err)
 }
 
 int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollog *log,
-                       uint32_t domid, struct xf_err *err)
+                       uint32_t domid, const struct xf_guest_kind_ops *kind, struct xf_err *err)
 {
     DECLARE_HYPERCALL_BUFFER(unsigned long, bits);
 
-    *x = (struct xf_xen_source){
-        .vm.ops = &ops, .domid = domid, .ctx = ctx, .log = log, .ran_ns = UINT64_MAX};
+    *x = (struct xf_xen_source){.vm.ops = &x->ops,
+                                .ops = any_kind,
+                                .kind = kind,
+                                .domid = domid,
+                                .ctx = ctx,
+                                .log = log,
+                                .ran_ns = UINT64_MAX};
+    if (kind) {
+        x->ops.suspend = kind->suspend;
+        x->ops.resume = resume;
+        x->ops.state = kind->state;
+        x->ops.eager = kind->eager;
+    }
     x->xch = xc_interface_open(&log->vtable, &log->vtable, 0);
     if (!x->xch)
         return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
-    if (read_size(x, err) || find_rings(x, err))
+    if (read_size(x, err) || (kind && find_rings(x, err)))
         goto fail;
     /* Whole longs, and one page more than the bits need is never wrong. */
     x->bits_pages = (x->vm.nr_gfns / 8 + XC_PAGE_SIZE) / XC_PAGE_SIZE;

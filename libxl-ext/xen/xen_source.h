@@ -9,10 +9,13 @@
 #include "libxl-ext/xen/toollog.h"
 #include "pages/vm.h"
 
-struct xf_qdisks; /* qdisk.h */
+struct xf_guest_kind_ops; /* guest_kind.h */
+struct xf_qdisks;         /* qdisk.h */
 
 struct xf_xen_source {
-    struct xf_source_vm vm; /* first: the engine sees only this */
+    struct xf_source_vm vm;   /* first: the engine sees only this */
+    struct xf_source_ops ops; /* vm.ops: those of every domain, and those of its kind */
+    const struct xf_guest_kind_ops *kind;
     uint32_t domid;
     libxl_ctx *ctx;             /* the caller's */
     struct xf_toollog *log;     /* the caller's */
@@ -32,11 +35,13 @@ struct xf_xen_source {
 };
 
 /*
- * Attach to a domain. ctx and log must outlive it. Nothing is changed in the guest.
- * After -1 nothing needs to be closed.
+ * Attach to a domain of this kind. ctx and log must outlive it. Nothing is changed in the guest.
+ * kind NULL: it is suspended already, and only PULL is asked for, which is the same for all: there
+ * is no suspend, resume, state nor eager then, and no rings are known. After -1 nothing needs to be
+ * closed.
  */
 int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollog *log,
-                       uint32_t domid, struct xf_err *err);
+                       uint32_t domid, const struct xf_guest_kind_ops *kind, struct xf_err *err);
 void xf_xen_source_close(struct xf_xen_source *x);
 
 /* What its processors had run when PULL began, for untouched(); 0: not known. The one that runs the

@@ -141,15 +141,17 @@ static void test_config(void)
 
     begin();
     for (unsigned i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        libxl_domain_type type = LIBXL_DOMAIN_TYPE_INVALID;
         char *config = fake_host_config(list[i].name, list[i].uuid);
 
         xf_clear(&err);
-        CU_ASSERT_EQUAL(xf_incoming_fits(&in, ctx, config, &err), list[i].fits ? 0 : -1);
+        CU_ASSERT_EQUAL(xf_incoming_fits(&in, ctx, config, &type, &err), list[i].fits ? 0 : -1);
         CU_ASSERT_EQUAL(err.num, list[i].fits ? 0 : EPROTO);
+        CU_ASSERT(!list[i].fits || type == LIBXL_DOMAIN_TYPE_PVH);
         free(config);
     }
     xf_clear(&err);
-    CU_ASSERT_EQUAL(xf_incoming_fits(&in, ctx, "nothing", &err), -1);
+    CU_ASSERT_EQUAL(xf_incoming_fits(&in, ctx, "nothing", &(libxl_domain_type){0}, &err), -1);
     CU_ASSERT_EQUAL(xf_incoming_init(&in, "web1", "f00", &err), -1);
     fake_host_free();
 }

@@ -94,11 +94,12 @@ static int run(struct xf_sink_vm *vm, struct xf_err *err)
 }
 
 int xf_xen_sink_open(struct xf_xen_sink *x, libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
-                     struct xf_err *err)
+                     const struct xf_guest_kind_ops *kind, struct xf_err *err)
 {
     static const struct xf_sink_ops ops = {
         .view_open = view_open, .view_close = view_close, .load_state = load_state, .run = run};
 
+    (void)kind;
     (void)err;
     *x = (struct xf_xen_sink){.vm.ops = &ops, .domid = domid, .ctx = ctx, .log = log};
     return 0;
@@ -390,6 +391,22 @@ static void test_other_config(void)
         CU_ASSERT_EQUAL(fake_host->xl_started, 0);
         end();
     }
+}
+
+/* CHECK at the source refuses it; a source that does not is no reason to build it. */
+static void test_other_kind(void)
+{
+    uint32_t domid;
+    struct move m;
+
+    begin();
+    fake_host->hvm = true;
+    start(&m, "web1", UUID);
+    CU_ASSERT(greet(&m));
+    CU_ASSERT_EQUAL(build(&m, "web1", UUID, &domid), -1);
+    ends(&m, 1, "(type=\"hvm\") that this Xenferry cannot receive");
+    CU_ASSERT_EQUAL(fake_host->xl_started, 0);
+    end();
 }
 
 /* GO came, and Xen does not let the guest run: no receiver says that all is well. */
@@ -740,6 +757,7 @@ int main(int argc, char **argv)
         {"a move", test_moves},
         {"a move that is given up", test_given_up},
         {"another domain's configuration", test_other_config},
+        {"a kind of guest that cannot be received", test_other_kind},
         {"no unpause", test_no_unpause},
         {"a domain of its name came since CHECK", test_came_since},
         {"... and just before xl made one", test_too_late},

@@ -231,13 +231,14 @@ static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *
 }
 
 int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollog *log,
-                       uint32_t domid, struct xf_err *err)
+                       uint32_t domid, const struct xf_guest_kind_ops *kind, struct xf_err *err)
 {
     static const struct xf_source_ops ops = {
         .view_open = no_view, .view_close = no_close, .untouched = untouched};
 
     (void)log;
     (void)err;
+    CU_ASSERT_PTR_NULL(kind);
     *x = (struct xf_xen_source){.vm = {.ops = &ops, .nr_gfns = 64}, .domid = domid, .ctx = ctx};
     return 0;
 }

@@ -120,8 +120,8 @@ static void test_readers(void)
         setenv("XENFERRY_PULL", "linear", 1);
         if (!getuid() && setresuid(NOBODY, NOBODY, NOBODY))
             _exit(IMPOSSIBLE);
-        _exit(xf_hold("before-go", no_tick, NULL, &err) || access(file, F_OK) == 0 ||
-              xf_server_opts_env(&opts, &err) || opts.linear);
+        _exit(xf_hold("before-go", (struct xf_tick){no_tick, NULL}, &err) ||
+              access(file, F_OK) == 0 || xf_server_opts_env(&opts, &err) || opts.linear);
     }
     waitpid(pid, &status, 0);
     CU_ASSERT(WIFEXITED(status) && !WEXITSTATUS(status));
@@ -130,7 +130,7 @@ static void test_readers(void)
     /* And they are for root. */
     setenv(NAME, hold, 1);
     struct xf_err err = {0};
-    CU_ASSERT_EQUAL(xf_hold("before-go", no_tick, NULL, &err), -1);
+    CU_ASSERT_EQUAL(xf_hold("before-go", (struct xf_tick){no_tick, NULL}, &err), -1);
     CU_ASSERT_STRING_EQUAL(err.text, "it held");
     unsetenv(NAME);
     unlink(file);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/xen_source.h"
 #include "libxl-ext/xen/xen_view.h"
 #include "tests/unit/suite.h"
@@ -127,12 +128,52 @@ static struct xf_view view;
 static struct xf_map m;
 static struct xf_err err;
 
+/* A kind of guest that is made up: one ring, and a state of its own. */
+
+static unsigned rings(const struct xf_param *params, uint32_t n, uint64_t nr_gfns, uint64_t *out,
+                      unsigned max)
+{
+    (void)params;
+    CU_ASSERT(n == 0 && nr_gfns && max >= 1);
+    out[0] = 77;
+    return 1;
+}
+
+static int suspend(struct xf_source_vm *vm, struct xf_err *e)
+{
+    xen.shutdown = ((struct xf_xen_source *)vm)->domid == DOMID;
+    (void)e;
+    return 0;
+}
+
+static int resume(struct xf_source_vm *vm, struct xf_err *e)
+{
+    (void)vm;
+    (void)e;
+    xen.shutdown = false;
+    return 0;
+}
+
+static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
+                 struct xf_err *e)
+{
+    (void)vm;
+    (void)s;
+    (void)e;
+    *blob = strdup("made up");
+    *len = 8;
+    return 0;
+}
+
+static const struct xf_guest_kind_ops made_up = {
+    .name = "made up", .rings = rings, .suspend = suspend, .resume = resume, .state = state};
+
 static void begin(void)
 {
     memset(&xen, 0, sizeof(xen));
     xf_clear(&err);
     view = (struct xf_view){.domid = DOMID};
-    CU_ASSERT_FATAL(!xf_xen_source_open(&source, NULL, &toollog, DOMID, &err));
+    CU_ASSERT_FATAL(!xf_xen_source_open(&source, NULL, &toollog, DOMID, &made_up, &err));
     xen.asked = 0;
 }
 
@@ -234,13 +275,47 @@ static void test_far_up(void)
         memset(&xen, 0, sizeof(xen));
         xf_clear(&err);
         xen.gfns = far[i];
-        CU_ASSERT_EQUAL(xf_xen_source_open(&source, NULL, &toollog, DOMID, &err), -1);
+        CU_ASSERT_EQUAL(xf_xen_source_open(&source, NULL, &toollog, DOMID, &made_up, &err), -1);
         CU_ASSERT(err.num == EFBIG && strstr(err.text, "start it again"));
     }
     xen.gfns = far[0] - 1;
     xf_clear(&err);
-    CU_ASSERT_EQUAL(xf_xen_source_open(&source, NULL, &toollog, DOMID, &err), 0);
+    CU_ASSERT_EQUAL(xf_xen_source_open(&source, NULL, &toollog, DOMID, &made_up, &err), 0);
     xf_xen_source_close(&source);
+}
+
+/* What depends on the kind of a guest is asked of its kind, and of nobody else. */
+static void test_kind(void)
+{
+    static const libxl_domain_type others[] = {LIBXL_DOMAIN_TYPE_INVALID, LIBXL_DOMAIN_TYPE_HVM,
+                                               LIBXL_DOMAIN_TYPE_PV};
+    const struct xf_guest_kind_ops *pvh = xf_guest_kind(LIBXL_DOMAIN_TYPE_PVH);
+    struct xf_source_vm *vm = &source.vm;
+    struct xf_state s = {0};
+    void *blob = NULL;
+    uint32_t len = 0;
+
+    begin();
+    CU_ASSERT(vm->nr_rings == 1 && vm->rings[0] == 77 && !vm->ops->eager);
+    CU_ASSERT(vm->ops->suspend(vm, &err) == 0 && xen.shutdown);
+    CU_ASSERT(vm->ops->state(vm, &s, &blob, &len, &err) == 0 && len == 8);
+    free(blob);
+    /* Whatever kind it is of: what somebody else has suspended is not ours to resume. */
+    CU_ASSERT(vm->ops->resume(vm, &err) == -1 && err.num == EBUSY && xen.shutdown);
+    source.asked = source.may_stop = true;
+    CU_ASSERT(vm->ops->resume(vm, &err) == 0 && !xen.shutdown && !source.may_stop);
+    xf_xen_source_close(&source);
+
+    /* For PULL alone it needs none. */
+    CU_ASSERT_FATAL(!xf_xen_source_open(&source, NULL, &toollog, DOMID, NULL, &err));
+    CU_ASSERT(!vm->nr_rings && !vm->ops->suspend && !vm->ops->state && vm->ops->untouched);
+    xf_xen_source_close(&source);
+
+    for (unsigned i = 0; i < 3; i++)
+        CU_ASSERT_PTR_NULL(xf_guest_kind(others[i]));
+    CU_ASSERT_PTR_EQUAL_FATAL(pvh, &xf_guest_pvh);
+    CU_ASSERT(pvh->rings && pvh->skeleton && pvh->suspend && pvh->resume && pvh->state);
+    CU_ASSERT(pvh->eager && pvh->load_state && pvh->run);
 }
 
 int main(void)
@@ -250,6 +325,7 @@ int main(void)
                            {"a domain that is destroyed", test_destroyed},
                            {"suspended, or not any more", test_suspended},
                            {"it has not run since", test_untouched},
+                           {"kinds of guests", test_kind},
                            CU_TEST_INFO_NULL};
 
     return run_suite("Xen domain, source", tests);

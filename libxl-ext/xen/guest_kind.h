@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a move asks of a guest that depends on its kind, as Xen's own save and restore have it per
+ * guest type (struct xc_sr_save_ops, xc_sr_restore_ops in tools/libs/guest/xg_sr_common.h). All
+ * else about a domain is the same for every kind: xen_source.h, xen_sink.h.
+ *
+ * A kind is chosen by the type in the domain's configuration: at the source in CHECK, at the
+ * destination when SKELETON brings that configuration. PVH is the first kind (guest_pvh.c). A kind
+ * with a device model will need members for that; one is added when there is something to call.
+ *
+ * A table is constant. Every member is there unless it says otherwise. Errors as in
+ * transport/err.h. The functions that take a vm belong to the one thread that runs the move; the vm
+ * is one of struct xf_xen_source (source) or struct xf_xen_sink (sink), which is open.
+ */
+#ifndef XF_GUEST_KIND_H
+#define XF_GUEST_KIND_H
+
+#include <libxl.h>
+
+#include "pages/vm.h"
+#include "transport/wire.h"
+
+struct xf_guest_kind_ops {
+    const char *name; /* as `type=` in xl.cfg has it */
+
+    /*
+     * Both sides: from HVM parameters, the gfns that the destination makes anew, and whose content
+     * is neither sent by the source nor taken by the sink. At most max are written, all below
+     * nr_gfns; returns their number. Pure: both sides must come to the same.
+     */
+    unsigned (*rings)(const struct xf_param *params, uint32_t n, uint64_t nr_gfns, uint64_t *out,
+                      unsigned max);
+
+    /* --- source --- */
+
+    /*
+     * SKELETON, the guest runs: what the copy is built from beside its configuration and its CPU
+     * policy. k->nr_gfns is set; fills k->tsc, params, specials (gfns that must exist before the
+     * copy is built) and ctx_len. *context, of so many bytes, is malloc()ed and the caller's, also
+     * after a failure; a domain that is built from it has no vCPU that could run.
+     */
+    int (*skeleton)(struct xf_source_vm *vm, struct xf_skeleton *k, void **context,
+                    struct xf_err *err);
+    /* SWITCH: xf_source_ops.suspend (pages/vm.h). With what belongs to the guest outside its
+     * vCPUs: when it returns 0 nothing writes to the guest's memory or disks any more. */
+    int (*suspend)(struct xf_source_vm *vm, struct xf_err *err);
+    /* The move is off: xf_source_ops.resume, for a guest that suspend() has suspended. EINVAL: it
+     * is not suspended, and was left alone. */
+    int (*resume)(struct xf_source_vm *vm, struct xf_err *err);
+    /* SWITCH, after suspend(): xf_source_ops.state. */
+    int (*state)(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
+                 struct xf_err *err);
+    /* Post-copy, right before suspend(): xf_source_ops.eager. NULL: nothing need be in place. */
+    int (*eager)(struct xf_source_vm *vm, unsigned long *bitmap, struct xf_err *err);
+
+    /* --- sink --- */
+
+    /* SWITCH, the copy is paused: xf_sink_ops.load_state. May run while the last pages arrive. */
+    int (*load_state)(struct xf_sink_vm *vm, const struct xf_state *s, const void *blob,
+                      uint32_t len, struct xf_err *err);
+    /* GO: xf_sink_ops.run; with leave_paused of struct xf_xen_sink the copy stays paused. */
+    int (*run)(struct xf_sink_vm *vm, struct xf_err *err);
+};
+
+extern const struct xf_guest_kind_ops xf_guest_pvh;
+
+/* The kind of guests of this type; NULL: they cannot be moved. Pure. */
+const struct xf_guest_kind_ops *xf_guest_kind(libxl_domain_type type);
+
+#endif
