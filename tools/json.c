@@ -277,7 +277,6 @@ void json_status(FILE *out, const struct xf_status *s)
     struct json_object *o = begin("status");
 
     add(o, "role", string(s->source ? "source" : "destination"));
-    add(o, "xenferry", s->version[0] ? string(s->version) : NULL);
     add(o, "domain", string(s->domain));
     add(o, "domid", domid(s->domid));
     add(o, "host", s->host[0] ? string(s->host) : NULL);
@@ -298,6 +297,7 @@ void json_status(FILE *out, const struct xf_status *s)
     add(o, "elapsed_s", number(s->elapsed_s));
     add(o, "age_s", number(s->age_s));
     add(o, "postcopy_possible", json_object_new_boolean(!s->no_switch[0]));
+    add(o, "xenferry", s->version[0] ? string(s->version) : NULL);
     end(out, o);
 }
 

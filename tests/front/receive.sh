@@ -217,8 +217,9 @@ if [ ! -e /dev/xen/privcmd ] && [ ! -e /proc/xen/privcmd ]; then
 fi
 # Whoever else runs it: the same answer, not silence.
 cp "$XL" "$work/xl" && chmod 755 "$work" "$work/xl" "$work/bin"
-not_served "not root" "is the receiver root?" \
-    setpriv --reuid 65534 --regid 65534 --clear-groups "$work/xl" migrate-receive
+nobody=()
+[ "$(id -u)" != 0 ] || nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+not_served "not root" "is the receiver root?" "${nobody[@]}" "$work/xl" migrate-receive
 unset XENFERRY_RUN_DIR
 
 # No real xl: said before the source is greeted.
