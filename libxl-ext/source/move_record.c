@@ -42,6 +42,7 @@ int xf_move_record(struct xf_move *m, struct xf_err *err)
     r->port = r->rdma ? m->reply.rdma_port : m->reply.port;
     r->encrypt = r->rdma ? m->hello.seal : m->hello.encrypt;
     r->pull = m->pull;
+    r->protocol = m->hello.agreed;
     r->channels = m->hello.channels;
     r->rdma_buffer_mib = m->hello.rdma_buffer_mib;
     r->rdma_poll_us = m->o->rdma_poll_us;
@@ -75,6 +76,7 @@ void xf_move_from_record(struct xf_move *m, const struct xf_record *r)
     *(r->rdma ? &m->reply.rdma_port : &m->reply.port) = r->port;
     *(r->rdma ? &m->hello.seal : &m->hello.encrypt) = r->encrypt;
     m->pull = r->pull;
+    m->hello.agreed = r->protocol;
     m->hello.channels = r->channels;
     m->hello.rdma_buffer_mib = r->rdma_buffer_mib;
     m->own = r->own;

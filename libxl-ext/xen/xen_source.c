@@ -243,15 +243,20 @@ void xf_xen_source_set_ran(struct xf_xen_source *x, uint64_t ns)
     x->ran_ns = ns ? ns : UINT64_MAX;
 }
 
-static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
-                 struct xf_err *err)
+static int state(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err)
 {
     struct xf_xen_source *x = of(vm);
+    struct xf_param params[XF_PARAMS_MAX];
+    struct xf_tsc tsc = {0};
+    void *context;
+    uint32_t len = 0, n = 0;
 
-    if (xf_read_tsc(x->xch, x->domid, &s->tsc, err) ||
-        xf_read_params(x->xch, x->domid, s->params, &s->nr_params, err))
+    if (xf_read_tsc(x->xch, x->domid, &tsc, err) || xf_state_add_tsc(s, &tsc, err) ||
+        xf_read_context(x->xch, x->domid, &context, &len, err) ||
+        xf_state_add(s, XF_PART_HVM_CONTEXT, XF_PART_MUST, context, len, err) ||
+        xf_read_params(x->xch, x->domid, params, &n, err))
         return -1;
-    return xf_read_context(x->xch, x->domid, blob, len, err);
+    return xf_state_add_params(s, params, n, err);
 }
 
 static const struct xf_source_ops ops = {

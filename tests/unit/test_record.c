@@ -42,6 +42,7 @@ static void fill(void)
     r.rdma = true;
     r.encrypt = true;
     r.pull = true;
+    r.protocol = 2;
     r.channels = 3;
     r.rdma_buffer_mib = 16;
     r.rdma_poll_us = 20;
@@ -124,7 +125,8 @@ static void test_link_cfg(void)
 
     fill();
     cfg = xf_record_link_cfg(&r, 1, 2);
-    CU_ASSERT(cfg.channels == 3 && cfg.encrypt && cfg.timeout_ms == 1 && cfg.stall_ms == 2);
+    CU_ASSERT(cfg.version == 2 && cfg.channels == 3 && cfg.encrypt && cfg.timeout_ms == 1 &&
+              cfg.stall_ms == 2);
     CU_ASSERT(cfg.rdma_buffer == 16u << 20 && cfg.rdma_poll_us == 20);
     CU_ASSERT_EQUAL(cfg.key == &r.key, true);
 }
@@ -255,6 +257,9 @@ static void test_values(void)
         {"\"domid\":12", "\"domid\":\"12\""},
         {"\"port\":4711", "\"port\":0"},
         {"\"port\":4711", "\"port\":70000"},
+        {"\"protocol\":2", "\"protocol\":3"},
+        {"\"protocol\":2", "\"protocol\":0"},
+        {"\"protocol\":2", "\"protocol\":\"2\""},
         {"\"channels\":3", "\"channels\":17"},
         {"\"channels\":3", "\"channels\":0"},
         {"\"rdma\":true", "\"rdma\":1"},
