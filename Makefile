@@ -62,6 +62,7 @@ TEST_DIRS  := $(wildcard tests/unit tests/conformance tests/procguest)
 TEST_SRC   := $(wildcard $(TEST_DIRS:=/test_*.c))
 HELPER_SRC := $(filter-out $(TEST_SRC),$(wildcard $(TEST_DIRS:=/*.c)))
 BENCH_SRC  := $(wildcard tests/bench/*.c)
+OLDNEW_SRC := $(wildcard tests/oldnew/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_HELPER_SRC := $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c))
 FRONT_TESTS := $(sort $(wildcard tests/front/*.sh))
@@ -72,7 +73,7 @@ SCRIPTS    := tests/accusations.sh tests/failure_table.sh tests/environment.sh t
 MAN        := $(wildcard docs/*.1 docs/*.5)
 HEADERS    := $(wildcard */*.h */*/*.h)
 ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(BENCH_SRC) $(FUZZ_SRC) \
-              $(FUZZ_HELPER_SRC)
+              $(FUZZ_HELPER_SRC) $(OLDNEW_SRC)
 TEST_NAMES := $(basename $(TEST_SRC))
 # What `make test` runs: all but those that take more than half a minute of a busy machine, and of the
 # process guest's, which need root, two short ones.
@@ -87,7 +88,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests test deps check check-run check-build soak demo lab-check lab-soak bench bench-rdma bench-postcopy lint format fuzz fuzz-build install \
+.PHONY: all tests test deps check check-run check-build soak demo lab-check lab-soak old-new bench bench-rdma bench-postcopy lint format fuzz fuzz-build install \
         uninstall clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
@@ -201,6 +202,11 @@ soak: deps
 	@$(MAKE) -j$(JOBS) $(B)/tests/procguest/test_death
 	SEEDS=$(SEEDS) $(B)/tests/procguest/test_death
 
+# An older build and this one, moving a process guest to each other.
+old-new: deps
+	@$(MAKE) -j$(JOBS) $(B)/tests/oldnew/end
+	@tests/old_new.sh
+
 demo: deps
 	+@tests/lab/beside.sh $(MAKE) -j$(JOBS) all
 	@tests/lab/demo.sh
@@ -226,8 +232,8 @@ lint:
 	@echo "  LINT  cppcheck"
 	@# What it is given at once it takes for one program, so that a function of a test could be
 	@# called as another test calls its own of that name: every program with a main by itself.
-	@printf '%s\n' $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) '$(filter-out $(TEST_SRC) $(BENCH_SRC) \
-	    $(FUZZ_SRC),$(ALL_SRC))' | xargs -P$(JOBS) -I{} sh -c 'cppcheck -q --std=c11 --language=c \
+	@printf '%s\n' $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(OLDNEW_SRC) '$(filter-out $(TEST_SRC) \
+	    $(BENCH_SRC) $(FUZZ_SRC) $(OLDNEW_SRC),$(ALL_SRC))' | xargs -P$(JOBS) -I{} sh -c 'cppcheck -q --std=c11 --language=c \
 	    --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem --suppress=unknownMacro -I. -D_GNU_SOURCE \
 	    -D__XEN_TOOLS__ {}'
@@ -283,6 +289,7 @@ help:
 	@echo 'make bench-rdma     RDMA in the lab against perftest and TCP: build/bench/rdma.json'
 	@echo 'make bench-postcopy  post-copy in the lab against stock and pre-copy: build/bench/postcopy.json, .svg'
 	@echo 'make soak           moves of a process guest that fail at random, until stopped; SEEDS=N of them'
+	@echo 'make old-new        an older build and this one move a guest to each other (as root)'
 	@echo 'make lab-soak       MOVES=20 there and back in the lab, every byte verified'
 	@echo 'make lint format    what the tools say of the source; the source as clang-format has it'
 	@echo 'make clean'

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "transport/err.h"
+#include "transport/state.h"
 #include "transport/wire.h"
 
 struct xf_view; /* one thread's access to a guest's pages */
@@ -78,9 +79,9 @@ struct xf_source_ops {
      * that was possible. ESRCH: it is gone. Cheap; any thread, with a view of its own.
      */
     int (*untouched)(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *err);
-    /* The suspended guest's CPU state. *blob is malloc()ed, the caller's to free. */
-    int (*state)(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
-                 struct xf_err *err);
+    /* What the suspended guest is beside its pages: add its parts to s, which is empty. Also after
+     * a failure s is the caller's to free. */
+    int (*state)(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err);
 
     /* Post-copy only; may be NULL. The guest is about to be suspended: set the bits of pages that
      * it must find in place when it runs again, whatever the dirty log says of them (bitmap as
@@ -114,8 +115,9 @@ struct xf_sink_ops {
     void (*unmap)(struct xf_view *v, struct xf_map *m);
 
     int (*set_target)(struct xf_sink_vm *vm, uint64_t kib, struct xf_err *err);
-    int (*load_state)(struct xf_sink_vm *vm, const struct xf_state *s, const void *blob,
-                      uint32_t len, struct xf_err *err);
+    /* What it is beside its pages, of a peer's making: every part that is needed has to be looked
+     * for. Once, before GO; -1 refuses the guest. */
+    int (*load_state)(struct xf_sink_vm *vm, const struct xf_state *s, struct xf_err *err);
     /* GO: from here the guest lives here. */
     int (*run)(struct xf_sink_vm *vm, struct xf_err *err);
 };

@@ -11,6 +11,7 @@
 
 #include "pages/absent.h"
 #include "pages/extents.h"
+#include "precopy/state_link.h"
 #include "transport/clock.h"
 
 #define TICK_MS 50
@@ -20,9 +21,11 @@ struct serve {
     struct xf_link *link;
     const struct xf_sink_watch *watch;
     struct xf_receivers *receivers;
-    bool asked;             /* the source waits for the devices */
-    bool ready;             /* they are there */
-    bool loaded;            /* the final state is in place */
+    bool asked;     /* the source waits for the devices */
+    bool ready;     /* they are there */
+    bool switching; /* some of the final state has come */
+    bool loaded;    /* it is in place */
+    struct xf_state_in state;
     struct xf_view *view;   /* for marking; opened when it is first needed */
     struct xf_extents *set; /* the same; and another one for the answer */
     unsigned long *refused; /* the same: gfns that could not be marked absent; none between sets */
@@ -73,26 +76,17 @@ static int make_ready(struct serve *s, struct xf_err *err)
 
 static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *err)
 {
-    struct xf_state state;
-    struct iovec iov = {.iov_len = m->payload_len};
-    int rc;
-
     if (s->loaded || !s->ready)
         return xf_fail(err, EPROTO, "the source sent the final state %s",
                        s->loaded ? "twice" : "before it asked for the devices");
-    if (xf_state_decode(&state, m, s->meta, err))
+    s->switching = true;
+    if (xf_state_receive(s->link, &s->state, m, s->meta, err))
         return -1;
-    iov.iov_base = malloc(iov.iov_len ? iov.iov_len : 1);
-    if (!iov.iov_base)
-        return xf_fail(err, ENOMEM, "out of memory for %u bytes of CPU state", m->payload_len);
-    rc = s->link->ops->recv_payload(s->link->control, &iov, 1, err);
-    if (!rc)
-        rc = s->vm->ops->load_state(s->vm, &state, iov.iov_base, m->payload_len, err);
-    free(iov.iov_base);
-    if (rc)
+    if (!s->state.complete)
+        return 0;
+    if (s->vm->ops->load_state(s->vm, &s->state.state, err) || make_ready(s, err))
         return -1;
-    if (make_ready(s, err))
-        return -1;
+    xf_state_free(&s->state.state);
     s->loaded = true;
     return xf_link_say(s->link, XF_MSG_LOADED, NULL, 0, err);
 }
@@ -120,7 +114,7 @@ static int take_absent(struct serve *s, const struct xf_msg *m, struct xf_err *e
 {
     struct xf_sink_vm *vm = s->vm;
 
-    if (!vm->absent || s->loaded)
+    if (!vm->absent || s->switching)
         return xf_fail(err, EPROTO, "the source left pages out, and it must not");
     if (!s->set) {
         s->set = calloc(2, sizeof(*s->set));
@@ -153,7 +147,7 @@ static int take_follow(struct serve *s, const struct xf_msg *m, struct xf_err *e
 
     if (xf_follow_decode(&f, m, s->meta, err))
         return -1;
-    if (!s->watch->follow || s->loaded)
+    if (!s->watch->follow || s->switching)
         return xf_fail(err, EPROTO, "the source changed the guest, and it must not");
     if (s->watch->follow(s->watch->priv, &f, err))
         return -1;
@@ -223,7 +217,7 @@ static int take_message(struct serve *s, const struct xf_msg *m, enum xf_sink_en
  */
 static bool may_relink(const struct serve *s)
 {
-    return s->watch->relink && !s->loaded && !xf_receivers_ending(s->receivers);
+    return s->watch->relink && !s->switching && !xf_receivers_ending(s->receivers);
 }
 
 static int relink(struct serve *s, struct xf_err *err)
@@ -278,5 +272,6 @@ enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
         vm->ops->view_close(s.view);
     free(s.set);
     free(s.refused);
+    xf_state_free(&s.state.state);
     return end;
 }

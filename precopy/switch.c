@@ -19,6 +19,7 @@
 
 #include "pages/rings.h"
 #include "precopy/hold.h"
+#include "precopy/state_link.h"
 
 #define TICK_MS 20
 /* How long SWITCH may make no end before it is given up, beyond what was predicted. The
@@ -53,19 +54,12 @@ static int last_set(struct xf_copy *c, struct xf_err *err)
 
 static int send_state(struct xf_copy *c, struct xf_err *err)
 {
-    struct xf_msg m = {.type = XF_MSG_STATE};
     struct xf_state state = {0};
-    struct iovec iov = {0};
-    uint32_t len = 0;
-    uint8_t meta[4096];
-    int rc;
+    int rc = c->vm->ops->state(c->vm, &state, err);
 
-    if (c->vm->ops->state(c->vm, &state, &iov.iov_base, &len, err))
-        return -1;
-    iov.iov_len = m.payload_len = len;
-    m.meta_len = (uint32_t)xf_state_encode(&state, meta);
-    rc = c->link->ops->send(c->link->control, &m, meta, &iov, 1, err);
-    free(iov.iov_base);
+    if (!rc)
+        rc = xf_state_send(c->link, &state, err);
+    xf_state_free(&state);
     return rc;
 }
 

@@ -18,23 +18,25 @@ int xf_gather_listen(struct xf_gather *g, const struct xf_transport_ops *ops,
         return -1;
     g->at[g->nr++].ops = ops;
     g->channels = cfg->channels;
+    g->version = cfg->version;
     return 0;
 }
 
 static int keep(struct xf_gather *g, const struct xf_transport_ops *ops, struct xf_chan *c,
-                unsigned index)
+                struct xf_chan_id id)
 {
     struct xf_link *l = &g->link;
     struct xf_chan **at = NULL;
     bool whole;
 
-    if (index <= g->channels && index)
-        at = &l->bulk[index - 1];
-    else if (g->urgent && index == XF_URGENT_INDEX(g->channels))
+    if (id.role == XF_ROLE_BULK)
+        at = &l->bulk[id.nr];
+    else if (id.role == XF_ROLE_URGENT && g->urgent)
         at = &l->urgent;
-    if (index == 0) {
+    if (id.role == XF_ROLE_CONTROL) {
         xf_link_close(l);
         l->ops = ops;
+        l->version = g->version;
         l->control = c;
         l->nr_bulk = g->channels;
         g->began = xf_now_ms();
@@ -54,9 +56,9 @@ int xf_gather_step(struct xf_gather *g, int timeout_ms, struct xf_err *err)
 {
     for (unsigned i = 0; i < g->nr; i++) {
         struct xf_chan *c = NULL;
-        unsigned index = 0;
+        struct xf_chan_id id = XF_CONTROL;
         struct xf_err why = {0};
-        int rc = g->at[i].ops->accept(g->at[i].listener, timeout_ms / (int)g->nr, &c, &index, &why);
+        int rc = g->at[i].ops->accept(g->at[i].listener, timeout_ms / (int)g->nr, &c, &id, &why);
 
         if (rc < 0 && why.num == EEXIST)
             continue;
@@ -66,7 +68,7 @@ int xf_gather_step(struct xf_gather *g, int timeout_ms, struct xf_err *err)
             xf_gather_unlisten(g, g->at[i].ops);
             return XF_AGAIN;
         }
-        if (rc == 0 && keep(g, g->at[i].ops, c, index) == 0)
+        if (rc == 0 && keep(g, g->at[i].ops, c, id) == 0)
             return 0;
     }
     return XF_AGAIN;
@@ -87,6 +89,7 @@ void xf_gather_take(struct xf_gather *g, struct xf_link *out)
     memcpy(out->bulk, l->bulk, sizeof(out->bulk));
     out->urgent = l->urgent;
     out->nr_bulk = l->nr_bulk;
+    out->version = l->version;
     memset(l, 0, sizeof(*l));
 }
 

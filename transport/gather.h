@@ -2,7 +2,7 @@
 /*
  * The sink's half of making a link: it listens with one or more transports and gathers the
  * channels that the source connects. The source decides which transport it is, and may
- * change its mind: each control channel (index 0) begins a link anew. It may go on listening
+ * change its mind: each control channel begins a link anew. It may go on listening
  * while a link is in use, for the one that will replace it. One thread.
  */
 #ifndef XF_GATHER_H
@@ -19,13 +19,14 @@ struct xf_gather {
     } at[XF_GATHER_MAX];
     unsigned nr;
     unsigned channels;   /* bulk channels of a link */
+    unsigned version;    /* of the wire protocol: as xf_link_cfg has it */
     bool urgent;         /* and an urgent one; the caller sets it before the first step */
     struct xf_link link; /* in the making; ops NULL: nobody has come yet */
     int64_t began;       /* when that link was (xf_now_ms()) */
 };
 
-/* Listen with one more transport. cfg->channels is the same for all; the rest is as
- * xf_transport_ops.listen has it. */
+/* Listen with one more transport. cfg->channels and cfg->version are the same for all; the rest is
+ * as xf_transport_ops.listen has it. */
 int xf_gather_listen(struct xf_gather *g, const struct xf_transport_ops *ops,
                      const struct xf_link_cfg *cfg, const char *addr, uint16_t port,
                      uint16_t *port_out, struct xf_err *err);

@@ -109,7 +109,7 @@ void xf_handshakes_drop(struct xf_handshakes *h, unsigned i)
 
 /* XF_HANDSHAKE_GOES_ON: none is done; else as step. */
 static int step_ready(struct xf_handshakes *h, const struct pollfd *fds, struct xf_chan **out,
-                      unsigned *index, struct xf_err *err)
+                      struct xf_chan_id *id, struct xf_err *err)
 {
     for (unsigned i = 0; i < XF_HANDSHAKES; i++) {
         int rc;
@@ -117,7 +117,7 @@ static int step_ready(struct xf_handshakes *h, const struct pollfd *fds, struct 
         if (h->place[i].fd < 0)
             continue;
         if (fds[i].revents) {
-            rc = h->ops->step(h->listener, i, &h->place[i].events, out, index, err);
+            rc = h->ops->step(h->listener, i, &h->place[i].events, out, id, err);
             if (rc == XF_HANDSHAKE_DONE)
                 h->place[i].fd = -1;
             else if (rc != XF_HANDSHAKE_GOES_ON)
@@ -132,7 +132,7 @@ static int step_ready(struct xf_handshakes *h, const struct pollfd *fds, struct 
 }
 
 int xf_handshakes_accept(struct xf_handshakes *h, int listen_fd, int timeout_ms,
-                         struct xf_chan **out, unsigned *index, struct xf_err *err)
+                         struct xf_chan **out, struct xf_chan_id *id, struct xf_err *err)
 {
     int64_t deadline = timeout_ms < 0 ? -1 : xf_now_ms() + timeout_ms;
     struct pollfd fds[XF_HANDSHAKES + 2];
@@ -154,7 +154,7 @@ int xf_handshakes_accept(struct xf_handshakes *h, int listen_fd, int timeout_ms,
         if (atomic_load_explicit(&h->aborted, memory_order_acquire))
             return xf_fail(err, ECANCELED, "waiting for the peer was given up on this side");
         if (n >= 0) {
-            rc = step_ready(h, fds, out, index, err);
+            rc = step_ready(h, fds, out, id, err);
             if (rc != XF_HANDSHAKE_GOES_ON)
                 return rc < 0 ? -1 : 0;
             if (fds[XF_HANDSHAKES].revents && h->ops->take(h->listener, err))

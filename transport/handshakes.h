@@ -18,13 +18,14 @@
 #include "transport/err.h"
 
 struct xf_chan;
+struct xf_chan_id;
 struct xf_listener; /* each transport has its own */
 
 #define XF_HANDSHAKES 32u /* a whole move of 18 channels may come at once */
 
 enum xf_handshake_step {
     XF_HANDSHAKE_GOES_ON = 0,
-    XF_HANDSHAKE_DONE = 1,  /* *out and *index are set; the channel is the caller's */
+    XF_HANDSHAKE_DONE = 1,  /* *out and *id are set; the channel is the caller's */
     XF_HANDSHAKE_ENDED = 2, /* a stranger, or one who went away: to be cancelled in silence */
 };
 
@@ -36,7 +37,7 @@ struct xf_handshakes_ops {
      * waits for. enum xf_handshake_step, or -1: a peer who knows the key is refused, as err
      * says; it will be cancelled. */
     int (*step)(struct xf_listener *l, unsigned i, short *events, struct xf_chan **out,
-                unsigned *index, struct xf_err *err);
+                struct xf_chan_id *id, struct xf_err *err);
     /* Give up handshake i with all that it has. */
     void (*cancel)(struct xf_listener *l, unsigned i);
 };
@@ -81,7 +82,7 @@ void xf_handshakes_drop(struct xf_handshakes *h, unsigned i);
 
 /* The accept of transport.h, with the descriptor that announces new connections. */
 int xf_handshakes_accept(struct xf_handshakes *h, int listen_fd, int timeout_ms,
-                         struct xf_chan **out, unsigned *index, struct xf_err *err);
+                         struct xf_chan **out, struct xf_chan_id *id, struct xf_err *err);
 /* Its abort_accept. Any thread. */
 void xf_handshakes_abort(struct xf_handshakes *h);
 

@@ -7,29 +7,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where channel `index` is kept. */
-static struct xf_chan **slot(struct xf_link *l, unsigned index, unsigned channels)
+/* One channel, if it is not there yet. */
+static int connect_one(struct xf_link *l, const struct xf_link_cfg *cfg,
+                       const struct xf_link_peer *peer, struct xf_chan_id id, struct xf_chan **at,
+                       struct xf_tick tick, struct xf_err *err)
 {
-    assert(channels <= XF_CHANNELS_MAX && index <= XF_URGENT_INDEX(channels));
-    return index == 0 ? &l->control : index <= channels ? &l->bulk[index - 1] : &l->urgent;
+    if (*at)
+        return 0;
+    if (xf_tick(tick, err))
+        return -1;
+    return l->ops->connect(cfg, peer->host, peer->port, peer->src, id, at, err);
 }
 
 int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
                     const struct xf_link_peer *peer, bool urgent, struct xf_tick tick,
                     struct xf_err *err)
 {
-    for (unsigned i = 0; i <= cfg->channels + urgent; i++) {
-        struct xf_chan **c = slot(l, i, cfg->channels);
-
-        if (*c)
-            continue;
-        if (xf_tick(tick, err) ||
-            l->ops->connect(cfg, peer->host, peer->port, peer->src, i, c, err))
+    l->version = cfg->version;
+    if (connect_one(l, cfg, peer, XF_CONTROL, &l->control, tick, err))
+        return -1;
+    for (unsigned i = 0; i < cfg->channels; i++) {
+        if (connect_one(l, cfg, peer, XF_BULK(i), &l->bulk[i], tick, err))
             return -1;
-        if (i && i <= cfg->channels)
-            l->nr_bulk = i;
+        if (l->nr_bulk <= i)
+            l->nr_bulk = i + 1;
     }
-    return 0;
+    return urgent ? connect_one(l, cfg, peer, XF_URGENT, &l->urgent, tick, err) : 0;
 }
 
 void xf_link_watch(struct xf_link *l, struct xf_tick tick)

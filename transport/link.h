@@ -16,6 +16,7 @@ struct xf_link {
     struct xf_chan *bulk[XF_CHANNELS_MAX];
     unsigned nr_bulk;
     struct xf_chan *urgent;    /* NULL: this move has none */
+    unsigned version;          /* of the wire protocol: as xf_link_cfg has it */
     struct xf_chan_stats past; /* of channels that are closed */
 };
 
@@ -25,6 +26,12 @@ struct xf_link_peer {
     uint16_t port;
     const char *src; /* local address, or NULL */
 };
+
+/* The version that this link is spoken in. */
+static inline unsigned xf_link_version(const struct xf_link *l)
+{
+    return l->version ? l->version : XF_WIRE_VERSION;
+}
 
 /*
  * Source: connect every channel of cfg that is not there yet, the urgent one only if asked;

@@ -17,13 +17,13 @@
 struct XF_ATTRIBUTE(capability("lock")) xf_role {
     int unused;
 };
-#define XF_LOCK_ROLE(role) extern struct xf_role role
-void xf_role_take(struct xf_role *r) XF_ATTRIBUTE(acquire_capability(r));
-void xf_role_share(struct xf_role *r) XF_ATTRIBUTE(acquire_shared_capability(r));
-void xf_role_leave(struct xf_role *r) XF_ATTRIBUTE(release_generic_capability(r));
+#define XF_LOCK_ROLE(role) extern struct xf_lock_role role
+void xf_role_take(struct xf_lock_role *r) XF_ATTRIBUTE(acquire_capability(r));
+void xf_role_share(struct xf_lock_role *r) XF_ATTRIBUTE(acquire_shared_capability(r));
+void xf_role_leave(struct xf_lock_role *r) XF_ATTRIBUTE(release_generic_capability(r));
 #else
 #define XF_ATTRIBUTE(...)
-#define XF_LOCK_ROLE(role) struct xf_role
+#define XF_LOCK_ROLE(role) struct xf_lock_role
 #define xf_role_take(r) ((void)0)
 #define xf_role_share(r) ((void)0)
 #define xf_role_leave(r) ((void)0)

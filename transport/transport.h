@@ -2,8 +2,8 @@
 /*
  * The contract between the engine and a transport (tcp/, rdma/).
  *
- * A move uses one control channel (index 0), N bulk channels (index 1..N) and, if pages may
- * follow after the guest runs, one urgent channel (index N + 1) for those it waits for.
+ * A move uses one control channel, N bulk channels and, if pages may follow after the guest runs,
+ * one urgent channel for those it waits for. What a channel is for is its role.
  * A channel is a reliable, ordered, full-duplex stream of messages between two
  * authenticated peers. A message is a header, a small "meta" part that is copied
  * (at most XF_META_MAX bytes) and a "payload" of whole bytes that is not: it is
@@ -32,16 +32,43 @@
 #define XF_META_MAX 65536u        /* largest meta part, bytes */
 #define XF_PAYLOAD_MAX (4u << 20) /* largest payload, bytes (1024 pages) */
 #define XF_CHANNELS_MAX 16u       /* bulk channels of one move */
-#define XF_URGENT_INDEX(channels) ((channels) + 1u)
-#define XF_RDMA_POLL_US 20 /* what rdma_poll_us is if nobody says otherwise */
+#define XF_RDMA_POLL_US 20        /* what rdma_poll_us is if nobody says otherwise */
 /* The slowest that a message may come, once it has begun: 4 kB/s, on one channel. */
 #define XF_BYTES_PER_MS 4
 
 struct xf_chan;
 struct xf_listener;
 
+/* What a channel is for. The numbers are those of the wire, from version 2 of the protocol on. */
+enum xf_role {
+    XF_ROLE_CONTROL = 0, /* one; it begins a link */
+    XF_ROLE_BULK = 1,    /* xf_link_cfg.channels of them: pages, in bulk */
+    XF_ROLE_URGENT = 2,  /* at most one: pages that somebody waits for */
+    XF_ROLES
+};
+
+/* One channel of a link. */
+struct xf_chan_id {
+    enum xf_role role; /* from a peer: any number */
+    unsigned nr;       /* among the channels of its role, from 0 */
+};
+#define XF_CONTROL ((struct xf_chan_id){.role = XF_ROLE_CONTROL})
+#define XF_BULK(n) ((struct xf_chan_id){.role = XF_ROLE_BULK, .nr = (n)})
+#define XF_URGENT ((struct xf_chan_id){.role = XF_ROLE_URGENT})
+
+static inline bool xf_chan_id_same(struct xf_chan_id a, struct xf_chan_id b)
+{
+    return a.role == b.role && a.nr == b.nr;
+}
+
+/* What people call it: "control channel", "bulk channel 1" (they count from 1). Returns out. */
+#define XF_CHAN_NAME 48
+char *xf_chan_name(char out[XF_CHAN_NAME], struct xf_chan_id id);
+
 /* What both sides agree on before any connection is made (bootstrap pipe). */
 struct xf_link_cfg {
+    unsigned version;         /* of the wire protocol, XF_WIRE_OLDEST..XF_WIRE_VERSION (wire.h);
+                                 0: the newest */
     const struct xf_key *key; /* from the bootstrap; its owner outlives listeners and links */
     unsigned channels;        /* bulk channels, 1..XF_CHANNELS_MAX */
     bool encrypt;             /* payload and meta encrypted after the handshake */
@@ -84,28 +111,28 @@ struct xf_transport_ops {
     /*
      * Sink: the next connection that has proved that it knows the key; others are
      * dropped silently (bounded: at most a few unfinished handshakes at once, each at most
-     * cfg->timeout_ms) and do not end the wait. *index is the channel's number, each
-     * number 1..channels + 1 at most once after each 0, which begins a link anew. XF_AGAIN when
-     * none came within timeout_ms. A peer that knows the key but does not fit (version, channels,
-     * encrypt, index: EPROTO; an index that is connected already: EEXIST) is refused and reported;
-     * the listener remains good after that.
+     * cfg->timeout_ms) and do not end the wait. *id says which channel it is: each bulk channel and
+     * the urgent one at most once after each control channel, which begins a link anew. XF_AGAIN
+     * when none came within timeout_ms. A peer that knows the key but does not fit (version,
+     * channels, encrypt, role and number: EPROTO; a channel that is connected already: EEXIST) is
+     * refused and reported; the listener remains good after that.
      */
-    int (*accept)(struct xf_listener *l, int timeout_ms, struct xf_chan **out, unsigned *index,
-                  struct xf_err *err);
+    int (*accept)(struct xf_listener *l, int timeout_ms, struct xf_chan **out,
+                  struct xf_chan_id *id, struct xf_err *err);
     /* Wake a thread blocked in accept, which then fails with ECANCELED. Any thread. */
     void (*abort_accept)(struct xf_listener *l);
     /* Stop listening; accepted channels live on. NULL is allowed. */
     void (*unlisten)(struct xf_listener *l);
 
     /*
-     * Source: connect channel `index` to host:port (`host` numeric or a name, `src` the
+     * Source: connect channel `id` to host:port (`host` numeric or a name, `src` the
      * local address to use or NULL) and prove knowledge of the key, within cfg->timeout_ms.
      * Errors that tell who is there: ECONNREFUSED: nobody listens; EACCES, EPROTO: somebody does
      * and does not know the key; ETIME: somebody does and has said nothing in this time;
      * ECONNRESET: and has hung up; any other: nothing is known.
      */
     int (*connect)(const struct xf_link_cfg *cfg, const char *host, uint16_t port, const char *src,
-                   unsigned index, struct xf_chan **out, struct xf_err *err);
+                   struct xf_chan_id id, struct xf_chan **out, struct xf_err *err);
 
     /*
      * Send one message. Blocks until the memory named may be changed again (copied or

@@ -11,6 +11,7 @@
 
 #include "transport/bytes.h"
 #include "transport/text.h"
+#include "transport/wire_meta.h"
 
 #define BATCH_FIXED 24u
 #define RUN_BYTES 16u
@@ -18,10 +19,6 @@
 #define TEXT_FIXED 8u
 #define BUILT_FIXED 8u
 #define DOMID_LAST 0x7fefu /* DOMID_FIRST_RESERVED - 1, xen/include/public/xen.h */
-#define TSC_BYTES 24u
-#define PARAM_BYTES 16u
-#define SKELETON_FIXED 72u
-#define STATE_FIXED (TSC_BYTES + 8u)
 #define ERRNO_MAX 4095u
 #define EXTENTS_FIXED 8u
 #define EXTENT_BYTES 16u
@@ -30,30 +27,6 @@
 #define FOLLOW_FIXED 8u
 
 _Static_assert(EXTENTS_FIXED + XF_EXTENTS_MAX * EXTENT_BYTES <= XF_META_MAX, "too many extents");
-
-static int no_payload(const struct xf_msg *m, const char *what, struct xf_err *err)
-{
-    if (m->payload_len)
-        return xf_fail(err, EPROTO, "%s carries a payload of %u bytes, none is allowed", what,
-                       m->payload_len);
-    return 0;
-}
-
-static int min_meta(const struct xf_msg *m, const char *what, uint32_t min, struct xf_err *err)
-{
-    if (m->meta_len < min)
-        return xf_fail(err, EPROTO, "%s is cut off: %u bytes of at least %u", what, m->meta_len,
-                       min);
-    return 0;
-}
-
-static int exact_meta(const struct xf_msg *m, const char *what, uint32_t len, struct xf_err *err)
-{
-    if (m->meta_len != len)
-        return xf_fail(err, EPROTO, "%s has %u bytes where its counts make %u", what, m->meta_len,
-                       len);
-    return 0;
-}
 
 /* XF_MSG_BATCH */
 
@@ -424,184 +397,6 @@ int xf_built_decode(uint32_t *domid, int *num, char why[XF_TEXT_MAX], const stru
                          : 0;
 }
 
-/* XF_MSG_SKELETON, XF_MSG_STATE */
-
-static uint8_t *put_tsc(uint8_t *p, const struct xf_tsc *t)
-{
-    p = put_le32(p, t->mode);
-    p = put_le32(p, t->khz);
-    p = put_le64(p, t->nsec);
-    p = put_le32(p, t->incarnation);
-    return put_le32(p, 0);
-}
-
-static int get_tsc(struct xf_tsc *t, const uint8_t *p, struct xf_err *err)
-{
-    t->mode = get_le32(p);
-    t->khz = get_le32(p + 4);
-    t->nsec = get_le64(p + 8);
-    t->incarnation = get_le32(p + 16);
-    if (get_le32(p + 20))
-        return xf_fail(err, EPROTO, "the TSC information has a reserved field that is not zero");
-    return 0;
-}
-
-static uint8_t *put_params(uint8_t *p, const struct xf_param *v, uint32_t n)
-{
-    for (; n; n--, v++) {
-        p = put_le64(p, v->index);
-        p = put_le64(p, v->value);
-    }
-    return p;
-}
-
-static void get_params(struct xf_param *v, const uint8_t *p, uint32_t n)
-{
-    for (; n; n--, v++, p += PARAM_BYTES) {
-        v->index = get_le64(p);
-        v->value = get_le64(p + 8);
-    }
-}
-
-static int check_params(const struct xf_param *v, uint32_t n, struct xf_err *err)
-{
-    uint32_t i;
-
-    for (i = 0; i < n; i++)
-        if (v[i].index > UINT32_MAX) /* what Xen takes; it knows itself which ones exist */
-            return xf_fail(err, EPROTO, "HVM parameter %u has the impossible index 0x%llx", i,
-                           (unsigned long long)v[i].index);
-    return 0;
-}
-
-/* The limits of a skeleton that do not depend on its envelope. */
-static int check_skeleton(const struct xf_skeleton *s, struct xf_err *err)
-{
-    uint64_t payload = (uint64_t)s->config_len + s->cpuid_len + s->msr_len + s->ctx_len;
-
-    if (payload > XF_PAYLOAD_MAX)
-        return xf_fail(err, EPROTO, "a skeleton's parts make %llu bytes, over the limit of %u",
-                       (unsigned long long)payload, XF_PAYLOAD_MAX);
-    if (s->nr_gfns < 1 || s->nr_gfns > XF_GFN_MAX)
-        return xf_fail(err, EPROTO, "a skeleton has a guest of %llu gfns, 1 to %llu are allowed",
-                       (unsigned long long)s->nr_gfns, XF_GFN_MAX);
-    if (s->nr_pages > s->nr_gfns)
-        return xf_fail(err, EPROTO, "a skeleton has %llu pages for %llu gfns",
-                       (unsigned long long)s->nr_pages, (unsigned long long)s->nr_gfns);
-    if (s->nr_params > XF_PARAMS_MAX)
-        return xf_fail(err, EPROTO, "a skeleton has %u HVM parameters, over the limit of %u",
-                       s->nr_params, XF_PARAMS_MAX);
-    if (s->nr_specials > XF_SPECIALS_MAX)
-        return xf_fail(err, EPROTO, "a skeleton has %u special pages, over the limit of %u",
-                       s->nr_specials, XF_SPECIALS_MAX);
-    return 0;
-}
-
-static int check_specials(const struct xf_skeleton *s, struct xf_err *err)
-{
-    uint32_t i;
-
-    for (i = 0; i < s->nr_specials; i++)
-        if (s->specials[i] >= s->nr_gfns)
-            return xf_fail(err, EPROTO, "special page %u, gfn 0x%llx, is beyond the guest's 0x%llx",
-                           i, (unsigned long long)s->specials[i], (unsigned long long)s->nr_gfns);
-    return 0;
-}
-
-size_t xf_skeleton_encode(const struct xf_skeleton *s, void *meta)
-{
-    uint8_t *p = meta;
-    uint32_t i;
-
-    if (check_skeleton(s, NULL) || check_params(s->params, s->nr_params, NULL) ||
-        check_specials(s, NULL))
-        return 0;
-    p = put_le32(p, s->xen_major);
-    p = put_le32(p, s->xen_minor);
-    p = put_le32(p, s->config_len);
-    p = put_le32(p, s->cpuid_len);
-    p = put_le32(p, s->msr_len);
-    p = put_le32(p, s->ctx_len);
-    p = put_le64(p, s->nr_gfns);
-    p = put_le64(p, s->nr_pages);
-    p = put_tsc(p, &s->tsc);
-    p = put_le32(p, s->nr_params);
-    p = put_le32(p, s->nr_specials);
-    p = put_params(p, s->params, s->nr_params);
-    for (i = 0; i < s->nr_specials; i++)
-        p = put_le64(p, s->specials[i]);
-    return (size_t)(p - (uint8_t *)meta);
-}
-
-int xf_skeleton_decode(struct xf_skeleton *s, const struct xf_msg *m, const void *meta,
-                       struct xf_err *err)
-{
-    const uint8_t *p = meta;
-    uint32_t i;
-
-    if (min_meta(m, "a skeleton", SKELETON_FIXED, err))
-        return -1;
-    s->xen_major = get_le32(p);
-    s->xen_minor = get_le32(p + 4);
-    s->config_len = get_le32(p + 8);
-    s->cpuid_len = get_le32(p + 12);
-    s->msr_len = get_le32(p + 16);
-    s->ctx_len = get_le32(p + 20);
-    s->nr_gfns = get_le64(p + 24);
-    s->nr_pages = get_le64(p + 32);
-    s->nr_params = get_le32(p + 64);
-    s->nr_specials = get_le32(p + 68);
-    if (get_tsc(&s->tsc, p + 40, err) || check_skeleton(s, err) ||
-        exact_meta(m, "a skeleton",
-                   SKELETON_FIXED + s->nr_params * PARAM_BYTES + s->nr_specials * 8, err))
-        return -1;
-    if (m->payload_len != s->config_len + s->cpuid_len + s->msr_len + s->ctx_len)
-        return xf_fail(err, EPROTO, "a skeleton's parts do not fill its payload of %u bytes",
-                       m->payload_len);
-    p += SKELETON_FIXED;
-    get_params(s->params, p, s->nr_params);
-    p += s->nr_params * PARAM_BYTES;
-    for (i = 0; i < s->nr_specials; i++)
-        s->specials[i] = get_le64(p + (size_t)i * 8);
-    if (check_params(s->params, s->nr_params, err) || check_specials(s, err))
-        return -1;
-    return 0;
-}
-
-size_t xf_state_encode(const struct xf_state *s, void *meta)
-{
-    uint8_t *p = meta;
-
-    if (s->nr_params > XF_PARAMS_MAX || check_params(s->params, s->nr_params, NULL))
-        return 0;
-    p = put_tsc(p, &s->tsc);
-    p = put_le32(p, s->nr_params);
-    p = put_le32(p, 0);
-    p = put_params(p, s->params, s->nr_params);
-    return (size_t)(p - (uint8_t *)meta);
-}
-
-int xf_state_decode(struct xf_state *s, const struct xf_msg *m, const void *meta,
-                    struct xf_err *err)
-{
-    const uint8_t *p = meta;
-
-    if (min_meta(m, "a state", STATE_FIXED, err) || get_tsc(&s->tsc, p, err))
-        return -1;
-    s->nr_params = get_le32(p + TSC_BYTES);
-    if (s->nr_params > XF_PARAMS_MAX)
-        return xf_fail(err, EPROTO, "a state has %u HVM parameters, over the limit of %u",
-                       s->nr_params, XF_PARAMS_MAX);
-    if (get_le32(p + TSC_BYTES + 4))
-        return xf_fail(err, EPROTO, "a state has a reserved field that is not zero");
-    if (exact_meta(m, "a state", STATE_FIXED + s->nr_params * PARAM_BYTES, err))
-        return -1;
-    get_params(s->params, p + STATE_FIXED, s->nr_params);
-    return check_params(s->params, s->nr_params, err);
-}
-
-/* Numbers */
-
 /* XF_MSG_FOLLOW */
 
 unsigned xf_follow_vcpus(const struct xf_follow *f)
@@ -657,6 +452,8 @@ int xf_follow_decode(struct xf_follow *f, const struct xf_msg *m, const void *me
         return xf_fail(err, EPROTO, "a change of the guest has no vCPU, or more than there are");
     return 0;
 }
+
+/* Numbers */
 
 size_t xf_u64s_encode(const uint64_t *v, unsigned n, void *meta)
 {

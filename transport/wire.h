@@ -15,7 +15,10 @@
 #include "transport/err.h"
 #include "transport/transport.h"
 
-#define XF_WIRE_VERSION 1u
+/* The version of the wire protocol that is spoken here, and the oldest one that is still
+ * understood: this one and the two before it, as far as there are any. */
+#define XF_WIRE_VERSION 2u
+#define XF_WIRE_OLDEST 1u
 #define XF_PAGE_SIZE 4096u
 #define XF_BATCH_PAGES 1024u /* most pages named by one batch, all kinds together */
 #define XF_GFN_MAX (1ull << 40)
@@ -31,7 +34,7 @@ enum xf_msg_type {
     XF_MSG_BUILT = 17,  /* control, sink -> source: the domain is there, its memory can be filled */
     XF_MSG_TARGET = 18, /* control, source -> sink: the guest's memory target changed */
     XF_MSG_TARGET_ACK = 19,
-    XF_MSG_STATE = 20,   /* control, source -> sink: final CPU state (payload: HVM context) */
+    XF_MSG_STATE = 20,   /* control, source -> sink: the final state, in parts (state.h) */
     XF_MSG_LOADED = 21,  /* control, sink -> source: everything is in place, GO is awaited */
     XF_MSG_GO = 22,      /* control, source -> sink: the guest is yours */
     XF_MSG_RUNNING = 23, /* control, sink -> source: it runs (or is left paused, as asked) */
@@ -213,16 +216,6 @@ struct xf_skeleton {
 size_t xf_skeleton_encode(const struct xf_skeleton *s, void *meta);
 int xf_skeleton_decode(struct xf_skeleton *s, const struct xf_msg *m, const void *meta,
                        struct xf_err *err);
-
-/* XF_MSG_STATE: payload is the final HVM context. */
-struct xf_state {
-    struct xf_tsc tsc;
-    uint32_t nr_params;
-    struct xf_param params[XF_PARAMS_MAX];
-};
-size_t xf_state_encode(const struct xf_state *s, void *meta);
-int xf_state_decode(struct xf_state *s, const struct xf_msg *m, const void *meta,
-                    struct xf_err *err);
 
 /* XF_MSG_BUILT: the number of the domain there, and if pages were to be absent and cannot be, why
  * (why: NULL if not; num: 0). meta has room for 8 bytes and a text. */

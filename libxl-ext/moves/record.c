@@ -14,11 +14,13 @@
 
 #include <json-c/json.h>
 
+#include "libxl-ext/host/json_in.h"
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/host/secret.h"
-#include "transport/text.h"
+#include "transport/wire.h"
 
 #define VERSION 2
+#define DEPTH 4
 #define TEXT_MAX 65536u /* of the file; a rune of control characters grows sixfold in JSON */
 #define PATH_LEN 300
 /* The text begins so, and then comes the digit of the state; and after that, between these words
@@ -75,6 +77,7 @@ char *xf_record_format(const struct xf_record *r)
     add_bool(o, "rdma", r->rdma);
     add_bool(o, "encrypt", r->encrypt);
     add_bool(o, "pull", r->pull);
+    add_number(o, "protocol", r->protocol ? r->protocol : XF_WIRE_VERSION);
     add_number(o, "channels", r->channels);
     add_number(o, "rdma_buffer_mib", r->rdma_buffer_mib);
     add_number(o, "rdma_poll_us", r->rdma_poll_us);
@@ -85,144 +88,84 @@ char *xf_record_format(const struct xf_record *r)
     return whole;
 }
 
-static int damaged(const char *name, struct xf_err *err)
-{
-    return xf_fail(err, EPROTO, "its field \"%s\" is missing or wrong", name);
-}
-
-static json_object *field(json_object *o, const char *name, enum json_type type)
-{
-    json_object *v = NULL;
-
-    json_object_object_get_ex(o, name, &v);
-    return json_object_is_type(v, type) ? v : NULL;
-}
-
-/* A string of less than size bytes; `plain`: a clean one (transport/text.h). */
-static int copy_text(json_object *v, const char *name, bool plain, char *out, size_t size,
-                     struct xf_err *err)
-{
-    size_t len = v ? (size_t)json_object_get_string_len(v) : size;
-
-    if (len >= size || strlen(json_object_get_string(v)) != len)
-        return damaged(name, err);
-    memcpy(out, json_object_get_string(v), len + 1);
-    return plain && !xf_text_is_clean(out, len) ? damaged(name, err) : 0;
-}
-
-static int get_text(json_object *o, const char *name, bool plain, char *out, size_t size,
-                    struct xf_err *err)
-{
-    return copy_text(field(o, name, json_type_string), name, plain, out, size, err);
-}
-
-static int get_number(json_object *o, const char *name, int64_t min, int64_t max, int64_t *out,
-                      struct xf_err *err)
-{
-    json_object *v = field(o, name, json_type_int);
-
-    *out = v ? json_object_get_int64(v) : 0;
-    return v && *out >= min && *out <= max ? 0 : damaged(name, err);
-}
-
-static int get_bool(json_object *o, const char *name, bool *out, struct xf_err *err)
-{
-    json_object *v = field(o, name, json_type_boolean);
-
-    *out = v && json_object_get_boolean(v);
-    return v ? 0 : damaged(name, err);
-}
-
-static int get_ran(json_object *o, uint64_t *ns, struct xf_err *err)
+static int get_ran(const struct xf_json *j, uint64_t *ns)
 {
     char digits[RAN_DIGITS + 1];
 
-    if (get_text(o, "ran_ns", true, digits, sizeof(digits), err))
+    if (xf_json_word(j, "ran_ns", digits, sizeof(digits)))
         return -1;
-    if (strspn(digits, "0123456789") != RAN_DIGITS)
-        return damaged("ran_ns", err);
     errno = 0;
     *ns = strtoull(digits, NULL, 10);
-    return errno ? damaged("ran_ns", err) : 0;
-}
-
-static int get_own(json_object *o, struct xf_own *own, struct xf_err *err)
-{
-    json_object *list = field(o, "own", json_type_array);
-
-    own->n = 0;
-    if (!list || json_object_array_length(list) > XF_OWN_MAX)
-        return damaged("own", err);
-    for (size_t i = 0; i < json_object_array_length(list); i++) {
-        json_object *v = json_object_array_get_idx(list, i);
-
-        if (copy_text(json_object_is_type(v, json_type_string) ? v : NULL, "own", true,
-                      own->list[own->n++], XF_ADDR_LEN, err))
-            return -1;
-    }
+    if (strspn(digits, "0123456789") != RAN_DIGITS || errno)
+        return xf_json_bad(j, "ran_ns", "is no number of 20 digits");
     return 0;
 }
 
-static int read_fields(json_object *o, struct xf_record *r, struct xf_err *err)
+static int get_own(const struct xf_json *j, struct xf_own *own)
 {
-    int64_t version, state, domid, there, port, channels, buffer, poll;
+    size_t n;
+    json_object *list = xf_json_array(j, "own", XF_OWN_MAX, &n);
 
-    if (get_number(o, "version", 0, INT32_MAX, &version, err))
+    own->n = 0;
+    if (!list)
         return -1;
-    if (version != VERSION)
-        return xf_fail(err, EPROTO, "it is of another version of Xenferry (%" PRId64 ")", version);
-    if (get_number(o, "state", 0, XF_RECORD_STATES - 1, &state, err) ||
-        get_ran(o, &r->ran_ns, err) || get_number(o, "domid", 1, 32767, &domid, err) ||
-        get_text(o, "uuid", true, r->uuid, sizeof(r->uuid), err) ||
-        get_text(o, "boot_id", true, r->boot_id, sizeof(r->boot_id), err) ||
-        get_text(o, "name", true, r->name, sizeof(r->name), err) ||
-        get_text(o, "host", false, r->host, sizeof(r->host), err) ||
-        get_text(o, "rune", false, r->rune, sizeof(r->rune), err) ||
-        get_text(o, "there", true, r->there, sizeof(r->there), err) ||
-        get_number(o, "there_domid", 0, 32767, &there, err) ||
-        get_text(o, "peer", true, r->peer, sizeof(r->peer), err) ||
-        get_number(o, "port", 1, 65535, &port, err) || get_bool(o, "rdma", &r->rdma, err) ||
-        get_bool(o, "encrypt", &r->encrypt, err) || get_bool(o, "pull", &r->pull, err) ||
-        get_number(o, "channels", 1, XF_CHANNELS_MAX, &channels, err) ||
-        get_number(o, "rdma_buffer_mib", 0, XF_RDMA_BUFFER_MIB_MAX, &buffer, err) ||
-        get_number(o, "rdma_poll_us", 0, 1000000, &poll, err) || get_own(o, &r->own, err))
+    for (size_t i = 0; i < n; i++)
+        if (xf_json_item_word(j, "own", list, i, own->list[own->n++], XF_ADDR_LEN))
+            return -1;
+    return 0;
+}
+
+/* Of the move and its domain. */
+static int read_names(const struct xf_json *j, struct xf_record *r)
+{
+    if (get_ran(j, &r->ran_ns) || xf_json_word(j, "uuid", r->uuid, sizeof(r->uuid)) ||
+        xf_json_word(j, "boot_id", r->boot_id, sizeof(r->boot_id)) ||
+        xf_json_word(j, "name", r->name, sizeof(r->name)) ||
+        xf_json_bytes(j, "host", r->host, sizeof(r->host)) ||
+        xf_json_bytes(j, "rune", r->rune, sizeof(r->rune)) ||
+        xf_json_word(j, "there", r->there, sizeof(r->there)) ||
+        xf_json_word(j, "peer", r->peer, sizeof(r->peer)))
         return -1;
     if (!r->uuid[0] || !r->name[0] || !r->peer[0])
-        return damaged(!r->uuid[0] ? "uuid" : !r->name[0] ? "name" : "peer", err);
+        return xf_json_bad(j, !r->uuid[0] ? "uuid" : !r->name[0] ? "name" : "peer", "is empty");
+    return 0;
+}
+
+static int read_fields(const struct xf_json *j, struct xf_record *r)
+{
+    int64_t version, state, domid, there, port, channels, buffer, poll, protocol = 1;
+
+    if (xf_json_number(j, "version", 0, INT32_MAX, &version))
+        return -1;
+    if (version != VERSION)
+        return xf_fail(j->err, EPROTO, "it is of another version of Xenferry (%" PRId64 ")",
+                       version);
+    if (xf_json_number(j, "state", 0, XF_RECORD_STATES - 1, &state) || read_names(j, r) ||
+        xf_json_number(j, "domid", 1, 32767, &domid) ||
+        xf_json_number(j, "there_domid", 0, 32767, &there) ||
+        xf_json_number(j, "port", 1, 65535, &port) || xf_json_bool(j, "rdma", &r->rdma) ||
+        xf_json_bool(j, "encrypt", &r->encrypt) || xf_json_bool(j, "pull", &r->pull) ||
+        (xf_json_has(j, "protocol") &&
+         xf_json_number(j, "protocol", XF_WIRE_OLDEST, XF_WIRE_VERSION, &protocol)) ||
+        xf_json_number(j, "channels", 1, XF_CHANNELS_MAX, &channels) ||
+        xf_json_number(j, "rdma_buffer_mib", 0, XF_RDMA_BUFFER_MIB_MAX, &buffer) ||
+        xf_json_number(j, "rdma_poll_us", 0, 1000000, &poll) || get_own(j, &r->own))
+        return -1;
     r->state = (enum xf_record_state)state;
     r->domid = (uint32_t)domid;
     r->there_domid = (uint32_t)there;
     r->port = (uint16_t)port;
+    r->protocol = (unsigned)protocol;
     r->channels = (unsigned)channels;
     r->rdma_buffer_mib = (unsigned)buffer;
     r->rdma_poll_us = (unsigned)poll;
     return 0;
 }
 
-/* `rest` is the text without its key. */
-static int parse_rest(const char *rest, size_t len, struct xf_record *r, struct xf_err *err)
-{
-    json_tokener *t = json_tokener_new_ex(4);
-    json_object *o;
-    int rc = -1;
-
-    if (!t)
-        return xf_fail(err, ENOMEM, "out of memory");
-    json_tokener_set_flags(t, JSON_TOKENER_STRICT);
-    o = json_tokener_parse_ex(t, rest, (int)len);
-    if (json_tokener_get_error(t) != json_tokener_success ||
-        !json_object_is_type(o, json_type_object) || json_tokener_get_parse_end(t) != len)
-        xf_fail(err, EPROTO, "it is cut off, or is no JSON object");
-    else
-        rc = read_fields(o, r, err);
-    json_object_put(o);
-    json_tokener_free(t);
-    return rc;
-}
-
 int xf_record_parse(const char *text, size_t len, struct xf_record *r, struct xf_err *err)
 {
     struct xf_err no_key = {0};
+    struct xf_json j;
     char *rest;
     int rc;
 
@@ -232,7 +175,8 @@ int xf_record_parse(const char *text, size_t len, struct xf_record *r, struct xf
     rest = xf_secret_take(text, len, &r->key, &no_key);
     if (!rest)
         return xf_fail(err, ENOMEM, "out of memory");
-    rc = parse_rest(rest, len, r, err);
+    rc = xf_json_open(&j, rest, len, DEPTH, "it", err) || read_fields(&j, r) ? -1 : 0;
+    xf_json_close(&j);
     free(rest);
     if (!rc && no_key.num)
         rc = xf_fail(err, EPROTO, "%s", no_key.text);

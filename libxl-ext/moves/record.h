@@ -42,9 +42,11 @@ struct xf_record {
     uint32_t there_domid;     /* number of the copy in that boot; 0: not known */
     char peer[XF_ADDR_LEN];   /* where the sink listens, numeric */
     uint16_t port;
-    bool rdma;    /* the transport in use */
-    bool encrypt; /* over it */
-    bool pull;    /* pages may come after GO: there is an urgent channel */
+    bool rdma;         /* the transport in use */
+    bool encrypt;      /* over it */
+    bool pull;         /* pages may come after GO: there is an urgent channel */
+    unsigned protocol; /* version of the wire protocol that was agreed; 0: the newest. A record of
+                          before there were two says nothing of it and means 1 */
     unsigned channels;
     unsigned rdma_buffer_mib, rdma_poll_us;
     struct xf_own own; /* addresses of this host to connect from */

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The lines of status_lines.h as JSON text. A reader checks type, length and range of each field,
- * as hello.c does with a peer's; unknown fields are ignored, so that a later version can add
- * some.
- */
+/* The lines of status_lines.h as JSON text; read by host/json_in.h. */
 #include "libxl-ext/moves/status_lines.h"
 
 #include <errno.h>
@@ -12,9 +8,13 @@
 
 #include <json-c/json.h>
 
+#include "libxl-ext/host/json_in.h"
 #include "transport/text.h"
 
 #define SECONDS_MAX 1e12
+#define DEPTH 3
+
+static const char what[] = "what a move says of itself";
 
 /* --- out --- */
 
@@ -109,146 +109,81 @@ size_t xf_answer_encode(const char *why_not, char line[XF_STATUS_LINE])
 
 /* --- in --- */
 
-static int bad(const char *name, struct xf_err *err)
+static int open_line(struct xf_json *j, const char *line, size_t len, struct xf_err *err)
 {
-    return xf_fail(err, EPROTO,
-                   "what a move says of itself has no good field \"%s\"; it may be "
-                   "of another version of Xenferry",
-                   name);
+    *j = (struct xf_json){.what = what};
+    if (len >= XF_STATUS_LINE)
+        return xf_fail(err, EPROTO, "%s is too long", what);
+    return xf_json_open(j, line, len, DEPTH, what, err);
 }
 
-/* Text of at most size - 1 bytes, as clean as add_text() made it. */
-static int get_text(json_object *o, const char *name, char *out, size_t size, struct xf_err *err)
+static int get_count(const struct xf_json *j, const char *name, uint64_t *out)
 {
-    json_object *v;
-    size_t len;
-
-    if (!json_object_object_get_ex(o, name, &v) || !json_object_is_type(v, json_type_string))
-        return bad(name, err);
-    len = (size_t)json_object_get_string_len(v);
-    if (len >= size)
-        return bad(name, err);
-    memcpy(out, json_object_get_string(v), len);
-    out[len] = 0;
-    return xf_text_is_clean(out, len) ? 0 : bad(name, err);
+    return xf_json_count(j, name, XF_NO_COUNT, out);
 }
 
-static int get_number(json_object *o, const char *name, int64_t min, int64_t max, int64_t *out,
-                      struct xf_err *err)
+static int get_seconds(const struct xf_json *j, const char *name, double *out)
 {
-    json_object *v;
-
-    if (!json_object_object_get_ex(o, name, &v) || !json_object_is_type(v, json_type_int))
-        return bad(name, err);
-    *out = json_object_get_int64(v);
-    return *out < min || *out > max ? bad(name, err) : 0;
+    return xf_json_real(j, name, SECONDS_MAX, out);
 }
 
-static int get_count(json_object *o, const char *name, uint64_t *out, struct xf_err *err)
-{
-    json_object *v;
-
-    *out = XF_NO_COUNT;
-    if (!json_object_object_get_ex(o, name, &v))
-        return bad(name, err);
-    if (!v)
-        return 0;
-    if (!json_object_is_type(v, json_type_int) || json_object_get_int64(v) < 0)
-        return bad(name, err);
-    *out = json_object_get_uint64(v);
-    return 0;
-}
-
-static int get_seconds(json_object *o, const char *name, double *out, struct xf_err *err)
-{
-    json_object *v;
-
-    *out = -1;
-    if (!json_object_object_get_ex(o, name, &v))
-        return bad(name, err);
-    if (!v)
-        return 0;
-    if (!json_object_is_type(v, json_type_double) && !json_object_is_type(v, json_type_int))
-        return bad(name, err);
-    *out = json_object_get_double(v);
-    return !isfinite(*out) || *out < 0 || *out > SECONDS_MAX ? bad(name, err) : 0;
-}
-
-static int get_domid(json_object *o, uint32_t *out, struct xf_err *err)
+static int get_domid(const struct xf_json *j, uint32_t *out)
 {
     uint64_t n;
 
-    if (get_count(o, "domid", &n, err))
+    if (get_count(j, "domid", &n))
         return -1;
     if (n != XF_NO_COUNT && n >= XF_NO_DOMID)
-        return bad("domid", err);
+        return xf_json_bad(j, "domid", "is out of range");
     *out = n == XF_NO_COUNT ? XF_NO_DOMID : (uint32_t)n;
     return 0;
 }
 
-static json_object *open_line(const char *line, size_t len, struct xf_err *err)
-{
-    json_tokener *t = json_tokener_new_ex(3);
-    json_object *o = NULL;
-    bool good = false;
-
-    if (t && len < XF_STATUS_LINE) {
-        json_tokener_set_flags(t, JSON_TOKENER_STRICT);
-        o = json_tokener_parse_ex(t, line, (int)len);
-        good = o && json_tokener_get_error(t) == json_tokener_success &&
-               json_tokener_get_parse_end(t) == len && json_object_is_type(o, json_type_object);
-    }
-    if (t)
-        json_tokener_free(t);
-    if (good)
-        return o;
-    json_object_put(o);
-    xf_fail(err, EPROTO, "what a move says of itself is not one JSON object");
-    return NULL;
-}
-
 /* Processes that were begun before 0.9.0 was installed do not say it. */
-static int get_version(json_object *o, char *out, size_t size, struct xf_err *err)
+static int get_version(const struct xf_json *j, char *out, size_t size)
 {
-    return json_object_object_get_ex(o, "xenferry", NULL) ? get_text(o, "xenferry", out, size, err)
-                                                          : 0;
+    return xf_json_has(j, "xenferry") ? xf_json_word(j, "xenferry", out, size) : 0;
 }
 
-static int read_status(json_object *o, struct xf_status *s, struct xf_err *err)
+/* Which side, and where it is. */
+static int read_place(const struct xf_json *j, struct xf_status *s)
 {
-    int64_t pid, round;
     char word[16];
     int p = 0;
 
-    if (get_text(o, "role", word, sizeof(word), err))
+    if (xf_json_word(j, "role", word, sizeof(word)))
         return -1;
     s->source = !strcmp(word, "source");
     if (!s->source && strcmp(word, "destination"))
-        return bad("role", err);
-    if (get_text(o, "phase", word, sizeof(word), err))
+        return xf_json_bad(j, "role", "is unknown");
+    if (xf_json_word(j, "phase", word, sizeof(word)))
         return -1;
     while (p < XF_PHASES && strcmp(word, xf_phase_name((enum xf_phase)p)))
         p++;
     if (p == XF_PHASES)
-        return bad("phase", err);
+        return xf_json_bad(j, "phase", "is unknown");
     s->phase = (enum xf_phase)p;
-    if (get_version(o, s->version, sizeof(s->version), err) ||
-        get_number(o, "pid", 1, INT32_MAX, &pid, err) ||
-        get_text(o, "domain", s->domain, sizeof(s->domain), err) || get_domid(o, &s->domid, err) ||
-        get_text(o, "host", s->host, sizeof(s->host), err) ||
-        get_number(o, "round", 0, INT32_MAX, &round, err) ||
-        get_count(o, "round_pages", &s->round_pages, err) ||
-        get_count(o, "round_done", &s->round_done, err) ||
-        get_count(o, "pages_sent", &s->pages_sent, err) ||
-        get_count(o, "left_out", &s->left_out, err) || get_count(o, "missing", &s->missing, err) ||
-        get_count(o, "faults", &s->faults, err) || get_count(o, "requested", &s->requested, err) ||
-        get_seconds(o, "fault_median_s", &s->fault_median_s, err) ||
-        get_seconds(o, "fault_p99_s", &s->fault_p99_s, err) ||
-        get_seconds(o, "rate_bytes_per_s", &s->rate_bps, err) ||
-        get_seconds(o, "eta_s", &s->eta_s, err) ||
-        get_seconds(o, "elapsed_s", &s->elapsed_s, err) ||
-        get_seconds(o, "age_s", &s->age_s, err) ||
-        get_text(o, "no_switch", s->no_switch, sizeof(s->no_switch), err))
+    return 0;
+}
+
+static int read_status(const struct xf_json *j, struct xf_status *s)
+{
+    int64_t pid, round;
+
+    if (read_place(j, s) || get_version(j, s->version, sizeof(s->version)) ||
+        xf_json_number(j, "pid", 1, INT32_MAX, &pid) ||
+        xf_json_word(j, "domain", s->domain, sizeof(s->domain)) || get_domid(j, &s->domid) ||
+        xf_json_word(j, "host", s->host, sizeof(s->host)) ||
+        xf_json_number(j, "round", 0, INT32_MAX, &round) ||
+        get_count(j, "round_pages", &s->round_pages) ||
+        get_count(j, "round_done", &s->round_done) || get_count(j, "pages_sent", &s->pages_sent) ||
+        get_count(j, "left_out", &s->left_out) || get_count(j, "missing", &s->missing) ||
+        get_count(j, "faults", &s->faults) || get_count(j, "requested", &s->requested) ||
+        get_seconds(j, "fault_median_s", &s->fault_median_s) ||
+        get_seconds(j, "fault_p99_s", &s->fault_p99_s) ||
+        get_seconds(j, "rate_bytes_per_s", &s->rate_bps) || get_seconds(j, "eta_s", &s->eta_s) ||
+        get_seconds(j, "elapsed_s", &s->elapsed_s) || get_seconds(j, "age_s", &s->age_s) ||
+        xf_json_word(j, "no_switch", s->no_switch, sizeof(s->no_switch)))
         return -1;
     s->pid = (pid_t)pid;
     s->round = (unsigned)round;
@@ -257,14 +192,12 @@ static int read_status(json_object *o, struct xf_status *s, struct xf_err *err)
 
 int xf_status_decode(const char *line, size_t len, struct xf_status *out, struct xf_err *err)
 {
-    json_object *o = open_line(line, len, err);
+    struct xf_json j;
     int rc;
 
     memset(out, 0, sizeof(*out));
-    if (!o)
-        return -1;
-    rc = read_status(o, out, err);
-    json_object_put(o);
+    rc = open_line(&j, line, len, err) || read_status(&j, out) ? -1 : 0;
+    xf_json_close(&j);
     return rc;
 }
 
@@ -284,43 +217,43 @@ static bool is_outcome(int64_t n)
     return false;
 }
 
+static int read_ended(const struct xf_json *j, struct xf_ended *e)
+{
+    int64_t outcome, pid;
+
+    if (xf_json_word(j, "domain", e->domain, sizeof(e->domain)) ||
+        xf_json_number(j, "pid", 1, INT32_MAX, &pid) ||
+        xf_json_word(j, "host", e->host, sizeof(e->host)) ||
+        xf_json_number(j, "exit_status", 0, 255, &outcome) ||
+        xf_json_number(j, "when", 0, INT64_MAX, &e->when) ||
+        xf_json_word(j, "text", e->text, sizeof(e->text)))
+        return -1;
+    if (!is_outcome(outcome))
+        return xf_json_bad(j, "exit_status", "is unknown");
+    e->outcome = (enum xf_outcome)outcome;
+    e->pid = (pid_t)pid;
+    return 0;
+}
+
 int xf_ended_decode(const char *line, size_t len, struct xf_ended *out, struct xf_err *err)
 {
-    json_object *o = open_line(line, len, err);
-    int64_t outcome, pid;
+    struct xf_json j;
     int rc;
 
     memset(out, 0, sizeof(*out));
-    if (!o)
-        return -1;
-    rc = get_text(o, "domain", out->domain, sizeof(out->domain), err) ||
-                 get_number(o, "pid", 1, INT32_MAX, &pid, err) ||
-                 get_text(o, "host", out->host, sizeof(out->host), err) ||
-                 get_number(o, "exit_status", 0, 255, &outcome, err) ||
-                 get_number(o, "when", 0, INT64_MAX, &out->when, err) ||
-                 get_text(o, "text", out->text, sizeof(out->text), err)
-             ? -1
-             : 0;
-    if (!rc && !is_outcome(outcome))
-        rc = bad("exit_status", err);
-    if (!rc) {
-        out->outcome = (enum xf_outcome)outcome;
-        out->pid = (pid_t)pid;
-    }
-    json_object_put(o);
+    rc = open_line(&j, line, len, err) || read_ended(&j, out) ? -1 : 0;
+    xf_json_close(&j);
     return rc;
 }
 
 int xf_answer_decode(const char *line, size_t len, struct xf_err *err)
 {
-    json_object *o = open_line(line, len, err);
     char why[XF_ERR_TEXT - 100];
+    struct xf_json j;
     int rc;
 
-    if (!o)
-        return -1;
-    rc = get_text(o, "why_not", why, sizeof(why), err);
-    json_object_put(o);
+    rc = open_line(&j, line, len, err) || xf_json_word(&j, "why_not", why, sizeof(why)) ? -1 : 0;
+    xf_json_close(&j);
     if (rc)
         return -1;
     return why[0] ? xf_fail(err, EPERM, "%s", why) : 0;

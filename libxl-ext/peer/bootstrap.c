@@ -227,12 +227,15 @@ static int frame_receive(struct xf_pipe *p, char **text, size_t *len, int timeou
 
 int xf_hello_send(struct xf_pipe *p, const struct xf_hello *h, struct xf_err *err)
 {
-    char preamble[XF_PREAMBLE_BYTES] = XF_PREAMBLE;
+    struct xf_build b = h->build.newest ? h->build : xf_build_here();
+    char preamble[XF_PREAMBLE_BYTES] = {0};
     char *json = xf_hello_format(h);
     int rc;
 
     if (!json)
         return xf_fail(err, ENOMEM, "out of memory");
+    /* The versions once more, for those who cannot read the hello. */
+    snprintf(preamble, sizeof(preamble), XF_PREAMBLE "versions %u to %u\n", b.oldest, b.newest);
     rc = write_all(p->out, preamble, sizeof(preamble), err) || frame_send(p, json, err);
     xf_secret_free(json, strlen(json));
     return rc ? -1 : 0;

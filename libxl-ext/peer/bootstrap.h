@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "libxl-ext/peer/agree.h"
 #include "libxl-ext/peer/choice.h"
 #include "libxl-ext/libxl_ext.h"
 #include "transport/transport.h"
@@ -41,6 +42,8 @@ struct xf_need {
 
 /* Source to receiver. Blobs are malloc()ed when decoded; xf_hello_free(), which wipes the key. */
 struct xf_hello {
+    struct xf_build build; /* the source's */
+    unsigned agreed;       /* version of the wire protocol, once it is; not sent. 0: the newest */
     char domain[128];
     char uuid[40];
     char boot_id[XF_BOOT_ID]; /* of the source host: tells a move to the same host */
@@ -69,6 +72,7 @@ struct xf_hello {
 
 /* Receiver to source. */
 struct xf_reply {
+    struct xf_build build; /* the receiver's */
     char boot_id[XF_BOOT_ID];
     uint16_t port;            /* TCP; 0: not listening */
     uint16_t rdma_port;       /* RDMA; 0: not listening */

@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The hello and the reply as JSON text; parsers are declared in bootstrap.h. */
+/* The hello and the reply as JSON text (hello.c); parsers (hello_in.c) are declared in bootstrap.h.
+ */
 #ifndef XF_HELLO_H
 #define XF_HELLO_H
 
 #include "libxl-ext/peer/bootstrap.h"
 
-/* malloc()ed text, or NULL when memory is short; that of the hello is for xf_secret_free(). */
+/* The version of the bootstrap: of preamble, hello and reply. What is spoken on the channels is
+ * agreed in them (agree.h), so this one need not change. */
+#define XF_BOOTSTRAP_VERSION 1
+
+/* A word beside the names of codecs: an older peer takes it for one that it does not know. */
+#define XF_COMPRESS_IN_PULL "pull"
+const char *xf_transport_word(enum xf_transport t);
+
+/* malloc()ed text, or NULL when memory is short; that of the hello is for xf_secret_free(). Where
+ * `build` is not filled in they speak of this one. */
 char *xf_hello_format(const struct xf_hello *h);
 char *xf_reply_format(const struct xf_reply *r);
 

@@ -37,9 +37,11 @@ static int skeleton_stream(struct sink *s, uint8_t *payload, void **stream, size
                            struct xf_err *err)
 {
     const struct xf_skeleton *k = &s->build.skeleton;
-    struct xf_skeleton_parts parts = {.skeleton = k, .config = (char *)payload};
+    struct xf_state state = {0};
+    struct xf_skeleton_parts parts = {.skeleton = k, .config = (char *)payload, .state = &state};
     libxl_domain_type type;
     xc_physinfo_t host = {0};
+    int rc;
 
     /* The first NUL must be the last byte: what is judged is what xl reads. */
     if (!k->config_len || memchr(payload, 0, k->config_len) != payload + k->config_len - 1)
@@ -57,10 +59,11 @@ static int skeleton_stream(struct sink *s, uint8_t *payload, void **stream, size
                        strerror(errno));
     if (xf_check_skeleton_size(k, parts.config, host.total_pages, err))
         return -1;
-    parts.cpuid = payload + k->config_len;
-    parts.msrs = payload + k->config_len + k->cpuid_len;
-    parts.context = payload + k->config_len + k->cpuid_len + k->msr_len;
-    return xf_stream_build(&parts, stream, len, err);
+    rc = xf_stream_parts(k, payload, &state, err);
+    if (!rc)
+        rc = xf_stream_build(&parts, stream, len, err);
+    xf_state_free(&state);
+    return rc;
 }
 
 /* They are there now. What attaching them has read is dropped once more in SWITCH, which then finds

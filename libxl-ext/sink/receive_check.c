@@ -130,6 +130,16 @@ static int answer_question(struct sink *s, struct xf_reply *reply, struct xf_err
     return 0;
 }
 
+/* On a version of the protocol: what the channels will speak. */
+static void agree(struct sink *s, struct xf_findings *found)
+{
+    const struct xf_build here = xf_build_here();
+    struct xf_err why = {0};
+
+    if (xf_agree(&here, &s->check.hello.build, &s->check.hello.agreed, &why))
+        xf_find(found, XF_REFUSAL, "version", "%s", why.text);
+}
+
 static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf_err *err)
 {
     struct xf_findings found = {0};
@@ -137,6 +147,7 @@ static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf
     reply->paging = xf_has_paging(s->xch);
     reply->codecs = xf_pack_codecs();
     reply->unpacks_in_pull = true;
+    agree(s, &found);
     if (lock_out_others(s, &found, err) ||
         xf_check_peer(s->ctx, s->xch, &s->log, &s->check.hello, s->check.same_host, &found, err))
         return -1;

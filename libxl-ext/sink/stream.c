@@ -4,6 +4,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,28 +110,45 @@ static void special_pages(FILE *f, const struct xf_skeleton *s)
         put(f, empty, sizeof(empty));
 }
 
-static void tsc_info(FILE *f, const struct xf_tsc *tsc)
-{
-    put32(f, REC_TSC_INFO);
-    put32(f, 24);
-    put32(f, tsc->mode);
-    put32(f, tsc->khz);
-    put64(f, tsc->nsec);
-    put32(f, tsc->incarnation);
-    put32(f, 0);
-}
+/* How a part becomes a record of libxc's stream. */
+enum shape {
+    AS_IT_IS,
+    COUNTED, /* a count, zero, and then so many entries of 16 bytes */
+};
 
-static void hvm_params(FILE *f, const struct xf_skeleton *s)
+/*
+ * The record of each part, in the order in which a restore wants them: first what the domain is
+ * made with, then, after its first pages, what it goes on with.
+ */
+static const struct {
+    uint16_t kind;
+    uint32_t record;
+    enum shape shape;
+    bool first; /* before STATIC_DATA_END */
+} records[] = {
+    {XF_PART_CPUID, REC_CPUID_POLICY, AS_IT_IS, true},
+    {XF_PART_MSRS, REC_MSR_POLICY, AS_IT_IS, true},
+    {XF_PART_TSC, REC_TSC_INFO, AS_IT_IS, false},
+    {XF_PART_HVM_CONTEXT, REC_HVM_CONTEXT, AS_IT_IS, false},
+    {XF_PART_HVM_PARAMS, REC_HVM_PARAMS, COUNTED, false},
+};
+
+static void part_records(FILE *f, const struct xf_state *s, bool first)
 {
-    if (!s->nr_params)
-        return;
-    put32(f, REC_HVM_PARAMS);
-    put32(f, 8 + 16 * s->nr_params);
-    put32(f, s->nr_params);
-    put32(f, 0);
-    for (uint32_t i = 0; i < s->nr_params; i++) {
-        put64(f, s->params[i].index);
-        put64(f, s->params[i].value);
+    for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+        const struct xf_part *p = xf_state_find(s, records[i].kind);
+
+        if (!p || records[i].first != first)
+            continue;
+        if (records[i].shape == AS_IT_IS) {
+            record(f, records[i].record, p->data, p->len);
+            continue;
+        }
+        put32(f, records[i].record);
+        put32(f, 8 + p->len);
+        put32(f, p->len / 16);
+        put32(f, 0);
+        put(f, p->data, p->len);
     }
 }
 
@@ -148,16 +166,24 @@ static void libxc_stream(FILE *f, const struct xf_skeleton_parts *p)
     put32(f, s->xen_major);
     put32(f, s->xen_minor);
 
-    if (s->cpuid_len)
-        record(f, REC_CPUID_POLICY, p->cpuid, s->cpuid_len);
-    if (s->msr_len)
-        record(f, REC_MSR_POLICY, p->msrs, s->msr_len);
+    part_records(f, p->state, true);
     record(f, REC_STATIC_DATA_END, NULL, 0);
     special_pages(f, s);
-    tsc_info(f, &s->tsc);
-    record(f, REC_HVM_CONTEXT, p->context, s->ctx_len);
-    hvm_params(f, s);
+    part_records(f, p->state, false);
     record(f, REC_END, NULL, 0);
+}
+
+int xf_stream_parts(const struct xf_skeleton *k, const uint8_t *payload, struct xf_state *out,
+                    struct xf_err *err)
+{
+    const uint8_t *cpuid = payload + k->config_len, *msrs = cpuid + k->cpuid_len;
+
+    if (xf_state_add_copy(out, XF_PART_CPUID, cpuid, k->cpuid_len, err) ||
+        xf_state_add_copy(out, XF_PART_MSRS, msrs, k->msr_len, err) ||
+        xf_state_add_tsc(out, &k->tsc, err) ||
+        xf_state_add_copy(out, XF_PART_HVM_CONTEXT, msrs + k->msr_len, k->ctx_len, err))
+        return -1;
+    return xf_state_add_params(out, k->params, k->nr_params, err);
 }
 
 int xf_stream_build(const struct xf_skeleton_parts *p, void **out, size_t *len, struct xf_err *err)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "transport/state.h"
 #include "transport/wire.h"
 
 /* The stream ends with libxc's END record and libxl's, of so many bytes. Without them a receiver
@@ -19,11 +20,17 @@
 
 struct xf_skeleton_parts {
     const struct xf_skeleton *skeleton;
-    const char *config;  /* JSON, skeleton->config_len bytes with its NUL */
-    const void *cpuid;   /* skeleton->cpuid_len bytes */
-    const void *msrs;    /* skeleton->msr_len bytes */
-    const void *context; /* skeleton->ctx_len bytes */
+    const char *config;           /* JSON, skeleton->config_len bytes with its NUL */
+    const struct xf_state *state; /* what the guest is: every part that there is a record for */
 };
+
+/*
+ * What a skeleton's payload holds behind the configuration, as a list of parts (with the TSC and
+ * the parameters of its meta part). Also after a failure `out`, which was empty, is the caller's to
+ * free. `payload` has the skeleton's lengths.
+ */
+int xf_stream_parts(const struct xf_skeleton *k, const uint8_t *payload, struct xf_state *out,
+                    struct xf_err *err);
 
 /* Write the whole stream into a malloc()ed buffer, the caller's to free. */
 int xf_stream_build(const struct xf_skeleton_parts *p, void **out, size_t *len, struct xf_err *err);

@@ -24,6 +24,7 @@
 #include "libxl-ext/xen/xen_pager.h"
 #include "libxl-ext/xen/static_state.h"
 #include "pages/pack.h"
+#include "transport/version.h"
 #include "transport/text.h"
 #include "transport/times.h"
 
@@ -142,6 +143,8 @@ static int start_peer(struct xf_move *m, struct xf_err *err)
 
 static int ask_peer(struct xf_move *m, struct xf_err *err)
 {
+    const struct xf_build here = xf_build_here();
+
     if (xf_pipe_await_banner(&m->check.pipe, XF_BANNER_MS, m->o->cancel, err)) {
         if (err->num != ECANCELED)
             xf_wrap(err,
@@ -161,7 +164,7 @@ static int ask_peer(struct xf_move *m, struct xf_err *err)
         }
         return -1;
     }
-    return 0;
+    return xf_agree(&here, &m->check.reply.build, &m->check.hello.agreed, err);
 }
 
 /* Asked for in so many words, and not possible: no reason to refuse, but one to say so. */
@@ -174,8 +177,8 @@ static void check_compress(const struct xf_move *m, struct xf_findings *found)
     if (c && !(m->check.reply.codecs & XF_CODEC_BIT(c)))
         xf_find(found, XF_WARNING, "compress",
                 "the destination's Xenferry cannot decompress %s, so memory goes uncompressed; "
-                "install this version there",
-                xf_codec_name(c));
+                "install this version (%s) there",
+                xf_codec_name(c), xf_version());
 }
 
 /* Tell the watcher everything found; the first refusal becomes the error. */

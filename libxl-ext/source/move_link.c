@@ -67,7 +67,7 @@ static int connect_to(struct xf_move *m, bool rdma, const char *address, struct 
 
     xf_clear(why);
     if ((rdma && xf_rdma_can_reach(address, src, ROUTE_MS, why)) ||
-        ops_of(rdma)->connect(&cfg, address, port, src, 0, &m->link.control, why))
+        ops_of(rdma)->connect(&cfg, address, port, src, XF_CONTROL, &m->link.control, why))
         return -1;
     use(m, rdma);
     xf_link_watch(&m->link, (struct xf_tick){xf_move_tick, m});

@@ -44,6 +44,7 @@ int xf_move_record(struct xf_move *m, struct xf_err *err)
     r->port = r->rdma ? m->check.reply.rdma_port : m->check.reply.port;
     r->encrypt = r->rdma ? m->check.hello.seal : m->check.hello.encrypt;
     r->pull = m->pull.possible;
+    r->protocol = m->check.hello.agreed;
     r->channels = m->check.hello.channels;
     r->rdma_buffer_mib = m->check.hello.rdma_buffer_mib;
     r->rdma_poll_us = m->o->rdma_poll_us;
@@ -77,6 +78,7 @@ void xf_move_from_record(struct xf_move *m, const struct xf_record *r)
     *(r->rdma ? &m->check.reply.rdma_port : &m->check.reply.port) = r->port;
     *(r->rdma ? &m->check.hello.seal : &m->check.hello.encrypt) = r->encrypt;
     m->pull.possible = r->pull;
+    m->check.hello.agreed = r->protocol;
     m->check.hello.channels = r->channels;
     m->check.hello.rdma_buffer_mib = r->rdma_buffer_mib;
     m->check.own = r->own;

@@ -48,16 +48,14 @@ struct xf_guest_kind_ops {
      * is not suspended, and was left alone. */
     int (*resume)(struct xf_source_vm *vm, struct xf_err *err);
     /* SWITCH, after suspend(): xf_source_ops.state. */
-    int (*state)(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
-                 struct xf_err *err);
+    int (*state)(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err);
     /* Post-copy, right before suspend(): xf_source_ops.eager. NULL: nothing need be in place. */
     int (*eager)(struct xf_source_vm *vm, unsigned long *bitmap, struct xf_err *err);
 
     /* --- sink --- */
 
     /* SWITCH, the copy is paused: xf_sink_ops.load_state. May run while the last pages arrive. */
-    int (*load_state)(struct xf_sink_vm *vm, const struct xf_state *s, const void *blob,
-                      uint32_t len, struct xf_err *err);
+    int (*load_state)(struct xf_sink_vm *vm, const struct xf_state *s, struct xf_err *err);
     /* GO: xf_sink_ops.run; with leave_paused of struct xf_xen_sink the copy stays paused. */
     int (*run)(struct xf_sink_vm *vm, struct xf_err *err);
 };

@@ -48,36 +48,46 @@ static int resume(struct xf_source_vm *vm, struct xf_err *err)
     return xf_xen_resume(x->ctx, x->log, x->domid, err);
 }
 
-static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
-                 struct xf_err *err)
+static int state(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err)
 {
     struct xf_xen_source *x = source_of(vm);
+    struct xf_param params[XF_PARAMS_MAX];
+    struct xf_tsc tsc = {0};
+    void *context;
+    uint32_t len = 0, n = 0;
 
-    if (xf_read_tsc(x->xch, x->domid, &s->tsc, err) ||
-        xf_read_params(x->xch, x->domid, s->params, &s->nr_params, err))
+    if (xf_read_tsc(x->xch, x->domid, &tsc, err) || xf_state_add_tsc(s, &tsc, err) ||
+        xf_read_context(x->xch, x->domid, &context, &len, err) ||
+        xf_state_add(s, XF_PART_HVM_CONTEXT, XF_PART_MUST, context, len, err) ||
+        xf_read_params(x->xch, x->domid, params, &n, err))
         return -1;
-    return xf_read_context(x->xch, x->domid, blob, len, err);
+    return xf_state_add_params(s, params, n, err);
 }
 
-static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, const void *blob,
-                      uint32_t len, struct xf_err *err)
+static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, struct xf_err *err)
 {
     struct xf_xen_sink *x = sink_of(vm);
+    struct xf_param params[XF_PARAMS_MAX];
+    const void *context;
+    struct xf_tsc tsc;
+    uint32_t len, n;
 
-    if (xc_domain_set_tsc_info(x->xch, x->domid, s->tsc.mode, s->tsc.nsec, s->tsc.khz,
-                               s->tsc.incarnation))
+    if (xf_state_tsc(s, &tsc, err) || xf_state_params(s, params, &n, err) ||
+        xf_state_context(s, &context, &len, err))
+        return -1;
+    if (xc_domain_set_tsc_info(x->xch, x->domid, tsc.mode, tsc.nsec, tsc.khz, tsc.incarnation))
         return xf_fail(err, errno, "Xen refused the guest's TSC state: %s", strerror(errno));
     /* The parameters were set when the domain was built. None may change in a running guest
      * except by its device model; if one did, what was built is not what is coming. */
-    for (uint32_t i = 0; i < s->nr_params; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         uint64_t have = 0;
 
-        if (xc_hvm_param_get(x->xch, x->domid, (uint32_t)s->params[i].index, &have) ||
-            have != s->params[i].value)
+        if (xc_hvm_param_get(x->xch, x->domid, (uint32_t)params[i].index, &have) ||
+            have != params[i].value)
             return xf_fail(err, EINVAL, "HVM parameter %llu changed while the guest was copied",
-                           (unsigned long long)s->params[i].index);
+                           (unsigned long long)params[i].index);
     }
-    if (xc_domain_hvm_setcontext(x->xch, x->domid, (uint8_t *)blob, len))
+    if (xc_domain_hvm_setcontext(x->xch, x->domid, (uint8_t *)context, len))
         return xf_fail(err, errno, "Xen refused the guest's CPU state: %s", strerror(errno));
     return 0;
 }

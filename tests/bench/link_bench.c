@@ -257,9 +257,9 @@ static int serve(const struct options *o)
     printf("port %u\n", port);
     fflush(stdout);
     for (i = 0; i <= o->cfg.channels; i++) {
-        unsigned index;
+        struct xf_chan_id id;
 
-        if (o->ops->accept(l, i ? SOON : -1, &w[i].c, &index, &err))
+        if (o->ops->accept(l, i ? SOON : -1, &w[i].c, &id, &err))
             die("accepting", &err);
         w[i].o = o;
         pthread_create(&w[i].thread, NULL, serve_chan, &w[i]);
@@ -456,7 +456,8 @@ static int measure(const struct options *o)
     unsigned i;
 
     for (i = 0; i <= o->cfg.channels; i++)
-        if (o->ops->connect(&o->cfg, o->connect, o->port, o->src, i, &chan[i], &err))
+        if (o->ops->connect(&o->cfg, o->connect, o->port, o->src, i ? XF_BULK(i - 1) : XF_CONTROL,
+                            &chan[i], &err))
             die("connecting", &err);
     ask(o, chan[0], 20, 0); /* warm */
     idle = ask(o, chan[0], o->pings, 0);

@@ -20,6 +20,7 @@
 #include "tests/conformance/loopback.h"
 #include "tests/conformance/raw.h"
 #include "transport/clock.h"
+#include "transport/frame.h"
 #include "transport/transport.h"
 
 #pragma GCC diagnostic ignored "-Wunused-function" /* not every program uses every helper */
@@ -81,16 +82,30 @@ static struct xf_link_cfg config(unsigned channels)
     return cfg;
 }
 
+/* Channels are counted here as version 1 of the protocol does: 0 control, 1.. bulk, then urgent. */
+static unsigned bulk_channels; /* of the last listen_row() */
+
 static struct xf_listener *listen_row(const struct xf_link_cfg *cfg, uint16_t *port)
 {
     struct xf_listener *l = NULL;
     struct xf_err err = {0};
 
+    bulk_channels = cfg->channels;
     if (row->ops->listen(cfg, row->addr, 0, &l, port, &err)) {
         fprintf(stderr, "listen: %s\n", err.text);
         exit(2); /* nothing in this program makes sense without it */
     }
     return l;
+}
+
+static int accept_row(struct xf_listener *l, int timeout_ms, struct xf_chan **c, unsigned *index,
+                      struct xf_err *err)
+{
+    struct xf_chan_id id = XF_CONTROL;
+    int rc = row->ops->accept(l, timeout_ms, c, &id, err);
+
+    *index = xf_chan_index(id, bulk_channels);
+    return rc;
 }
 
 /* connect() in a thread of its own */
@@ -110,8 +125,8 @@ static void *dial_run(void *arg)
 {
     struct dial *d = arg;
 
-    d->rc = row->ops->connect(&d->cfg, d->host ? d->host : row->addr, d->port, d->src, d->index,
-                              &d->chan, &d->err);
+    d->rc = row->ops->connect(&d->cfg, d->host ? d->host : row->addr, d->port, d->src,
+                              xf_chan_id_of(d->index, d->cfg.channels), &d->chan, &d->err);
     atomic_store(&d->done, true);
     return NULL;
 }
@@ -140,7 +155,7 @@ static bool accept_none(struct xf_listener *l, atomic_bool *done)
     bool none = true;
 
     while (none && !atomic_load(done))
-        none = row->ops->accept(l, 10, &c, &index, &err) == XF_AGAIN && err.num == 0;
+        none = accept_row(l, 10, &c, &index, &err) == XF_AGAIN && err.num == 0;
     return none;
 }
 
@@ -159,7 +174,7 @@ static bool pair_add(struct pair *p, const struct xf_link_cfg *cfg, unsigned ind
     int rc;
 
     dial_begin(&d, cfg, p->port, index);
-    rc = row->ops->accept(p->l, SOON, &p->b, &got, &err);
+    rc = accept_row(p->l, SOON, &p->b, &got, &err);
     if (dial_end(&d))
         fprintf(stderr, "connect: %s\n", d.err.text);
     if (rc)
@@ -233,11 +248,9 @@ static int open_fds(void)
 /* A raw peer that has come as far as a welcome. */
 static bool raw_open(struct raw *r, const struct xf_link_cfg *cfg, uint16_t port, unsigned index)
 {
-    uint8_t hello[32] = {'X', 'F', 'H', '1', 1, 0, 0, 0}, answer[32];
+    uint8_t hello[32], answer[32];
 
-    hello[8] = (uint8_t)index;
-    hello[10] = (uint8_t)cfg->channels;
-    hello[12] = cfg->encrypt;
+    raw_hello(hello, index, cfg->channels, cfg->encrypt);
     if (row->raw->dial(r, row->addr, port) || row->raw->prove(r, cfg->key->bytes) ||
         row->raw->put(r, hello, sizeof(hello)) ||
         row->raw->get(r, answer, sizeof(answer)) != sizeof(answer) || answer[6])
@@ -279,7 +292,7 @@ static bool raw_pair_open(struct raw_pair *p, const struct xf_link_cfg *cfg)
     memset(p, 0, sizeof(*p));
     p->l = listen_row(cfg, &d.port);
     pthread_create(&d.thread, NULL, raw_dial_run, &d);
-    rc = row->ops->accept(p->l, SOON, &p->c, &index, NULL);
+    rc = accept_row(p->l, SOON, &p->c, &index, NULL);
     pthread_join(d.thread, NULL);
     p->r = d.raw;
     return rc == 0 && d.ok;

@@ -589,13 +589,10 @@ static void loop_abort_accept(struct xf_listener *l)
 }
 
 /* What becomes of one caller. 1: nothing that the sink would hear of. */
-static int judge(struct xf_listener *l, struct call *call, struct xf_chan **out, unsigned *index,
-                 struct xf_err *err)
+static int judge(struct xf_listener *l, struct call *call, struct xf_chan **out,
+                 struct xf_chan_id *id, struct xf_err *err)
 {
-    const struct xf_chan_hello ours = {.version = XF_WIRE_VERSION,
-                                       .channels = (uint16_t)l->cfg.channels,
-                                       .encrypt = l->cfg.encrypt,
-                                       .index = call->hello.index};
+    const struct xf_chan_hello ours = xf_chan_hello_ours(&l->cfg, call->hello.id);
     enum xf_chan_hello_status verdict;
     struct wire *w;
 
@@ -608,20 +605,20 @@ static int judge(struct xf_listener *l, struct call *call, struct xf_chan **out,
         xf_chan_hello_refused(verdict, &call->hello, &ours, &call->err);
         return xf_chan_hello_refused(verdict, &ours, &call->hello, err);
     }
-    w = wire_new(call->hello.index);
+    w = wire_new(xf_chan_index(call->hello.id, call->hello.channels));
     if (!w) {
         xf_fail(&call->err, ENOMEM, "no memory for a channel");
         return xf_fail(err, ENOMEM, "no memory for a channel");
     }
-    l->taken = xf_chan_hello_take(l->taken, w->index);
+    l->taken = xf_chan_hello_take(l->taken, call->hello.id);
     call->chan = chan_new(w, false, call->cfg);
     *out = chan_new(w, true, &l->cfg);
-    *index = w->index;
+    *id = call->hello.id;
     return 0;
 }
 
-static int loop_accept(struct xf_listener *l, int timeout_ms, struct xf_chan **out, unsigned *index,
-                       struct xf_err *err)
+static int loop_accept(struct xf_listener *l, int timeout_ms, struct xf_chan **out,
+                       struct xf_chan_id *id, struct xf_err *err)
 {
     int64_t deadline = deadline_in(timeout_ms);
     int rc = 1;
@@ -634,7 +631,7 @@ static int loop_accept(struct xf_listener *l, int timeout_ms, struct xf_chan **o
             rc = xf_fail(err, ECANCELED, "waiting for the peer was given up on this side");
         } else if (call) {
             l->calls = call->next;
-            rc = judge(l, call, out, index, err);
+            rc = judge(l, call, out, id, err);
             answer(call);
         } else if (!pause_until(deadline)) {
             leave();
@@ -667,13 +664,10 @@ static void withdraw(uint16_t port, struct call *call)
 }
 
 static int loop_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t port,
-                        const char *src, unsigned index, struct xf_chan **out, struct xf_err *err)
+                        const char *src, struct xf_chan_id id, struct xf_chan **out,
+                        struct xf_err *err)
 {
-    struct call call = {.cfg = cfg,
-                        .hello = {.version = XF_WIRE_VERSION,
-                                  .channels = (uint16_t)cfg->channels,
-                                  .encrypt = cfg->encrypt,
-                                  .index = (uint16_t)index}};
+    struct call call = {.cfg = cfg, .hello = xf_chan_hello_ours(cfg, id)};
     int64_t deadline = xf_now_ms() + cfg->timeout_ms;
     struct xf_listener *l;
     struct call **last;

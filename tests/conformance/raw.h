@@ -26,6 +26,21 @@ struct raw {
     uint8_t key[32];
 };
 
+/* A hello of version 2, from the document; index counts as in version 1. */
+static inline void raw_hello(uint8_t out[32], unsigned index, unsigned channels, bool encrypt)
+{
+    bool bulk = index && index <= channels;
+
+    memset(out, 0, 32);
+    memcpy(out, "XFH1", 4);
+    out[4] = 2;
+    out[8] = (uint8_t)(bulk ? index - 1 : 0);
+    out[10] = (uint8_t)channels;
+    out[12] = encrypt;
+    out[14] = bulk ? 1 : index ? 2 : 0;
+    out[16] = 1;
+}
+
 struct raw_ops {
     int (*dial)(struct raw *r, const char *addr, uint16_t port);
     /* Be the sink: *listen_fd and *port first, then the first connection. */

@@ -338,16 +338,6 @@ static inline bool rr_proved(struct rr *r, const uint8_t key[32])
     return !memcmp(mac, r->script + r->script_len - 32, 32);
 }
 
-static inline void rr_hello(uint8_t out[32], unsigned index, unsigned channels, bool encrypt)
-{
-    memset(out, 0, 32);
-    memcpy(out, "XFH1", 4);
-    out[4] = 1;
-    out[8] = (uint8_t)index;
-    out[10] = (uint8_t)channels;
-    out[12] = encrypt;
-}
-
 /* Our own ring: 32 slots of 16 KiB in the second half of the memory. */
 static inline void rr_own_ring(struct rr *r, uint8_t out[32], bool small)
 {

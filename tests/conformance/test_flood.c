@@ -153,11 +153,11 @@ static void test_slow_source(void)
     flood_begin(&f, port);
     pthread_create(&s.thread, NULL, slow_run, &s);
     while (rc == XF_AGAIN && !atomic_load(&s.done))
-        rc = row->ops->accept(l, 10, &c, &index, &err);
+        rc = accept_row(l, 10, &c, &index, &err);
     pthread_join(s.thread, NULL);
     CU_ASSERT(s.ok);
     if (rc == XF_AGAIN)
-        rc = row->ops->accept(l, LONG, &c, &index, &err);
+        rc = accept_row(l, LONG, &c, &index, &err);
     flood_end(&f);
     CU_ASSERT(rc == 0 && index == 1);
     row->raw->drop(&s.raw);

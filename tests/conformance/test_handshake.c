@@ -6,6 +6,7 @@
 #include "tests/conformance/harness.h"
 
 #include "transport/frame.h"
+#include "transport/wire.h"
 
 static uint8_t meta[XF_META_MAX];
 
@@ -32,9 +33,9 @@ static bool talks(struct xf_chan *a, struct xf_chan *b)
            row->ops->recv(a, &r, meta, SOON, NULL) == 0 && !memcmp(meta, "HELLO", 5);
 }
 
-#define ALL (XF_URGENT_INDEX(XF_CHANNELS_MAX) + 1) /* channels of the largest move */
+#define ALL (XF_CHANNELS_MAX + 2) /* channels of the largest move */
 
-static void test_whole_move(void)
+static void whole_move(unsigned version)
 {
     struct xf_link_cfg cfg = config(XF_CHANNELS_MAX);
     struct dial d[ALL];
@@ -43,6 +44,7 @@ static void test_whole_move(void)
     uint16_t port;
     unsigned i, index;
 
+    cfg.version = version;
     l = listen_row(&cfg, &port);
     for (i = 0; i < ALL; i++) /* all at once */
         dial_begin(&d[i], &cfg, port, i);
@@ -50,7 +52,7 @@ static void test_whole_move(void)
         struct xf_chan *c = NULL;
         struct xf_err err = {0};
 
-        CU_ASSERT(row->ops->accept(l, SOON, &c, &index, &err) == 0);
+        CU_ASSERT(accept_row(l, SOON, &c, &index, &err) == 0);
         CU_ASSERT_FATAL(c && index < ALL && !sink[index]);
         sink[index] = c;
     }
@@ -61,6 +63,14 @@ static void test_whole_move(void)
         row->ops->close(d[i].chan);
         row->ops->close(sink[i]);
     }
+}
+
+/* In every version that is understood here. */
+static void test_whole_move(void)
+{
+    for (unsigned v = XF_WIRE_OLDEST; v <= XF_WIRE_VERSION; v++)
+        whole_move(v);
+    whole_move(0);
 }
 
 static void test_addresses(void)
@@ -78,7 +88,7 @@ static void test_addresses(void)
     memset(&p, 0, sizeof(p));
     p.l = listen_row(&cfg, &p.port);
     dial_begin(&d, &cfg, p.port, 1); /* warm, and the usual way */
-    CU_ASSERT(row->ops->accept(p.l, SOON, &p.b, &index, NULL) == 0 && dial_end(&d) == 0);
+    CU_ASSERT(accept_row(p.l, SOON, &p.b, &index, NULL) == 0 && dial_end(&d) == 0);
     p.a = d.chan;
     pair_close(&p);
     memset(&p, 0, sizeof(p));
@@ -107,7 +117,7 @@ static void dial_as(const char *host, const char *src, int num)
     l = listen_row(&cfg, &d.port);
     pthread_create(&d.thread, NULL, dial_run, &d);
     if (num == 0)
-        CU_ASSERT(row->ops->accept(l, SOON, &b, &index, &err) == 0);
+        CU_ASSERT(accept_row(l, SOON, &b, &index, &err) == 0);
     dial_end(&d);
     a = d.chan;
     CU_ASSERT(d.err.num == num);
@@ -142,8 +152,8 @@ static void test_nobody(void)
 
     l = listen_row(&cfg, &port);
     t = xf_now_ms();
-    CU_ASSERT(row->ops->accept(l, 0, &c, &index, &err) == XF_AGAIN);
-    CU_ASSERT(row->ops->accept(l, 50, &c, &index, &err) == XF_AGAIN && err.num == 0);
+    CU_ASSERT(accept_row(l, 0, &c, &index, &err) == XF_AGAIN);
+    CU_ASSERT(accept_row(l, 50, &c, &index, &err) == XF_AGAIN && err.num == 0);
     CU_ASSERT(xf_now_ms() - t >= 49 && xf_now_ms() - t < SOON);
     cfg.timeout_ms = 150; /* a listener that never accepts */
     t = xf_now_ms();
@@ -194,10 +204,32 @@ static void refuse(struct xf_listener *l, uint16_t port, const struct xf_link_cf
     unsigned got;
 
     dial_begin(&d, cfg, port, index);
-    CU_ASSERT(row->ops->accept(l, SOON, &c, &got, &err) == -1);
+    CU_ASSERT(accept_row(l, SOON, &c, &got, &err) == -1);
     CU_ASSERT(err.num == num && strstr(err.text, word));
     CU_ASSERT(dial_end(&d) == -1);
     CU_ASSERT(d.err.num == num && strstr(d.err.text, word));
+}
+
+/* Two that do not speak the same version, though both understand both. */
+static void test_versions(void)
+{
+    struct xf_link_cfg cfg = config(2), other;
+    struct xf_listener *l;
+    uint16_t port;
+
+    for (unsigned v = 1; v <= 2; v++) {
+        cfg.version = v;
+        l = listen_row(&cfg, &port);
+        other = cfg;
+        other.version = 3 - v;
+        for (unsigned i = 0; i < 4; i++)
+            refuse(l, port, &other, i, EPROTO, "version");
+        for (unsigned i = 0; i < 4; i++)
+            CU_ASSERT(still_good(l, &cfg, port, i));
+        row->ops->unlisten(l);
+    }
+    cfg.version = XF_WIRE_VERSION + 1;
+    CU_ASSERT(row->ops->listen(&cfg, row->addr, 0, &l, &port, NULL) == -1);
 }
 
 static void test_misfits(void)
@@ -222,7 +254,7 @@ static void test_misfits(void)
     CU_ASSERT(talks(p.a, p.b)); /* the first one is not disturbed */
     CU_ASSERT(still_good(l, &cfg, port, 0));
     CU_ASSERT(still_good(l, &cfg, port, 2));
-    CU_ASSERT(still_good(l, &cfg, port, XF_URGENT_INDEX(2)));
+    CU_ASSERT(still_good(l, &cfg, port, 3));
     pair_close(&p);
 }
 
@@ -260,14 +292,20 @@ static void test_hellos(void)
         int status; /* -1: dropped without an answer */
         const char *word;
     } lies[] = {
-        {"XFH1\2\0\0\0\1\0\1\0\0\0", 32, 1, "version 2"},
-        {"XFH1\0\0\0\0\1\0\1\0\0\0", 32, 1, "version 0"},
-        {"XFH1\1\0\0\0\1\0\1\0\4\0", 32, 6, "malformed"},
-        {"XFH2\1\0\0\0\1\0\1\0\0\0", 32, 6, "malformed"},
+        {"XFH1\3\0\0\0\1\0\1\0\0\0\1\0\1\0", 32, 1, "version 3"},
+        {"XFH1\1\0\0\0\1\0\1\0\0\0\0\0\0\0", 32, 1, "version 1"}, /* not what was agreed */
+        {"XFH1\0\0\0\0\1\0\1\0\0\0\0\0\0\0", 32, 1, "version 0"},
+        {"XFH1\2\0\0\0\0\0\1\0\0\0\3\0\1\0", 32, 4, "channel 0 of role 3"},
+        {"XFH1\2\0\0\0\1\0\1\0\0\0\1\0\1\0", 32, 4, "bulk channel 2"},
+        {"XFH1\2\0\0\0\1\0\1\0\0\0\0\0\1\0", 32, 4, "control channel"}, /* the second */
+        {"XFH1\2\0\0\0\0\0\1\0\4\0\1\0\1\0", 32, 6, "malformed"},
+        {"XFH1\2\0\0\0\0\0\1\0\0\0\1\0\0\0", 32, 6, "malformed"}, /* understands nothing */
+        {"XFH1\2\0\0\0\0\0\1\0\0\0\1\0\3\0", 32, 6, "malformed"}, /* not even itself */
+        {"XFH2\2\0\0\0\0\0\1\0\0\0\1\0\1\0", 32, 6, "malformed"},
         {"GET / HTTP/1.1\r\nHost: example", 32, 6, "malformed"},
-        {"XFH1\1\0\0\0\1\0\1\0\0\0", 31, -1, NULL}, /* short, long, and two at once */
-        {"XFH1\1\0\0\0\1\0\1\0\0\0", 33, -1, NULL},
-        {"XFH1\1\0\0\0\1\0\1\0\0\0", 64, -1, NULL},
+        {"XFH1\2\0\0\0\0\0\1\0\0\0\1\0\1\0", 31, -1, NULL}, /* short, long, two at once */
+        {"XFH1\2\0\0\0\0\0\1\0\0\0\1\0\1\0", 33, -1, NULL},
+        {"XFH1\2\0\0\0\0\0\1\0\0\0\1\0\1\0", 64, -1, NULL},
     };
     struct xf_link_cfg cfg = config(1);
     struct xf_listener *l;
@@ -283,22 +321,52 @@ static void test_hellos(void)
         unsigned index;
         int rc;
 
-        memcpy(bytes, lies[i].bytes, strlen(lies[i].bytes) > 14 ? strlen(lies[i].bytes) : 14);
+        memcpy(bytes, lies[i].bytes, strlen(lies[i].bytes) > 18 ? strlen(lies[i].bytes) : 18);
+        if (lies[i].status == 4) /* else it is this that is refused */
+            bytes[12] = cfg.encrypt;
         pthread_create(&x.thread, NULL, lie_run, &x);
         if (lies[i].status < 0) {
             CU_ASSERT(accept_none(l, &x.done));
         } else {
-            rc = row->ops->accept(l, SOON, &c, &index, &err);
+            rc = accept_row(l, SOON, &c, &index, &err);
             CU_ASSERT(rc == -1 && err.num == EPROTO && strstr(err.text, lies[i].word));
         }
         pthread_join(x.thread, NULL);
         if (lies[i].status < 0) {
             CU_ASSERT(x.answered <= 0);
         } else {
-            CU_ASSERT(x.answered == 32 && x.answer[6] == lies[i].status && x.answer[4] == 1);
+            CU_ASSERT(x.answered == 32 && x.answer[6] == lies[i].status && x.answer[4] == 2);
         }
     }
     CU_ASSERT(still_good(l, &cfg, port, 1));
+    row->ops->unlisten(l);
+}
+
+/* A source of version 1, byte for byte as it was, where version 1 was agreed. */
+static void test_first_version(void)
+{
+    static const char sent[32] = "XFH1\1\0\0\0\2\0\1\0\0\0", bulk[32] = "XFH1\1\0\0\0\1\0\1\0\0\0";
+    const char *hellos[] = {bulk, sent};
+    struct xf_link_cfg cfg = config(1);
+    struct xf_listener *l;
+    uint16_t port;
+
+    cfg.version = 1;
+    l = listen_row(&cfg, &port);
+    for (unsigned i = 0; i < 2; i++) {
+        char bytes[32];
+        struct lie x = {.cfg = &cfg, .port = port, .bytes = bytes, .len = 32};
+        struct xf_chan *c = NULL;
+        unsigned index = 99;
+
+        memcpy(bytes, hellos[i], 32);
+        bytes[12] = cfg.encrypt;
+        pthread_create(&x.thread, NULL, lie_run, &x);
+        CU_ASSERT(accept_row(l, SOON, &c, &index, NULL) == 0 && index == i + 1);
+        pthread_join(x.thread, NULL);
+        CU_ASSERT(x.answered == 32 && !memcmp(x.answer, bytes, 32)); /* repeated, welcome */
+        row->ops->close(c);
+    }
     row->ops->unlisten(l);
 }
 
@@ -310,12 +378,14 @@ static void test_other_sinks(void)
         const char *word;
         bool key;
     } sinks[] = {
-        {"XFH1\2\0\1\0\1\0\1\0\0\0", "version 2", true},
-        {"XFH1\2\0\0\0\1\0\1\0\0\0", "version 2", true}, /* forgot to refuse */
-        {"XFH1\1\0\0\0\1\0\2\0\0\0", "bulk channels", true},
-        {"XFH1\1\0\143\0\1\0\1\0\0\0", "unknown status 99", true},
-        {"XFH1\1\0\0\0\0\0\1\0\0\0", "channel 0", true}, /* another index than asked */
-        {"XXXX\1\0\0\0\1\0\1\0\0\0", "XFH1", true},
+        {"XFH1\3\0\1\0\0\0\1\0\0\0\1\0\1\0", "version 3", true},
+        {"XFH1\3\0\0\0\0\0\1\0\0\0\1\0\1\0", "version 3", true}, /* forgot to refuse */
+        {"XFH1\2\0\0\0\0\0\2\0\0\0\1\0\1\0", "bulk channels", true},
+        {"XFH1\2\0\143\0\0\0\1\0\0\0\1\0\1\0", "unknown status 99", true},
+        {"XFH1\2\0\0\0\0\0\1\0\0\0\0\0\1\0", "control channel", true}, /* not that asked for */
+        {"XFH1\2\0\0\0\0\0\1\0\0\0\2\0\1\0", "urgent channel", true},  /* the same */
+        {"XFH1\1\0\0\0\1\0\1\0\0\0\0\0\0\0", "version 1", true},
+        {"XXXX\2\0\0\0\0\0\1\0\0\0\1\0\1\0", "XFH1", true},
         {"HTTP/1.1 400 Bad Request\r\n\r\n", "TLS", false},
     };
     struct xf_link_cfg cfg = config(1);
@@ -329,14 +399,15 @@ static void test_other_sinks(void)
         struct raw r;
         struct dial d;
 
-        memcpy(bytes, sinks[i].bytes, sinks[i].key ? 14 : 26);
+        memcpy(bytes, sinks[i].bytes, sinks[i].key ? 18 : 26);
         if (sinks[i].key && i != 2)
             bytes[12] = cfg.encrypt;
         dial_begin(&d, &cfg, port, 1);
         CU_ASSERT_FATAL(row->raw->answer(&r, fd) == 0);
         if (sinks[i].key) {
             CU_ASSERT(row->raw->prove(&r, cfg.key->bytes) == 0);
-            CU_ASSERT(row->raw->get(&r, hello, 32) == 32 && hello[8] == 1 && hello[10] == 1);
+            CU_ASSERT(row->raw->get(&r, hello, 32) == 32 && hello[4] == 2 && hello[16] == 1);
+            CU_ASSERT(hello[8] == 0 && hello[10] == 1 && hello[14] == 1);
             CU_ASSERT(row->raw->put(&r, bytes, 32) == 0);
         } else {
             row->raw->put_socket(&r, bytes, 26);
@@ -352,8 +423,7 @@ static void test_other_sinks(void)
 static void test_eager_sink(void)
 {
     struct xf_link_cfg cfg = config(1);
-    uint8_t welcome[32] = {'X', 'F', 'H', '1', 1, 0, 0, 0, 1, 0, 1, 0, cfg.encrypt};
-    uint8_t hello[32], frame[XF_FRAME_BYTES + 5] = {0};
+    uint8_t welcome[32], hello[32], frame[XF_FRAME_BYTES + 5] = {0};
     struct xf_msg m = {7, 0, 5, 0};
     uint16_t port;
     int fd = row->raw->listen(row->addr, &port);
@@ -361,6 +431,7 @@ static void test_eager_sink(void)
     struct dial d;
 
     CU_ASSERT_FATAL(fd >= 0);
+    raw_hello(welcome, 1, 1, cfg.encrypt);
     memcpy(frame + XF_FRAME_BYTES, "eager", 5);
     xf_frame_encode(frame, &m, frame + XF_FRAME_BYTES, NULL);
     dial_begin(&d, &cfg, port, 1);
@@ -503,7 +574,7 @@ static void *wait_run(void *arg)
     unsigned index;
 
     atomic_store(&w->inside, true);
-    w->rc = row->ops->accept(w->l, -1, &c, &index, &w->err);
+    w->rc = accept_row(w->l, -1, &c, &index, &w->err);
     return NULL;
 }
 
@@ -543,8 +614,10 @@ int main(void)
         {"names and local addresses", test_names, false},
         {"nobody there", test_nobody, false},
         {"wrong key", test_wrong_key, false},
-        {"misfits: channels, encryption, index", test_misfits, false},
+        {"misfits: channels, encryption, role", test_misfits, false},
+        {"versions", test_versions, false},
         {"sources with other hellos", test_hellos, true},
+        {"a source of version 1", test_first_version, true},
         {"sinks with other hellos", test_other_sinks, true},
         {"sink that speaks first", test_eager_sink, true},
         {"sink dies during the handshake", test_dying_sink, true},

@@ -136,7 +136,7 @@ static int serve(const char *addr)
         unsigned index = 99;
         struct xf_chan *one;
 
-        if (row->ops->accept(l, LIMIT_S * 1000, &one, &index, &err))
+        if (accept_row(l, LIMIT_S * 1000, &one, &index, &err))
             die("accepting", &err);
         if (index > BULK || c[index])
             die("the number of a channel", NULL);
@@ -259,11 +259,11 @@ static int source(const char *addr, uint16_t port)
     other = *cfg.key;
     other.bytes[0] ^= 1;
     wrong.key = &other;
-    if (!row->ops->connect(&wrong, addr, port, NULL, 0, &none, &err))
+    if (!row->ops->connect(&wrong, addr, port, NULL, XF_CONTROL, &none, &err))
         die("a wrong key that is taken", NULL);
     xf_clear(&err);
     for (unsigned i = 0; i <= BULK; i++)
-        if (row->ops->connect(&cfg, addr, port, NULL, i, &c[i], &err))
+        if (row->ops->connect(&cfg, addr, port, NULL, xf_chan_id_of(i, BULK), &c[i], &err))
             die("connecting", &err);
     for (unsigned what = ORDER; what <= TINY; what++) {
         say(c[0], (uint16_t)what, 0);

@@ -45,7 +45,7 @@ static void *foe_run(void *arg)
     uint8_t hello[32];
 
     f->verdict = -1;
-    rr_hello(hello, f->index, f->cfg->channels, f->cfg->encrypt);
+    raw_hello(hello, f->index, f->cfg->channels, f->cfg->encrypt);
     f->dialled = rr_dial(&f->r, row->addr, f->port, f->lie ? f->lie->greeting : NULL);
     if (f->dialled)
         f->verdict = rr_prove(&f->r, f->cfg->key->bytes, hello, f->lie);
@@ -78,7 +78,7 @@ static void foe_open(struct foe *f, const struct xf_link_cfg *cfg, unsigned inde
 
     foe_begin(f, cfg, port, index, NULL);
     f->l = l;
-    rc = row->ops->accept(l, SOON, &f->c, &got_index, &err);
+    rc = accept_row(l, SOON, &f->c, &got_index, &err);
     pthread_join(f->thread, NULL);
     if (rc || f->verdict || got_index != index)
         fprintf(stderr, "foe: %d %d %s\n", rc, f->verdict, err.text);
@@ -271,12 +271,12 @@ static void test_rings(void)
         ring_of(ring, bad_rings[i].addr, 7, bad_rings[i].slot, bad_rings[i].slots);
         ring[31] = bad_rings[i].tail;
         foe_begin(&f, &cfg, port, bad_rings[i].index, &lie);
-        CU_ASSERT(row->ops->accept(l, SOON, &c, &index, &err) == -1 && err.num == EPROTO);
+        CU_ASSERT(accept_row(l, SOON, &c, &index, &err) == -1 && err.num == EPROTO);
         pthread_join(f.thread, NULL);
         CU_ASSERT(f.verdict == 6);
 
         /* and the other way round */
-        rr_hello(hello, bad_rings[i].index, 1, cfg.encrypt);
+        raw_hello(hello, bad_rings[i].index, 1, cfg.encrypt);
         dial_begin(&d, &cfg, port2, bad_rings[i].index);
         CU_ASSERT_FATAL(rr_answer(&sink, NULL));
         CU_ASSERT(rr_serve(&sink, cfg.key->bytes, hello, &lie));
@@ -311,7 +311,7 @@ static void test_other_sinks(void)
     uint16_t port = 0;
     size_t i;
 
-    rr_hello(hello, 1, 1, cfg.encrypt);
+    raw_hello(hello, 1, 1, cfg.encrypt);
     CU_ASSERT_FATAL(rr_listen(&sink, row->addr, &port));
     for (i = 0; i < sizeof(sinks) / sizeof(sinks[0]); i++) {
         struct dial d;
@@ -343,7 +343,7 @@ static void test_death_in_handshake(void)
     uint16_t port = 0;
     int step;
 
-    rr_hello(hello, 1, 1, cfg.encrypt);
+    raw_hello(hello, 1, 1, cfg.encrypt);
     l = listen_row(&cfg, &port);
     for (step = 0; step < 3; step++) {
         struct rr_lie lie = {.stop_after = step ? step : 1};
@@ -355,7 +355,7 @@ static void test_death_in_handshake(void)
 
         foe_begin(&f, &cfg, port, 1, &lie);
         do /* after the last word the sink may have opened the channel already */
-            rc = row->ops->accept(l, 20, &c, &index, &err);
+            rc = accept_row(l, 20, &c, &index, &err);
         while (rc == XF_AGAIN && !atomic_load(&f.done));
         pthread_join(f.thread, NULL);
         CU_ASSERT(step == 2 || rc == XF_AGAIN);
@@ -602,7 +602,7 @@ static void test_no_credits(void)
     struct ibv_wc wc;
 
     cfg.stall_ms = STALL;
-    rr_hello(hello, 1, 1, cfg.encrypt);
+    raw_hello(hello, 1, 1, cfg.encrypt);
     CU_ASSERT_FATAL(rr_listen(&sink, row->addr, &port));
     dial_begin(&d, &cfg, port, 1);
     CU_ASSERT_FATAL(rr_answer(&sink, NULL) && rr_serve(&sink, cfg.key->bytes, hello, NULL));

@@ -142,8 +142,8 @@ static void open_end(struct end *e, const struct xf_link_cfg *cfg, bool sink, un
     memset(e, 0, sizeof(*e));
     e->cq.context = &fuzz.device;
     e->c.cq = &e->cq;
-    e->c.index = sink ? 0 : index;
-    e->c.small = xf_rdma_small(index, cfg->channels);
+    e->c.which = sink ? XF_CONTROL : xf_chan_id_of(index, cfg->channels);
+    e->c.small = xf_rdma_small(xf_chan_id_of(index, cfg->channels));
     e->c.source = !sink;
     e->c.win = e->win;
     snprintf(e->c.who, sizeof(e->c.who), "channel %u", index);

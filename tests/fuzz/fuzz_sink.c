@@ -21,14 +21,18 @@
 #include "tests/fuzz/target.h"
 #include "tests/fuzz/tiny_vm.h"
 #include "transport/bytes.h"
+#include "transport/state.h"
 #include "transport/wire.h"
 
-enum { RAN, ABORTED, REFUSED, PUT_ABSENT, PULL_DONE, PULL_LOST, ATTACHED };
+enum { RAN, ABORTED, REFUSED, PUT_ABSENT, PULL_DONE, PULL_LOST, ATTACHED, RAN_FIRST };
 
 #define BULK 2u
-#define URGENT XF_URGENT_INDEX(BULK)
+#define URGENT PUPPET_URGENT(BULK)
 #define HEADER 9u
 #define UNTIL_ALL 255u
+/* Bits of an input's first byte. */
+#define OPT_ATTACH 1u
+#define OPT_FIRST 2u    /* the source speaks version 1 */
 #define IDLE_MAX 3u     /* looks of the sink after which it has said all that it has to */
 #define TICKS_MAX 1000u /* without a message: then the operator gives up */
 
@@ -196,6 +200,8 @@ static void fuzz_move(void)
     MUST(fuzz.vm.ran == (end == XF_SINK_RUNS));
     MUST(!fuzz.vm.ran || (fuzz.go && fuzz.vm.loaded));
     MUST(end != XF_SINK_FAILED || (err.num && err.text[0] && !strchr(err.text, '\n')));
+    if (end == XF_SINK_RUNS && fuzz.link.version == 1)
+        fuzz_reached(RAN_FIRST);
     fuzz_reached(end == XF_SINK_RUNS ? RAN : end == XF_SINK_ABORTED ? ABORTED : REFUSED);
     if (end == XF_SINK_RUNS && fuzz.vm.missing.at_go)
         fuzz_pull();
@@ -232,13 +238,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz.go = fuzz.all = false;
     fuzz.ticks = fuzz.idle = 0;
     memset(fuzz.open, false, sizeof(fuzz.open));
-    memset(fuzz.open, !(data[0] & 1), 1 + BULK);
+    memset(fuzz.open, !(data[0] & OPT_ATTACH), 1 + BULK);
     fuzz.open[0] = true;
     memset(fuzz.data, 0, sizeof(fuzz.data));
     fuzz.puppet.one_by_one = true;
     tiny_sink(&fuzz.vm);
     puppet_connect(&fuzz.puppet, &fuzz.link, BULK);
-    if (data[0] & 1)
+    fuzz.link.version = data[0] & OPT_FIRST ? 1 : 0;
+    if (data[0] & OPT_ATTACH)
         fuzz_attach();
     else
         fuzz_move();
@@ -307,12 +314,40 @@ static uint8_t *say_copy(uint8_t *out)
     return say(out, 0, XF_MSG_DEVICES, 0, 0, 0);
 }
 
+/* 100 bytes, in three parts. */
 static size_t say_state(uint8_t *meta)
 {
-    const struct xf_state s = {
+    static const struct xf_pieces p = {.last = true,
+                                       .nr = 3,
+                                       .list = {{XF_PART_TSC, XF_PART_MUST, 24, 0, 24},
+                                                {XF_PART_HVM_CONTEXT, XF_PART_MUST, 60, 0, 60},
+                                                {XF_PART_HVM_PARAMS, XF_PART_MUST, 16, 0, 16}}};
+
+    return xf_pieces_encode(&p, meta);
+}
+
+/* The same in version 1. */
+static size_t say_state1(uint8_t *meta)
+{
+    static const struct xf_state1 s = {
         .tsc = {.mode = 1, .khz = 2400000}, .nr_params = 1, .params = {{.index = 12, .value = 34}}};
 
-    return xf_state_encode(&s, meta);
+    return xf_state1_encode(&s, meta);
+}
+
+/* In two messages, and with a part of a later version between ours. */
+static uint8_t *say_long_state(uint8_t *out)
+{
+    static const struct xf_pieces first = {.nr = 2,
+                                           .list = {{XF_PART_TSC, XF_PART_MUST, 24, 0, 24},
+                                                    {XF_PART_HVM_CONTEXT, 1, 60, 0, 20}}},
+                                  second = {.last = true,
+                                            .nr = 2,
+                                            .list = {{XF_PART_HVM_CONTEXT, 1, 60, 20, 40},
+                                                     {99, 0, 70000, 0, 70000}}};
+
+    out = say(out, 0, XF_MSG_STATE, xf_pieces_encode(&first, out + HEADER), 44, 0x3e);
+    return say(out, 0, XF_MSG_STATE, xf_pieces_encode(&second, out + HEADER), 70040, 0x3e);
 }
 
 static uint8_t *say_switch(uint8_t *out)
@@ -352,7 +387,7 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
 {
     uint8_t *at = out + 1;
 
-    out[0] = n == 4;
+    out[0] = n == 4 ? OPT_ATTACH : n == 9 ? OPT_FIRST : 0;
     switch (n) {
     case 0: /* pre-copy */
         at = say(say_switch(say_copy(at)), 0, XF_MSG_GO, 0, 0, 0);
@@ -389,6 +424,15 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
     case 8: /* pages marked absent when the state is there */
         at = say_absent(say_switch(say_copy(at)));
         break;
+    case 9: /* a source of version 1 */
+        at = say_sync(say_sync(say_copy(at), 1, true), 2, true);
+        at = say(at, 0, XF_MSG_STATE, say_state1(at + HEADER), 60, 0x3e);
+        at = say(at, 0, XF_MSG_GO, 0, 0, 0);
+        break;
+    case 10:
+        at = say_sync(say_sync(say_copy(at), 1, true), 2, true);
+        at = say(say_long_state(at), 0, XF_MSG_GO, 0, 0, 0);
+        break;
     default:
         return 0;
     }
@@ -396,4 +440,5 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
 }
 
 FUZZ_TARGET(fuzz_seed, "the guest runs", "the source gives up", "the source is refused",
-            "an absent page is put in", "PULL is done", "PULL loses its link", "a source attaches")
+            "an absent page is put in", "PULL is done", "PULL loses its link", "a source attaches",
+            "the guest of a source of version 1 runs")

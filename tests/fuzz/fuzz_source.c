@@ -21,17 +21,29 @@
 #include "transport/bytes.h"
 #include "transport/wire.h"
 
-enum { SWITCHED, BACK, UNKNOWN, PULL_DONE, PULL_LOST, PULL_FAILED, PULL_ENDED, ATTACHED, LIED };
+enum {
+    SWITCHED,
+    BACK,
+    UNKNOWN,
+    PULL_DONE,
+    PULL_LOST,
+    PULL_FAILED,
+    PULL_ENDED,
+    ATTACHED,
+    LIED,
+    FIRST
+};
 
 #define BULK 1u /* which of several threads sends what would be a matter of luck */
-#define URGENT XF_URGENT_INDEX(BULK)
+#define URGENT PUPPET_URGENT(BULK)
 #define LIES_MAX 8u
 #define OWED_MAX 64u
 #define TICKS_MAX 300u
 
 /* The first byte. */
-#define OPT_MODE 3u /* precopy, hybrid, postcopy, a server that attaches */
-#define OPT_ENDS 4u /* the guest ends in PULL */
+#define OPT_MODE 3u  /* precopy, hybrid, postcopy, a server that attaches */
+#define OPT_ENDS 4u  /* the guest ends in PULL */
+#define OPT_FIRST 8u /* the link is of version 1 */
 
 enum lie {
     LIE_TYPE,    /* the answer has another type */
@@ -385,6 +397,8 @@ static void fuzz_move(enum xf_mode mode)
         fuzz_said(&err);
     fuzz.end = end;
     fuzz.err = err;
+    if (end == XF_SWITCHED && fuzz.link.version == 1)
+        fuzz_reached(FIRST);
     fuzz_reached(end == XF_SWITCHED ? SWITCHED : end == XF_SWITCH_BACK ? BACK : UNKNOWN);
     if (end == XF_SWITCHED)
         xf_copy_free_bulk(&s.copy);
@@ -457,6 +471,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz.pull = -1;
     tiny_source(&fuzz.vm);
     puppet_connect(&fuzz.puppet, &fuzz.link, BULK);
+    fuzz.link.version = data[0] & OPT_FIRST ? 1 : 0;
     if ((data[0] & OPT_MODE) == 3)
         fuzz_attach();
     else
@@ -479,6 +494,7 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
         {1, {3}},
         {1, {2 | OPT_ENDS}},
         {1, {3 | OPT_ENDS}},
+        {1, {OPT_FIRST}},
         {5, {0, 0, 0, LIE_TYPE, XF_MSG_RUNNING}}, /* it runs before it may */
         {5, {0, 0, 1, LIE_TYPE, XF_MSG_RUNNING}},
         {5, {0, 0, 2, LIE_TYPE, XF_MSG_PONG}},
@@ -506,4 +522,5 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
 
 FUZZ_TARGET(fuzz_seed, "the guest runs there", "it runs on here",
             "GO was sent, and no more is known", "PULL is done", "PULL loses its link",
-            "PULL fails", "the guest ends in PULL", "a new process attaches", "a lie was told")
+            "PULL fails", "the guest ends in PULL", "a new process attaches", "a lie was told",
+            "the guest runs at a sink of version 1")

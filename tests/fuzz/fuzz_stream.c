@@ -71,10 +71,11 @@ static void fuzz_stream(const uint8_t *s, size_t len, const struct xf_skeleton *
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static uint8_t part[PARTS_MAX];
+    static uint8_t part[4 * PARTS_MAX];
     static struct xf_skeleton k;
     struct xf_msg m = {.type = XF_MSG_SKELETON, .meta_len = (uint32_t)size};
     struct xf_err err = {0};
+    struct xf_state state = {0};
     void *out = NULL;
     size_t len = 0;
 
@@ -90,11 +91,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (k.config_len > PARTS_MAX || k.cpuid_len > PARTS_MAX || k.msr_len > PARTS_MAX ||
         k.ctx_len > PARTS_MAX)
         return 0;
+    MUST(!xf_stream_parts(&k, part, &state, &err));
     MUST(!xf_stream_build(
-        &(struct xf_skeleton_parts){
-            .skeleton = &k, .config = (char *)part, .cpuid = part, .msrs = part, .context = part},
-        &out, &len, &err));
+        &(struct xf_skeleton_parts){.skeleton = &k, .config = (char *)part, .state = &state}, &out,
+        &len, &err));
     fuzz_stream(out, len, &k);
+    xf_state_free(&state);
     free(out);
     return 0;
 }

@@ -22,6 +22,7 @@
 #include "tests/fuzz/seeds.h"
 #include "tests/fuzz/target.h"
 #include "transport/frame.h"
+#include "transport/state.h"
 #include "transport/text.h"
 #include "transport/wire.h"
 
@@ -29,7 +30,8 @@ static struct {
     struct xf_batch batch;
     struct xf_pack pack;
     struct xf_skeleton skeleton;
-    struct xf_state state;
+    struct xf_pieces pieces;
+    struct xf_state1 state1;
     struct xf_extents extents;
     struct xf_request request;
     struct xf_pulled pulled;
@@ -51,6 +53,8 @@ enum {
     TOOK_NUMBERS,
     TOOK_FOLLOW,
     WELCOME,
+    TOOK_STATE1,
+    PLACED_STATE,
     WHOLE, /* the check of a frame is right */
 };
 
@@ -82,6 +86,32 @@ static void fuzz_text(const struct xf_msg *m, const void *meta, struct xf_err *e
     MUST(xf_text_decode(&num2, twice, &m2, fuzz.again, err) == 0);
     MUST(num == num2 && !strcmp(text, twice));
     fuzz_reached(TOOK_TEXT);
+}
+
+/* What is taken has a place within its part, and nothing else. */
+static void fuzz_state(const struct xf_msg *m, const void *meta, struct xf_err *err)
+{
+    struct xf_state_in in = {0};
+    struct iovec iov[XF_PARTS_MAX];
+    uint64_t sum = 0;
+
+    if (xf_pieces_decode(&fuzz.pieces, m, meta, err)) {
+        fuzz_refused(err);
+        return;
+    }
+    fuzz_same(TOOK_STATE, m, meta, xf_pieces_encode(&fuzz.pieces, fuzz.again));
+    if (xf_state_take(&in, &fuzz.pieces, iov, err)) {
+        fuzz_refused(err);
+    } else {
+        for (uint32_t i = 0; i < fuzz.pieces.nr; i++) {
+            sum += iov[i].iov_len;
+            if (iov[i].iov_base)
+                memset(iov[i].iov_base, 1, iov[i].iov_len);
+        }
+        MUST(sum == m->payload_len && in.complete == fuzz.pieces.last);
+        fuzz_reached(PLACED_STATE);
+    }
+    xf_state_free(&in.state);
 }
 
 static void fuzz_meta(const struct xf_msg *m, const void *meta)
@@ -123,10 +153,13 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
             fuzz_same(TOOK_SKELETON, m, meta, xf_skeleton_encode(&fuzz.skeleton, fuzz.again));
         break;
     case XF_MSG_STATE:
-        if (xf_state_decode(&fuzz.state, m, meta, &err))
+        fuzz_state(m, meta, &err);
+        break;
+    case SEED_STATE1:
+        if (xf_state1_decode(&fuzz.state1, m, meta, &err))
             fuzz_refused(&err);
         else
-            fuzz_same(TOOK_STATE, m, meta, xf_state_encode(&fuzz.state, fuzz.again));
+            fuzz_same(TOOK_STATE1, m, meta, xf_state1_encode(&fuzz.state1, fuzz.again));
         break;
     case XF_MSG_ABSENT:
     case XF_MSG_ABSENT_ACK:
@@ -164,7 +197,7 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
 
 static void fuzz_hello(const uint8_t *data)
 {
-    struct xf_chan_hello ours = {XF_WIRE_VERSION, 0, 0, 4, true}, peer;
+    struct xf_chan_hello ours = {.oldest = 1, .channels = 4, .encrypt = true}, peer;
     struct xf_err err = {0};
     uint8_t again[XF_HELLO_BYTES];
     enum xf_chan_hello_status verdict;
@@ -173,7 +206,9 @@ static void fuzz_hello(const uint8_t *data)
         fuzz_refused(&err);
         return;
     }
-    if (peer.version == XF_WIRE_VERSION) {
+    /* Whichever was agreed. */
+    ours.version = peer.version == 1 ? 1 : XF_WIRE_VERSION;
+    if (peer.version == ours.version) {
         xf_chan_hello_encode(again, &peer);
         MUST(!memcmp(again, data, sizeof(again)));
     }
@@ -183,7 +218,8 @@ static void fuzz_hello(const uint8_t *data)
         fuzz_refused(&err);
     } else {
         fuzz_reached(WELCOME);
-        MUST(peer.index <= XF_URGENT_INDEX(ours.channels) && peer.index != 1);
+        MUST(peer.id.role < XF_ROLES && peer.id.nr < (peer.id.role == XF_ROLE_BULK ? 4 : 1));
+        MUST(peer.id.role != XF_ROLE_BULK || peer.id.nr != 0);
     }
 }
 
@@ -225,4 +261,5 @@ FUZZ_TARGET(fuzz_seed, "a batch is taken", "a packed batch is taken", "a sync is
             "a text is taken", "a skeleton is taken", "a state is taken", "extents are taken",
             "a request is taken", "how far PULL is is taken", "numbers are taken",
             "what is to be followed is taken", "a hello is welcome",
+            "a state of version 1 is taken", "a state has its place",
             "the check of a frame is right")

@@ -125,7 +125,7 @@ static int puppet_send(struct xf_chan *c, const struct xf_msg *m, const void *me
     } else {
         p->ops->sent(p, c->index, m, meta);
         /* On these an answer ends the work, and the thread may end with it. */
-        c->busy = c->busy && (c->index == 0 || c->index == XF_URGENT_INDEX(p->bulk));
+        c->busy = c->busy && (c->index == 0 || c->index == PUPPET_URGENT(p->bulk));
         tell(p);
     }
     pthread_mutex_unlock(&p->lock);
@@ -198,11 +198,11 @@ void puppet_connect(struct puppet *p, struct xf_link *l, unsigned bulk)
     p->bulk = bulk;
     for (unsigned i = 0; i < PUPPET_CHANNELS; i++)
         p->chans[i] = (struct xf_chan){.p = p, .index = i, .wake = -1};
-    p->chans[XF_URGENT_INDEX(bulk)].wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    MUST(p->chans[XF_URGENT_INDEX(bulk)].wake >= 0);
+    p->chans[PUPPET_URGENT(bulk)].wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    MUST(p->chans[PUPPET_URGENT(bulk)].wake >= 0);
     *l = (struct xf_link){.ops = &puppet_transport, .nr_bulk = bulk};
     l->control = &p->chans[0];
     for (unsigned i = 0; i < bulk; i++)
         l->bulk[i] = &p->chans[1 + i];
-    l->urgent = &p->chans[XF_URGENT_INDEX(bulk)];
+    l->urgent = &p->chans[PUPPET_URGENT(bulk)];
 }

@@ -16,6 +16,7 @@
 
 #define PUPPET_BULK_MAX 4u
 #define PUPPET_CHANNELS (PUPPET_BULK_MAX + 2)
+#define PUPPET_URGENT(bulk) ((bulk) + 1u)
 
 struct puppet;
 

@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include "transport/frame.h"
+#include "transport/state.h"
 #include "transport/wire.h"
 
 #define XF_SEED_MAX (XF_FRAME_BYTES + 4096u)
-#define XF_SEEDS 14
+#define XF_SEEDS 16
+#define SEED_STATE1 240u /* not a type of the wire: a STATE of version 1 */
 
 static inline size_t seed_frame(uint8_t *out, uint16_t type, size_t meta_len, uint32_t payload)
 {
@@ -39,8 +41,13 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
                                                 .nr_specials = 3,
                                                 .params = {{1, 0xfeffe}, {2, 7}, {35, 1ull << 63}},
                                                 .specials = {0xfeffc, 0xfeffd, 0xfefff}};
-    static const struct xf_state state = {
+    static const struct xf_state1 state1 = {
         .tsc = {1, 2400000, 9, 1}, .nr_params = 2, .params = {{5, 6}, {7, 8}}};
+    static const struct xf_pieces state = {.last = true,
+                                           .nr = 3,
+                                           .list = {{XF_PART_TSC, XF_PART_MUST, 24, 0, 24},
+                                                    {XF_PART_HVM_CONTEXT, 1, 8000, 0, 8000},
+                                                    {99, 0, 1u << 20, 0, 168}}};
     static const struct xf_batch batch = {
         .round = 2,
         .nr_runs = 3,
@@ -59,7 +66,12 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
         .nr_runs = 1, .nr_pages = 1, .runs = {{0, 1, XF_RUN_ABSENT}}};
     static const struct xf_sync sync = {7, 0, 1ull << 33};
     static const uint64_t numbers[3] = {1, 1ull << 40, UINT64_MAX};
-    static const struct xf_chan_hello hello = {XF_WIRE_VERSION, 0, 3, 4, true};
+    static const struct xf_chan_hello hello = {.version = XF_WIRE_VERSION,
+                                               .oldest = 1,
+                                               .id = {XF_ROLE_BULK, 2},
+                                               .channels = 4,
+                                               .encrypt = true},
+                                      first = {1, 1, 0, {XF_ROLE_URGENT, 0}, 4, true};
     static const struct xf_extents set = {
         .flags = XF_EXTENTS_LAST, .nr = 3, .list = {{0, 1}, {2, 0x1000}, {0xfffff, 1}}};
     static const struct xf_request request = {.nr = 3, .gfns = {0xfffff, 0, 17}};
@@ -85,7 +97,7 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
     case 4:
         return seed_frame(out, XF_MSG_SKELETON, xf_skeleton_encode(&skeleton, meta), 6556);
     case 5:
-        return seed_frame(out, XF_MSG_STATE, xf_state_encode(&state, meta), 8192);
+        return seed_frame(out, XF_MSG_STATE, xf_pieces_encode(&state, meta), 8192);
     case 6:
         return seed_frame(out, XF_MSG_PING, xf_u64s_encode(numbers, 3, meta), 0);
     case 7:
@@ -104,6 +116,11 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
         return seed_frame(out, XF_MSG_PULLED, xf_pulled_encode(&pulled, meta), 0);
     case 13:
         return seed_frame(out, XF_MSG_FOLLOW, xf_follow_encode(&follow, meta), 0);
+    case 14:
+        return seed_frame(out, SEED_STATE1, xf_state1_encode(&state1, meta), 8192);
+    case 15:
+        xf_chan_hello_encode(out, &first);
+        return XF_HELLO_BYTES;
     }
     return 0;
 }

@@ -207,15 +207,14 @@ static int resume(struct xf_source_vm *vm, struct xf_err *err)
     return leave(t);
 }
 
-static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
-                 struct xf_err *err)
+static int state(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err)
 {
-    (void)err;
+    static const struct xf_tsc tsc = {.mode = 1, .khz = 2400000};
+    static const uint8_t context[100];
+
     MUST(!of_src(vm)->running);
-    *len = 100;
-    *blob = calloc(1, *len);
-    MUST(*blob);
-    s->tsc = (struct xf_tsc){.mode = 1, .khz = 2400000};
+    MUST(!xf_state_add_tsc(s, &tsc, err));
+    MUST(!xf_state_add_copy(s, XF_PART_HVM_CONTEXT, context, sizeof(context), err));
     return 0;
 }
 
@@ -300,10 +299,14 @@ static int set_target(struct xf_sink_vm *vm, uint64_t kib, struct xf_err *err)
     return 0;
 }
 
-static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, const void *blob,
-                      uint32_t len, struct xf_err *err)
+static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, struct xf_err *err)
 {
-    (void)s, (void)blob, (void)len, (void)err;
+    (void)err;
+    MUST(s->nr <= XF_PARTS_MAX);
+    for (unsigned i = 0; i < s->nr; i++) {
+        MUST(s->list[i].data && s->list[i].len && s->list[i].len <= XF_PAYLOAD_MAX);
+        MUST(!i || s->list[i].kind > s->list[i - 1].kind);
+    }
     enter(of_dst(vm));
     MUST(!of_dst(vm)->loaded && !of_dst(vm)->ran);
     of_dst(vm)->loaded = true;

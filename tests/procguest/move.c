@@ -34,7 +34,8 @@
 static struct xf_link_cfg link_cfg(const struct pg_move *m)
 {
     static struct xf_key key;
-    struct xf_link_cfg cfg = {.key = &key,
+    struct xf_link_cfg cfg = {.version = m->opts.protocol,
+                              .key = &key,
                               .channels = m->opts.channels,
                               .encrypt = m->opts.encrypt,
                               .timeout_ms = m->opts.timeout_ms ? m->opts.timeout_ms : SOON_MS,
@@ -443,6 +444,7 @@ static int leave_record(struct sourcing *s, struct xf_err *err)
         .port = s->rejoin.peer.port,
         .encrypt = cfg->encrypt,
         .pull = pulls(m),
+        .protocol = cfg->version,
         .channels = cfg->channels,
     };
 

@@ -34,6 +34,7 @@ struct pg_opts {
     bool relayed;        /* through pg_move.relay */
     uint64_t relay_rate; /* as pg_relay.rate */
     uint64_t pull_rate;  /* the same from the first moment of PULL; 0: unchanged */
+    unsigned protocol;   /* version of the wire protocol; 0: the newest */
     unsigned channels;
     bool encrypt;
     struct xf_compress_opts compress; /* auto, as the destination can all, unless changed */

@@ -110,14 +110,18 @@ static int set_target(struct xf_sink_vm *vm, uint64_t kib, struct xf_err *err)
     return 0;
 }
 
-static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, const void *blob,
-                      uint32_t len, struct xf_err *err)
+static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, struct xf_err *err)
 {
     struct pg_guest *g = of(vm)->g;
+    const void *context;
+    struct xf_tsc tsc;
+    uint32_t len;
 
-    if (len != PG_STATE_BYTES || s->tsc.khz != 2400000)
+    if (xf_state_tsc(s, &tsc, err) || xf_state_context(s, &context, &len, err))
+        return -1;
+    if (len != PG_STATE_BYTES || tsc.khz != 2400000)
         return xf_fail(err, EINVAL, "this is no process guest's state");
-    memcpy(g->vcpus, blob, sizeof(g->vcpus));
+    memcpy(g->vcpus, context, sizeof(g->vcpus));
     of(vm)->loaded = true;
     return 0;
 }

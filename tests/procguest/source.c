@@ -143,16 +143,15 @@ static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *
     return xf_fail(err, EBUSY, "the guest was let run at its source");
 }
 
-static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
-                 struct xf_err *err)
+static int state(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err)
 {
-    *blob = calloc(1, PG_STATE_BYTES);
-    if (!*blob)
-        return xf_fail(err, ENOMEM, "out of memory");
-    memcpy(*blob, of(vm)->g->vcpus, sizeof(of(vm)->g->vcpus));
-    *len = PG_STATE_BYTES;
-    *s = (struct xf_state){.tsc = {.mode = 1, .khz = 2400000}};
-    return 0;
+    static const struct xf_tsc tsc = {.mode = 1, .khz = 2400000};
+    uint8_t context[PG_STATE_BYTES] = {0};
+
+    memcpy(context, of(vm)->g->vcpus, sizeof(of(vm)->g->vcpus));
+    if (xf_state_add_tsc(s, &tsc, err))
+        return -1;
+    return xf_state_add_copy(s, XF_PART_HVM_CONTEXT, context, sizeof(context), err);
 }
 
 static const struct xf_source_ops ops = {

@@ -194,9 +194,9 @@ static int stranger(const char *text)
     return fd;
 }
 
-static int dial(const struct xf_link_cfg *cfg, unsigned index, struct xf_chan **c)
+static int dial(const struct xf_link_cfg *cfg, struct xf_chan **c)
 {
-    return xf_tcp_ops.connect(cfg, "127.0.0.1", (uint16_t)m->port, NULL, index, c, NULL);
+    return xf_tcp_ops.connect(cfg, "127.0.0.1", (uint16_t)m->port, NULL, XF_CONTROL, c, NULL);
 }
 
 /* While no source is there, others come: without the key they get nowhere; and one with it that
@@ -222,10 +222,10 @@ static void test_strangers(void)
     CU_ASSERT_EQUAL(r.state, XF_RECORD_PULLING);
     cfg = record_link_cfg(&r, 3000, 3000);
     r.key.bytes[31] ^= 1;
-    CU_ASSERT_EQUAL(dial(&cfg, 0, &c), -1);
+    CU_ASSERT_EQUAL(dial(&cfg, &c), -1);
     CU_ASSERT_PTR_NULL(c);
     r.key.bytes[31] ^= 1;
-    CU_ASSERT_EQUAL(dial(&cfg, 0, &c), 0);
+    CU_ASSERT_EQUAL(dial(&cfg, &c), 0);
     xf_tcp_ops.close(c);
     CU_ASSERT(!m->sink.done && pg_alive(m->dst));
     pg_move_take_over(m);
@@ -355,10 +355,10 @@ static void *squat_run(void *arg)
     while (!q->stop) {
         struct pollfd p = {.fd = q->fd, .events = POLLIN};
         struct xf_chan *c;
-        unsigned index;
+        struct xf_chan_id id;
 
         if (q->listener) {
-            xf_tcp_ops.accept(q->listener, 20, &c, &index, NULL);
+            xf_tcp_ops.accept(q->listener, 20, &c, &id, NULL);
             continue;
         }
         if (poll(&p, 1, 20) <= 0 || n == 64)

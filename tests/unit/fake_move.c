@@ -32,7 +32,8 @@ static int entries(const char *path)
 static struct xf_link_cfg link_cfg(const struct move *m)
 {
     static struct xf_key key;
-    struct xf_link_cfg cfg = {.key = &key,
+    struct xf_link_cfg cfg = {.version = m->version,
+                              .key = &key,
                               .channels = m->channels,
                               .encrypt = m->encrypt,
                               .timeout_ms = SOON_MS,
@@ -51,10 +52,11 @@ static int dial_all(struct move *m, const struct xf_transport_ops *ops, uint16_t
 
     l->ops = ops;
     l->nr_bulk = m->channels;
-    if (ops->connect(&cfg, "127.0.0.1", port, NULL, 0, &l->control, err))
+    l->version = m->version;
+    if (ops->connect(&cfg, "127.0.0.1", port, NULL, XF_CONTROL, &l->control, err))
         return -1;
     for (unsigned i = 0; i < m->channels; i++)
-        if (ops->connect(&cfg, "127.0.0.1", port, NULL, i + 1, &l->bulk[i], err))
+        if (ops->connect(&cfg, "127.0.0.1", port, NULL, XF_BULK(i), &l->bulk[i], err))
             return -1;
     return 0;
 }
@@ -269,12 +271,7 @@ static void *nothing(void *arg)
     return arg;
 }
 
-bool move_open(struct move *m, bool encrypt, unsigned channels)
-{
-    return move_open_over(m, &xf_tcp_ops, NULL, encrypt, channels, SOON_MS);
-}
-
-bool move_open_over(struct move *m, const struct xf_transport_ops *first,
+static bool open_it(struct move *m, unsigned version, const struct xf_transport_ops *first,
                     const struct xf_transport_ops *second, bool encrypt, unsigned channels,
                     int stall_ms)
 {
@@ -284,7 +281,8 @@ bool move_open_over(struct move *m, const struct xf_transport_ops *first,
     /* A sanitizer starts a thread of its own with the first of ours. */
     if (!pthread_create(&thread, NULL, nothing, NULL))
         pthread_join(thread, NULL);
-    *m = (struct move){.encrypt = encrypt, .channels = channels, .stall_ms = stall_ms};
+    *m = (struct move){
+        .version = version, .encrypt = encrypt, .channels = channels, .stall_ms = stall_ms};
     m->fds = entries("/proc/self/fd");
     m->threads = entries("/proc/self/task");
     m->f = fake_new();
@@ -299,6 +297,23 @@ bool move_open_over(struct move *m, const struct xf_transport_ops *first,
     if (second)
         m->copy.relink = source_relink;
     return connect_all(m, ops);
+}
+
+bool move_open(struct move *m, bool encrypt, unsigned channels)
+{
+    return move_open_over(m, &xf_tcp_ops, NULL, encrypt, channels, SOON_MS);
+}
+
+bool move_open_in(struct move *m, unsigned version, unsigned channels)
+{
+    return open_it(m, version, &xf_tcp_ops, NULL, false, channels, SOON_MS);
+}
+
+bool move_open_over(struct move *m, const struct xf_transport_ops *first,
+                    const struct xf_transport_ops *second, bool encrypt, unsigned channels,
+                    int stall_ms)
+{
+    return open_it(m, 0, first, second, encrypt, channels, stall_ms);
 }
 
 bool move_close(struct move *m)

@@ -16,6 +16,7 @@ struct move {
     struct xf_copy copy;
     struct xf_link source, sink;
     bool encrypt;
+    unsigned version; /* of the protocol; 0: the newest */
     unsigned channels;
     int stall_ms;
     const struct xf_transport_ops *second; /* COPY may go on over it, or anew; NULL: none */
@@ -57,6 +58,8 @@ struct move {
 /* A fresh guest and a connected link; false (and said) when that fails. Change m->copy.opts
  * and hooks (m->f->hook; m is m->f->priv) before move_run(). */
 bool move_open(struct move *m, bool encrypt, unsigned channels);
+/* In this version of the protocol. */
+bool move_open_in(struct move *m, unsigned version, unsigned channels);
 /* The same over another transport; with a second one, COPY goes on over that when the first
  * link is lost. It may be the same one, whose listener goes on then. */
 bool move_open_over(struct move *m, const struct xf_transport_ops *first,

@@ -331,22 +331,19 @@ static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *
     return runs ? xf_fail(err, EBUSY, "the fake guest runs at its source") : 0;
 }
 
-static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
-                 struct xf_err *err)
+static int state(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err)
 {
-    struct fake *f = of_src(vm);
+    static const struct xf_tsc tsc = {.mode = 1, .khz = 2400000, .nsec = 17, .incarnation = 2};
+    static const struct xf_param param = {.index = 12, .value = 34};
+    uint8_t context[FAKE_STATE_BYTES];
 
-    if (enter(f, FAKE_STATE, err))
+    if (enter(of_src(vm), FAKE_STATE, err))
         return -1;
-    *blob = malloc(FAKE_STATE_BYTES);
-    if (!*blob)
-        return xf_fail(err, ENOMEM, "out of memory");
-    memset(*blob, 0x3e, FAKE_STATE_BYTES);
-    *len = FAKE_STATE_BYTES;
-    s->tsc = (struct xf_tsc){.mode = 1, .khz = 2400000, .nsec = 17, .incarnation = 2};
-    s->nr_params = 1;
-    s->params[0] = (struct xf_param){.index = 12, .value = 34};
-    return 0;
+    memset(context, 0x3e, sizeof(context));
+    if (xf_state_add_tsc(s, &tsc, err) ||
+        xf_state_add_copy(s, XF_PART_HVM_CONTEXT, context, sizeof(context), err))
+        return -1;
+    return xf_state_add_params(s, &param, 1, err);
 }
 
 static const struct xf_source_ops source_ops = {
@@ -440,17 +437,30 @@ static int set_target(struct xf_sink_vm *vm, uint64_t kib, struct xf_err *err)
     return 0;
 }
 
-static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, const void *blob,
-                      uint32_t len, struct xf_err *err)
+static bool is_fake_state(const struct xf_state *s)
+{
+    struct xf_param params[XF_PARAMS_MAX];
+    struct xf_tsc tsc;
+    const void *context;
+    const uint8_t *b;
+    uint32_t len, n;
+
+    if (xf_state_tsc(s, &tsc, NULL) || xf_state_context(s, &context, &len, NULL) ||
+        xf_state_params(s, params, &n, NULL))
+        return false;
+    b = context;
+    return len == FAKE_STATE_BYTES && b[0] == 0x3e && !memcmp(b, b + 1, len - 1) &&
+           tsc.khz == 2400000 && n == 1 && params[0].value == 34;
+}
+
+static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, struct xf_err *err)
 {
     struct fake *f = of_dst(vm);
-    const uint8_t *b = blob;
 
     if (enter(f, FAKE_LOAD_STATE, err))
         return -1;
     pthread_mutex_lock(&f->lock);
-    if (len != FAKE_STATE_BYTES || b[0] != 0x3e || memcmp(b, b + 1, len - 1) ||
-        s->tsc.khz != 2400000 || s->nr_params != 1 || s->params[0].value != 34)
+    if (!is_fake_state(s))
         broke(f, "another state than was sent", 0);
     f->loaded = true;
     pthread_mutex_unlock(&f->lock);

@@ -6,7 +6,8 @@
 #define SEED_KEY "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define SEED_RDMA "{\"state\":\"ready\",\"why\":\"\",\"addresses\":[\"192.0.2.8\",\"2001:db8::2\"]}"
 #define SEED_HELLO                                                                                 \
-    "{\"version\":1,\"domain\":\"web1\",\"uuid\":\"7a4a1f3e-0000-4000-8000-000000000001\","        \
+    "{\"version\":1,\"protocol\":2,\"oldest\":1,\"xenferry\":\"0.9.0\",\"domain\":\"web1\","       \
+    "\"uuid\":\"7a4a1f3e-0000-4000-8000-000000000001\","                                           \
     "\"boot_id\":\"b1\",\"key\":\"" SEED_KEY "\",\"channels\":2,\"encrypt\":true,"                 \
     "\"transport\":\"auto\",\"seal\":false,\"rdma_buffer_mib\":0,\"rdma\":" SEED_RDMA ","          \
     "\"leave_paused\":false,\"check_only\":false,\"pull\":true,\"find_only\":true,\"need_kib\":"   \
@@ -24,7 +25,8 @@
     "\"host\":\"host2\",\"rune\":\"exec ssh host2 xl "                                             \
     "migrate-receive\",\"there\":\"b2\",\"there_domid\":4,"                                        \
     "\"peer\":\"192.0.2.7\",\"port\":40000,\"rdma\":false,\"encrypt\":true,\"pull\":true,"         \
-    "\"channels\":2,\"rdma_buffer_mib\":0,\"rdma_poll_us\":20,\"own\":[\"192.0.2.1\"],"            \
+    "\"protocol\":1,\"channels\":2,\"rdma_buffer_mib\":0,\"rdma_poll_us\":20,\"own\":[\"192.0.2."  \
+    "1\"],"                                                                                        \
     "\"key\":\"" SEED_KEY "\"}"
 
 #endif

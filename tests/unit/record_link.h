@@ -12,6 +12,7 @@ static inline struct xf_link_cfg record_link_cfg(const struct xf_record *r, int 
                                                  int stall_ms)
 {
     return (struct xf_link_cfg){
+        .version = r->protocol,
         .key = &r->key,
         .channels = r->channels,
         .encrypt = r->encrypt,

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "pages/absent.h"
+#include "precopy/state_link.h"
 #include "tests/unit/fake_move.h"
 #include "tests/unit/suite.h"
 
@@ -140,18 +141,21 @@ static void say_page(uint64_t gfn, uint32_t kind)
 /* State and the last sync, all confirmed. */
 static void complete(void)
 {
-    struct xf_state s = {
-        .tsc = {.mode = 1, .khz = 2400000}, .nr_params = 1, .params = {{.index = 12, .value = 34}}};
-    struct xf_msg msg = {.type = XF_MSG_STATE, .payload_len = FAKE_STATE_BYTES};
+    static const struct xf_tsc tsc = {.mode = 1, .khz = 2400000};
+    static const struct xf_param param = {.index = 12, .value = 34};
+    struct xf_state s = {0};
+    struct xf_msg msg;
     struct xf_sync sync = {.seq = 1, .flags = XF_SYNC_LAST};
     uint8_t blob[FAKE_STATE_BYTES];
-    struct iovec iov = {blob, sizeof(blob)};
 
     xf_link_say(&m.source, XF_MSG_DEVICES, NULL, 0, NULL);
     CU_ASSERT_EQUAL(hear(XF_MSG_DEVICES_ACK), 0);
     memset(blob, 0x3e, sizeof(blob));
-    msg.meta_len = (uint32_t)xf_state_encode(&s, meta);
-    m.source.ops->send(m.source.control, &msg, meta, &iov, 1, NULL);
+    xf_state_add_tsc(&s, &tsc, NULL);
+    xf_state_add_copy(&s, XF_PART_HVM_CONTEXT, blob, sizeof(blob), NULL);
+    xf_state_add_params(&s, &param, 1, NULL);
+    CU_ASSERT_EQUAL(xf_state_send(&m.source, &s, NULL), 0);
+    xf_state_free(&s);
     CU_ASSERT_EQUAL(hear(XF_MSG_LOADED), 0);
     msg = (struct xf_msg){.type = XF_MSG_SYNC, .meta_len = (uint32_t)xf_sync_encode(&sync, meta)};
     m.source.ops->send(m.source.bulk[0], &msg, meta, NULL, 0, NULL);

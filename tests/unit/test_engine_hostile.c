@@ -13,6 +13,7 @@
 #include <xxhash.h>
 #include <zstd.h>
 
+#include "precopy/state_link.h"
 #include "tests/unit/fake_move.h"
 #include "tests/unit/suite.h"
 
@@ -89,15 +90,17 @@ static void ask_devices(void)
 
 static void say_state(uint32_t len)
 {
-    struct xf_state s = {
-        .tsc = {.mode = 1, .khz = 2400000}, .nr_params = 1, .params = {{.index = 12, .value = 34}}};
-    struct xf_msg msg = {.type = XF_MSG_STATE, .payload_len = len};
+    static const struct xf_tsc tsc = {.mode = 1, .khz = 2400000};
+    static const struct xf_param param = {.index = 12, .value = 34};
+    struct xf_state s = {0};
     uint8_t blob[FAKE_STATE_BYTES];
-    struct iovec iov = {blob, len};
 
     memset(blob, 0x3e, sizeof(blob));
-    msg.meta_len = (uint32_t)xf_state_encode(&s, meta);
-    m.source.ops->send(m.source.control, &msg, meta, &iov, 1, NULL);
+    xf_state_add_tsc(&s, &tsc, NULL);
+    xf_state_add_copy(&s, XF_PART_HVM_CONTEXT, blob, len, NULL);
+    xf_state_add_params(&s, &param, 1, NULL);
+    xf_state_send(&m.source, &s, NULL);
+    xf_state_free(&s);
 }
 
 /* The sink has refused, and said why to both. */

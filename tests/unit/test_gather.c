@@ -12,6 +12,7 @@
 
 #include "tests/conformance/loopback.h"
 #include "tests/unit/suite.h"
+#include "transport/frame.h"
 #include "transport/gather.h"
 
 #define STEPS 500 /* of 20 ms: what must come has come by then */
@@ -53,8 +54,8 @@ static void *dial_main(void *arg)
     struct xf_link_cfg mine = cfg;
 
     mine.channels = d->channels;
-    both[d->transport]->connect(&mine, "127.0.0.1", ports[d->transport], NULL, d->index, &d->chan,
-                                &d->err);
+    both[d->transport]->connect(&mine, "127.0.0.1", ports[d->transport], NULL,
+                                xf_chan_id_of(d->index, d->channels), &d->chan, &d->err);
     atomic_store(&d->done, true);
     return NULL;
 }

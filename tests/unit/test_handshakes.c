@@ -20,13 +20,13 @@ static int take(struct xf_listener *l, struct xf_err *err)
 }
 
 static int step(struct xf_listener *l, unsigned i, short *events, struct xf_chan **out,
-                unsigned *index, struct xf_err *err)
+                struct xf_chan_id *id, struct xf_err *err)
 {
     (void)l;
     (void)i;
     (void)events;
     (void)out;
-    (void)index;
+    (void)id;
     (void)err;
     return XF_HANDSHAKE_GOES_ON;
 }

@@ -13,6 +13,7 @@
 #include "libxl-ext/peer/hello.h"
 #include "tests/unit/hello_seeds.h"
 #include "tests/unit/suite.h"
+#include "transport/version.h"
 #include "transport/wire.h"
 
 static struct xf_hello hello;
@@ -141,6 +142,8 @@ static void test_hello_round_trip(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(json);
     CU_ASSERT(strlen(json) <= XF_FRAME_MAX);
     CU_ASSERT_EQUAL_FATAL(xf_hello_parse(json, strlen(json), &hello, &err), 0);
+    CU_ASSERT(hello.build.newest == XF_WIRE_VERSION && hello.build.oldest == XF_WIRE_OLDEST);
+    CU_ASSERT_STRING_EQUAL(hello.build.release, xf_version());
     CU_ASSERT_STRING_EQUAL(hello.domain, h.domain);
     CU_ASSERT_STRING_EQUAL(hello.uuid, "u");
     CU_ASSERT_STRING_EQUAL(hello.boot_id, "b");
@@ -163,7 +166,8 @@ static void test_hello_round_trip(void)
 
 static void test_reply_round_trip(void)
 {
-    struct xf_reply r = {.boot_id = "b",
+    struct xf_reply r = {.build = {.newest = 65535, .oldest = 3, .release = "10.11.12-rc1"},
+                         .boot_id = "b",
                          .port = 65535,
                          .rdma_port = 1,
                          .rdma = {.state = XF_RDMA_READY, .nr_addresses = XF_RDMA_ADDRS_MAX},
@@ -238,6 +242,40 @@ static void test_fields(void)
     refused(true, "domain", "7");
     refused(true, "key", "7");
     refused(false, "port", "true");
+}
+
+/* What a peer says of its versions: nothing, if it is of version 1. */
+static void test_builds(void)
+{
+    for (unsigned h = 0; h < 2; h++) {
+        const struct xf_build *b = h ? &hello.build : &reply.build;
+
+        CU_ASSERT_EQUAL(with(h, "protocol", NULL), h ? -1 : 0); /* but "oldest" */
+        CU_ASSERT_EQUAL(parse_reply(SEED_REPLY, strlen(SEED_REPLY)), 0);
+        CU_ASSERT(reply.build.newest == 1 && reply.build.oldest == 1 && !reply.build.release[0]);
+        taken(h, "xenferry", "\"1.2.3\"");
+        CU_ASSERT_STRING_EQUAL(b->release, "1.2.3");
+        taken(h, "xenferry", "\"\\u001b[2J\"");
+        CU_ASSERT_STRING_EQUAL(b->release, "?[2J"); /* for people */
+        taken(h, "xenferry", text_of(31, 'x'));
+        refused(h, "xenferry", text_of(32, 'x'));
+        refused(h, "xenferry", "7");
+        refused(h, "xenferry", "null");
+    }
+    CU_ASSERT_EQUAL(with(true, "xenferry", NULL), 0);
+    CU_ASSERT(!hello.build.release[0] && hello.build.newest == 2 && hello.build.oldest == 1);
+    refused(true, "oldest", NULL);
+    refused(true, "oldest", "0");
+    refused(true, "oldest", "3"); /* newer than the newest */
+    refused(true, "oldest", "-1");
+    refused(true, "protocol", "0");
+    refused(true, "protocol", "65536");
+    refused(true, "protocol", "\"2\"");
+    refused(true, "protocol", "null");
+    taken(true, "protocol", "65535");
+    CU_ASSERT(hello.build.newest == 65535 && hello.build.oldest == 1);
+    refused(false, "oldest", "1"); /* with "protocol", or not at all */
+    refused(false, "protocol", "1");
 }
 
 static void test_ranges(void)
@@ -412,13 +450,14 @@ static void test_compress(void)
 /* What the channels are made from, over either transport. */
 static void test_link_cfg(void)
 {
-    struct xf_hello h = {.channels = 3, .encrypt = true, .rdma_buffer_mib = 5};
+    struct xf_hello h = {.agreed = 1, .channels = 3, .encrypt = true, .rdma_buffer_mib = 5};
     struct xf_link_cfg tcp, rdma;
 
     h.key.bytes[31] = 7;
     tcp = xf_hello_link_cfg(&h, false, 10, 20);
     rdma = xf_hello_link_cfg(&h, true, 10, 20);
     CU_ASSERT(tcp.encrypt && !rdma.encrypt && rdma.rdma_buffer == 5u << 20);
+    CU_ASSERT(tcp.version == 1 && rdma.version == 1);
     CU_ASSERT(tcp.channels == 3 && tcp.timeout_ms == 10 && tcp.stall_ms == 20);
     CU_ASSERT(tcp.key == &h.key && rdma.key == &h.key);
     h.encrypt = false;
@@ -505,6 +544,7 @@ int main(void)
         {"reply, there and back", test_reply_round_trip},
         {"cut off", test_seeds},
         {"fields missing or of a wrong type", test_fields},
+        {"who speaks", test_builds},
         {"out of range", test_ranges},
         {"texts", test_texts},
         {"blobs", test_blobs},

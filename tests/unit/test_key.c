@@ -117,12 +117,12 @@ static void *sink_main(void *arg)
     struct xf_chan *c = NULL;
     struct xf_msg m = {.type = 7};
     struct xf_link_cfg cfg;
-    unsigned index;
+    struct xf_chan_id id;
 
     if (!xf_hello_receive(&pipe, h, SOON_MS, NULL)) {
         cfg = link_cfg(h);
         if (!xf_tcp_ops.listen(&cfg, "127.0.0.1", 0, &l, &reply.port, NULL) &&
-            !xf_reply_send(&pipe, &reply, NULL) && !xf_tcp_ops.accept(l, SOON_MS, &c, &index, NULL))
+            !xf_reply_send(&pipe, &reply, NULL) && !xf_tcp_ops.accept(l, SOON_MS, &c, &id, NULL))
             e->served = !xf_tcp_ops.send(c, &m, NULL, NULL, 0, NULL);
         xf_tcp_ops.unlisten(l);
         xf_tcp_ops.close(c);
@@ -178,7 +178,8 @@ static void source(struct ends *e)
     CU_ASSERT_EQUAL(xf_hello_send(&pipe, h, &err), 0);
     CU_ASSERT_EQUAL(xf_reply_receive(&pipe, &reply, SOON_MS, NULL, &err), 0);
     cfg = link_cfg(h);
-    CU_ASSERT_EQUAL(xf_tcp_ops.connect(&cfg, "127.0.0.1", reply.port, NULL, 0, &c, &err), 0);
+    CU_ASSERT_EQUAL(xf_tcp_ops.connect(&cfg, "127.0.0.1", reply.port, NULL, XF_CONTROL, &c, &err),
+                    0);
     CU_ASSERT(c && !xf_tcp_ops.recv(c, &m, meta, SOON_MS, &err) && m.type == 7);
     xf_tcp_ops.close(c);
     leave_record(e, h);

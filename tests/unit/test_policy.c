@@ -37,14 +37,14 @@ static int serve(void)
     struct xf_chan *c = NULL;
     struct xf_msg m = {.type = 7};
     struct xf_err err = {0};
-    unsigned index;
+    struct xf_chan_id id;
     uint16_t port;
 
     if (xf_tcp_ops.listen(&cfg, "127.0.0.1", 0, &l, &port, &err))
         return tell(&err);
     printf("port %u\n", port);
     fflush(stdout);
-    if (!xf_tcp_ops.accept(l, 2 * SOON_MS, &c, &index, &err))
+    if (!xf_tcp_ops.accept(l, 2 * SOON_MS, &c, &id, &err))
         xf_tcp_ops.send(c, &m, NULL, NULL, 0, NULL);
     xf_tcp_ops.close(c);
     xf_tcp_ops.unlisten(l);
@@ -59,7 +59,7 @@ static int call(const char *port, bool wrong_key)
     struct xf_err err = {0};
 
     key.bytes[5] = wrong_key;
-    if (!xf_tcp_ops.connect(&cfg, "127.0.0.1", (uint16_t)atoi(port), NULL, 0, &c, &err))
+    if (!xf_tcp_ops.connect(&cfg, "127.0.0.1", (uint16_t)atoi(port), NULL, XF_CONTROL, &c, &err))
         xf_tcp_ops.recv(c, &m, meta, SOON_MS, &err);
     xf_tcp_ops.close(c);
     return tell(&err);

@@ -209,10 +209,10 @@ static void call(unsigned device, unsigned n)
 static void goes_on(void)
 {
     struct xf_chan *c = NULL;
-    unsigned index;
+    struct xf_chan_id id;
     struct xf_err err = {0};
 
-    CU_ASSERT_EQUAL(xf_rdma_accept(l, 20, &c, &index, &err), XF_AGAIN);
+    CU_ASSERT_EQUAL(xf_rdma_accept(l, 20, &c, &id, &err), XF_AGAIN);
     CU_ASSERT_EQUAL(err.num, 0);
     CU_ASSERT_EQUAL(fake.nr_pending, 0);
 }

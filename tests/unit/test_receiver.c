@@ -23,6 +23,7 @@
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/xen/xen_sink.h"
+#include "precopy/state_link.h"
 #include "tests/unit/fake_host.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
@@ -72,13 +73,10 @@ static void view_close(struct xf_view *v)
     free(v);
 }
 
-static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, const void *blob,
-                      uint32_t len, struct xf_err *err)
+static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, struct xf_err *err)
 {
     (void)vm;
     (void)s;
-    (void)blob;
-    (void)len;
     (void)err;
     return 0;
 }
@@ -222,9 +220,11 @@ static int build(struct move *m, const char *name, const char *uuid, uint32_t *d
     m->link.ops = &xf_tcp_ops;
     m->link.nr_bulk = 1;
     k.config_len = msg.payload_len = (uint32_t)iov.iov_len;
-    rc = m->link.ops->connect(&cfg, peer.host, peer.port, NULL, 0, &m->link.control, &m->err);
+    rc = m->link.ops->connect(&cfg, peer.host, peer.port, NULL, XF_CONTROL, &m->link.control,
+                              &m->err);
     if (!rc)
-        rc = m->link.ops->connect(&cfg, peer.host, peer.port, NULL, 1, &m->link.bulk[0], &m->err);
+        rc = m->link.ops->connect(&cfg, peer.host, peer.port, NULL, XF_BULK(0), &m->link.bulk[0],
+                                  &m->err);
     msg.meta_len = (uint32_t)xf_skeleton_encode(&k, meta);
     if (!rc)
         rc = m->link.ops->send(m->link.control, &msg, meta, &iov, 1, &m->err);
@@ -247,7 +247,7 @@ static int hear(struct move *m, uint16_t type)
 static int let_run(struct move *m)
 {
     struct xf_sync sync = {.seq = 1, .flags = XF_SYNC_LAST};
-    struct xf_state s = {.nr_params = 0};
+    struct xf_state s = {0};
     struct xf_msg msg = {.type = XF_MSG_SYNC};
 
     xf_link_say(&m->link, XF_MSG_DEVICES, NULL, 0, NULL);
@@ -257,8 +257,9 @@ static int let_run(struct move *m)
     m->link.ops->send(m->link.bulk[0], &msg, meta, NULL, 0, NULL);
     if (m->link.ops->recv(m->link.bulk[0], &msg, meta, 20000, NULL))
         return -1;
-    msg = (struct xf_msg){.type = XF_MSG_STATE, .meta_len = (uint32_t)xf_state_encode(&s, meta)};
-    m->link.ops->send(m->link.control, &msg, meta, NULL, 0, NULL);
+    xf_state_add_copy(&s, XF_PART_HVM_CONTEXT, "context", 8, NULL);
+    xf_state_send(&m->link, &s, NULL);
+    xf_state_free(&s);
     if (hear(m, XF_MSG_LOADED))
         return -1;
     xf_link_say(&m->link, XF_MSG_GO, NULL, 0, NULL);

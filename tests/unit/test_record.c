@@ -42,6 +42,7 @@ static void fill(void)
     r.rdma = true;
     r.encrypt = true;
     r.pull = true;
+    r.protocol = 2;
     r.channels = 3;
     r.rdma_buffer_mib = 16;
     r.rdma_poll_us = 20;
@@ -244,6 +245,9 @@ static void test_values(void)
         {"\"domid\":12", "\"domid\":\"12\""},
         {"\"port\":4711", "\"port\":0"},
         {"\"port\":4711", "\"port\":70000"},
+        {"\"protocol\":2", "\"protocol\":3"},
+        {"\"protocol\":2", "\"protocol\":0"},
+        {"\"protocol\":2", "\"protocol\":\"2\""},
         {"\"channels\":3", "\"channels\":17"},
         {"\"channels\":3", "\"channels\":0"},
         {"\"rdma\":true", "\"rdma\":1"},

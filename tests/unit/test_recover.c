@@ -661,7 +661,8 @@ static void test_sink(void)
     leave(XF_RECORD_PULLING);
     CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_PULLING);
     CU_ASSERT_EQUAL(err.num, ECONNREFUSED);
-    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "nobody there takes them (channel 0 to 127.0.0.1"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(err.text, "nobody there takes them (control channel to 127.0.0.1"));
     CU_ASSERT_TRUE(left());
 }
 

@@ -12,10 +12,11 @@
 #include <string.h>
 
 #include "transport/frame.h"
+#include "transport/state.h"
 
 static struct xf_batch batch, batch2;
 static struct xf_skeleton skel, skel2;
-static struct xf_state state, state2;
+static struct xf_state1 state, state2;
 static uint8_t meta[XF_META_MAX];
 
 static struct xf_msg msg(size_t meta_len, uint32_t payload)
@@ -96,42 +97,82 @@ static void test_frame_limits(void)
     REFUSED(xf_frame_decode(&got, f, &err), "XFM1");
 }
 
-static void test_hello(void)
+static void test_hello1(void)
 {
     static const uint8_t bytes[XF_HELLO_BYTES] = {'X', 'F', 'H', '1', 1, 0, 0, 0, 3, 0, 4, 0, 1};
-    struct xf_chan_hello h = {1, 0, 3, 4, true}, ours = {1, 0, 0, 4, true}, got;
+    struct xf_chan_hello h = {1, 1, 0, XF_BULK(2), 4, true}, got;
+    uint8_t b[XF_HELLO_BYTES];
+    struct xf_err e = {0};
+
+    xf_chan_hello_encode(b, &h);
+    CU_ASSERT(!memcmp(b, bytes, sizeof(b)));
+    CU_ASSERT(xf_chan_hello_decode(&got, b, &e) == 0 && got.version == 1 && got.oldest == 1);
+    CU_ASSERT(got.id.role == XF_ROLE_BULK && got.id.nr == 2 && got.channels == 4 && got.encrypt);
+    for (unsigned i = 0; i < 100; i++) { /* the number says what it is, both ways */
+        struct xf_chan_id id = xf_chan_id_of(i, 4);
+
+        CU_ASSERT(id.role == (i == 0   ? XF_ROLE_CONTROL
+                              : i <= 4 ? XF_ROLE_BULK
+                              : i == 5 ? XF_ROLE_URGENT
+                                       : XF_ROLES));
+        CU_ASSERT(xf_chan_index(id, 4) == i);
+    }
+    b[14] = 1; /* where version 2 has the role */
+    REFUSED(xf_chan_hello_decode(&got, b, &err), "zero");
+    b[14] = 0, b[16] = 1;
+    REFUSED(xf_chan_hello_decode(&got, b, &err), "zero");
+}
+
+static void test_hello(void)
+{
+    static const uint8_t bytes[XF_HELLO_BYTES] = {'X', 'F', 'H', '1', 2, 0, 0, 0, 2,
+                                                  0,   4,   0,   1,   0, 1, 0, 1};
+    const uint32_t third = xf_chan_hello_take(0, XF_BULK(2)),
+                   both = xf_chan_hello_take(1, XF_BULK(2));
+    struct xf_chan_hello h = {2, 1, 0, XF_BULK(2), 4, true}, ours = {2, 1, 0, XF_CONTROL, 4, true},
+                         got;
     uint8_t b[XF_HELLO_BYTES];
     struct xf_err e = {0};
 
     xf_chan_hello_encode(b, &h);
     CU_ASSERT(!memcmp(b, bytes, sizeof(b)));
     CU_ASSERT(xf_chan_hello_decode(&got, b, &e) == 0);
-    CU_ASSERT(got.index == 3 && got.channels == 4 && got.encrypt && got.version == 1);
+    CU_ASSERT(xf_chan_id_same(got.id, XF_BULK(2)) && got.channels == 4 && got.encrypt);
+    CU_ASSERT(got.version == 2 && got.oldest == 1);
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_WELCOME);
-    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 1u << 3) == XF_HELLO_DUPLICATE);
-    got.index = 0; /* begins a link anew */
-    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 1u << 0 | 1u << 3) == XF_HELLO_WELCOME);
-    CU_ASSERT(xf_chan_hello_take(1u << 0 | 1u << 3, 0) == 1u << 0);
-    CU_ASSERT(xf_chan_hello_take(1u << 0, 3) == (1u << 0 | 1u << 3));
-    got.index = 5; /* the urgent channel's */
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, third) == XF_HELLO_DUPLICATE);
+    got.id = XF_CONTROL; /* begins a link anew */
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, both) == XF_HELLO_WELCOME);
+    CU_ASSERT(xf_chan_hello_take(both, XF_CONTROL) == 1);
+    CU_ASSERT(xf_chan_hello_untake(both, XF_BULK(2)) == 1);
+    CU_ASSERT(xf_chan_hello_take(third, XF_URGENT) != third);
+    got.id = XF_URGENT;
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_WELCOME);
-    got.index = 6;
-    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_INDEX);
+    got.id.nr = 1;
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_ROLE);
+    got.id = XF_BULK(4);
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_ROLE);
+    got.id = (struct xf_chan_id){(enum xf_role)65535, 0}; /* of a later version, or nonsense */
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_ROLE);
     got.encrypt = false;
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_ENCRYPT);
     got.channels = 3;
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_CHANNELS);
-    got.version = 2;
+    got.version = 1;
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_VERSION);
     b[20] = 1;
     REFUSED(xf_chan_hello_decode(&got, b, &err), "zero");
     b[20] = 0, b[12] = 3;
     REFUSED(xf_chan_hello_decode(&got, b, &err), "flags");
+    b[12] = 1, b[16] = 3;
+    REFUSED(xf_chan_hello_decode(&got, b, &err), "oldest");
+    b[16] = 0;
+    REFUSED(xf_chan_hello_decode(&got, b, &err), "oldest");
     b[0] = 0;
     REFUSED(xf_chan_hello_decode(&got, b, &err), "XFH1");
     /* another version may mean anything by the rest: it is refused by its number alone */
-    b[0] = 'X', b[4] = 2, b[20] = 7;
-    CU_ASSERT(xf_chan_hello_decode(&got, b, &e) == 0 && got.version == 2);
+    b[0] = 'X', b[4] = 3, b[20] = 7, b[16] = 2;
+    CU_ASSERT(xf_chan_hello_decode(&got, b, &e) == 0 && got.version == 3 && got.oldest == 2);
 }
 
 /* A batch of one page per run, every third one data. */
@@ -535,7 +576,7 @@ static void test_skeleton_limits(void)
     CU_ASSERT(xf_skeleton_encode(&skel, meta) == 0);
 }
 
-static void test_state(void)
+static void test_state1(void)
 {
     struct xf_msg m;
     uint32_t i;
@@ -546,22 +587,22 @@ static void test_state(void)
     state.nr_params = XF_PARAMS_MAX;
     for (i = 0; i < XF_PARAMS_MAX; i++)
         state.params[i] = (struct xf_param){i, UINT64_MAX - i};
-    m = msg(xf_state_encode(&state, meta), 4096);
+    m = msg(xf_state1_encode(&state, meta), 4096);
     CU_ASSERT(m.meta_len == 32 + 16 * XF_PARAMS_MAX);
-    TAKEN(xf_state_decode(&state2, &m, meta, &err));
+    TAKEN(xf_state1_decode(&state2, &m, meta, &err));
     CU_ASSERT(!memcmp(&state, &state2, sizeof(state)));
     put32(28, 1);
-    REFUSED(xf_state_decode(&state2, &m, meta, &err), "reserved");
+    REFUSED(xf_state1_decode(&state2, &m, meta, &err), "reserved");
     put32(28, 0), put32(20, 1);
-    REFUSED(xf_state_decode(&state2, &m, meta, &err), "reserved");
+    REFUSED(xf_state1_decode(&state2, &m, meta, &err), "reserved");
     put32(20, 0), put32(24, XF_PARAMS_MAX + 1);
-    REFUSED(xf_state_decode(&state2, &m, meta, &err), "limit");
+    REFUSED(xf_state1_decode(&state2, &m, meta, &err), "limit");
     put32(24, XF_PARAMS_MAX - 1);
-    REFUSED(xf_state_decode(&state2, &m, meta, &err), "counts");
+    REFUSED(xf_state1_decode(&state2, &m, meta, &err), "counts");
     put32(24, XF_PARAMS_MAX), put32(36, 1);
-    REFUSED(xf_state_decode(&state2, &m, meta, &err), "index");
+    REFUSED(xf_state1_decode(&state2, &m, meta, &err), "index");
     state.nr_params++;
-    CU_ASSERT(xf_state_encode(&state, meta) == 0);
+    CU_ASSERT(xf_state1_encode(&state, meta) == 0);
 }
 
 static void test_numbers(void)
@@ -599,7 +640,7 @@ static void test_cut(void)
                 : kind == 1 ? xf_sync_encode(&sync, meta)
                 : kind == 2 ? xf_text_encode(5, "a sentence", meta)
                 : kind == 3 ? full_skeleton().meta_len
-                            : xf_state_encode(&state, meta);
+                            : xf_state1_encode(&state, meta);
         for (len = 0; len <= whole + 1; len++) {
             uint8_t *part = malloc(len ? len : 1);
             struct xf_msg m = msg(len, payload);
@@ -612,7 +653,7 @@ static void test_cut(void)
                  : kind == 1 ? xf_sync_decode(&sync, &m, part, &e)
                  : kind == 2 ? xf_text_decode(&num, text, &m, part, &e)
                  : kind == 3 ? xf_skeleton_decode(&skel2, &m, part, &e)
-                             : xf_state_decode(&state2, &m, part, &e);
+                             : xf_state1_decode(&state2, &m, part, &e);
             CU_ASSERT(rc == (len == whole ? 0 : -1));
             CU_ASSERT(e.num == (rc ? EPROTO : 0));
             free(part);
@@ -628,6 +669,7 @@ int main(void)
     } tests[] = {{"envelope: bytes, every bit flip", test_frame},
                  {"envelope: limits", test_frame_limits},
                  {"hello", test_hello},
+                 {"hello of version 1", test_hello1},
                  {"batch: round trip", test_batch},
                  {"batch: limits", test_batch_limits},
                  {"compressed batches", test_packed},
@@ -639,7 +681,7 @@ int main(void)
                  {"built", test_built},
                  {"skeleton: round trip", test_skeleton},
                  {"skeleton: limits", test_skeleton_limits},
-                 {"state", test_state},
+                 {"state of version 1", test_state1},
                  {"numbers", test_numbers},
                  {"cut off at every length", test_cut}};
     unsigned failed;

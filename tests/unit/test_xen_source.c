@@ -154,15 +154,10 @@ static int resume(struct xf_source_vm *vm, struct xf_err *e)
     return 0;
 }
 
-static int state(struct xf_source_vm *vm, struct xf_state *s, void **blob, uint32_t *len,
-                 struct xf_err *e)
+static int state(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *e)
 {
     (void)vm;
-    (void)s;
-    (void)e;
-    *blob = strdup("made up");
-    *len = 8;
-    return 0;
+    return xf_state_add(s, XF_PART_HVM_CONTEXT, XF_PART_MUST, strdup("made up"), 8, e);
 }
 
 static const struct xf_guest_kind_ops made_up = {
@@ -292,14 +287,13 @@ static void test_kind(void)
     const struct xf_guest_kind_ops *pvh = xf_guest_kind(LIBXL_DOMAIN_TYPE_PVH);
     struct xf_source_vm *vm = &source.vm;
     struct xf_state s = {0};
-    void *blob = NULL;
-    uint32_t len = 0;
 
     begin();
     CU_ASSERT(vm->nr_rings == 1 && vm->rings[0] == 77 && !vm->ops->eager);
     CU_ASSERT(vm->ops->suspend(vm, &err) == 0 && xen.shutdown);
-    CU_ASSERT(vm->ops->state(vm, &s, &blob, &len, &err) == 0 && len == 8);
-    free(blob);
+    CU_ASSERT(vm->ops->state(vm, &s, &err) == 0);
+    CU_ASSERT(s.nr == 1 && s.list[0].len == 8);
+    xf_state_free(&s);
     /* Whatever kind it is of: what somebody else has suspended is not ours to resume. */
     CU_ASSERT(vm->ops->resume(vm, &err) == -1 && err.num == EBUSY && xen.shutdown);
     source.asked = source.may_stop = true;

@@ -48,8 +48,8 @@ static int turned_away(const void *data, size_t len, struct xf_err *err)
     if (xf_greeting_decode(&version, data, len) == 0 || version == 0)
         return -1;
     xf_fail(&other, EPROTO,
-            "this side speaks version %u of the RDMA transport and the peer version %u: install "
-            "the same Xenferry on both",
+            "this side speaks version %u of the RDMA handshake and the peer version %u; move with "
+            "--tcp",
             XF_RDMA_VERSION, version);
     if (err)
         *err = other;
@@ -81,28 +81,28 @@ static int dial(const struct xf_link_cfg *cfg, struct xf_chan *c, int64_t deadli
 
 /* One address, by `deadline`. */
 static struct xf_chan *try_address(const struct xf_link_cfg *cfg, const struct addrinfo *ai,
-                                   const char *src, unsigned index, int64_t deadline,
+                                   const char *src, struct xf_chan_id id, int64_t deadline,
                                    struct xf_err *err)
 {
     struct rdma_event_channel *cm = xf_cm_channel(err);
-    struct rdma_cm_id *id = cm ? xf_cm_id(cm, NULL, err) : NULL;
+    struct rdma_cm_id *cm_id = cm ? xf_cm_id(cm, NULL, err) : NULL;
     struct xf_chan *c;
 
-    if (!id) {
+    if (!cm_id) {
         if (cm)
             rdma_destroy_event_channel(cm);
         return NULL;
     }
-    c = xf_rdma_chan_new(cfg, id, true, err);
+    c = xf_rdma_chan_new(cfg, cm_id, true, err);
     if (!c) {
         rdma_destroy_event_channel(cm);
         return NULL;
     }
     c->cm = cm;
-    c->index = index;
-    c->small = xf_rdma_small(index, cfg->channels);
-    xf_rdma_ack_timeout(id, cfg->stall_ms);
-    if (xf_cm_resolve(id, ai, src, deadline, err) || dial(cfg, c, deadline, err)) {
+    c->which = id;
+    c->small = xf_rdma_small(id);
+    xf_rdma_ack_timeout(cm_id, cfg->stall_ms);
+    if (xf_cm_resolve(cm_id, ai, src, deadline, err) || dial(cfg, c, deadline, err)) {
         xf_rdma_chan_free(c);
         return NULL;
     }
@@ -137,8 +137,9 @@ static int handshake(const struct xf_link_cfg *cfg, struct xf_chan *c, int64_t d
 }
 
 int xf_rdma_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t port, const char *src,
-                    unsigned index, struct xf_chan **out, struct xf_err *err)
+                    struct xf_chan_id id, struct xf_chan **out, struct xf_err *err)
 {
+    char name[XF_CHAN_NAME];
     int64_t deadline = xf_now_ms() + cfg->timeout_ms;
     struct addrinfo *list, *ai;
     struct xf_chan *c = NULL;
@@ -148,17 +149,18 @@ int xf_rdma_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t po
     if (xf_rdma_check(cfg, err))
         return -1;
     if (xf_lookup(host, port, 0, AF_UNSPEC, &list, err))
-        return xf_wrap(err, "channel %u to %s", index, host);
+        return xf_wrap(err, "%s to %s", xf_chan_name(name, id), host);
     for (ai = list; ai; ai = ai->ai_next)
         left++;
     for (ai = list; ai && !c; ai = ai->ai_next, left--) {
         xf_clear(&last); /* an even share each, so that a black hole leaves time for the next */
-        c = try_address(cfg, ai, src, index, xf_now_ms() + xf_ms_left(deadline) / left, &last);
+        c = try_address(cfg, ai, src, id, xf_now_ms() + xf_ms_left(deadline) / left, &last);
     }
     freeaddrinfo(list);
     if (!c)
-        return xf_fail_as(err, &last, "channel %u to %s port %u: %s", index, host, port, last.text);
-    snprintf(c->who, sizeof(c->who), "channel %u to %.60s port %u", index, host, port);
+        return xf_fail_as(err, &last, "%s to %s port %u: %s", xf_chan_name(name, id), host, port,
+                          last.text);
+    snprintf(c->who, sizeof(c->who), "%s to %.60s port %u", xf_chan_name(name, id), host, port);
     if (handshake(cfg, c, deadline, err)) {
         xf_rdma_chan_free(c);
         return -1;

@@ -14,8 +14,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "transport/wire.h"
-
 enum { HS_TALK, HS_REFUSED, HS_DONE };
 
 void xf_rdma_hs_init(struct xf_rdma_hs *hs, struct xf_chan *c, const struct xf_link_cfg *cfg,
@@ -26,10 +24,7 @@ void xf_rdma_hs_init(struct xf_rdma_hs *hs, struct xf_chan *c, const struct xf_l
     hs->cfg = cfg;
     hs->server = server;
     hs->taken = taken;
-    hs->ours.version = XF_WIRE_VERSION;
-    hs->ours.channels = (uint16_t)cfg->channels;
-    hs->ours.encrypt = cfg->encrypt;
-    hs->ours.index = (uint16_t)c->index;
+    hs->ours = xf_chan_hello_ours(cfg, c->which);
 }
 
 static uint8_t *append(struct xf_rdma_hs *hs, const void *bytes, size_t len)
@@ -150,8 +145,8 @@ static int welcomed(struct xf_rdma_hs *hs, struct xf_err *err)
     hs->verdict = hs->peer.status;
     if (hs->verdict == XF_HELLO_WELCOME)
         hs->verdict = xf_chan_hello_judge(&hs->ours, &hs->peer, 0);
-    if (hs->verdict == XF_HELLO_WELCOME && hs->peer.index != hs->ours.index)
-        hs->verdict = XF_HELLO_INDEX;
+    if (hs->verdict == XF_HELLO_WELCOME && !xf_chan_id_same(hs->peer.id, hs->ours.id))
+        hs->verdict = XF_HELLO_ROLE;
     if (hs->verdict != XF_HELLO_WELCOME)
         return refused(hs, err);
     if (xf_ring_decode(&hs->c->peer, hello + XF_HELLO_BYTES, hs->c->small, err))
@@ -173,7 +168,7 @@ static int answer(struct xf_rdma_hs *hs, struct xf_err *err)
     return say(hs, 0, XF_NONCE_BYTES, hs->keys.proof_sink, err);
 }
 
-/* Sink: what to answer. The index is taken from here on. */
+/* Sink: what to answer. The channel is taken from here on. */
 static void judge(struct xf_rdma_hs *hs)
 {
     struct xf_chan *c = hs->c;
@@ -183,15 +178,15 @@ static void judge(struct xf_rdma_hs *hs)
         hs->verdict = XF_HELLO_MALFORMED;
     } else {
         hs->verdict = xf_chan_hello_judge(&hs->ours, &hs->peer, *hs->taken);
-        hs->ours.index = hs->peer.index;
+        hs->ours.id = hs->peer.id;
     }
     if (hs->verdict == XF_HELLO_WELCOME) {
-        c->index = hs->peer.index;
-        c->small = xf_rdma_small(c->index, hs->cfg->channels);
+        c->which = hs->peer.id;
+        c->small = xf_rdma_small(c->which);
         if (xf_ring_decode(&c->peer, ring, c->small, NULL))
             hs->verdict = XF_HELLO_MALFORMED;
         else
-            *hs->taken = xf_chan_hello_take(*hs->taken, hs->peer.index);
+            *hs->taken = xf_chan_hello_take(*hs->taken, hs->peer.id);
     }
     hs->ours.status = (uint16_t)hs->verdict;
 }
@@ -284,7 +279,7 @@ void xf_rdma_hs_cancel(struct xf_rdma_hs *hs)
 {
     if (hs->server && hs->authentic && hs->verdict == XF_HELLO_WELCOME &&
         hs->received == XF_RDMA_HS_RECVS)
-        *hs->taken &= ~(1u << hs->peer.index);
+        *hs->taken = xf_chan_hello_untake(*hs->taken, hs->peer.id);
     gnutls_memset(&hs->keys, 0, sizeof(hs->keys));
     xf_rdma_chan_free(hs->c);
     hs->c = NULL;

@@ -165,11 +165,12 @@ static int take_events(struct xf_listener *l, struct xf_err *err)
 }
 
 /* Out of the listener's hands: events of its own from here on. */
-static int finish(struct xf_rdma_hs *hs, struct xf_chan **out, unsigned *index, struct xf_err *err)
+static int finish(struct xf_rdma_hs *hs, struct xf_chan **out, struct xf_chan_id *id,
+                  struct xf_err *err)
 {
     struct xf_chan *c = hs->c;
     struct rdma_event_channel *cm = xf_cm_channel(err);
-    char peer[sizeof(c->who)];
+    char peer[sizeof(c->who)], name[XF_CHAN_NAME];
 
     if (!cm)
         return -1;
@@ -182,15 +183,15 @@ static int finish(struct xf_rdma_hs *hs, struct xf_chan **out, unsigned *index, 
     if (xf_rdma_chan_open(c, err))
         return -1;
     memcpy(peer, c->who, sizeof(peer));
-    snprintf(c->who, sizeof(c->who), "channel %u from %.70s", c->index, peer);
+    snprintf(c->who, sizeof(c->who), "%s from %.70s", xf_chan_name(name, c->which), peer);
     *out = c;
-    *index = c->index;
+    *id = c->which;
     hs->c = NULL;
     return XF_HANDSHAKE_DONE;
 }
 
 static int step(struct xf_listener *l, unsigned i, short *events, struct xf_chan **out,
-                unsigned *index, struct xf_err *err)
+                struct xf_chan_id *id, struct xf_err *err)
 {
     struct xf_rdma_hs *hs = &l->hs[i];
     struct xf_err why = {0};
@@ -201,7 +202,7 @@ static int step(struct xf_listener *l, unsigned i, short *events, struct xf_chan
     rc = xf_rdma_hs_step(hs, &why);
     if (rc == 0)
         return XF_HANDSHAKE_GOES_ON;
-    if (rc == 1 && finish(hs, out, index, &why) == XF_HANDSHAKE_DONE)
+    if (rc == 1 && finish(hs, out, id, &why) == XF_HANDSHAKE_DONE)
         return XF_HANDSHAKE_DONE;
     return hs->authentic ? xf_fail_as(err, &why, "%s", why.text) : XF_HANDSHAKE_ENDED;
 }
@@ -254,10 +255,10 @@ void xf_rdma_unlisten(struct xf_listener *l)
     free(l);
 }
 
-int xf_rdma_accept(struct xf_listener *l, int timeout_ms, struct xf_chan **out, unsigned *index,
-                   struct xf_err *err)
+int xf_rdma_accept(struct xf_listener *l, int timeout_ms, struct xf_chan **out,
+                   struct xf_chan_id *id, struct xf_err *err)
 {
-    return xf_handshakes_accept(&l->table, l->cm->fd, timeout_ms, out, index, err);
+    return xf_handshakes_accept(&l->table, l->cm->fd, timeout_ms, out, id, err);
 }
 
 void xf_rdma_abort_accept(struct xf_listener *l)

@@ -75,8 +75,8 @@ struct xf_chan {
     bool armed;  /* the next completion raises an event */
     bool connected;
     bool small; /* SEND into posted slots; else WRITE WITH IMMEDIATE */
-    unsigned index;
-    char who[96]; /* "channel 1 to 192.0.2.1 port 8002", for errors */
+    struct xf_chan_id which;
+    char who[128]; /* "bulk channel 1 to 192.0.2.1 port 8002", for errors */
 
     /* how it ends */
     bool bye;            /* the peer has closed in order */
@@ -122,10 +122,10 @@ struct xf_chan {
     atomic_uint_fast64_t tx_bytes, rx_bytes, work_requests, completions; /* read by any thread */
 };
 
-/* Control is index 0; what lies beyond the bulk channels carries single pages and requests. */
-static inline bool xf_rdma_small(unsigned index, unsigned channels)
+/* Only bulk channels write into the peer's memory; the others carry single pages and requests. */
+static inline bool xf_rdma_small(struct xf_chan_id id)
 {
-    return index == 0 || index > channels;
+    return id.role != XF_ROLE_BULK;
 }
 
 /* buffer.c. What a side offers for a channel, given its configuration and the device. */
@@ -188,7 +188,7 @@ struct xf_rdma_hs {
     bool authentic; /* the peer has proved that it knows the key */
     int stage;
     unsigned received; /* messages */
-    uint32_t *taken;   /* sink: indexes connected */
+    uint32_t *taken;   /* sink: channels connected */
     struct xf_chan_hello ours, peer;
     enum xf_chan_hello_status verdict;
     struct xf_rdma_keys keys;
@@ -251,11 +251,11 @@ void xf_rdma_chan_free(struct xf_chan *c);
 void xf_rdma_conn_param(struct rdma_conn_param *p, uint8_t greeting[XF_GREETING_BYTES]);
 void xf_rdma_ack_timeout(struct rdma_cm_id *id, int stall_ms);
 int xf_rdma_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t port, const char *src,
-                    unsigned index, struct xf_chan **out, struct xf_err *err);
+                    struct xf_chan_id id, struct xf_chan **out, struct xf_err *err);
 int xf_rdma_listen(const struct xf_link_cfg *cfg, const char *addr, uint16_t port,
                    struct xf_listener **out, uint16_t *port_out, struct xf_err *err);
-int xf_rdma_accept(struct xf_listener *l, int timeout_ms, struct xf_chan **out, unsigned *index,
-                   struct xf_err *err);
+int xf_rdma_accept(struct xf_listener *l, int timeout_ms, struct xf_chan **out,
+                   struct xf_chan_id *id, struct xf_err *err);
 void xf_rdma_abort_accept(struct xf_listener *l);
 void xf_rdma_unlisten(struct xf_listener *l);
 

@@ -86,8 +86,9 @@ static int handshake(const struct xf_link_cfg *cfg, struct xf_chan *c, int64_t d
 }
 
 int xf_tcp_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t port, const char *src,
-                   unsigned index, struct xf_chan **out, struct xf_err *err)
+                   struct xf_chan_id id, struct xf_chan **out, struct xf_err *err)
 {
+    char name[XF_CHAN_NAME];
     int64_t deadline = xf_now_ms() + cfg->timeout_ms;
     struct addrinfo *list, *ai;
     struct xf_chan *c;
@@ -97,7 +98,7 @@ int xf_tcp_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t por
     if (xf_link_cfg_check(cfg, err) || xf_tcp_allowed(err))
         return -1;
     if (xf_lookup(host, port, 0, AF_UNSPEC, &list, err))
-        return xf_wrap(err, "channel %u to %s", index, host);
+        return xf_wrap(err, "%s to %s", xf_chan_name(name, id), host);
     for (ai = list; ai; ai = ai->ai_next)
         left++;
     for (ai = list; ai && fd < 0; ai = ai->ai_next, left--) {
@@ -108,18 +109,19 @@ int xf_tcp_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t por
     }
     if (fd < 0) {
         freeaddrinfo(list);
-        return xf_fail_as(err, &last, "channel %u to %s port %u: %s", index, host, port, last.text);
+        return xf_fail_as(err, &last, "%s to %s port %u: %s", xf_chan_name(name, id), host, port,
+                          last.text);
     }
     c = xf_chan_new(cfg, fd, ai->ai_addr, ai->ai_addrlen, err);
     freeaddrinfo(list);
     if (!c)
         return -1;
-    c->index = index;
+    c->which = id;
     {
         char peer[sizeof(c->who)];
 
         memcpy(peer, c->who, sizeof(peer));
-        snprintf(c->who, sizeof(c->who), "channel %u to %.70s", index, peer);
+        snprintf(c->who, sizeof(c->who), "%s to %.70s", xf_chan_name(name, id), peer);
     }
     if (handshake(cfg, c, deadline, err)) {
         xf_chan_free(c);

@@ -10,8 +10,6 @@
 #include <poll.h>
 #include <string.h>
 
-#include "transport/wire.h"
-
 enum { HS_TLS, HS_SEND, HS_RECV, HS_JUDGE, HS_REPLY, HS_DONE };
 
 void xf_hs_init(struct xf_hs *hs, struct xf_chan *c, const struct xf_link_cfg *cfg, bool server,
@@ -22,10 +20,7 @@ void xf_hs_init(struct xf_hs *hs, struct xf_chan *c, const struct xf_link_cfg *c
     hs->server = server;
     hs->taken = taken;
     hs->encrypt = cfg->encrypt;
-    hs->ours.version = XF_WIRE_VERSION;
-    hs->ours.channels = (uint16_t)cfg->channels;
-    hs->ours.encrypt = cfg->encrypt;
-    hs->ours.index = (uint16_t)c->index;
+    hs->ours = xf_chan_hello_ours(cfg, c->which);
     hs->stage = HS_TLS;
 }
 
@@ -125,19 +120,19 @@ static int do_recv(struct xf_hs *hs, short *events, struct xf_err *err)
     return 1;
 }
 
-/* Sink: what to answer. The index is taken from here on. */
+/* Sink: what to answer. The channel is taken from here on. */
 static void judge(struct xf_hs *hs)
 {
     if (xf_chan_hello_decode(&hs->peer, hs->bytes, NULL)) {
         hs->verdict = XF_HELLO_MALFORMED;
     } else {
         hs->verdict = xf_chan_hello_judge(&hs->ours, &hs->peer, *hs->taken);
-        hs->ours.index = hs->peer.index;
+        hs->ours.id = hs->peer.id;
     }
     hs->ours.status = (uint16_t)hs->verdict;
     if (hs->verdict == XF_HELLO_WELCOME) {
-        *hs->taken = xf_chan_hello_take(*hs->taken, hs->peer.index);
-        hs->c->index = hs->peer.index;
+        *hs->taken = xf_chan_hello_take(*hs->taken, hs->peer.id);
+        hs->c->which = hs->peer.id;
     }
 }
 
@@ -155,8 +150,8 @@ static int do_verdict(struct xf_hs *hs, struct xf_err *err)
     hs->verdict = hs->peer.status;
     if (hs->verdict == XF_HELLO_WELCOME)
         hs->verdict = xf_chan_hello_judge(&hs->ours, &hs->peer, 0);
-    if (hs->verdict == XF_HELLO_WELCOME && hs->peer.index != hs->ours.index)
-        hs->verdict = XF_HELLO_INDEX;
+    if (hs->verdict == XF_HELLO_WELCOME && !xf_chan_id_same(hs->peer.id, hs->ours.id))
+        hs->verdict = XF_HELLO_ROLE;
     if (hs->verdict != XF_HELLO_WELCOME)
         return refused(hs, err);
     return 1;
@@ -215,7 +210,7 @@ int xf_hs_step(struct xf_hs *hs, short *events, struct xf_err *err)
 void xf_hs_cancel(struct xf_hs *hs)
 {
     if (hs->server && hs->stage == HS_REPLY && hs->verdict == XF_HELLO_WELCOME)
-        *hs->taken &= ~(1u << hs->peer.index);
+        *hs->taken = xf_chan_hello_untake(*hs->taken, hs->peer.id);
     xf_chan_free(hs->c);
     hs->c = NULL;
 }

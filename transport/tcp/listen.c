@@ -34,7 +34,7 @@ struct xf_listener {
     struct xf_link_cfg cfg;
     gnutls_psk_server_credentials_t cred;
     bool chacha;
-    uint32_t taken; /* bit n: channel n is connected */
+    uint32_t taken; /* channels connected: frame.h */
     struct xf_handshakes table;
     struct caller callers[XF_HANDSHAKES]; /* at the table's places, this and the next */
     struct xf_hs hs[XF_HANDSHAKES];
@@ -125,11 +125,11 @@ static int listen_to(struct xf_listener *l, unsigned i, struct xf_err *err)
 }
 
 static int step(struct xf_listener *l, unsigned i, short *events, struct xf_chan **out,
-                unsigned *index, struct xf_err *err)
+                struct xf_chan_id *id, struct xf_err *err)
 {
     struct xf_hs *hs = &l->hs[i];
     struct xf_chan *c;
-    char peer[sizeof(c->who)];
+    char peer[sizeof(c->who)], name[XF_CHAN_NAME];
     struct xf_err why = {0};
     int rc;
 
@@ -144,9 +144,9 @@ static int step(struct xf_listener *l, unsigned i, short *events, struct xf_chan
     if (rc < 0) /* so it came as far as a hello: it knows the key */
         return xf_fail_as(err, &why, "%s", why.text);
     memcpy(peer, c->who, sizeof(peer));
-    snprintf(c->who, sizeof(c->who), "channel %u from %.70s", c->index, peer);
+    snprintf(c->who, sizeof(c->who), "%s from %.70s", xf_chan_name(name, c->which), peer);
     *out = c;
-    *index = c->index;
+    *id = c->which;
     hs->c = NULL;
     return XF_HANDSHAKE_DONE;
 }
@@ -217,10 +217,10 @@ void xf_tcp_unlisten(struct xf_listener *l)
     free(l);
 }
 
-int xf_tcp_accept(struct xf_listener *l, int timeout_ms, struct xf_chan **out, unsigned *index,
-                  struct xf_err *err)
+int xf_tcp_accept(struct xf_listener *l, int timeout_ms, struct xf_chan **out,
+                  struct xf_chan_id *id, struct xf_err *err)
 {
-    return xf_handshakes_accept(&l->table, l->fd, timeout_ms, out, index, err);
+    return xf_handshakes_accept(&l->table, l->fd, timeout_ms, out, id, err);
 }
 
 void xf_tcp_abort_accept(struct xf_listener *l)

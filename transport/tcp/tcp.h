@@ -36,8 +36,8 @@ struct xf_chan {
     int wake;            /* eventfd, readable once aborted; written by any thread */
     atomic_bool aborted; /* any thread */
     int stall_ms;
-    unsigned index;
-    char who[96]; /* "channel 1 to 192.0.2.1 port 8002", for errors */
+    struct xf_chan_id which;
+    char who[128]; /* "bulk channel 1 to 192.0.2.1 port 8002", for errors */
 
     gnutls_session_t tls;                     /* NULL: plain */
     gnutls_psk_client_credentials_t psk_clnt; /* source */
@@ -83,7 +83,7 @@ struct xf_hs {
     struct xf_chan *c;
     bool server, encrypt;
     int stage;
-    uint32_t *taken; /* sink: indexes connected */
+    uint32_t *taken; /* sink: channels connected */
     struct xf_chan_hello ours, peer;
     enum xf_chan_hello_status verdict;
     uint8_t bytes[XF_HELLO_BYTES];
@@ -117,11 +117,11 @@ void xf_chan_free(struct xf_chan *c);
 
 /* connect.c, listen.c */
 int xf_tcp_connect(const struct xf_link_cfg *cfg, const char *host, uint16_t port, const char *src,
-                   unsigned index, struct xf_chan **out, struct xf_err *err);
+                   struct xf_chan_id id, struct xf_chan **out, struct xf_err *err);
 int xf_tcp_listen(const struct xf_link_cfg *cfg, const char *addr, uint16_t port,
                   struct xf_listener **out, uint16_t *port_out, struct xf_err *err);
-int xf_tcp_accept(struct xf_listener *l, int timeout_ms, struct xf_chan **out, unsigned *index,
-                  struct xf_err *err);
+int xf_tcp_accept(struct xf_listener *l, int timeout_ms, struct xf_chan **out,
+                  struct xf_chan_id *id, struct xf_err *err);
 void xf_tcp_abort_accept(struct xf_listener *l);
 void xf_tcp_unlisten(struct xf_listener *l);
 
