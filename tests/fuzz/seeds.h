@@ -43,7 +43,7 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
                                                 .specials = {0xfeffc, 0xfeffd, 0xfefff}};
     static const struct xf_state1 state1 = {
         .tsc = {1, 2400000, 9, 1}, .nr_params = 2, .params = {{5, 6}, {7, 8}}};
-    static const struct xf_pieces state = {.last = true,
+    static const struct xf_pieces state = {.last = false, /* the third goes on */
                                            .nr = 3,
                                            .list = {{XF_PART_TSC, XF_PART_MUST, 24, 0, 24},
                                                     {XF_PART_HVM_CONTEXT, 1, 8000, 0, 8000},
