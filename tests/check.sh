@@ -68,7 +68,7 @@ plain_only=" tests/procguest/test_outage tests/unit/test_key "
 
 boot_lab
 for dir in build "$SAN_DIR"; do
-    label= elsewhere=$sanitized_only
+    label='' elsewhere=$sanitized_only
     export SEEDS=30 # of random failures
     if [ "$dir" != build ]; then
         label=' (sanitized)' elsewhere=$plain_only
