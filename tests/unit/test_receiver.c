@@ -218,6 +218,7 @@ static int build(struct move *m, const char *name, const char *uuid, uint32_t *d
     int rc, num;
 
     m->link.ops = &xf_tcp_ops;
+    m->link.version = m->hello.agreed;
     m->link.nr_bulk = 1;
     k.config_len = msg.payload_len = (uint32_t)iov.iov_len;
     rc = m->link.ops->connect(&cfg, peer.host, peer.port, NULL, XF_CONTROL, &m->link.control,
@@ -257,6 +258,7 @@ static int let_run(struct move *m)
     m->link.ops->send(m->link.bulk[0], &msg, meta, NULL, 0, NULL);
     if (m->link.ops->recv(m->link.bulk[0], &msg, meta, 20000, NULL))
         return -1;
+    xf_state_add_tsc(&s, &(struct xf_tsc){.khz = 1}, NULL);
     xf_state_add_copy(&s, XF_PART_HVM_CONTEXT, "context", 8, NULL);
     xf_state_send(&m->link, &s, NULL);
     xf_state_free(&s);
@@ -373,6 +375,40 @@ static void test_given_up(void)
     CU_ASSERT_PTR_NULL(fake_host_find(COPY));
     ends(&m, 1, "gave the move up");
     end();
+}
+
+/* Sources of other versions: what both understand is spoken on the channels. */
+static void test_versions(void)
+{
+    static const struct {
+        struct xf_build source;
+        unsigned agreed; /* 0: none */
+    } cases[] = {
+        {{1, 1, ""}, 1}, /* an old one says nothing; the same is heard of this */
+        {{XF_WIRE_VERSION + 1, XF_WIRE_VERSION - 1, "1.0"}, XF_WIRE_VERSION},
+        {{XF_WIRE_VERSION + 3, XF_WIRE_VERSION + 1, "2.0"}, 0},
+    };
+
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint32_t domid = 0;
+        struct move m;
+
+        begin();
+        start(&m, "web1", UUID);
+        m.hello.build = cases[i].source;
+        m.hello.agreed = cases[i].agreed;
+        CU_ASSERT_EQUAL(greet(&m), cases[i].agreed != 0);
+        CU_ASSERT_EQUAL(m.reply.build.newest, XF_WIRE_VERSION);
+        CU_ASSERT_EQUAL(m.reply.build.oldest, XF_WIRE_OLDEST);
+        if (cases[i].agreed) {
+            CU_ASSERT_EQUAL(build(&m, "web1", UUID, &domid), 0);
+            CU_ASSERT_EQUAL(let_run(&m), 0);
+        } else {
+            refused(&m, "version", "Xenferry 2.0 on the other one");
+        }
+        ends(&m, 0, "");
+        end();
+    }
 }
 
 /* A configuration that is not of the domain that was announced builds nothing. */
@@ -756,6 +792,7 @@ int main(int argc, char **argv)
 {
     CU_TestInfo tests[] = {
         {"a move", test_moves},
+        {"sources of other versions", test_versions},
         {"a move that is given up", test_given_up},
         {"another domain's configuration", test_other_config},
         {"a kind of guest that cannot be received", test_other_kind},
