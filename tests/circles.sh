@@ -27,8 +27,8 @@ fi
 
 # "caller callee", each an object's path without .o. An object whose source has gone is no matter.
 calls=$(for f in "${files[@]}"; do
-    [ ! -e "${f%.o}.c" ] || nm -A "$objects/$f" | sed "s|^$objects/||"
-done | awk '
+    [ ! -e "${f%.o}.c" ] || printf '%s\0' "$objects/$f"
+done | xargs -0 -r nm -A | sed "s|^$objects/||" | awk '
     { file = $1; sub(/\.o:.*/, "", file); name = $NF; kind = $(NF - 1) }
     kind == "U" { used[file, name]; next }
     kind ~ /^[TDBRVWC]$/ { home[name] = file }
@@ -40,12 +40,16 @@ done | awk '
         }
     }' | sort)
 
+declare -A uses_of
+for readme in {tools,libxl-ext,precopy,postcopy,pages,transport}/{,*/}README.md; do
+    [ ! -e "$readme" ] || uses_of[${readme%/README.md}]=" $(sed -n 's/^Uses: //p' "$readme") "
+done
 while read -r caller callee name; do
     from=${caller%/*}
     to=${callee%/*}
     above=${to%/*}
     [ "$from" != "$to" ] || continue
-    uses=" $(sed -n 's/^Uses: //p' "$from/README.md") "
+    uses=${uses_of[$from]-}
     [[ $uses != *" $to "* ]] || continue
     [[ $uses != *" $above "* || $from/ = "$above"/* ]] || continue
     say "$caller.c uses $name of $callee.c: $from may not use $to ($from/README.md)"

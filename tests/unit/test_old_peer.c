@@ -176,7 +176,7 @@ static void test_sink(void)
     pthread_create(&p.thread, NULL, play, &p);
     c->vm = &m.f->src;
     c->link = &m.source;
-    c->tick = source_tick;
+    c->tick = (struct xf_tick){source_tick, &m};
     c->priv = &m;
     c->opts.policy = (struct xf_policy){.max_downtime_s = 0, .max_rounds = 1};
     c->opts.confirm_s = 1000;
