@@ -7,8 +7,8 @@
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
-sources=(precopy/{copy,leave,sender,switch}.c postcopy/{server,rejoin}.c transport/link.c
-    libxl-ext/peer/{bootstrap,hello}.c libxl-ext/source/{recover,move*}.c)
+sources=(precopy/{copy,leave,sender,switch,state_link}.c postcopy/{server,rejoin}.c transport/link.c
+    libxl-ext/peer/{agree,bootstrap,hello,hello_in}.c libxl-ext/source/{recover,move*}.c)
 # What no peer can bring about; each with its reason.
 never=(
     "the destination took more than it was sent" # nothing is read while nothing is on its way
@@ -19,7 +19,7 @@ failed=0 found=0
 
 # The longest piece of the first string of each such call.
 sentences() { # FILE
-    tr -s '\n\t ' ' ' <"$1" | grep -oE 'xf_fail\(([^;"]|"([^"\\]|\\.)*")*;' |
+    tr -s '\n\t ' ' ' <"$1" | grep -oE 'xf_fail(_peer)?\(([^;"]|"([^"\\]|\\.)*")*;' |
         grep -E '(EPROTO|EBADMSG|EPROTONOSUPPORT),' | sed -E 's/([^\\])" "/\1/g; s/^[^"]*"(([^"\\]|\\.)*)".*/\1/' |
         awk '{ sub(/[;:] .*/, ""); n = split($0, p, /%[-0-9.*]*l*[a-z]/); best = p[1]
                for (i = 2; i <= n; i++) if (length(p[i]) > length(best)) best = p[i]
@@ -34,7 +34,7 @@ is_tested() { # PIECE
     for s in "${lab[@]}"; do
         case $1 in *"$s"*) grep -rqF -- "$s" tests/lab/t && return ;; esac
     done
-    grep -rqF --include='*.c' -- "${1% }" tests/unit tests/procguest tests/conformance
+    grep -rqF --include='*.c' -- "$(sed -E 's/^[ (]+//; s/[ (]+$//' <<<"$1")" tests/unit tests/procguest tests/conformance
 }
 
 for f in "${sources[@]}"; do

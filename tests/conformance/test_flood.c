@@ -119,10 +119,9 @@ static bool await_turns(struct flood *f)
 static void *slow_run(void *arg)
 {
     struct slow *s = arg;
-    uint8_t hello[32] = {'X', 'F', 'H', '1', 1, 0, 0, 0, 1, 0}, answer[32];
+    uint8_t hello[32], answer[32];
 
-    hello[10] = (uint8_t)s->cfg->channels;
-    hello[12] = s->cfg->encrypt;
+    raw_hello(hello, 1, s->cfg->channels, s->cfg->encrypt);
     memset(&s->raw, 0, sizeof(s->raw));
     s->raw.fd = dial_from(SOURCE, row->addr, s->flood->port, 0);
     raw_limits(s->raw.fd);

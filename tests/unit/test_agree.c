@@ -37,6 +37,8 @@ static void differ(struct xf_build a, struct xf_build b)
         xf_clear(&err);
         CU_ASSERT_EQUAL(xf_agree(i ? &b : &a, i ? &a : &b, &got, &err), -1);
         CU_ASSERT(err.num == EPROTONOSUPPORT && got == 99);
+        CU_ASSERT_PTR_NOT_NULL(
+            strstr(err.text, " on the other one have no version of the protocol in common ("));
         CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "install the same Xenferry on both"));
         CU_ASSERT_PTR_NOT_NULL(strstr(err.text, i && !a.release[0] ? "an older one" : a.release));
         CU_ASSERT_PTR_NOT_NULL(strstr(err.text, b.release));
