@@ -228,4 +228,6 @@ def main():
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:  # it takes an hour: nothing that was typed may begin it by mistake
+        sys.exit(__doc__)
     main()
