@@ -12,8 +12,6 @@ set -u -o pipefail
 LAB_LIMIT=${CHECK_LAB_LIMIT:-5400} # seconds for the lab as a whole
 logs=build/check
 
-# One more than there are processors: many tests wait for most of their time.
-CHECK_JOBS=${CHECK_JOBS:-$(($(nproc) + 1))}
 # shellcheck source=tests/runner.bash
 . "$(dirname "$0")/runner.bash"
 # shellcheck source=tests/lab/lib/progress.sh
