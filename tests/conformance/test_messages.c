@@ -445,5 +445,5 @@ int main(void)
     };
 
     fill(big, XF_PAYLOAD_MAX, 0);
-    return run(tests, sizeof(tests) / sizeof(tests[0]), 120);
+    return run(tests, sizeof(tests) / sizeof(tests[0]), 300);
 }
