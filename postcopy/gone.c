@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Is there still a sink: see gone.h. */
+/* Does the sink still exist: see gone.h. */
 #include "postcopy/gone.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* XF_ANSWERS: the network's own. */
+/* XF_ANSWERS: the network's own error, no answer. */
 static enum xf_answer answer(const struct xf_err *why)
 {
     switch (why->num) {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Is there still a sink? Judged at the source, in PULL, by what its attempts to connect meet. A
- * network that is away says nothing of the sink, however long it lasts. A host that answers does:
- *   refused    nobody listens on the port
- *   stranger   somebody does who does not know the move's key, and said something else instead
- *   silent     somebody does who says nothing, or hangs up: that may be a sink that is stopped or
+ * Does the sink still exist? Judged at the source, in PULL, by the results of its attempts to
+ * connect. A network outage tells nothing about the sink, however long it lasts. A host that
+ * answers does:
+ *   refused    no process listens on the port
+ *   stranger   a process listens that does not know the move's key and sent something else
+ *   silent     a process listens that sends nothing, or hangs up: maybe a sink that is stopped or
  *              slow, so it is given far more time
- * Times run from the first such answer for as long as no attempt meets something milder. No clock.
+ * Times run from the first such answer until an attempt gets a milder one. No clock.
  */
 #ifndef XF_GONE_H
 #define XF_GONE_H
@@ -19,16 +20,16 @@
 enum xf_answer { XF_ANSWER_REFUSED, XF_ANSWER_STRANGER, XF_ANSWER_SILENT, XF_ANSWERS };
 
 struct xf_gone {
-    int limit_ms[XF_ANSWERS];  /* the caller's: when to give up; 0: never */
+    int limit_ms[XF_ANSWERS];  /* set by the caller: when to give up; 0: never */
     int64_t since[XF_ANSWERS]; /* of answers like this one, or worse; 0: the last was milder */
 };
 
-/* An attempt from `began` to `now` (ms, not 0) has failed with why, which is the connect op's:
- * nobody has proved to know the key. Returns for how many ms that goes on, once it is too long;
- * else 0. */
+/* An attempt from `began` to `now` (ms, not 0) has failed with the connect op's error `why`: no
+ * peer has proved that it knows the key. Returns how long this has lasted, ms, once a limit is
+ * reached; else 0. */
 int64_t xf_gone_tried(struct xf_gone *g, const struct xf_err *why, int64_t began, int64_t now);
 
-/* One has met the sink. */
+/* An attempt has reached the sink. */
 void xf_gone_met(struct xf_gone *g);
 
 #endif

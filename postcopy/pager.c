@@ -24,14 +24,14 @@
 #include "transport/times.h"
 
 #define TICK_MS 50
-#define KNOWS_MS 5000 /* until it has said that it knows of the guest's end */
+#define KNOWS_MS 5000 /* for the source to confirm the guest's end */
 #define FAULTS_AT_ONCE 64u
 
-/* Somebody waits for this page. */
+/* A page that the guest waits for. */
 struct wait {
     uint64_t gfn;
     uint64_t since; /* CLOCK_MONOTONIC, ns */
-    bool asked;     /* over the present link */
+    bool asked;     /* over the current link */
 };
 
 struct puller {
@@ -47,24 +47,24 @@ XF_LOCK_ROLE(pager_lock);
 
 struct xf_pager {
     struct xf_sink_vm *vm;
-    struct scratch *scratch; /* the pager's thread's, from before it begins until it has ended */
+    struct scratch *scratch; /* of the pager's thread, from before its start until its end */
     struct xf_absent *absent;
     struct xf_link *link; /* NULL: none; belongs to the caller's thread and the pullers */
     int silence_ms;
-    int wake; /* eventfd: the pager's thread has something to look at */
+    int wake; /* eventfd: wakes the pager's thread */
     pthread_mutex_t lock;
     pthread_cond_t idle;                           /* to the caller: the urgent channel is free */
     struct xf_chan *urgent XF_GUARDED(pager_lock); /* lent to the pager's thread; NULL: no link */
-    bool take_back XF_GUARDED(pager_lock);         /* it shall give the urgent channel back */
-    bool stop XF_GUARDED(pager_lock);              /* asked of the pager's thread */
-    bool over XF_GUARDED(pager_lock);              /* ... and it has ended */
-    /* One for each page that is waited for, grown as needed; nr_new: of them, not asked for yet. */
+    bool take_back XF_GUARDED(pager_lock);         /* that thread must return the urgent channel */
+    bool stop XF_GUARDED(pager_lock);              /* the pager's thread must end */
+    bool over XF_GUARDED(pager_lock);              /* the pager's thread has ended */
+    /* One for each page that is waited for, grown as needed; nr_new: those not requested yet. */
     struct wait *waits XF_GUARDED(pager_lock);
     unsigned nr_waits XF_GUARDED(pager_lock), max_waits XF_GUARDED(pager_lock);
     unsigned nr_new XF_GUARDED(pager_lock);
     uint64_t faults XF_GUARDED(pager_lock), requested XF_GUARDED(pager_lock);
     struct xf_times times XF_GUARDED(pager_lock);
-    uint64_t held_ns XF_GUARDED(pager_lock);    /* the guest's network; 0: it is, or was not */
+    uint64_t held_ns XF_GUARDED(pager_lock); /* hold of the guest's network; 0: not over, or none */
     struct xf_err lost XF_GUARDED(pager_lock);  /* what happened to the link */
     struct xf_err error XF_GUARDED(pager_lock); /* what ends PULL: ESRCH is the guest's end */
 
@@ -76,7 +76,7 @@ struct xf_pager {
     struct puller pullers[XF_CHANNELS_MAX];
 };
 
-/* What a thread needs to take pages; too big for a stack. */
+/* A thread's buffers for taking pages; too big for a stack. */
 struct scratch {
     struct xf_batch batch;
     uint64_t gfns[XF_BATCH_PAGES];
@@ -137,20 +137,20 @@ static void set_lost(struct xf_pager *p, const struct xf_err *err)
     xf_unlock(&p->lock, pager_lock);
 }
 
-/* There is no memory for a page now. That is not the end: the guest waits for it, the link is
- * given up with the reason, and when it is made again there may be some. */
+/* There is no memory for a page now. This is not final: the guest waits for it, the link is
+ * given up with this reason, and there may be memory when the link is made again. */
 static bool is_short(const struct xf_err *err)
 {
     return err->num == ENOMEM;
 }
 
-/* What a thread that takes pages met: would another link meet it, too? */
+/* Would a thread that takes pages meet this error over another link, too? */
 static bool is_ours(const struct xf_err *err)
 {
     return err->whose == XF_OURS && !is_short(err);
 }
 
-/* --- who waits --- */
+/* --- waits --- */
 
 XF_NEEDS(pager_lock)
 static struct wait *find_wait(struct xf_pager *p, uint64_t gfn)
@@ -190,7 +190,7 @@ static int add_wait(struct xf_pager *p, uint64_t gfn, struct xf_err *err)
     return 0;
 }
 
-/* Pages are in: who waited for them does so no more. */
+/* These pages have been put in: end the waits for them. */
 static void arrived(struct xf_pager *p, const uint64_t *gfns, unsigned n)
 {
     uint64_t now;
@@ -208,9 +208,9 @@ static void arrived(struct xf_pager *p, const uint64_t *gfns, unsigned n)
     xf_unlock(&p->lock, pager_lock);
 }
 
-/* --- pages that come --- */
+/* --- arriving pages --- */
 
-/* A batch whose message has been received: its payload, and into the guest with it. */
+/* A batch whose message has been received: receive its payload and put it into the guest. */
 static int take_pages(struct xf_pager *p, struct xf_chan *chan, const struct xf_msg *m,
                       struct scratch *x, struct xf_err *err)
 {
@@ -268,7 +268,7 @@ static void *pull_main(void *arg)
         if (t->send(q->chan, &m, x->meta, NULL, 0, &err))
             break;
     }
-    /* Without a scratch it is lost as well: there may be what it needs over the next link. */
+    /* Without a scratch the link is lost as well: there may be memory for it with the next one. */
     if (x && is_ours(&err))
         set_error(p, &err);
     else
@@ -293,8 +293,8 @@ static int drain_faults(struct xf_pager *p, struct xf_err *err)
             struct wait *w;
 
             if (!list[i].dropped) {
-                /* Not absent: it came meanwhile, and who waited has been let go on. Absent
-                 * but just being put in: the same in a moment. */
+                /* Not absent: the page arrived meanwhile, and its waiting vcpus have been
+                 * resumed. Absent but just being put in: the same in a moment. */
                 if (xf_is_absent(p->absent, list[i].gfn))
                     rc = add_wait(p, list[i].gfn, err);
                 continue;
@@ -309,7 +309,7 @@ static int drain_faults(struct xf_pager *p, struct xf_err *err)
     return rc;
 }
 
-/* Ask for what is waited for and was not asked for yet. */
+/* Request the pages that are waited for and have not been requested yet. */
 static int ask(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x, struct xf_err *err)
 {
     struct xf_request r;
@@ -336,7 +336,7 @@ static int ask(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x, st
     return 0;
 }
 
-/* Answers that are there. */
+/* Take the answers that have arrived. */
 static int take_answers(struct xf_pager *p, struct xf_chan *urgent, struct scratch *x,
                         struct xf_err *err)
 {
@@ -353,7 +353,7 @@ static int take_answers(struct xf_pager *p, struct xf_chan *urgent, struct scrat
     }
 }
 
-/* Give the urgent channel back if that was asked, or after it failed. */
+/* Give the urgent channel back if that was requested, or after it failed. */
 static void leave_urgent(struct xf_pager *p, bool failed)
 {
     xf_lock(&p->lock, pager_lock);
@@ -368,7 +368,7 @@ static void leave_urgent(struct xf_pager *p, bool failed)
     xf_unlock(&p->lock, pager_lock);
 }
 
-/* Wait for a fault, an answer, or a word from the caller. */
+/* Wait for a fault, an answer, or a nudge by the caller. */
 static void wait_for_work(struct xf_pager *p, struct xf_chan *urgent)
 {
     struct pollfd fds[3] = {{.fd = p->vm->pager->fault_fd(p->vm), .events = POLLIN},
@@ -450,7 +450,7 @@ int xf_pager_new(struct xf_pager **out, struct xf_sink_vm *vm, int silence_ms, s
         xf_pager_free(p);
         return -1;
     }
-    /* Not in the thread: what it cannot get must be known before GO. */
+    /* Not in the thread: a failure must be known before GO. */
     p->scratch = scratch_new(vm, err);
     if (!p->scratch) {
         xf_pager_free(p);
@@ -476,7 +476,7 @@ void xf_pager_start(struct xf_pager *p, struct xf_link *link)
     nudge(p);
 }
 
-/* No thread uses the link any more after this, and it is dead. */
+/* Afterwards no thread uses the link any more, and it is dead. */
 static void detach(struct xf_pager *p)
 {
     if (!p->link)
@@ -525,8 +525,8 @@ static int tell_missing(struct xf_pager *p, struct xf_link *link, struct xf_err 
     uint8_t meta[XF_META_MAX];
     int rc;
 
-    /* What a puller of the last link was putting in when it ended is in by now: detach()
-     * has joined it. So the bits are all there is. */
+    /* Pages that a puller of the last link was putting in when it ended are in by now: detach()
+     * has joined it. So the bits are complete. */
     if (!x)
         return xf_fail(err, ENOMEM, "out of memory for the set of missing pages");
     rc = xf_send_extents(link, XF_MSG_MISSING, p->absent->missing, p->vm->nr_gfns, x, meta, NULL,
@@ -536,8 +536,8 @@ static int tell_missing(struct xf_pager *p, struct xf_link *link, struct xf_err 
 }
 
 /*
- * The guest has ended: say so, and wait until the source knows. That a word was sent says nothing
- * of a link that is dead and does not show it.
+ * The guest has ended: tell the source, and wait until it knows. On a link that is dead without
+ * showing it, a successful send proves nothing.
  */
 static int tell_ended(struct xf_pager *p, struct xf_link *link, struct xf_tick tick,
                       struct xf_err *err)
@@ -571,7 +571,7 @@ bool xf_pager_source_knows(const struct xf_pager *p)
     return p->source_knows;
 }
 
-/* 0: the source attaches. */
+/* Wait for the source's ATTACH. 0: received. */
 static int hear_attach(struct xf_link *link, struct xf_tick tick, struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];
@@ -628,7 +628,7 @@ static int start_pullers(struct xf_pager *p, struct xf_err *err)
     return 0;
 }
 
-/* all: tick has seen that nothing is missing, and may have had something to add. */
+/* all: no page was missing when tick was last called, so tick has added what it had to add. */
 static int tell_pulled(struct xf_pager *p, bool all, uint64_t *missing, struct xf_err *err)
 {
     struct xf_pulled pulled;
@@ -636,12 +636,12 @@ static int tell_pulled(struct xf_pager *p, bool all, uint64_t *missing, struct x
 
     xf_pager_status(p, &pulled);
     if (!pulled.missing && !all)
-        return 0; /* the next time */
+        return 0; /* next time */
     *missing = pulled.missing;
     return xf_link_say(p->link, XF_MSG_PULLED, meta, xf_pulled_encode(&pulled, meta), err);
 }
 
-/* What ended PULL, or its link. */
+/* How PULL, or its link, has ended. */
 static enum xf_pull_end check(struct xf_pager *p, struct xf_err *err)
 {
     enum xf_pull_end end = XF_PULL_GOES_ON;
@@ -668,7 +668,7 @@ enum xf_pull_end xf_pager_check(struct xf_pager *p, struct xf_err *err)
     return end == XF_PULL_GOES_ON ? XF_PULL_LOST : end;
 }
 
-/* No page comes any more. */
+/* The source sends no more pages. */
 static enum xf_pull_end take_error(struct xf_pager *p, const struct xf_msg *m, const uint8_t *meta,
                                    struct xf_err *err)
 {
@@ -683,7 +683,7 @@ static enum xf_pull_end take_error(struct xf_pager *p, const struct xf_msg *m, c
     return XF_PULL_FAILED;
 }
 
-/* One word of the source's; told: the number of missing pages that it was told last. */
+/* One message of the source; told: the number of missing pages last reported to it. */
 static enum xf_pull_end take_word(struct xf_pager *p, const struct xf_msg *m, const uint8_t *meta,
                                   uint64_t told, struct xf_err *err)
 {
@@ -704,7 +704,7 @@ static enum xf_pull_end serve(struct xf_pager *p, struct xf_tick tick, struct xf
     struct xf_msg m;
 
     if (start_pullers(p, err))
-        return XF_PULL_LOST; /* the guest depends on it: once more, over another link */
+        return XF_PULL_LOST; /* the guest depends on PULL: try again over another link */
     for (;;) {
         bool all = !p->absent->nr;
         enum xf_pull_end end = check(p, err);

@@ -4,11 +4,11 @@
 
 #include <assert.h>
 
-/* A fault so near to a bubble's edge or last fault belongs to it. */
+/* A fault within this distance of a bubble's edge or last fault belongs to it. */
 #define REACH 512u
-/* What a bubble gives first after a fault; then twice as much each time. */
+/* Pages that a bubble gives first after a fault; then twice as many each time. */
 #define FIRST_CHUNK 16u
-/* A bubble that has given so many pages without another fault was no place of work. */
+/* A bubble that has given this many pages without another fault is not a working region. */
 #define BUBBLE_MAX 4096u
 /* How far ahead of the fault a stride is followed: 8 steps, twice as many with each repeat. */
 #define STRIDE_STEPS 8u
@@ -27,7 +27,7 @@ void xf_prefetch_free(struct xf_prefetch *p)
     *p = (struct xf_prefetch){0};
 }
 
-/* Have the page if it is left. */
+/* Take the page if it is left. */
 static bool take(struct xf_prefetch *p, uint64_t gfn)
 {
     if (!xf_bit(p->left, gfn))
@@ -112,7 +112,7 @@ static void reverse(uint64_t *gfns, unsigned n)
     }
 }
 
-/* Pages on the way of a stride that has repeated. */
+/* Pages along a stride that has repeated. */
 static unsigned follow(struct xf_prefetch *p, struct xf_bubble *b, uint64_t *gfns, unsigned max)
 {
     unsigned n = 0;
@@ -136,7 +136,7 @@ static unsigned follow(struct xf_prefetch *p, struct xf_bubble *b, uint64_t *gfn
     return n;
 }
 
-/* At most max pages upwards of hi. */
+/* At most max pages upwards from hi. */
 static unsigned grow_up(struct xf_prefetch *p, struct xf_bubble *b, uint64_t *gfns, unsigned max)
 {
     unsigned n = 0;
@@ -173,7 +173,7 @@ static unsigned grow(struct xf_prefetch *p, struct xf_bubble *b, uint64_t *gfns,
         chunk = max;
     n = follow(p, b, gfns, chunk);
     if (!n) {
-        /* A quarter against the direction in which the faults go. */
+        /* A quarter goes against the direction of the faults. */
         down = b->stride < 0 ? chunk - chunk / 4 : chunk / 4;
         n = grow_down(p, b, gfns, down);
         n += grow_up(p, b, gfns + n, chunk - n);

@@ -6,11 +6,11 @@
 
 #include "transport/clock.h"
 
-/* Between two attempts to connect, or to listen: who refuses does so at once. */
+/* Between two attempts to connect, or to listen: a refusal is immediate. */
 #define AGAIN_MS 100
-/* Sink: how long it waits for a connection before it looks at its guest. */
+/* Sink: how long it waits for a connection before it checks its guest. */
 #define STEP_MS 100
-/* Sink: before it takes pages again for which there was no memory. */
+/* Sink: pause before it takes pages again after there was no memory for one. */
 #define SHORT_MS 3000
 
 static void pause_a_while(void)
@@ -34,8 +34,8 @@ struct sourcing {
     struct xf_link *link;
 };
 
-/* Between two links the guest's standing still is watched as well. And among the channels of the
- * next one: is there one that the sink's side has answered? */
+/* Between two links, too, check that the guest stands still. And has the sink's side answered
+ * any channel of the next one? */
 static int connect_tick(void *priv, struct xf_err *err)
 {
     struct sourcing *a = priv;
@@ -57,14 +57,14 @@ static int serve_tick(void *priv, struct xf_err *err)
     return xf_tick(a->r->tick, err);
 }
 
-/* What became of attempts to make a link. */
+/* Result of attempts to make a link. */
 enum attempt {
     ATTACHED,
-    NOT_NOW,  /* the link could not be had */
+    NOT_NOW,  /* no link could be made */
     GIVEN_UP, /* tick ended it, or this side cannot go on */
 };
 
-/* One of them; why: of the failure. */
+/* One attempt; why: its failure. */
 static enum attempt connect_once(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
                                  struct xf_err *why)
 {
@@ -78,7 +78,7 @@ static enum attempt connect_once(struct xf_rejoin *r, struct xf_server *s, struc
         return GIVEN_UP;
     if (!xf_link_connect(link, &r->cfg, &r->peer, true, tick, why)) {
         xf_link_watch(link, r->tick);
-        /* That the guest runs here is for xf_server_run() to find, which tells the sink. */
+        /* r->tick: a guest that runs here is found by xf_server_run(), which tells the sink. */
         xf_outage_tried(&r->outage, true);
         if (!xf_server_attach(s, link, r->tick, why))
             end = ATTACHED;
@@ -101,9 +101,9 @@ static enum attempt connect_once(struct xf_rejoin *r, struct xf_server *s, struc
 }
 
 /*
- * Attempts, until one has attached: for wait_ms (-1: without end), and until r->gone says that
- * there is no sink any more; a sink between two links stops listening for a moment, so one refusal
- * says nothing. NOT_NOW: that was too long. err is that of the last attempt.
+ * Make attempts until one has attached: for wait_ms (-1: without limit), and until r->gone decides
+ * that the sink is gone; a sink between two links stops listening for a moment, so one refusal
+ * means nothing. NOT_NOW: a limit was reached. err is that of the last attempt.
  */
 static enum attempt connect_again(struct xf_rejoin *r, struct xf_server *s, struct xf_link *link,
                                   int wait_ms, struct xf_err *err)
@@ -178,15 +178,15 @@ enum xf_pull_end xf_rejoin_serve(struct xf_rejoin *r, struct xf_server *s, struc
 struct waiting {
     struct xf_rejoin *r;
     struct xf_pager *p;
-    struct xf_link *link; /* in use, or being attached; NULL: none is yet */
-    bool called;          /* ... and was given up, since the source has begun another one */
-    bool ended;           /* the guest: the source is awaited only to hear of that */
+    struct xf_link *link; /* in use, or being attached; NULL: none yet */
+    bool called;          /* the source has begun another link, so `link` was given up */
+    bool ended;           /* the guest has ended: the source is awaited only to tell it */
     enum xf_pull_end end; /* why the wait is over */
-    double until;         /* nobody here needs the source any more: how long to wait; 0: not so */
-    int done_ms;          /* ... from when that becomes so */
+    double until;         /* end of the wait if the source is not needed here any more; else 0 */
+    int done_ms;          /* length of that wait */
 };
 
-/* What comes while a link is there; a stranger's failure is not the guest's. */
+/* Take connections while a link is in use; a stranger's failure does not concern the guest. */
 static void look_for_source(struct waiting *w)
 {
     xf_gather_step(w->r->gather, 0, NULL);
@@ -196,7 +196,7 @@ static void look_for_source(struct waiting *w)
     xf_link_abort(w->link);
 }
 
-/* The last missing page may go while no source is there, too: the guest gives it back. */
+/* The last missing page may also disappear without a source: the guest releases it. */
 static bool is_whole(struct waiting *w)
 {
     struct xf_pulled pulled;
@@ -237,7 +237,7 @@ static int pull_tick(void *priv, struct xf_err *err)
     return xf_tick(w->r->tick, err);
 }
 
-/* A link's channels, all of them. XF_AGAIN: not yet. */
+/* Gather all channels of a link. XF_AGAIN: not yet. */
 static int gather(struct waiting *w, struct xf_link *link)
 {
     struct xf_rejoin *r = w->r;
@@ -245,7 +245,7 @@ static int gather(struct waiting *w, struct xf_link *link)
     uint16_t port;
     int rc;
 
-    /* Who has taken the port meanwhile may leave it again; the guest has nobody but us. */
+    /* A process that has taken the port may release it again; the guest depends on this sink. */
     if (!g->nr && xf_gather_listen(g, r->ops, &r->cfg, r->addr, r->port, &port, NULL)) {
         pause_a_while();
         return XF_AGAIN;
@@ -259,12 +259,12 @@ static int gather(struct waiting *w, struct xf_link *link)
         xf_gather_unlisten(g, NULL);
         pause_a_while();
     } else if (xf_gather_called(g) && xf_now_ms() - g->began > r->cfg.timeout_ms) {
-        xf_link_close(&g->link); /* the source has gone away in the middle */
+        xf_link_close(&g->link); /* the source has gone away halfway */
     }
     return XF_AGAIN;
 }
 
-/* Until a source has attached, or the wait is over: w->end is not XF_PULL_LOST then. */
+/* Wait until a source has attached, or the wait is over: w->end is not XF_PULL_LOST then. */
 static void await_source(struct waiting *w, struct xf_link *link, struct xf_err *err)
 {
     int (*attach)(struct xf_pager *, struct xf_link *, struct xf_tick, struct xf_err *) =
@@ -299,7 +299,7 @@ static void await_source(struct waiting *w, struct xf_link *link, struct xf_err 
     }
 }
 
-/* XF_PULL_LOST: attached. Else the end. */
+/* XF_PULL_LOST: attached. Else how PULL ended. */
 static enum xf_pull_end accept_again(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link,
                                      int done_ms, struct xf_err *err)
 {
@@ -311,8 +311,8 @@ static enum xf_pull_end accept_again(struct xf_rejoin *r, struct xf_pager *p, st
     return w.end;
 }
 
-/* The guest has ended, and the source does not know: without this word it would keep the pages,
- * and try to bring them. */
+/* The guest has ended, and the source does not know: if it is not told, it keeps the pages and
+ * goes on trying to send them. */
 static void wait_to_tell(struct xf_rejoin *r, struct xf_pager *p, struct xf_link *link, int done_ms)
 {
     struct waiting w = {
@@ -322,13 +322,13 @@ static void wait_to_tell(struct xf_rejoin *r, struct xf_pager *p, struct xf_link
     await_source(&w, link, NULL);
 }
 
-/* Whatever took the link may be on this side, and take the next one as soon as it is there. */
+/* The cause of the lost link may be on this side, and would break the next one at once. */
 static void rest(struct xf_rejoin *r, struct xf_pager *p, int ms)
 {
     for (; ms > 0; ms -= AGAIN_MS) {
         pause_a_while();
         if (xf_pager_check(p, NULL) != XF_PULL_LOST || xf_tick(r->tick, NULL))
-            return; /* whoever waits next finds the same */
+            return; /* the next wait finds the same */
     }
 }
 

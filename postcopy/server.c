@@ -21,13 +21,14 @@
 
 #define TICK_MS 50
 #define BYE_MS 2000
-/* The guest's first moments, in which it asks for one page after the other and nothing else
- * matters, have the link and the sink's processor to themselves: as long as so many pages would
- * take, that part of what is to be pushed, and so many seconds at most. */
+/* In the guest's first moments it requests one page after another, and nothing else matters:
+ * these requests have the link and the sink's processor to themselves. Pushing waits for as long
+ * as CALM_PAGES pages would take, or 1/CALM_PART of the pages to be pushed if that is less, and
+ * CALM_MAX_S at most. */
 #define CALM_PAGES 512u
 #define CALM_PART 64
 #define CALM_MAX_S 1.0
-/* Data pages of a push that is compressed: a push of few has zero pages among them. */
+/* Least data pages for a push to be compressed: a push with fewer has zero pages among them. */
 #define PACK_MIN XF_PUSH_MIN
 
 _Static_assert(XF_PUSH_MAX <= XF_STILL_MAX && XF_REQUEST_MAX <= XF_STILL_MAX, "more than is read");
@@ -46,16 +47,16 @@ struct xf_server {
     struct xf_link *link; /* NULL: none */
     int silence_ms, quiet_ms;
     double page_rate;
-    double push_from;      /* when pushing may begin, 0 before PULL; the caller's thread's */
+    double push_from;      /* when pushing may begin, 0 before PULL; for the caller's thread */
     struct xf_view *watch; /* for xf_server_check(); NULL: not opened yet; likewise */
-    bool pushing;          /* it has begun, over this link; likewise */
+    bool pushing;          /* pushing has begun over this link; likewise */
     struct xf_compress_opts compress; /* constant */
     struct xf_packing_rule packing;   /* the pushers' */
     pthread_mutex_t lock;
     pthread_cond_t push;      /* to the pushers: go, more, or stop */
     struct xf_cost map, copy; /* any thread */
     struct xf_prefetch order XF_GUARDED(server_lock);
-    /* Pages that may be asked for: all that were missing. */
+    /* Pages that may be requested: all that were missing. */
     unsigned long *owed XF_GUARDED(server_lock);
     struct xf_server_status status XF_GUARDED(server_lock);
     bool go XF_GUARDED(server_lock), stop XF_GUARDED(server_lock);
@@ -67,7 +68,7 @@ struct xf_server {
     struct pusher pushers[XF_CHANNELS_MAX];
 };
 
-/* What a thread needs for one batch; too big for a stack. */
+/* A thread's buffers for one batch; too big for a stack. */
 struct scratch {
     struct xf_still pages;
     struct xf_request request;
@@ -122,7 +123,7 @@ int xf_server_check(struct xf_server *s, struct xf_err *err)
 
     if (!s->watch && s->vm->ops->view_open(s->vm, &s->watch, err))
         return -1;
-    /* That it is gone shows when one of its pages is needed, and only then it matters. */
+    /* A guest that is gone shows when one of its pages is needed, and matters only then. */
     if (!s->vm->ops->untouched(s->vm, s->watch, &why) || why.num == ESRCH)
         return 0;
     if (err)
@@ -171,7 +172,7 @@ static int by_gfn(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* What was asked for, ascending and each page once, into x->gfns; the order learns of it. */
+/* The requested pages, ascending and each once, into x->gfns; the push order is updated. */
 static int take_request(struct xf_server *s, struct scratch *x, unsigned *n, struct xf_err *err)
 {
     struct xf_request *r = &x->request;
@@ -227,7 +228,7 @@ static void *answer_main(void *arg)
             break;
         xf_lock(&s->lock, server_lock);
         s->status.answered += n;
-        pthread_cond_broadcast(&s->push); /* who was done may have an eye on the end */
+        pthread_cond_broadcast(&s->push); /* an idle pusher may be watching for the end */
         xf_unlock(&s->lock, server_lock);
     }
 out:
@@ -240,7 +241,7 @@ out:
 
 /* --- pushing --- */
 
-/* Hear that batches were taken: wait for one if must. */
+/* Receive the confirmations of batches; wait for one if `must`. */
 static int hear_taken(struct pusher *p, struct xf_window *w, struct scratch *x, bool must,
                       struct xf_err *err)
 {
@@ -272,7 +273,7 @@ static bool has_room(struct pusher *p, const struct xf_window *w, uint64_t bytes
            (t->in_network && xf_window_room(w, bytes, t->in_network(p->chan)));
 }
 
-/* On a slow path a push waits here, at the source, and not in front of an answer. */
+/* On a slow path a push waits here, at the source, and not ahead of an answer. */
 static void hold_back(struct pusher *p, const struct xf_window *w)
 {
     const struct xf_transport_ops *t = p->s->link->ops;
@@ -325,7 +326,7 @@ static void *push_main(void *arg)
         while (!has_room(p, &w, bytes))
             if (hear_taken(p, &w, x, true, &err))
                 goto out;
-        /* The link makes a push wait here, and not within the transport. */
+        /* A push waits for the link here, and not within the transport. */
         waited = xf_now() - began;
         xf_window_sent(&w, bytes, xf_now());
         hold_back(p, &w);
@@ -350,7 +351,7 @@ out:
     return NULL;
 }
 
-/* --- its life --- */
+/* --- life cycle --- */
 
 XF_ALONE
 int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigned long *missing,
@@ -460,14 +461,15 @@ static bool has_ended(struct xf_server *s)
     return ended;
 }
 
-/* What the sink lacks becomes what is owed and left; or the guest has ended. */
+/* Receive the set of pages that the sink lacks, which become owed and left; or the guest has
+ * ended. */
 XF_ALONE
 static int learn_missing(struct xf_server *s, struct xf_link *link, struct xf_tick tick,
                          struct xf_extents *x, struct xf_err *err)
 {
     size_t len = xf_bitmap_words(s->vm->nr_gfns) * sizeof(*s->owed);
     struct xf_extents_in in = xf_extents_expect(XF_ATTACH_MS, s->vm->nr_gfns);
-    double until = xf_now() + XF_ATTACH_MS / 1000.0; /* for the first word */
+    double until = xf_now() + XF_ATTACH_MS / 1000.0; /* for the first message */
     uint8_t meta[XF_META_MAX];
     struct xf_msg m = {0};
     int rc;
@@ -512,7 +514,7 @@ int xf_server_attach(struct xf_server *s, struct xf_link *link, struct xf_tick t
         return xf_fail(err, ENOMEM, "out of memory for a set of missing pages");
     rc = xf_link_say(link, XF_MSG_ATTACH, NULL, 0, err) ? -1 : learn_missing(s, link, tick, x, err);
     free(x);
-    if (!rc && has_ended(s)) { /* nobody will ask for anything */
+    if (!rc && has_ended(s)) { /* there will be no requests */
         s->link = link;
         return 0;
     }
@@ -533,7 +535,7 @@ static double quiet_s(struct xf_server *s)
     return s->quiet_ms / 1000.0 > calm ? s->quiet_ms / 1000.0 : calm;
 }
 
-/* Pushing begins once its time has come. Returns for how long its thread may sleep, in ms. */
+/* Begin pushing once it is time. Returns how long the thread may sleep, ms. */
 static int let_push(struct xf_server *s)
 {
     double now = xf_now();
@@ -571,8 +573,8 @@ static int start_pushing(struct xf_server *s, struct xf_err *err)
     return 0;
 }
 
-/* Until the sink has closed the link. If our word gets lost, it keeps its side open for a while,
- * and that is all. */
+/* Wait until the sink has closed the link. If our message is lost, it merely keeps its side open
+ * for a while. */
 static void hear_end(struct xf_server *s, uint8_t *meta)
 {
     double until = xf_now() + BYE_MS / 1000.0;
@@ -583,14 +585,14 @@ static void hear_end(struct xf_server *s, uint8_t *meta)
             return;
 }
 
-/* The sink has everything, or nobody there needs anything: tell it that we know. */
+/* The sink has everything, or needs nothing any more: tell it that we know. */
 static void say_bye(struct xf_server *s, uint8_t *meta)
 {
     if (!xf_link_say(s->link, XF_MSG_BYE, NULL, 0, NULL))
         hear_end(s, meta);
 }
 
-/* The sink cannot go on. */
+/* The sink cannot continue. */
 static enum xf_pull_end take_error(struct xf_server *s, const struct xf_msg *m, const uint8_t *meta,
                                    struct xf_err *err)
 {
@@ -600,13 +602,13 @@ static enum xf_pull_end take_error(struct xf_server *s, const struct xf_msg *m, 
     if (xf_text_decode(&num, text, m, meta, err))
         return XF_PULL_FAILED;
     xf_fail_peer(err, num ? num : EIO, "destination: %s", text);
-    if (num == ENOMEM) /* it listens on; the operator has to hear of it */
+    if (num == ENOMEM) /* it keeps listening; the operator has to be told */
         return XF_PULL_LOST;
-    set_hopeless(s); /* it has paused the guest, and ends */
+    set_hopeless(s); /* it has paused the guest, and is ending */
     return XF_PULL_FAILED;
 }
 
-/* How far the sink is. */
+/* The sink's progress. */
 static enum xf_pull_end take_pulled(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
                                     struct xf_err *err)
 {
@@ -619,13 +621,13 @@ static enum xf_pull_end take_pulled(struct xf_server *s, const struct xf_msg *m,
     xf_unlock(&s->lock, server_lock);
     if (pulled.missing)
         return XF_PULL_GOES_ON;
-    if (xf_server_check(s, err)) /* this ends the move: it must be true up to here */
+    if (xf_server_check(s, err)) /* for the end: the guest must not have run here */
         return XF_PULL_FAILED;
     say_bye(s, meta);
     return XF_PULL_DONE;
 }
 
-/* One word of the sink's. What makes no sense now makes none over another link. */
+/* One message of the sink. If it is invalid now, it would be so over another link, too. */
 static enum xf_pull_end take_word(struct xf_server *s, const struct xf_msg *m, uint8_t *meta,
                                   struct xf_err *err)
 {
@@ -657,7 +659,7 @@ static enum xf_pull_end check_threads(struct xf_server *s, struct xf_err *err)
     return end;
 }
 
-/* Until the end or a failure, which err is of. */
+/* Run until the end or a failure, which err describes. */
 static enum xf_pull_end listen_to_sink(struct xf_server *s, struct xf_tick tick, struct xf_err *err)
 {
     double heard = xf_now(), pinged = 0;
@@ -670,7 +672,7 @@ static enum xf_pull_end listen_to_sink(struct xf_server *s, struct xf_tick tick,
         double now = xf_now();
         int rc, sleep_ms = let_push(s);
 
-        if (now - pinged > XF_PING_MS / 1000.0) { /* so that a sink that waits knows us alive */
+        if (now - pinged > XF_PING_MS / 1000.0) { /* so that a waiting sink knows we are alive */
             if (xf_link_say(s->link, XF_MSG_PING, NULL, 0, err))
                 return XF_PULL_LOST;
             pinged = now;
@@ -697,7 +699,7 @@ static enum xf_pull_end listen_to_sink(struct xf_server *s, struct xf_tick tick,
     return end;
 }
 
-/* If the guest was: the sink must not wait for what cannot come any more. */
+/* If the guest was resumed: the sink must not wait for pages that cannot be sent any more. */
 static void say_resumed(struct xf_server *s, uint8_t *meta)
 {
     static const char why[] = "the guest was let run at its source, too";
@@ -716,7 +718,7 @@ enum xf_pull_end xf_server_run(struct xf_server *s, struct xf_tick tick, struct 
     enum xf_pull_end end = XF_PULL_FAILED;
     uint8_t meta[XF_META_MAX];
 
-    if (has_ended(s)) { /* so it was said to the ATTACH */
+    if (has_ended(s)) { /* this was the answer to ATTACH */
         say_bye(s, meta);
         end = XF_PULL_ENDED;
     } else if (!start_pushing(s, err)) {

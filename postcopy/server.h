@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The page server: PULL at the source. The guest runs at the sink; here it lies suspended, and
- * is only read. What the sink asks for on the urgent channel is answered at once by a thread
- * of its own; all other missing pages are pushed on the bulk channels in the order that
- * prefetch.h finds, never more at once than the path holds (window.h).
+ * The page server: PULL at the source. The guest runs at the sink; here it is suspended, and only
+ * read. Requests on the urgent channel are answered at once by a thread of their own; all other
+ * missing pages are pushed on the bulk channels in the order of prefetch.h, never more at once than
+ * the path holds (window.h).
  *
- * A server lives through lost links, and a new process can take over after the old one died:
- * the sink knows best what it still needs, and says so to every link that is attached.
+ * A server survives lost links, and a new process can take over after the old one died: the sink
+ * knows which pages it still lacks, and sends that set over every link that is attached.
  *
  * One thread calls everything here, unless said otherwise.
  */
@@ -21,63 +21,63 @@
 struct xf_server;
 
 struct xf_server_opts {
-    int silence_ms;   /* a sink that says nothing for so long is lost; 0: never */
-    bool linear;      /* push without regard to the faults: for comparison */
-    int quiet_ms;     /* for so long after RUNNING nothing is pushed, only answered: for tests */
+    int silence_ms;   /* the link is lost when the sink sends nothing for this long; 0: never */
+    bool linear;      /* push without regard to faults: for comparison */
+    int quiet_ms;     /* for this long after RUNNING only answer, do not push: for tests */
     double page_rate; /* what the link carried in COPY, pages per second; 0: unknown */
-    struct xf_compress_opts compress; /* of what is pushed; all 0: nothing is compressed */
+    struct xf_compress_opts compress; /* of pushed pages; all 0: no compression */
 };
 
-/* The test switch XENFERRY_PULL, words with commas between them, into opts, which is changed
- * only where a word says so:
+/* Apply the test switch XENFERRY_PULL, words separated by commas, to opts, which is changed only
+ * where a word says so:
  *   linear          no adaptive pre-paging
  *   no-push=N       nothing is pushed for N seconds after RUNNING (1 to 3600; no-push: 30)
- * -1 with EINVAL: it holds another word. Only root's is taken (xf_test_env()). Any thread. */
+ * -1 with EINVAL: unknown word. Only root's is honoured (xf_test_env()). Any thread. */
 int xf_server_opts_env(struct xf_server_opts *opts, struct xf_err *err);
-/* The same of words from elsewhere; NULL: none. */
+/* The same for words from elsewhere; NULL: none. */
 int xf_server_opts_words(const char *words, struct xf_server_opts *opts, struct xf_err *err);
 
-/* How far it is; may be read by any thread at any time. */
+/* Progress; may be read by any thread at any time. */
 struct xf_server_status {
-    struct xf_pulled pulled; /* as the sink said last; missing is UINT64_MAX before */
+    struct xf_pulled pulled; /* the sink's last report; missing is UINT64_MAX before the first */
     uint64_t left;           /* pages neither pushed nor answered */
     uint64_t pushed, answered;
-    bool ended; /* the sink has said that the guest is no more */
-    bool
-        hopeless; /* no page comes any more: the sink has given up, or the guest here is gone, or */
-    bool resumed; /* ... somebody has let it run here, too: xf_server_check() */
-    struct xf_cost_sum map;  /* mapping pages here, and taking the mapping away again */
+    bool ended;              /* the sink has reported the guest's end */
+    bool hopeless;           /* no more pages: the sink gave up, or the guest is gone here, or */
+    bool resumed;            /* the guest was let run here, too: xf_server_check() */
+    struct xf_cost_sum map;  /* mapping and unmapping pages here */
     struct xf_cost_sum copy; /* finding the zero pages, and sending */
-    uint64_t packed;         /* of pushed: those that went compressed */
-    double heard;            /* the sink, last on this link (CLOCK_MONOTONIC, seconds) */
+    uint64_t packed;         /* of pushed: those sent compressed */
+    double heard; /* last message from the sink on this link (CLOCK_MONOTONIC, seconds) */
 };
 
-/* missing (nr_gfns bits, copied): what the sink lacks. NULL: xf_server_attach() will tell. */
+/* missing (nr_gfns bits, copied): the pages that the sink lacks. NULL: xf_server_attach() learns
+ * them. */
 int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigned long *missing,
                   const struct xf_server_opts *opts, struct xf_err *err);
 
 /*
- * Has nobody let the guest run here since its suspend? -1: somebody has (EBUSY; `resumed` from now
- * on, and no page is sent any more), or it cannot be found out. xf_server_run() asks by itself, and
- * before each batch goes out: this is for the time between two links.
+ * Check that the guest has not run here since its suspend. -1: it has (EBUSY; `resumed` from now
+ * on, and no page is sent any more), or that cannot be determined. xf_server_run() checks on its
+ * own, and before each batch is sent: this is for the time between two links.
  */
 int xf_server_check(struct xf_server *s, struct xf_err *err);
 
-/* Answer requests on this link's urgent channel from now on; for before GO is sent. */
+/* Answer requests on this link's urgent channel from now on; call before GO is sent. */
 int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *err);
-/* The same for a link that replaces a lost one, whose sink is in PULL already: learn from it
- * what it lacks, or that the guest has ended meanwhile, which xf_server_run() then returns at
- * once. tick as in xf_server_run(). -1 with XF_LINK or XF_PEER: another link may do; XF_OURS: tick
- * has ended it, or this side cannot go on. */
+/* The same for a link that replaces a lost one, whose sink is in PULL already: receive the set
+ * of pages it lacks, or learn that the guest has ended meanwhile, which xf_server_run() then
+ * returns at once. tick as in xf_server_run(). -1 with XF_LINK or XF_PEER: another link may
+ * work; XF_OURS: tick has ended it, or this side cannot continue. */
 int xf_server_attach(struct xf_server *s, struct xf_link *link, struct xf_tick tick,
                      struct xf_err *err);
 
 /*
- * Push until the sink has everything, or the guest has ended there; the sink hears that this
- * side knows (BYE) before the link goes. The sink's RUNNING has been heard. tick is called some
- * ten times a second; -1 from it: XF_PULL_FAILED. As well when the guest was let run here: the
- * sink is told by ERROR then. After this the server is stopped; after
- * XF_PULL_LOST the link must be closed and another can be attached.
+ * Push until the sink has everything, or the guest has ended there; BYE tells the sink that this
+ * side knows, before the link is closed. Call after the sink's RUNNING has arrived. tick is called
+ * about ten times a second; XF_PULL_FAILED if it returns -1, or if the guest was let run here,
+ * which ERROR tells the sink. Afterwards the server is stopped; after XF_PULL_LOST the link must be
+ * closed and another can be attached.
  */
 enum xf_pull_end xf_server_run(struct xf_server *s, struct xf_tick tick, struct xf_err *err);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The test switch of PULL at the source, XENFERRY_PULL: see server.h. Without the variable it
- * is one look into the environment. */
+ * costs one look-up in the environment. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #define QUIET_S 30
 #define QUIET_MAX_S 3600
 
-/* word has len bytes and no end of its own. */
+/* word has len bytes and is not terminated. */
 static int take_word(const char *word, size_t len, struct xf_server_opts *opts)
 {
     static const char no_push[] = "no-push";

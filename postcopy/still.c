@@ -38,6 +38,6 @@ int xf_still_read(struct xf_source_vm *vm, struct xf_view *view, const uint64_t 
     began = xf_now_ns();
     vm->ops->unmap(view, &out->map);
     xf_cost_add(map, 0, began);
-    /* Only after they were read does the answer say anything of them. */
+    /* The answer holds for the pages only if it is asked for after they were read. */
     return vm->ops->untouched(vm, view, err);
 }

@@ -16,7 +16,7 @@ struct xf_times {
 };
 
 void xf_times_add(struct xf_times *t, uint64_t ns);
-/* The time that `part` (0..1) of all were not above; 0 when there are none. */
+/* The quantile `part` (0..1) of all times; 0 when there are none. */
 uint64_t xf_times_part(const struct xf_times *t, double part);
 /* The mean of all, exact; 0 when there are none. */
 uint64_t xf_times_mean(const struct xf_times *t);

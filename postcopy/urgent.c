@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who answers a guest that waits: see urgent.h. */
+/* The threads that handle page requests: see urgent.h. */
 #include "postcopy/urgent.h"
 
 #include <linux/sched.h>

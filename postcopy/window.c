@@ -6,31 +6,31 @@
 
 #include "transport/wire.h"
 
-/* Beyond what the path holds: so many seconds of its work, within bounds. More than the least push,
- * or the window would never let one out more than it has seen come through. */
+/* Beyond what the path holds: seconds of its rate, within bounds. More than the smallest push,
+ * or the window would never allow one push more than it has seen arrive. */
 #define MORE_S 0.0005
 #define MORE_MIN (40u << 10)
 #define MORE_MAX (64u << 10)
-/* The longer a path, the less even: what crosses it may come late by as much as the path is long.
- * A window that had no room for that would make the rate seen small, and the rate the window. Round
- * trips below this are our own work and not the path's length; beyond, as much again, up to
- * MORE_MAX bytes. */
+/* The longer a path, the more uneven: data may be late by as much as the path is long. A window
+ * without room for that would lower the measured rate, and the rate would lower the window.
+ * Round trips below this are processing here, not the path's length; what exceeds it is added to
+ * the window, up to MORE_MAX bytes. */
 #define NEAR_S 0.0005
-/* On a slow path what waits in its queues may be so many seconds of its work, of each channel, but
- * not less than a few segments, or it would run dry. */
+/* On a slow path each channel may have this many seconds of its rate queued, but not less than a
+ * few segments, or the path would run dry. */
 #define SLACK_S 0.008
 #define SLACK_MIN (28u << 10)
-/* What the peer may have that it has not taken: so many seconds of its work, within bounds. */
+/* Data that may wait at the peer to be taken: seconds of its rate, within bounds. */
 #define WAITING_S 0.1
 #define WAITING_MIN (256u << 10)
 #define WAITING_MAX (2u << 20)
-/* What an old best rate counts less with each newer sample. */
+/* Factor by which an old best rate decays with each newer sample. */
 #define FADE 0.97
 
 void xf_window_init(struct xf_window *w)
 {
-    /* Large pushes first: the round trip is that of a batch, too, and by one that was too short the
-     * limit would not let a second one out. */
+    /* Large pushes first: the round trip includes that of a batch, and with one that was too
+     * short the limit would not let a second batch out. */
     *w = (struct xf_window){.more = MORE_MAX, .limit = MORE_MAX, .waiting = WAITING_MIN};
 }
 
@@ -40,10 +40,10 @@ bool xf_window_room(const struct xf_window *w, uint64_t bytes, uint64_t in_netwo
         return true;
     if (w->nr == XF_WINDOW_BATCHES)
         return false;
-    /* The network may hold the limit and half a batch: an answer then makes room for two, or what
-     * waits at the peer could never become more. */
+    /* The network may hold the limit and half a batch: one answer then makes room for two
+     * batches, or the data waiting at the peer could never grow. */
     return w->in_flight + bytes <= w->limit ||
-           (in_network <= w->limit /* unknown is more */ && in_network + bytes / 2 <= w->limit &&
+           (in_network <= w->limit /* unknown is larger */ && in_network + bytes / 2 <= w->limit &&
             w->in_flight + bytes <= w->waiting);
 }
 
@@ -81,7 +81,8 @@ void xf_window_sent(struct xf_window *w, uint64_t bytes, double now)
     w->in_flight += bytes;
 }
 
-/* A slow path is held in another way (xf_window_slack), and each push costs its peer some work. */
+/* A slow path is limited in another way (xf_window_slack), and each push costs the peer some
+ * work. */
 static unsigned more_of(const struct xf_window *w)
 {
     double more = w->rate * MORE_S;
@@ -114,7 +115,7 @@ bool xf_window_taken(struct xf_window *w, double now)
     span = now - w->batches[i].delivered_at;
     if (rtt > 0 && (w->rtt <= 0 || rtt < w->rtt))
         w->rtt = rtt;
-    /* Answers that were held up come all at once, and no path is faster than what was sent. */
+    /* Delayed answers arrive all at once, and no path is faster than the rate of sending. */
     sending = w->batches[i].sent_at - w->batches[i].delivered_sent;
     span = sending > span ? sending : span;
     rate = span > 0 ? (double)(w->delivered - w->batches[i].delivered) / span : 0;

@@ -2,22 +2,21 @@
 /*
  * COPY at the source: rounds of pages while the guest runs. SWITCH is in switch.c.
  *
- * A round: take the dirty log (CLEAN), look which gfns have memory now, send the coldest
- * pages first, sync with the destination, then ask the policy. Between two rounds every
- * channel is synced, so a newer copy of a page can never be overtaken by an older one on
- * another channel.
+ * A round: take the dirty log (CLEAN), find which gfns have memory now, send the coldest pages
+ * first, sync with the destination, then ask the policy. Between two rounds every channel is
+ * synced, so a newer copy of a page can never be overtaken by an older one on another channel.
  *
- * The link may be lost and replaced within a round, which then goes on with what no sync has
- * confirmed (xf_copy.pending) and what the guest has written meanwhile. So that this is not all of
- * a round that may take an hour, there are syncs within it, too, each some seconds.
+ * The link may be lost and replaced within a round, which then continues with the pages that no
+ * sync has confirmed (xf_copy.pending) and those the guest has written meanwhile. So that these are
+ * not all pages of a round, which may take an hour, it is also synced every few seconds.
  *
  * A round may also be cut short (xf_copy.switch_now, or a hybrid move whose round does not pay:
- * xf_policy_cut). It is synced all the same; what it has not sent stays in xf_copy.owed, from
- * where leave.c takes it for PULL.
+ * xf_policy_cut). It is still synced; the pages it has not sent stay in xf_copy.owed, from where
+ * leave.c takes them for PULL.
  *
- * A post-copy move has no rounds, but one look at all pages: those that are zero are told now,
- * many with one message, instead of being fetched one by one in PULL. The dirty log is on, so
- * a page that is written later is left out all the same.
+ * A post-copy move has no rounds, only one look at all pages: the zero pages are reported now, many
+ * per message, instead of being fetched one by one in PULL. The dirty log is on, so a page that is
+ * written later is still left for PULL.
  */
 #include "precopy/copy.h"
 
@@ -28,25 +27,24 @@
 #include "pages/rings.h"
 
 #define TICK_MS 50
-/* How long after the last look the dirty log is peeked at within a round, seconds. A hybrid
- * move has to see early whether the round pays, but the looks shall cost it no more than this
- * part of its time. */
+/* Seconds between peeks at the dirty log within a round. A hybrid move has to see early whether
+ * the round pays, but peeking may take no more than PEEK_PART of its time. */
 #define PEEK_EVERY 0.5
 #define PEEK_FIRST 0.02
 #define PEEK_PART (1.0 / 50)
-/* How often the guest is asked for, seconds. */
+/* Seconds between checks that the guest still exists. */
 #define ALIVE_EVERY 0.1
-/* Looks at the log that tell a curve from a line. */
+/* Looks at the log needed to tell a curve from a line. */
 #define LOOKS_MIN 4u
-/* Seconds between two syncs within a round: what a lost link costs at most is sent again. And so
- * many times what the last one took: channels stand still for part of it. */
+/* Seconds between two syncs within a round: a lost link costs at most the pages sent in this
+ * time. Also at least CONFIRM_PART times what the last sync took: channels stand still for part
+ * of it. */
 #define CONFIRM_EVERY 5.0
 #define CONFIRM_PART 20
-/* How long to wait for what the peer may have said before the link broke. */
+/* How long to wait for messages that the peer may have sent before the link broke. */
 #define LAST_WORDS_MS 200
-/* A rate is believed when it was measured over so many pages. */
-#define FIRST_PAGES 2048u /* so many pages are sent in small batches */
-#define RATE_PAGES 512
+#define FIRST_PAGES 2048u /* pages sent in small batches at first */
+#define RATE_PAGES 512    /* a rate counts if it was measured over this many pages */
 
 static uint64_t sent_total(struct xf_copy *c)
 {
@@ -121,7 +119,7 @@ static double limit_wait(struct xf_copy *c, unsigned n)
     if (!c->tokens_began)
         c->tokens_began = now;
     due = c->tokens_began + (double)c->tokens_pages * XF_PAGE_SIZE / (double)c->opts.bandwidth;
-    if (now > due + 0.2) { /* what was not used is not saved up */
+    if (now > due + 0.2) { /* unused bandwidth is not saved up */
         c->tokens_began = now;
         c->tokens_pages = 0;
         due = now;
@@ -157,7 +155,7 @@ int xf_copy_tick(void *priv, struct xf_err *err)
     struct xf_copy *c = priv;
     double now = xf_now();
 
-    /* First: what is wrong otherwise may come of it. */
+    /* First: any other failure may result from the guest's end. */
     if (c->vm->ops->alive && !c->times.began && now - c->alive_at >= ALIVE_EVERY) {
         c->alive_at = now;
         if (c->vm->ops->alive(c->vm, err))
@@ -176,8 +174,8 @@ int xf_copy_late(struct xf_copy *c, struct xf_err *err)
 }
 
 /*
- * The guest is not suspended before the destination has its devices: waiting for them would
- * be downtime. 0: it has. XF_AGAIN: not within wait_ms; ask again.
+ * The guest is not suspended before the destination has its devices: waiting for them would be
+ * downtime. 0: it has them. XF_AGAIN: not within wait_ms; ask again.
  */
 static int ask_devices(struct xf_copy *c, int wait_ms, struct xf_err *err)
 {
@@ -195,7 +193,7 @@ static int ask_devices(struct xf_copy *c, int wait_ms, struct xf_err *err)
     return rc;
 }
 
-/* *waited: long enough for the guest to have dirtied more than was counted. */
+/* *waited: so long that the guest may have dirtied more than was counted. */
 static int await_devices(struct xf_copy *c, bool *waited, struct xf_err *err)
 {
     int rc;
@@ -209,7 +207,7 @@ static int await_devices(struct xf_copy *c, bool *waited, struct xf_err *err)
     return rc;
 }
 
-/* Hybrid: is what is left of this round worth its while? Into c->cut. The log was just read. */
+/* Hybrid: does the rest of this round pay? Sets c->cut if not. The log was just read. */
 static int consider_cut(struct xf_copy *c, uint64_t sent, uint64_t skipped, struct xf_err *err)
 {
     const struct xf_order *o = &c->order;
@@ -228,7 +226,7 @@ static int consider_cut(struct xf_copy *c, uint64_t sent, uint64_t skipped, stru
     xf_growth_add(&c->growth, now - c->cleaned, written);
     if (c->growth.n < LOOKS_MIN || !sent || took <= 0)
         return 0;
-    /* Of the pages that had their turn and are written again, some were skipped for that. */
+    /* Some of the pages that had their turn and are written again were skipped for that reason. */
     w.wasted = gone > skipped ? gone - skipped : 0;
     w.written = (double)written;
     w.page_rate = (double)sent / took;
@@ -236,13 +234,13 @@ static int consider_cut(struct xf_copy *c, uint64_t sent, uint64_t skipped, stru
         xf_growth_at(&c->growth, now - c->cleaned + (double)w.to_send / w.page_rate, w.memory);
     if (!xf_policy_cut(&c->opts.policy, &w))
         return 0;
-    /* Until the devices are there the guest cannot be switched, and time is all that it costs. */
+    /* Until the devices are attached the guest cannot be switched, and going on costs only time. */
     rc = ask_devices(c, 0, err);
     c->cut = rc == 0;
     return rc < 0 ? -1 : 0;
 }
 
-/* Within a round, now and then: what is dirty again, and need not be sent in it? */
+/* Within a round, from time to time: which pages are dirty again and need not be sent in it? */
 static int peek(struct xf_copy *c, double *next, uint64_t sent, uint64_t skipped,
                 struct xf_err *err)
 {
@@ -256,7 +254,7 @@ static int peek(struct xf_copy *c, double *next, uint64_t sent, uint64_t skipped
     if (c->opts.policy.may_leave) {
         if (consider_cut(c, sent, skipped, err))
             return -1;
-        /* As the round goes on, the looks are further apart. */
+        /* As the round goes on, the peeks get further apart. */
         wait = (xf_now() - c->status.round_began) / 8;
         wait = wait > PEEK_EVERY ? PEEK_EVERY : wait < PEEK_FIRST ? PEEK_FIRST : wait;
         wait = wait < c->log_read_s / PEEK_PART ? c->log_read_s / PEEK_PART : wait;
@@ -265,8 +263,8 @@ static int peek(struct xf_copy *c, double *next, uint64_t sent, uint64_t skipped
     return 0;
 }
 
-/* How many pages the next batch may have. What is sent before the first batches have been measured
- * goes without compression: they are small. */
+/* Most pages for the next batch. Pages sent before the first batches have been measured are not
+ * compressed, so these batches are small. */
 static unsigned batch_pages(struct xf_copy *c, bool last)
 {
     bool first = !last && c->compress.asked == XF_COMPRESS_AUTO && c->compress.can &&
@@ -275,8 +273,8 @@ static unsigned batch_pages(struct xf_copy *c, bool last)
     return first ? XF_BATCH_PAGES / 2 : XF_BATCH_PAGES;
 }
 
-/* Wait until all that was sent is in the destination's memory. base: of what this round has
- * sent, or NULL. A round that is cut short now takes back what is still queued. */
+/* Wait until every page sent is in the destination's memory. base: pages sent before this round,
+ * or NULL. A round that is cut short meanwhile takes back the queued pages. */
 static int sync_round(struct xf_copy *c, const uint64_t *base, struct xf_err *err)
 {
     int rc;
@@ -293,13 +291,13 @@ static int sync_round(struct xf_copy *c, const uint64_t *base, struct xf_err *er
     }
     if (rc)
         return -1;
-    /* Of the round nothing is on its way now. */
+    /* No page of the round is in flight now. */
     memcpy(c->pending, c->order.todo, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->pending));
     c->confirmed = sent_total(c);
     return 0;
 }
 
-/* Within a round: have what was sent confirmed, now and then. */
+/* Within a round: have the pages sent so far confirmed, from time to time. */
 static int confirm(struct xf_copy *c, const uint64_t *base, struct xf_err *err)
 {
     double began = xf_now(), took, wait;
@@ -345,7 +343,7 @@ int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err)
     return 0;
 }
 
-/* The guest's memory target is the destination's business too: `xl mem-set` in COPY. */
+/* The destination has to follow the guest's memory target, too: `xl mem-set` in COPY. */
 static int follow_target(struct xf_copy *c, struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];
@@ -353,7 +351,7 @@ static int follow_target(struct xf_copy *c, struct xf_err *err)
     uint64_t kib;
     int rc;
 
-    /* While an answer is due on the control channel no other may be asked for. Later, then. */
+    /* Only one answer at a time may be due on the control channel: try again later. */
     if (c->devices_asked && !c->devices)
         return 0;
     if (c->vm->ops->target(c->vm, &kib, err))
@@ -377,7 +375,7 @@ int xf_copy_follow(struct xf_copy *c, struct xf_err *err)
 
     if (!c->follow_due || (c->devices_asked && !c->devices))
         return 0;
-    c->follow_due = false; /* the ticks below may find more */
+    c->follow_due = false; /* the ticks below may set it again */
     rc = xf_link_say(c->link, XF_MSG_FOLLOW, meta, xf_follow_encode(c->follow, meta), err);
     if (!rc)
         while ((rc = xf_link_hear(c->link, XF_MSG_FOLLOW_ACK, &m, meta, TICK_MS, err)) == XF_AGAIN)
@@ -386,11 +384,11 @@ int xf_copy_follow(struct xf_copy *c, struct xf_err *err)
                 break;
             }
     if (rc)
-        c->follow_due = true; /* over another link */
+        c->follow_due = true; /* try again over another link */
     return rc;
 }
 
-/* What one round adds to our knowledge of the link: pages with bytes per second. */
+/* Update the link's rate from one round: data pages per second. */
 static void learn_rate(struct xf_copy *c, uint64_t data_pages, double seconds)
 {
     double rate = seconds > 0 ? (double)data_pages / seconds : 0;
@@ -401,14 +399,15 @@ static void learn_rate(struct xf_copy *c, uint64_t data_pages, double seconds)
         c->status.page_rate = rate;
 }
 
-/* What this round has to send: what is owed, and what the guest did since the last look. */
+/* The pages that this round has to send: those owed, and the guest's changes since the last
+ * look. */
 static int choose_pages(struct xf_copy *c, struct xf_err *err)
 {
     size_t words = xf_bitmap_words(c->vm->nr_gfns);
 
     if (c->status.round == 1 && !c->again) {
-        /* What is written in these first moments is hot: it goes last. If the growth of the log
-         * is to be watched it has to begin with the round; all pages are owed anyway. */
+        /* Pages written in these first moments are hot: they go last. If the growth of the log
+         * is to be watched, the log has to begin with the round; all pages are owed anyway. */
         if (read_log(c, c->opts.policy.may_leave ? XF_LOG_CLEAN : XF_LOG_PEEK, c->dirty, err))
             return -1;
     } else {
@@ -444,7 +443,7 @@ static int one_round(struct xf_copy *c, struct xf_err *err)
     st->round_began = began;
     if (xf_copy_send_order(c, false, err) || sync_round(c, &base, err))
         return -1;
-    /* Nothing, unless the round was cut short. */
+    /* Empty unless the round was cut short. */
     memcpy(c->owed, c->order.todo, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
     c->again = false;
     st->rounds_s += xf_now() - began;
@@ -461,7 +460,7 @@ int xf_copy_change_link(struct xf_copy *c, struct xf_err *err)
     if (!c->relink || err->whose != XF_LINK)
         return -1;
     xf_senders_halt(c->senders);
-    /* A peer that failed has said so and hung up; that is no loss. */
+    /* A peer that failed has sent its reason and hung up; that is not a lost link. */
     xf_link_last_words(c->link, LAST_WORDS_MS, err);
     if (strcmp(err->text, why.text))
         return -1;
@@ -476,7 +475,7 @@ int xf_copy_change_link(struct xf_copy *c, struct xf_err *err)
     return xf_senders_go(c->senders, err);
 }
 
-/* A round that began at `began` is through: is that enough? Into status.reason. */
+/* The round that began at `began` is complete: does COPY end? Sets status.reason. */
 static int decide(struct xf_copy *c, double began, struct xf_err *err)
 {
     struct xf_copy_status *st = &c->status;
@@ -486,7 +485,7 @@ static int decide(struct xf_copy *c, double began, struct xf_err *err)
     st->leave = true;
     if (cut_short(c)) {
         st->reason = c->switch_now ? XF_SWITCH_ASKED : XF_SWITCH_NOT_PAYING;
-        st->predicted_s = -1; /* nobody has counted what is left */
+        st->predicted_s = -1; /* the remaining pages were not counted */
         return 0;
     }
     if (read_log(c, XF_LOG_PEEK, c->dirty, err))
@@ -526,7 +525,7 @@ static unsigned next_pages(const unsigned long *map, uint64_t *at, uint64_t nr_g
     return n;
 }
 
-/* Tell the destination which of all pages are zero; the others stay owed. */
+/* Report all zero pages to the destination; the others stay owed. */
 static int tell_zeros(struct xf_copy *c, struct xf_err *err)
 {
     struct xf_copy_status *st = &c->status;
@@ -604,11 +603,13 @@ static int rounds(struct xf_copy *c, struct xf_err *err)
                 return -1;
             continue;
         }
-        /* What the guest has written while we waited goes in one round more, unless what is left
-         * is for PULL: then it was asked for, was the last round, or no other would pay. */
+        /* Pages that the guest has written meanwhile are sent in one more round, unless the rest
+         * is left for PULL: then the switch was asked for, this was the last round, or no other
+         * would pay. */
         if (waited && !(c->opts.policy.may_leave && st->leave))
             continue;
-        /* It may have changed in the last round, or was put off for the devices' sake. */
+        /* The target may have changed in the last round, or following it was postponed for the
+         * devices. */
         if (!follow_target(c, err))
             return 0;
         if (xf_copy_change_link(c, err))
@@ -622,7 +623,7 @@ int xf_copy_rounds(struct xf_copy *c, struct xf_err *err)
 
     if (!rounds(c, err))
         return 0;
-    /* Of a guest that has ended, a page or the dirty log may have been missed first. */
+    /* If the guest has ended, a missing page or dirty log may have been noticed first. */
     if (c->vm->ops->alive && c->vm->ops->alive(c->vm, &why) && !strstr(err->text, why.text)) {
         xf_wrap(err, "%s", why.text);
         err->num = why.num;

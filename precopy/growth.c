@@ -2,17 +2,17 @@
 /*
  * The growth of a set of written pages: see growth.h.
  *
- * Beyond the last look at time t the set is taken for w(x) = H * (1 - q^x): that of a guest
- * which writes any of H pages at random. From w(t/2) and w(t) follow q and H. Real guests have
- * hot pages and less hot ones, whose sets fill up one after the other, so the truth is larger
- * than this; but it is asked again with every look, and who decides by it errs towards going
- * on. A guess that is too large could not be taken back.
+ * Beyond the last look at time t the set is modelled as w(x) = H * (1 - q^x): that of a guest which
+ * writes any of H pages at random. q and H follow from w(t/2) and w(t). Real guests have hot pages
+ * and less hot ones, whose sets fill up one after the other, so the true set is larger than this;
+ * but it is estimated again with every look, and decisions based on it err towards going on. Too
+ * large an estimate could not be taken back.
  */
 #include "precopy/growth.h"
 
 #include <math.h>
 
-/* Two looks that are kept are so far apart at least. */
+/* Least ratio between the times of two kept looks. */
 #define SPREAD 1.1
 
 void xf_growth_clear(struct xf_growth *g)
@@ -24,14 +24,15 @@ void xf_growth_add(struct xf_growth *g, double t, uint64_t pages)
 {
     unsigned n = g->n;
 
-    /* The last one is always kept; it makes room if it is close to the one before. */
+    /* The newest look is always kept; it replaces the last one if that is close to the one
+     * before. */
     if (n == XF_GROWTH_LOOKS || (n >= 2 && g->looks[n - 1].t < SPREAD * g->looks[n - 2].t))
         n--;
     g->looks[n] = (struct xf_growth_look){.t = t, .pages = (double)pages};
     g->n = n + 1;
 }
 
-/* Within the looks; 0 pages at 0 s is one. */
+/* Between the looks; 0 pages at 0 s is one. */
 static double between(const struct xf_growth *g, double t)
 {
     struct xf_growth_look a = {0};
@@ -50,7 +51,7 @@ static double beyond(const struct xf_growth *g, double t)
 {
     struct xf_growth_look last = g->looks[g->n - 1];
     double half = between(g, last.t / 2), rest = last.pages - half;
-    double q = half > 0 ? rest / half : 1; /* over half of the time that was looked at */
+    double q = half > 0 ? rest / half : 1; /* over half of the observed time */
 
     if (last.t <= 0)
         return last.pages;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Choosing, at the source, what comes only after GO (contract in copy.h).
+ * Choosing, at the source, the pages that are sent only after GO (contract in copy.h).
  *
- * While the guest still runs: take the dirty log, have the destination mark these pages
- * absent, and again for what was written meanwhile, until that is little. A page that is
- * marked already costs nothing when it is written again, and what the last log names (set B:
- * written just before the suspend, and by suspending) is sent before GO. So the downtime has
- * neither the marking in it nor more pages than the guest writes in a few moments.
+ * While the guest still runs: take the dirty log, have the destination mark these pages absent, and
+ * repeat this for pages written meanwhile, until these are few. A page that is already marked costs
+ * nothing when it is written again, and the pages of the last log (set B: written just before the
+ * suspend, and by suspending) are sent before GO. So the downtime includes neither the marking nor
+ * more pages than the guest writes in a few moments.
  *
- * A link that is lost meanwhile may be replaced, as in COPY; then this begins anew.
+ * A link that is lost meanwhile may be replaced, as in COPY; then this starts again.
  */
 #include "precopy/copy.h"
 
@@ -21,12 +21,12 @@
 
 #define TICK_MS 20
 #define PASSES 4
-/* A pass that found no more than this was the last: what it names now is hot anyway. */
+/* A pass that finds no more than this is the last: these pages are hot anyway. */
 #define FEW_PAGES 256
-/* Messages that may be unanswered. */
+/* Most unanswered messages. */
 #define WINDOW 8
-/* What the destination may take for one of them, beyond 1 ms for each 16 pages that it marks: in
- * emulation a page takes 0.04 ms. */
+/* How long the destination may take for one of them, beyond 1 ms for each 16 pages that it
+ * marks: under emulation a page takes 0.04 ms. */
 #define ANSWER_MS 60000
 
 bool xf_copy_leaves(const struct xf_copy *c)
@@ -34,7 +34,8 @@ bool xf_copy_leaves(const struct xf_copy *c)
     return c->opts.mode == XF_MODE_POSTCOPY || (c->opts.mode == XF_MODE_HYBRID && c->status.leave);
 }
 
-/* The answer to a message that named so many pages: what cannot be absent is owed before GO. */
+/* Receive the answer to a message that named `pages` pages: those that cannot be absent are due
+ * before GO. */
 static int hear_answer(struct xf_copy *c, uint64_t pages, struct xf_extents *x, uint8_t *meta,
                        struct xf_err *err)
 {
@@ -71,7 +72,7 @@ static int declare(struct xf_copy *c, const unsigned long *map, struct xf_extent
                    struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];
-    uint64_t at = 0, pages[WINDOW]; /* of messages that are unanswered */
+    uint64_t at = 0, pages[WINDOW]; /* of the unanswered messages */
     unsigned sent = 0, answered = 0;
     bool last = false;
 
@@ -91,7 +92,7 @@ static int declare(struct xf_copy *c, const unsigned long *map, struct xf_extent
     return 0;
 }
 
-/* What this pass is about, into c->dirty. */
+/* The pages of this pass, into c->dirty. */
 static int look(struct xf_copy *c, unsigned pass, struct xf_err *err)
 {
     size_t words = xf_bitmap_words(c->vm->nr_gfns);
@@ -101,11 +102,12 @@ static int look(struct xf_copy *c, unsigned pass, struct xf_err *err)
     if (pass == 0) {
         if (xf_presence_sweep(&c->presence, c->dirty, err))
             return -1;
-        /* What a round that was cut short has not sent; in post-copy all that is not zero. */
+        /* Pages not sent by a round that was cut short; in post-copy all pages that are not
+         * zero. */
         for (size_t w = 0; w < words; w++)
             c->dirty[w] |= c->owed[w];
-        /* A guest that balloons may have given a page away and got it back: the log does not
-         * say what it then wrote to it. So nothing is taken for zero that was so before. */
+        /* A guest that balloons may have released a page and got it back: the log does not show
+         * what it then wrote to it. So no page that was zero before is assumed to be zero still. */
         for (size_t w = 0; c->zeros && !c->presence.quiet && w < words; w++)
             c->dirty[w] |= c->zeros[w];
     }
@@ -123,7 +125,7 @@ static int passes(struct xf_copy *c, struct xf_extents *x, struct xf_err *err)
         if (look(c, pass, err))
             return -1;
         for (size_t w = 0; w < words; w++) {
-            /* Gone, or newer than the last sweep: a page is marked only if we know it. */
+            /* Gone, or newer than the last sweep: only known pages are marked. */
             c->due[w] |= c->dirty[w] & ~c->presence.now[w];
             c->dirty[w] &= c->presence.now[w] & ~c->missing[w];
         }
@@ -140,8 +142,8 @@ static int passes(struct xf_copy *c, struct xf_extents *x, struct xf_err *err)
     return 0;
 }
 
-/* What the guest must find in place whatever the log says of it is owed before GO. It stays
- * where it is while the guest runs, so it need not be looked for while it stands still. */
+/* Pages that the guest must find in place, whatever the log names, are due before GO. They do
+ * not move while the guest runs, so they need not be searched for while it is suspended. */
 static int spare_eager(struct xf_copy *c, struct xf_err *err)
 {
     if (!c->vm->ops->eager)
@@ -154,8 +156,8 @@ static int spare_eager(struct xf_copy *c, struct xf_err *err)
     return 0;
 }
 
-/* The link was lost, and there is another one. What the destination has marked by now, which it
- * may not have been able to say, has no content there any more: all of it is chosen anew. */
+/* The link was lost and replaced. Pages that the destination has marked, perhaps unable to
+ * answer, have no content there any more: all of them are chosen again. */
 static void begin_anew(struct xf_copy *c)
 {
     size_t words = xf_bitmap_words(c->vm->nr_gfns);
@@ -187,8 +189,8 @@ int xf_copy_leave(struct xf_copy *c, struct xf_err *err)
     return rc || spare_eager(c, err) ? -1 : 0;
 }
 
-/* Nobody has asked for the switch, and they are so few that leaving them out saves less downtime
- * than PULL would cost the guest. */
+/* The switch was not asked for, and the missing pages are so few that leaving them out saves
+ * less downtime than PULL would cost the guest. */
 static bool are_few(const struct xf_copy *c)
 {
     const struct xf_round r = {

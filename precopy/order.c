@@ -2,9 +2,9 @@
 /*
  * The order of pages within a round: see order.h.
  *
- * Why pages that are dirty again are skipped: the dirty log already holds them, so they
- * are in the next round (or in SWITCH) whatever we do now. Sending them now would only be
- * repeated. Nothing is lost by a skip: a bit in `again` was peeked, not taken.
+ * Why pages that are dirty again are skipped: the dirty log already holds them, so they are sent in
+ * the next round (or in SWITCH) anyway, and sending them now would be in vain. A skip loses
+ * nothing: a bit in `again` was peeked, not cleared.
  */
 #include "precopy/order.h"
 
@@ -32,7 +32,7 @@ void xf_order_free(struct xf_order *o)
     o->heat = NULL;
 }
 
-/* 0: not written in the last rounds ... 3: written in three of the last four or more. */
+/* 0: not written in the last rounds ... 3: written in at least three of the last four. */
 static unsigned heat_class(uint8_t heat)
 {
     unsigned n = (unsigned)__builtin_popcount(heat & 0xf0u);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The order of pages within a round: coldest first. A page's heat is in how many of the
- * last rounds the guest wrote it; what is written all the time goes last, and what is
- * found dirty again before its turn is left to the next round (order.c says why).
+ * The order of pages within a round: coldest first. A page's heat is the number of recent rounds in
+ * which the guest wrote it; pages that are written all the time go last, and pages found dirty
+ * again before their turn are left to the next round (order.c says why).
  */
 #ifndef XF_ORDER_H
 #define XF_ORDER_H
@@ -14,7 +14,7 @@
 struct xf_order {
     uint64_t nr_gfns;
     unsigned long *todo;  /* pages of this round that have not had their turn */
-    unsigned long *again; /* pages known to be dirty again: the next round has them anyway */
+    unsigned long *again; /* pages known to be dirty again: the next round sends them anyway */
     uint8_t *heat;        /* one bit per round, newest on top */
     uint64_t left;        /* bits in todo */
     uint64_t skipped;     /* dropped because of `again`, since the start */
@@ -25,13 +25,13 @@ struct xf_order {
 int xf_order_init(struct xf_order *o, uint64_t nr_gfns); /* -1: out of memory */
 void xf_order_free(struct xf_order *o);
 
-/* Begin a round with what is in o->todo now. `dirty` (may be NULL) is what the guest wrote
- * since the last round began: it makes pages hotter. */
+/* Begin a round with the pages in o->todo. `dirty` (may be NULL) are the pages that the guest
+ * wrote since the last round began: they become hotter. */
 void xf_order_begin(struct xf_order *o, const unsigned long *dirty);
 
 /*
- * The next pages of the round, ascending, at most max; 0: the round is done. With skip_again
- * pages in o->again (which the caller fills by peeking at the dirty log) lose their turn.
+ * The next pages of the round, ascending, at most max; 0: the round is done. With skip_again, pages
+ * in o->again (which the caller fills by peeking at the dirty log) are skipped.
  */
 unsigned xf_order_next(struct xf_order *o, uint64_t *gfns, unsigned max, bool skip_again);
 

@@ -30,13 +30,13 @@ double xf_policy_predict(const struct xf_round *r)
     return r->fixed_s + (double)r->remaining / r->page_rate;
 }
 
-/* Would `left` pages be within the limit? */
+/* Would the downtime for `left` pages be within the limit? */
 static bool is_short(const struct xf_policy *p, double left, double page_rate, double fixed_s)
 {
     return page_rate > 0 && fixed_s + left / page_rate <= p->max_downtime_s;
 }
 
-/* One more round would send what is left now, and leave r->next of it, or of other pages. */
+/* One more round would send all pages that remain now, and leave r->next, the same or others. */
 static bool pays(const struct xf_round *r)
 {
     double left = (double)r->remaining;
@@ -60,17 +60,17 @@ bool xf_policy_worth(const struct xf_policy *p, const struct xf_round *r)
 
 bool xf_policy_cut(const struct xf_policy *p, const struct xf_within *w)
 {
-    double fresh = w->at_end - w->written; /* written newly until the end of the round */
+    double fresh = w->at_end - w->written; /* newly written by the end of the round */
 
     if (!p->may_leave || w->at_end < 0 || (double)w->wasted < XF_WASTE_PART * (double)w->memory)
         return false;
     if (is_short(p, w->at_end, w->page_rate, w->fixed_s))
         return false;
-    /* What is missing now is to_send + written, and at_end when the round is through. */
+    /* Missing pages: to_send + written now, at_end when the round ends. */
     return (double)w->to_send - fresh < XF_PAYING_PART * (double)w->to_send;
 }
 
-/* The switch would be short already. Is there a round, no longer than it, that shortens it? */
+/* The switch would be short already. Would a round that takes no longer than it shorten it? */
 static bool shortens(const struct xf_policy *p, const struct xf_round *r)
 {
     double least = r->fixed_s > XF_SHORT_S ? r->fixed_s : XF_SHORT_S;
@@ -82,7 +82,7 @@ static bool shortens(const struct xf_policy *p, const struct xf_round *r)
 enum xf_switch_reason xf_policy_decide(struct xf_policy *p, const struct xf_round *r)
 {
     double down = xf_policy_predict(r);
-    /* Round 1 sends everything; what it leaves is the first remainder to compare with. */
+    /* Round 1 sends everything; its remainder is the first to compare with. */
     bool poor = r->round > 1 && (double)r->remaining > XF_POOR_PART * (double)p->last_remaining;
 
     p->last_remaining = r->remaining;

@@ -35,7 +35,7 @@ void xf_presence_free(struct xf_presence *p)
     *p = (struct xf_presence){0};
 }
 
-/* Classify one chunk into p->now, unless that is done. */
+/* Classify one chunk into p->now, unless that was done. */
 static int look(struct xf_presence *p, uint64_t chunk, struct xf_err *err)
 {
     uint64_t first = chunk * CHUNK, gfns[CHUNK];
@@ -63,7 +63,7 @@ static int look(struct xf_presence *p, uint64_t chunk, struct xf_err *err)
     return 0;
 }
 
-/* A look at a large guest takes seconds: whoever waits for it may want to end that. */
+/* A sweep of a large guest takes seconds, and the caller may want to end it. */
 static int let_tick(struct xf_presence *p, int64_t *next, struct xf_err *err)
 {
     int64_t now = xf_now_ms();
@@ -75,10 +75,10 @@ static int let_tick(struct xf_presence *p, int64_t *next, struct xf_err *err)
 }
 
 /*
- * Look at the chunks that ever had a page, or everywhere until `population` pages are found.
- * A small guest's address space is mostly one hole: memory from 0, ACPI tables and special
- * pages right below 4 GiB, and to look at a hole costs what a page costs. So everywhere means
- * from both ends; when every page is found, what is left in the middle is the hole.
+ * Look at the chunks that ever had a page, or everywhere until `population` pages are found. A
+ * small guest's address space is mostly one hole: memory from 0, ACPI tables and special pages
+ * right below 4 GiB, and examining a hole costs as much as a page. So everywhere means from both
+ * ends; when every page is found, the rest in the middle is the hole.
  */
 static int look_all(struct xf_presence *p, bool everywhere, uint64_t population, struct xf_err *err)
 {
@@ -122,7 +122,7 @@ int xf_presence_sweep(struct xf_presence *p, unsigned long *todo, struct xf_err 
     p->now = swap;
     if (p->vm->ops->population(p->vm, &population, err) || look_all(p, false, population, err))
         return -1;
-    /* More pages than we see: some are where there were none before. Look everywhere. */
+    /* More pages than were found: some are in chunks that had none before. Look everywhere. */
     if (population > p->present + p->extra && look_all(p, true, population, err))
         return -1;
     p->population = population;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Bulk receiving threads, one per channel: populate what is missing, map, receive straight
- * into the mapping (or decompress there), unmap. Contract in sink.h.
+ * Bulk receiving threads, one per channel: populate what is missing, map, receive straight into the
+ * mapping (or decompress there), unmap. Contract in sink.h.
  *
- * Which gfns have memory is one bitmap for all threads. A gfn is on one channel only
- * between two syncs (the source syncs every channel between rounds), so no two threads
- * ever populate the same gfn at once if the source keeps to the protocol; if it does not,
- * the atomic bit makes one of them fail, and Xen refuses the second populate anyway.
+ * One bitmap for all threads tells which gfns have memory. Between two syncs a gfn is on one
+ * channel only (the source syncs every channel between rounds), so no two threads ever populate the
+ * same gfn at once if the source keeps to the protocol; if it does not, the atomic bit makes one of
+ * them fail, and Xen refuses the second populate anyway.
  */
 #include "precopy/sink.h"
 
@@ -44,7 +44,7 @@ struct xf_receivers {
     struct xf_err err XF_GUARDED(receivers_lock); /* first failure */
     /* Channels that have synced after their last page. */
     unsigned complete XF_GUARDED(receivers_lock);
-    bool stopping XF_GUARDED(receivers_lock); /* failures are our own doing now */
+    bool stopping XF_GUARDED(receivers_lock); /* failures are caused by this side now */
     unsigned nr;
     struct receiver list[XF_CHANNELS_MAX];
 };
@@ -58,9 +58,9 @@ struct scratch {
     uint64_t late[XF_BATCH_PAGES];    /* marked absent: to be put in, never mapped */
     const uint8_t *late_page[XF_BATCH_PAGES];
     unsigned nr_late;
-    uint64_t away[XF_BATCH_PAGES]; /* marked absent, and the guest has given them back since */
+    uint64_t away[XF_BATCH_PAGES]; /* marked absent, and released by the guest since */
     unsigned nr_away;
-    uint8_t *bounce; /* XF_PAYLOAD_MAX bytes; NULL: no page can be absent, none was needed yet */
+    uint8_t *bounce; /* XF_PAYLOAD_MAX bytes; NULL: no page can be absent, not needed yet */
     struct iovec iov[XF_BATCH_PAGES];
     XXH3_state_t *sum;
     struct xf_unpacker *unpacker; /* NULL until the first batch that needs it */
@@ -69,7 +69,7 @@ struct scratch {
     uint8_t meta[XF_META_MAX];
 };
 
-/* Sort the batch's gfns into what must be done with them. */
+/* Sort the batch's gfns by what must be done with them. */
 static int sort_gfns(struct xf_receivers *r, struct scratch *x, struct xf_err *err)
 {
     const struct xf_absent *absent = r->vm->absent;
@@ -112,20 +112,20 @@ static int sort_gfns(struct xf_receivers *r, struct scratch *x, struct xf_err *e
     return 0;
 }
 
-/* The batch's data pages, in their order, to `to`. */
+/* Receive the batch's data pages, in their order, into `to`. */
 static int receive_pages(struct receiver *w, struct scratch *x, uint8_t *to, struct xf_err *err)
 {
     return xf_packing_receive(&x->unpacker, w->r->link->ops, w->chan, &x->pack, &x->batch, to, err);
 }
 
-/* Of the payload that was received into x->bounce, the pages that are mapped. */
+/* Copy the mapped pages from the payload that was received into x->bounce. */
 static void copy_mapped(struct scratch *x)
 {
     for (unsigned i = 0; i < x->nr_data; i++)
         memcpy(x->map.page[i], x->bounce + (size_t)x->data_at[i] * XF_PAGE_SIZE, XF_PAGE_SIZE);
 }
 
-/* As receive_pages, to the niov pieces of x->iov, which are the mapped pages. */
+/* As receive_pages(), into the niov pieces of x->iov, which are the mapped pages. */
 static int receive_scattered(struct receiver *w, struct scratch *x, int niov, struct xf_err *err)
 {
     if (!x->pack.nr_blocks)
@@ -165,7 +165,7 @@ static int put_data(struct receiver *w, struct xf_view *view, struct scratch *x,
     return rc;
 }
 
-/* The same when some of the batch's pages are absent and cannot be mapped. */
+/* As put_data(), when some of the batch's pages are absent and cannot be mapped. */
 static int put_mixed(struct receiver *w, struct xf_view *view, struct scratch *x,
                      struct xf_err *err)
 {
@@ -187,8 +187,8 @@ static int put_mixed(struct receiver *w, struct xf_view *view, struct scratch *x
                                                                                              : 0;
 }
 
-/* New memory may be whatever the heap gave (a live guest's freed pages are not scrubbed by Xen),
- * and old memory has old contents: look, and write only where it is needed. */
+/* New memory holds whatever the heap gave (Xen does not scrub a live guest's freed pages), and
+ * old memory has old contents: check, and write only where needed. */
 static int put_zeros(struct receiver *w, struct xf_view *view, struct scratch *x,
                      struct xf_err *err)
 {
@@ -207,9 +207,9 @@ static int put_zeros(struct receiver *w, struct xf_view *view, struct scratch *x
 }
 
 /*
- * A page that is to be taken away is there, if only for a moment. To take away one that is
- * absent would have Xen say so on the pager's ring, and where that is full (nobody reads it yet)
- * the page would be counted as paged out for as long as the domain lives (docs/xen-notes.md).
+ * Put in the absent pages that are to be removed, if only for a moment. Removing an absent page
+ * would make Xen report it on the pager's ring, and if that is full (nothing reads it yet), the
+ * page would be counted as paged out for as long as the domain lives (docs/xen-notes.md).
  */
 static int bring_back(struct receiver *w, struct xf_view *view, struct scratch *x,
                       struct xf_err *err)
@@ -257,7 +257,7 @@ static int take_batch(struct receiver *w, struct xf_view *view, const struct xf_
     return rc;
 }
 
-/* *last: no page comes after this sync. */
+/* *last: no page follows this sync. */
 static int answer_sync(struct receiver *w, const struct xf_msg *m, struct scratch *x, bool *last,
                        struct xf_err *err)
 {

@@ -32,7 +32,7 @@ struct job {
     unsigned n;
     uint32_t round;
     bool last;
-    unsigned long *zeros; /* not NULL: send only zero pages, and say here which they are */
+    unsigned long *zeros; /* not NULL: send only zero pages, and mark them here */
     uint64_t gfns[XF_BATCH_PAGES];
 };
 
@@ -58,7 +58,7 @@ struct xf_senders {
     struct job *jobs XF_GUARDED(senders_lock); /* ring */
     unsigned cap;                              /* constant */
     unsigned head XF_GUARDED(senders_lock), count XF_GUARDED(senders_lock);
-    unsigned sending XF_GUARDED(senders_lock); /* jobs taken and not done */
+    unsigned sending XF_GUARDED(senders_lock); /* jobs taken and not finished */
     uint32_t sync_wanted XF_GUARDED(senders_lock);
     bool sync_last XF_GUARDED(senders_lock);
     bool stop XF_GUARDED(senders_lock);
@@ -68,7 +68,7 @@ struct xf_senders {
     struct worker workers[XF_CHANNELS_MAX];
 };
 
-/* What a worker needs for one batch; too big for a stack. */
+/* A worker's buffers for one batch; too big for a stack. */
 struct scratch {
     struct job job;
     uint8_t ram[XF_BATCH_PAGES];
@@ -82,9 +82,9 @@ struct scratch {
 };
 
 /*
- * The last pages carry a checksum. It is one of a copy: even a suspended guest's memory
- * changes (a backend finishes a read, a packet arrives, Xen sets an event's bit), and what
- * was summed must be what is sent. Returns the new length of the iovec.
+ * The last pages carry a checksum. It is computed over a copy: even a suspended guest's memory
+ * changes (a backend finishes a read, a packet arrives, Xen sets an event's bit), and the bytes
+ * summed must be the bytes sent. Returns the new length of the iovec.
  */
 static int seal(struct scratch *x, int niov)
 {
@@ -129,7 +129,7 @@ static int describe(struct scratch *x)
     return x->job.last && niov ? seal(x, niov) : niov;
 }
 
-/* The same for a job that wants the zero pages only. */
+/* As describe(), for a job that sends only the zero pages. */
 static void sift(struct scratch *x)
 {
     unsigned mapped = 0;
@@ -241,7 +241,7 @@ static void *worker_main(void *arg)
     uint32_t synced;
 
     xf_lock(&s->lock, senders_lock);
-    synced = w->sync_done; /* nobody else changes it */
+    synced = w->sync_done; /* no other thread changes it */
     xf_unlock(&s->lock, senders_lock);
     if (x)
         x->copy = malloc(XF_PAYLOAD_MAX);
@@ -362,7 +362,7 @@ int xf_senders_go(struct xf_senders *s, struct xf_err *err)
     return 0;
 }
 
-/* Wait on `space` until the deadline. False when time is up. */
+/* Wait on `space` until the deadline. False: it has passed. */
 XF_NEEDS(senders_lock)
 static bool wait_space(struct xf_senders *s, const struct timespec *deadline)
 {
@@ -378,7 +378,7 @@ static int failed(struct xf_senders *s, struct xf_err *err)
     return -1;
 }
 
-/* kind: all of a job but its pages, which are n at gfns. */
+/* kind: a job without its pages, which are the n at gfns. */
 static int push(struct xf_senders *s, const struct job *kind, const uint64_t *gfns, unsigned n,
                 int wait_ms, struct xf_err *err)
 {

@@ -19,9 +19,9 @@ struct xf_sent {
     uint64_t data;          /* pages sent with their bytes */
     uint64_t zero;          /* pages sent as a mark */
     uint64_t absent;        /* gfns without a page */
-    uint64_t by[XF_CODECS]; /* of data: how they were compressed */
-    uint64_t packed;        /* bytes that compressed pages became */
-    double pack_s;          /* seconds of threads spent on compressing and on trying it */
+    uint64_t by[XF_CODECS]; /* data pages by codec */
+    uint64_t packed;        /* size of the compressed pages, bytes */
+    double pack_s;          /* thread time spent on compressing, attempts included, s */
 };
 
 /* Start the threads. vm and link must outlive them. */
@@ -37,25 +37,25 @@ int xf_senders_push(struct xf_senders *s, const uint64_t *gfns, unsigned n, uint
                     bool last, int wait_ms, struct xf_err *err);
 
 /*
- * The same, but of these pages only those that are all zero are sent, as marks, and their bits
- * are set in `zeros` (atomically; it must stay until a sync is confirmed, or the threads have
- * ended). A page that is written meanwhile is in the dirty log, whichever way it was taken.
+ * The same, but only pages that are all zero are sent, as marks, and their bits are set in `zeros`
+ * (atomically; it must stay valid until a sync is confirmed, or the threads have ended). A page
+ * that is written meanwhile is in the dirty log, whether it was found zero or not.
  */
 int xf_senders_push_zeros(struct xf_senders *s, const uint64_t *gfns, unsigned n,
                           unsigned long *zeros, int wait_ms, struct xf_err *err);
-/* Take back what no thread has begun to send: its gfns are set in `map`. */
+/* Take back the batches that no thread has begun to send: their gfns are set in `map`. */
 void xf_senders_take_back(struct xf_senders *s, unsigned long *map);
 
-/* After the last push: tell every channel to sync. Then wait until all has been confirmed to
- * be in the destination's memory; XF_AGAIN while it is not after wait_ms. */
+/* After the last push: make every channel sync. Then wait until every page is confirmed to be in
+ * the destination's memory; XF_AGAIN: not within wait_ms. */
 int xf_senders_sync_begin(struct xf_senders *s, bool last, struct xf_err *err);
 int xf_senders_sync_wait(struct xf_senders *s, int wait_ms, struct xf_err *err);
 
 /*
- * End the threads, whatever they are doing: the bulk channels are dead after that, what was
- * queued is dropped, a sync that was not confirmed never will be. Then, on the channels that
- * the link has by now (as many as before), new ones: all is as after xf_senders_start(), but
- * the sums go on.
+ * halt: end the threads, whatever they are doing; the bulk channels are dead then, queued batches
+ * are dropped, an unconfirmed sync never completes. go: start new threads on the link's present
+ * channels (as many as before); everything is as after xf_senders_start(), except that the sums
+ * continue.
  */
 void xf_senders_halt(struct xf_senders *s);
 int xf_senders_go(struct xf_senders *s, struct xf_err *err);

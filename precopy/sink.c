@@ -22,17 +22,17 @@ struct serve {
     const struct xf_sink_watch *watch;
     struct xf_receivers *receivers;
     bool asked;     /* the source waits for the devices */
-    bool ready;     /* they are there */
-    bool switching; /* some of the final state has come */
-    bool loaded;    /* it is in place */
+    bool ready;     /* the devices are attached */
+    bool switching; /* part of the final state has arrived */
+    bool loaded;    /* the final state is in place */
     struct xf_state_in state;
-    struct xf_view *view;   /* for marking; opened when it is first needed */
-    struct xf_extents *set; /* the same; and another one for the answer */
-    unsigned long *refused; /* the same: gfns that could not be marked absent; none between sets */
+    struct xf_view *view;   /* for marking; opened when first needed */
+    struct xf_extents *set; /* likewise; and another one for the answer */
+    unsigned long *refused; /* likewise: gfns that could not be marked absent; empty between sets */
     uint8_t meta[XF_META_MAX];
 };
 
-/* Answer the source once the devices are there. */
+/* Answer the source once the devices are attached. */
 static int answer_ready(struct serve *s, struct xf_err *err)
 {
     if (!s->asked || (s->watch->ready && !s->watch->ready(s->watch->priv)))
@@ -43,9 +43,9 @@ static int answer_ready(struct serve *s, struct xf_err *err)
 }
 
 /*
- * The last pages come meanwhile, and some of them were absent. One that the guest has already, but
- * that is counted as absent still, would be claimed twice, and where memory just suffices the move
- * would fail for it. So no batch is under way; SWITCH waits for all of them anyway.
+ * The last pages arrive meanwhile, and some of them were absent. A page that the guest already has,
+ * but that still counts as absent, would be claimed twice, and the move would fail where memory
+ * just suffices. So this waits until no batch is in progress; SWITCH waits for all of them anyway.
  */
 static int claim(struct serve *s, struct xf_err *err)
 {
@@ -66,7 +66,7 @@ static int claim(struct serve *s, struct xf_err *err)
     return rc;
 }
 
-/* What the guest will depend on when pages are absent at GO. */
+/* Prepare what the guest will depend on when pages are absent at GO. */
 static int make_ready(struct serve *s, struct xf_err *err)
 {
     if (claim(s, err))
@@ -91,8 +91,8 @@ static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *er
     return xf_link_say(s->link, XF_MSG_LOADED, NULL, 0, err);
 }
 
-/* Those of s->set that could not be marked. All of it costs what the set does: how many gfns the
- * guest has is its own choice. */
+/* Answer with the gfns of s->set that could not be marked. The cost depends on the set alone,
+ * not on the guest's number of gfns, which the guest chooses. */
 static int answer_absent(struct serve *s, struct xf_err *err)
 {
     struct xf_extents *answer = s->set + 1;
@@ -109,7 +109,7 @@ static int answer_absent(struct serve *s, struct xf_err *err)
     return 0;
 }
 
-/* Pages that will come after GO. Answered by those of them that must come before. */
+/* Pages that the source will send after GO. The answer names those that it must send before. */
 static int take_absent(struct serve *s, const struct xf_msg *m, struct xf_err *err)
 {
     struct xf_sink_vm *vm = s->vm;
@@ -211,9 +211,9 @@ static int take_message(struct serve *s, const struct xf_msg *m, enum xf_sink_en
 }
 
 /*
- * A lost link may be replaced while the guest runs at the source: what is here of it stays,
- * and the source sends again what no sync has confirmed. In SWITCH every second is downtime,
- * so there the loss is the end, and the guest goes on at the source.
+ * A lost link may be replaced while the guest runs at the source: the pages that are here stay, and
+ * the source sends again those that no sync has confirmed. In SWITCH every second is downtime, so a
+ * lost link ends the move, and the guest goes on at the source.
  */
 static bool may_relink(const struct serve *s)
 {
@@ -261,8 +261,8 @@ enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
         uint8_t meta[XF_TEXT_MAX + 64];
         struct xf_err reason = *err, lost = {0};
 
-        /* `end` is XF_SINK_RUNS when GO came and could not be carried out: the guest is
-         * here then, stopped, and nobody may destroy it. */
+        /* `end` is XF_SINK_RUNS when GO arrived and could not be carried out: the guest is here
+         * then, stopped, and must not be destroyed. */
         if (link->control)
             xf_link_say(link, XF_MSG_ERROR, meta, xf_text_encode(reason.num, reason.text, meta),
                         &lost);

@@ -10,40 +10,42 @@
 #include "transport/link.h"
 
 enum xf_sink_end {
-    XF_SINK_RUNS,    /* GO came: the guest lives here (stopped, if err is set) */
+    XF_SINK_RUNS,    /* GO arrived: the guest is here (stopped, if err is set) */
     XF_SINK_ABORTED, /* the source gave up in good order: destroy the copy */
     XF_SINK_FAILED,  /* anything else before GO: destroy the copy */
 };
 
 struct xf_sink_watch {
     void *priv;
-    /* Some ten times a second; -1 ends the move (before GO only). */
+    /* Called about ten times a second; -1 ends the move (before GO only). */
     struct xf_tick tick;
-    /* Everything is in place but GO; if pages are absent, what serves them must be ready when
-     * this returns. -1 ends the move. NULL: nothing to prepare. */
+    /* Everything but GO has arrived; if pages are absent, the pager must be ready when this
+     * returns. -1 ends the move. NULL: nothing to prepare. */
     int (*prepare)(void *priv, struct xf_err *err);
-    /* Is all there but pages and state (devices attached)? NULL: always. Must not block. */
+    /* Is everything but pages and state in place (devices attached)? NULL: always. Must not
+     * block. */
     bool (*ready)(void *priv);
-    /* The guest was renamed at the source, or its vCPUs were set: do so with the copy. -1 ends the
-     * move. NULL: it cannot be followed. */
+    /* The guest was renamed at the source, or its vCPUs were set: do the same to the copy. -1
+     * ends the move. NULL: such changes cannot be followed. */
     int (*follow)(void *priv, const struct xf_follow *f, struct xf_err *err);
-    /* GO has come; nothing may undo the guest from here on. Before it runs. */
+    /* GO has arrived and the guest does not run yet; from here on nothing may destroy it. */
     void (*committed)(void *priv);
     /*
-     * Both may be NULL: then a lost link ends the move. called(): as often as tick; has the
-     * source begun to connect anew? It may know of a loss that does not show here. relink():
-     * the link is lost and nobody is inside it. Close it, wait for the source, put the new
-     * channels in its place, as many as before. -1 ends the move.
+     * Both may be NULL: then a lost link ends the move. called(): as often as tick; has the source
+     * begun to connect again? It may have noticed a loss that does not show here. relink(): the
+     * link is lost and no thread uses it. Close it, wait for the source, replace its channels by as
+     * many new ones. -1 ends the move.
      */
     bool (*called)(void *priv);
     int (*relink)(void *priv, struct xf_err *err);
 };
 
 /*
- * Serve a move whose domain is built, until it runs here or will not. On a failure of ours
- * the source has been told the reason. All channels of the link are open; they stay open.
+ * Serve a move whose domain is built, until the guest runs here or the move has been given up. If
+ * this side failed, the source has been sent the reason. All channels of the link are open; they
+ * stay open.
  *
- * With vm->absent pages may be missing when it runs (vm->absent->at_go of them); the guest
+ * With vm->absent, pages may be missing when it starts (vm->absent->at_go of them); the guest
  * depends on PULL (postcopy/) from then on.
  */
 enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
@@ -55,17 +57,18 @@ struct xf_receivers;
 
 int xf_receivers_start(struct xf_receivers **out, struct xf_sink_vm *vm, struct xf_link *link,
                        struct xf_err *err);
-/* Mark a set absent; those that cannot be are added to refused. Called by the move's thread. */
+/* Mark a set of pages absent; those that cannot be marked are added to `refused`. Called by the
+ * move's thread. */
 int xf_receivers_mark(struct xf_receivers *r, struct xf_view *view, const struct xf_extents *set,
                       unsigned long *refused, struct xf_err *err);
-/* The first failure of any thread; 0 while there is none. */
+/* -1 with the first failure of any thread; 0: none so far. */
 int xf_receivers_check(struct xf_receivers *r, struct xf_err *err);
 /* Has every channel synced after its last page? */
 bool xf_receivers_complete(struct xf_receivers *r);
-/* Has any? */
+/* Has any channel? */
 bool xf_receivers_ending(struct xf_receivers *r);
-/* End the threads; the bulk channels are dead after that. Which gfns have memory stays known.
- * Then, on the link's new channels, new threads. */
+/* halt: end the threads; the bulk channels are dead then, the map of gfns that have memory is
+ * kept. go: start threads on the link's new channels. */
 void xf_receivers_halt(struct xf_receivers *r);
 int xf_receivers_go(struct xf_receivers *r, struct xf_err *err);
 void xf_receivers_stop(struct xf_receivers *r);

@@ -68,7 +68,7 @@ static int receive_first(struct xf_link *l, struct xf_state_in *in, const struct
     return xf_state_from1(&in->state, &one, iov.iov_base, m->payload_len, err);
 }
 
-/* Bytes that nobody here wants. */
+/* Receive len bytes and discard them. */
 static int skip(struct xf_link *l, size_t len, uint8_t *scratch, struct xf_err *err)
 {
     while (len) {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * SWITCH at the source. Everything here is downtime, so this is all there is:
+ * SWITCH at the source. Everything here is downtime, so this is all that is done:
  *
- *     suspend the guest (what may come after GO has been chosen by then: leave.c)
+ *     suspend the guest (the pages to be sent after GO have been chosen by then: leave.c)
  *     read the dirty log a last time, queue the pages it names
- *     read the CPU state and send it on the control channel, beside the pages
+ *     read the CPU state and send it on the control channel, in parallel with the pages
  *     wait for "loaded" and for every channel's sync           (one round trip)
  *     GO; wait for "running"
  *
- * Until GO is written any failure resumes the guest here. From then on it may run only at
- * the destination.
+ * Until GO is written any failure resumes the guest here. From then on it may run only at the
+ * destination.
  */
 #include "precopy/copy.h"
 
@@ -22,8 +22,8 @@
 #include "precopy/state_link.h"
 
 #define TICK_MS 20
-/* How long SWITCH may make no end before it is given up, beyond what was predicted. The
- * guest stands still meanwhile, so a dead link must not cost more than seconds. */
+/* How long SWITCH may take beyond its prediction before it is given up. The guest stands still
+ * meanwhile, so a dead link must not cost more than seconds. */
 #define SWITCH_GRACE_S 3.0
 /* How long to wait for "running" after GO. Nothing can be undone by then; the peer answers
  * within a round trip or not at all. */
@@ -111,8 +111,8 @@ static int until_loaded(struct xf_copy *c, struct xf_err *err)
     return wait_loaded(c, err);
 }
 
-/* A peer that has died or given up by now has left its mark on the control channel. Once GO is
- * written nothing can be undone, so this is the moment to look; it costs a system call. */
+/* If the peer has died or given up by now, the control channel shows it. Once GO is written
+ * nothing can be undone, so this is the time to check; it costs one system call. */
 static int still_there(struct xf_copy *c, struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];
@@ -124,8 +124,8 @@ static int still_there(struct xf_copy *c, struct xf_err *err)
     return rc == XF_AGAIN ? 0 : -1;
 }
 
-/* Somebody may have destroyed it meanwhile: its pages look like holes then. Or let it run on. It
- * costs a hypercall. */
+/* The guest may have been destroyed meanwhile, so that its pages look like holes, or let run on.
+ * The check costs one hypercall. */
 static int still_here(struct xf_copy *c, struct xf_err *err)
 {
     if (c->vm->ops->suspended(c->vm))
@@ -146,8 +146,8 @@ static enum xf_switch_end go_back(struct xf_copy *c, struct xf_err *err)
     return XF_SWITCH_STUCK;
 }
 
-/* Whatever the caller has found to be changed is followed, or it ends the move, while the guest
- * runs. */
+/* While the guest still runs: changes that the caller finds are sent to the destination, or end
+ * the move. */
 static int last_look(struct xf_copy *c, struct xf_err *err)
 {
     do {
@@ -177,8 +177,8 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
         (before_go && before_go(c->priv, err)) || still_there(c, err) || still_here(c, err))
         return go_back(c, err);
 
-    /* Nobody can tell whether a GO that failed halfway has arrived: only a send that moved
-     * no byte would be safe to undo, and TCP does not say. */
+    /* It cannot be known whether a GO that failed halfway has arrived: only a send that moved no
+     * byte would be safe to undo, and TCP does not tell. */
     deadline = xf_now() + RUNNING_WAIT_S;
     if (xf_link_say_u64s(c->link, XF_MSG_GO, &c->nr_missing, c->missing ? 1 : 0, err))
         return XF_SWITCH_UNKNOWN;

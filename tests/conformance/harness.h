@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the conformance programs share: the table of transports (a new transport is a new
- * row), connected pairs, patterns, and a run of every test over every row. Only test_*.c
- * include it.
+ * Shared by the conformance programs: the table of transports (a new transport is a new row),
+ * connected pairs, patterns, and a run of every test over every row. Only test_*.c include it.
  *
- * No test sleeps for an event: each waits for it with a deadline. A test that hangs all
- * the same is ended by an alarm.
+ * No test sleeps for an event: each waits for it with a deadline. A test that still hangs is ended
+ * by an alarm.
  */
 #ifndef XF_TEST_HARNESS_H
 #define XF_TEST_HARNESS_H
@@ -25,8 +24,8 @@
 
 #pragma GCC diagnostic ignored "-Wunused-function" /* not every program uses every helper */
 
-#define SOON 20000 /* ms: what must happen has happened by then, on any machine */
-#define STALL 150 /* ms: stall_ms where a test is about it */
+#define SOON 20000 /* ms: long enough for any expected event, on any machine */
+#define STALL 150  /* ms: stall_ms where a test is about it */
 
 struct row {
     const char *name;
@@ -36,7 +35,7 @@ struct row {
     const struct raw_ops *raw; /* NULL: tests that need it are left out */
 };
 
-/* RDMA needs a device: the address of one comes from the environment. */
+/* RDMA needs a device: its address is taken from the environment. */
 static struct row rows[] = {
     {"tcp, plain, IPv4", &xf_tcp_ops, false, "127.0.0.1", &raw_tcp},
     {"tcp, TLS, IPv4", &xf_tcp_ops, true, "127.0.0.1", &raw_tcp},
@@ -146,7 +145,7 @@ static int dial_end(struct dial *d)
     return d->rc;
 }
 
-/* Drive the listener until a peer has had its answer; nothing may come of it. */
+/* Drive the listener until a peer has had its answer; no channel may result. */
 static bool accept_none(struct xf_listener *l, atomic_bool *done)
 {
     struct xf_err err = {0};
@@ -197,7 +196,7 @@ static void pair_close(struct pair *p)
     row->ops->unlisten(p->l);
 }
 
-/* A pair or no test */
+/* Open a pair, or end the test */
 #define PAIR(p, cfg)                                                                               \
     do {                                                                                           \
         bool open_ = pair_open(&(p), (cfg));                                                       \
@@ -208,7 +207,7 @@ static void pair_close(struct pair *p)
         }                                                                                          \
     } while (0)
 
-/* Bytes that tell their place, so that lost, doubled or moved ones show. */
+/* Bytes that depend on their position, so that lost, doubled or moved ones show. */
 static uint8_t pattern(uint32_t seed, size_t i)
 {
     return (uint8_t)((i * 2654435761u >> 13) + seed * 31 + i);
@@ -245,7 +244,7 @@ static int open_fds(void)
     return n;
 }
 
-/* A raw peer that has come as far as a welcome. */
+/* Open a raw peer, up to the sink's welcome. */
 static bool raw_open(struct raw *r, const struct xf_link_cfg *cfg, uint16_t port, unsigned index)
 {
     uint8_t hello[32], answer[32];
@@ -305,7 +304,7 @@ static void raw_pair_close(struct raw_pair *p)
     row->ops->unlisten(p->l);
 }
 
-/* A raw pair or no test */
+/* Open a raw pair, or end the test */
 #define RAW_PAIR(p, cfg)                                                                           \
     do {                                                                                           \
         bool open_ = raw_pair_open(&(p), (cfg));                                                   \
@@ -330,7 +329,7 @@ static bool row_usable(const struct row *r)
     return true;
 }
 
-/* Whether there is RDMA to test with; says so if there is not. */
+/* Is there RDMA to test with? Prints a message if not. */
 static bool rdma_rows(void)
 {
     const char *four = getenv("XF_RDMA_ADDR"), *six = getenv("XF_RDMA_ADDR6");
@@ -361,13 +360,13 @@ struct test {
  * limit_s. */
 static int run(const struct test *tests, size_t n, unsigned limit_s)
 {
-    const char *only = getenv("XF_TEST_ONLY"); /* rows whose names hold this */
-    const char *name = getenv("XF_TEST_NAME"); /* and tests */
+    const char *only = getenv("XF_TEST_ONLY"); /* only rows whose names contain this */
+    const char *name = getenv("XF_TEST_NAME"); /* and only tests with this */
     unsigned failed;
     size_t r, t;
     int used = 0;
 
-    setvbuf(stdout, NULL, _IOLBF, 0); /* a program that is killed has said how far it came */
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a program that is killed has printed how far it got */
     row_limit_s = limit_s;
     rdma_rows();
     if (CU_initialize_registry())

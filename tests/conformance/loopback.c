@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A transport within one process: see loopback.h. One lock and one condition for everything:
- * what is awaited here comes from another thread of this process, within microseconds.
+ * A transport within one process: see loopback.h. One lock and one condition for everything: every
+ * event awaited here is caused by another thread of this process, within microseconds.
  */
 #include "tests/conformance/loopback.h"
 
@@ -32,7 +32,7 @@ struct stream {
     unsigned messages; /* sent so far */
     bool closed;       /* the sender has closed in order */
     bool deaf;         /* the receiver has closed */
-    int readable;      /* eventfd: raised while the receiver has something to find out */
+    int readable;      /* eventfd: raised while the receiver has something to receive or learn */
 };
 
 struct wire {
@@ -59,7 +59,7 @@ struct call {
     struct call *next;
     const struct xf_link_cfg *cfg;
     struct xf_chan_hello hello;
-    struct xf_chan *chan; /* of the source, if it was welcome */
+    struct xf_chan *chan; /* of the source, if it was accepted */
     struct xf_err err;
     bool answered;
 };
@@ -105,9 +105,9 @@ static void leave(void)
     pthread_mutex_unlock(&net.lock);
 }
 
-/* Everything below has the lock, unless it says otherwise. */
+/* Everything below is called with the lock held, unless stated otherwise. */
 
-/* Until something changes or the deadline (xf_now_ms(), < 0: none) is over: then false. */
+/* Wait until something changes; false: the deadline (xf_now_ms(), < 0: none) has passed. */
 static bool pause_until(int64_t deadline)
 {
     struct timespec t;
@@ -134,7 +134,7 @@ static void tell(const struct wire *w)
             done = write(s->readable, &n, sizeof(n));
         else
             done = read(s->readable, &n, sizeof(n));
-        (void)done; /* full or empty: it is as it shall be */
+        (void)done; /* full or empty: already in the wanted state */
     }
     pthread_cond_broadcast(&net.changed);
 }
@@ -258,7 +258,7 @@ static int put(struct xf_chan *c, const uint8_t *bytes, size_t len, struct xf_er
 /* Wait for a byte. within: a message has begun, so that the peer must go on. */
 static int await(struct xf_chan *c, bool within, int timeout_ms, struct xf_err *err)
 {
-    /* A line that is silent for ever shows itself, as TCP's keep-alives would show it. */
+    /* A line that stays silent is detected, as TCP's keep-alives would detect it. */
     bool patience = within || (timeout_ms < 0 && c->w->cut == XF_FAULT_SILENCE);
     int64_t deadline = deadline_in(!patience ? timeout_ms : c->stall_ms > 0 ? c->stall_ms : -1);
 
@@ -515,7 +515,7 @@ static void loop_close(struct xf_chan *c)
     free(c);
 }
 
-/* --- finding each other --- */
+/* --- listening and connecting --- */
 
 /* Is this one of the loopback's addresses? */
 static int check_here(const char *addr, int flags, struct xf_err *err)
@@ -588,7 +588,7 @@ static void loop_abort_accept(struct xf_listener *l)
     leave();
 }
 
-/* What becomes of one caller. 1: nothing that the sink would hear of. */
+/* Decide on one caller. 1: nothing that the sink is told of. */
 static int judge(struct xf_listener *l, struct call *call, struct xf_chan **out,
                  struct xf_chan_id *id, struct xf_err *err)
 {
@@ -651,7 +651,7 @@ static struct xf_listener *listener_at(uint16_t port)
     return l;
 }
 
-/* Nobody will answer any more. */
+/* The call will not be answered any more: remove it. */
 static void withdraw(uint16_t port, struct call *call)
 {
     struct xf_listener *l = listener_at(port);

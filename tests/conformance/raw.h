@@ -51,7 +51,7 @@ struct raw_ops {
     int (*put)(struct raw *r, const void *data, size_t len);
     long (*get)(struct raw *r, void *data, size_t len); /* 0: closed in order, <0: cut */
     void (*put_socket)(struct raw *r, const void *data, size_t len); /* below encryption */
-    void (*hold)(struct raw *r, bool on); /* gather what is put, then let it go at once */
+    void (*hold)(struct raw *r, bool on); /* collect what is put, then send it at once */
     void (*drop)(struct raw *r);
 };
 
@@ -186,7 +186,7 @@ static long raw_tcp_get(struct raw *r, void *data, size_t len)
 static void raw_tcp_put_socket(struct raw *r, const void *data, size_t len)
 {
     if (send(r->fd, data, len, MSG_NOSIGNAL) < 0)
-        return; /* the other side may have had enough already */
+        return; /* the other side may have closed already */
 }
 
 static void raw_tcp_hold(struct raw *r, bool on)

@@ -32,21 +32,21 @@ struct rr {
     struct ibv_cq *cq;
     struct ibv_mr *mr;
     uint8_t *mem;        /* RR_MEM: sent from its start; the peer may write to its second half */
-    uint8_t script[320]; /* what was said */
+    uint8_t script[320]; /* the handshake's bytes so far */
     size_t script_len;
     uint8_t proof_source[32], proof_sink[32], seal_source[32], seal_sink[32];
     uint64_t ring; /* the peer's */
     uint32_t rkey, slot, slots;
     uint32_t sent;                /* fragments */
-    struct ibv_wc kept[RR_RECVS]; /* received while something else was waited for */
+    struct ibv_wc kept[RR_RECVS]; /* received while waiting for something else */
     unsigned nr_kept, taken;
     struct ibv_wc last; /* the message received last */
-    bool told; /* rdma_cm has said, while a message was waited for, that the peer is gone */
+    bool told; /* rdma_cm has reported, while waiting for a message, that the peer is gone */
 };
 
-/* What to do otherwise than a good peer would. */
+/* How to differ from a good peer. */
 struct rr_lie {
-    int stop_after;      /* messages said; 0: none, say all */
+    int stop_after;      /* messages sent; 0: send all */
     int flip;            /* 1 + offset into the proof message (source), welcome message (sink) */
     const uint8_t *ring; /* a ring descriptor instead of our own */
     bool mirror;         /* send the sink's own proof back */
@@ -79,7 +79,7 @@ static inline int64_t rr_now(void)
     return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
 }
 
-/* The next event of rdma_cm is this one. */
+/* Is the next event of rdma_cm this one? */
 static inline bool rr_event(struct rdma_event_channel *ch, enum rdma_cm_event_type want,
                             struct rdma_cm_id **id)
 {
@@ -139,7 +139,7 @@ static inline struct addrinfo *rr_addr(const char *addr, uint16_t port)
 
 #define RR_GREETING "XFR1\1\0\0\0"
 
-/* Connected, nothing said but the greeting. */
+/* Connect, and send nothing but the greeting. */
 static inline bool rr_dial(struct rr *r, const char *addr, uint16_t port, const char *greeting)
 {
     struct rdma_conn_param param = {.private_data = greeting ? greeting : RR_GREETING,
@@ -188,8 +188,8 @@ static inline bool rr_answer(struct rr *r, const char *greeting)
            !rdma_accept(r->id, &param) && rr_event(r->listen_ch, RDMA_CM_EVENT_ESTABLISHED, NULL);
 }
 
-/* Has the peer gone? rdma_cm says so, and leaves the queue pair as it is. It ends here, too: then
- * what did not come completes as undone, after all that came. */
+/* Has the peer gone? rdma_cm reports it, and leaves the queue pair as it is. Disconnect here,
+ * too: then receives without a message complete with an error, after all others. */
 static inline void rr_hear(struct rr *r)
 {
     struct rdma_event_channel *ch = r->ch ? r->ch : r->listen_ch;
@@ -197,7 +197,7 @@ static inline void rr_hear(struct rr *r)
     struct rdma_cm_event *ev;
 
     while (!r->told && poll(&p, 1, 0) == 1 && rdma_get_cm_event(ch, &ev) == 0) {
-        /* rejected: by one who gave up before it knew that the connection was there */
+        /* rejected: by a peer that gave up before it knew of the connection */
         r->told = ev->id == r->id &&
                   (ev->event == RDMA_CM_EVENT_DISCONNECTED || ev->event == RDMA_CM_EVENT_REJECTED);
         rdma_ack_cm_event(ev);
@@ -206,7 +206,7 @@ static inline void rr_hear(struct rr *r)
     }
 }
 
-/* The next completion of sending or of receiving. */
+/* The next completion of a send or of a receive. */
 static inline bool rr_wait(struct rr *r, bool recv, struct ibv_wc *wc)
 {
     int64_t end = rr_now() + RR_WAIT_MS;
@@ -236,7 +236,7 @@ static inline bool rr_wait(struct rr *r, bool recv, struct ibv_wc *wc)
     return false;
 }
 
-/* The next message; at most RR_RECV_BYTES. Its length, -1: none came. */
+/* The next message; at most RR_RECV_BYTES. Returns its length; -1: none arrived. */
 static inline long rr_recv(struct rr *r, void *out, size_t max)
 {
     struct ibv_wc wc;
@@ -251,7 +251,7 @@ static inline long rr_recv(struct rr *r, void *out, size_t max)
     return wc.byte_len;
 }
 
-/* One work request, waited for. */
+/* Post one work request, and wait for its completion. */
 static inline enum ibv_wc_status rr_post(struct rr *r, enum ibv_wr_opcode op, size_t at, size_t len,
                                          uint32_t imm, uint64_t remote, uint32_t rkey)
 {
@@ -282,7 +282,7 @@ static inline uint32_t rr_imm(uint32_t seq, uint32_t credits, uint32_t flags)
     return (seq & 0xffff) | credits << 16 | flags << 28;
 }
 
-/* A fragment as a good peer would send it, with an immediate of the caller's. */
+/* A fragment as a good peer would send it, with the caller's immediate. */
 static inline enum ibv_wc_status rr_fragment_imm(struct rr *r, const void *bytes, size_t len,
                                                  uint32_t imm)
 {
@@ -356,7 +356,7 @@ static inline void rr_peer_ring(struct rr *r, const uint8_t in[32])
     r->slots = (uint32_t)rr_get(in + 16, 4);
 }
 
-/* The source's handshake. Returns the sink's verdict, or -1 if it did not come so far. */
+/* The source's handshake. Returns the sink's verdict, or -1 if it did not get that far. */
 static inline int rr_prove(struct rr *r, const uint8_t key[32], const uint8_t hello[32],
                            const struct rr_lie *lie)
 {
@@ -442,7 +442,7 @@ static inline void rr_drop(struct rr *r, bool politely)
     r->cq = NULL;
     r->pd = NULL;
     if (!politely)
-        return; /* the id would say good-bye: keep it */
+        return; /* destroying the id would notify the peer: keep it */
     if (r->id)
         rdma_destroy_id(r->id);
     r->id = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Conformance: a source that knows the key and drips. Each byte is progress, but a message has a
- * limit as a whole; and whoever waits for it can be called off meanwhile.
+ * limit as a whole; and waiting for it can be cancelled.
  */
 #include "tests/conformance/harness.h"
 
@@ -9,15 +9,15 @@
 
 #define PAYLOAD 3000u
 #define PATIENT 1500    /* ms: stall_ms; the dripper may not get the processor for a while */
-#define DRIP_NS 3000000 /* between two bytes: the whole would take 9 s */
+#define DRIP_NS 3000000 /* between two bytes: the whole message would take 9 s */
 
 static uint8_t meta[XF_META_MAX];
 
-/* Says that a message has this payload, and lets it drip. */
+/* Announces a message with this payload, and lets it drip. */
 struct dripper {
     pthread_t thread;
     struct raw *raw;
-    size_t head; /* bytes of the head that come at once */
+    size_t head; /* bytes of the head that are sent at once */
     atomic_bool stop;
 };
 
@@ -50,7 +50,7 @@ static void drip_end(struct dripper *d)
     pthread_join(d->thread, NULL);
 }
 
-/* The payload; and the part of it that is to come after one that was taken already. */
+/* The payload; and the rest of it after a part that was received already. */
 static void test_payload(void)
 {
     struct xf_link_cfg cfg = config(1);
@@ -79,7 +79,7 @@ static void test_payload(void)
     }
 }
 
-/* Head and all: nobody knows yet how much is to come. A short one gets no longer than its kind. */
+/* The head as well: the length is not known yet. A short message gets no longer than its kind. */
 static void test_whole(void)
 {
     struct xf_link_cfg cfg = config(1);
@@ -100,7 +100,7 @@ static void test_whole(void)
     raw_pair_close(&p);
 }
 
-/* One that is slower than it may be for a moment, and makes up for it, is no dripper. */
+/* A source that is too slow for a moment, and makes up for it, is not a dripper. */
 static void test_slow_start(void)
 {
     struct xf_link_cfg cfg = config(1);
@@ -130,7 +130,7 @@ static int stop_soon(void *priv, struct xf_err *err)
     return ++*ticks == 3 ? xf_fail(err, EINTR, "enough of this") : 0;
 }
 
-/* The channel's watch: in the middle of a payload that drips, and of one that has stopped. */
+/* The channel's watch: during a payload that drips, and during one that has stopped. */
 static void test_watch(void)
 {
     struct xf_link_cfg cfg = config(1);
@@ -161,7 +161,7 @@ static void test_watch(void)
     }
 }
 
-/* And while there is no room to send: a peer that reads nothing. */
+/* The same while there is no room to send: a peer that reads nothing. */
 static void test_watch_sending(void)
 {
     static uint8_t much[XF_PAYLOAD_MAX];

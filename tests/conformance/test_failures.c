@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Conformance: an open channel whose peer dies, stalls, lies, or which is given up by
- * another thread. Every way out is an error with the right number, in bounded time, and
- * leaves no descriptor behind.
+ * Conformance: an open channel whose peer dies, stalls, lies, or that another thread gives up.
+ * Every way out is an error with the right number, in bounded time, and leaves no descriptor
+ * behind.
  */
 #include "tests/conformance/harness.h"
 
@@ -35,7 +35,7 @@ static int take(struct xf_chan *c, struct xf_err *err)
     return row->ops->recv_payload(c, &v, 1, err);
 }
 
-/* What a raw source sends before it ends: n bytes of a good message. */
+/* A raw source that sends n bytes of a good message before it ends. */
 static void cut_at(size_t n, bool stall, int num)
 {
     struct xf_link_cfg cfg = config(1);
@@ -78,7 +78,7 @@ static void test_stall_receiving(void)
         cut_at(at[i], true, ETIMEDOUT);
 }
 
-/* A silence between two messages is no stall. */
+/* Silence between two messages is not a stall. */
 static void test_silence(void)
 {
     struct xf_link_cfg cfg = config(1);
@@ -194,7 +194,7 @@ static void test_close(void)
     pair_close(&p);
 }
 
-/* Envelopes that lie. Nothing of what follows them may be waited for. */
+/* Envelopes that lie. The receiver must not wait for any bytes after them. */
 static void test_lies(void)
 {
     static const struct {
@@ -226,7 +226,7 @@ static void test_lies(void)
     }
 }
 
-/* With encryption, bytes from someone who is only on the line are no message. */
+/* With encryption, bytes injected into the connection are not a message. */
 static void test_injected(void)
 {
     struct xf_link_cfg cfg = config(1);
@@ -262,7 +262,7 @@ static void test_half_record(void)
     raw_pair_close(&p);
 }
 
-/* A peer who sends one byte at a time is slow, but good. */
+/* A peer that sends one byte at a time is slow, but good. */
 static void test_trickle(void)
 {
     struct xf_link_cfg cfg = config(1);
@@ -315,14 +315,14 @@ static void test_abort_recv(void)
     pthread_join(k.thread, NULL);
     CU_ASSERT(k.rc == -1 && k.err.num == ECANCELED && xf_now_ms() - t < 1000);
     xf_clear(&k.err);
-    CU_ASSERT(take(p.b, &k.err) == -1 && k.err.num == ECANCELED); /* and ever after */
+    CU_ASSERT(take(p.b, &k.err) == -1 && k.err.num == ECANCELED); /* and from then on */
     xf_clear(&k.err);
     m.payload_len = 0;
     CU_ASSERT(row->ops->send(p.b, &m, NULL, NULL, 0, &k.err) == -1 && k.err.num == ECANCELED);
     pair_close(&p);
 }
 
-/* In the middle of a message, from a peer who stays. */
+/* In the middle of a message, from a peer that stays. */
 static void test_abort_payload(void)
 {
     struct xf_link_cfg cfg = config(1);
@@ -409,7 +409,7 @@ static void test_descriptors(void)
             row->ops->abort(p.b);
         if (i % 4 == 0 && row->raw && row->raw->dial(&r, row->addr, p.port) == 0) {
             struct xf_chan *c;
-            unsigned index; /* leave a handshake behind, one that failed or is pending */
+            unsigned index; /* leave a failed or pending handshake behind */
 
             if (i % 8)
                 row->raw->put_socket(&r, "junk and more junk", 18);

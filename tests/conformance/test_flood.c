@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Conformance: a flood of connections from one address, none of which knows the key, while the
- * source connects from another. Over IPv4 only: a machine has many loopback addresses of that
- * kind, and one of IPv6, whose neighbourhoods tests/unit/test_handshakes.c shows.
+ * source connects from another. Over IPv4 only: a machine has many IPv4 loopback addresses, but
+ * only one of IPv6; tests/unit/test_handshakes.c covers IPv6 neighbourhoods.
  */
 #include "tests/conformance/harness.h"
 
@@ -12,14 +12,14 @@
 
 #define OPEN 256 /* connections that the flood holds at once */
 #define SOURCE "127.0.0.2"
-#define LONG 20000 /* ms: on a busy machine the flood has the processor, too */
-#define TURNS 100  /* connections that the sink gives up: its table, many times over */
+#define LONG 20000 /* ms: on a busy machine the flood uses the processor, too */
+#define TURNS 100  /* connections that the sink gives up: many times its table */
 
 struct flood {
     pthread_t thread;
     uint16_t port;
     atomic_bool stop;
-    atomic_uint made, given_up; /* connections; those that the sink closed again */
+    atomic_uint made, given_up; /* connections; those closed again by the sink */
 };
 
 static int dial_from(const char *src, const char *dst, uint16_t port, int flags)
@@ -38,7 +38,7 @@ static int dial_from(const char *src, const char *dst, uint16_t port, int flags)
     return fd;
 }
 
-/* Closed with a reset, so that no address and port waits in TIME_WAIT. */
+/* Close with a reset, so that no address and port stays in TIME_WAIT. */
 static void drop(int fd)
 {
     struct linger now = {1, 0};
@@ -59,7 +59,7 @@ static void *flood_run(void *arg)
             ssize_t n = recv(fds[at], &byte, 1, MSG_DONTWAIT);
 
             if (n < 0 && errno == EAGAIN) {
-                nap(); /* as fast as the sink is, and no faster: the kernel's queue never fills */
+                nap(); /* no faster than the sink: the kernel's queue never fills */
                 continue;
             }
             atomic_fetch_add(&f->given_up, 1);
@@ -96,7 +96,7 @@ static bool usable(void)
     return row->raw && strchr(row->addr, '.');
 }
 
-/* A source that is slow: between any two steps the table is filled by others many times. */
+/* A source that is slow: between any two of its steps others fill the table many times. */
 struct slow {
     pthread_t thread;
     struct flood *flood;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Conformance: the way to a channel. Who gets in, who is told why not, who is dropped
- * without a word, and that none of them holds up the others.
+ * Conformance: how a channel is opened. Which peers are accepted, which are told why not, which are
+ * dropped without an answer, and that none of them delays the others.
  */
 #include "tests/conformance/harness.h"
 
@@ -10,7 +10,7 @@
 
 static uint8_t meta[XF_META_MAX];
 
-/* The listener still takes a good peer. */
+/* The listener still accepts a good peer. */
 static bool still_good(struct xf_listener *l, const struct xf_link_cfg *cfg, uint16_t port,
                        unsigned index)
 {
@@ -65,7 +65,7 @@ static void whole_move(unsigned version)
     }
 }
 
-/* In every version that is understood here. */
+/* In every version that is supported here. */
 static void test_whole_move(void)
 {
     for (unsigned v = XF_WIRE_OLDEST; v <= XF_WIRE_VERSION; v++)
@@ -80,14 +80,14 @@ static void test_addresses(void)
     struct dial d;
     unsigned index;
 
-    /* every address at once, reached by this row's */
+    /* listen on all addresses, connect to this row's */
     CU_ASSERT_FATAL(row->ops->listen(&cfg, NULL, 0, &p.l, &p.port, NULL) == 0);
     CU_ASSERT_FATAL(pair_add(&p, &cfg, 0));
     CU_ASSERT(talks(p.a, p.b));
     pair_close(&p);
     memset(&p, 0, sizeof(p));
     p.l = listen_row(&cfg, &p.port);
-    dial_begin(&d, &cfg, p.port, 1); /* warm, and the usual way */
+    dial_begin(&d, &cfg, p.port, 1); /* warm, and as usual */
     CU_ASSERT(accept_row(p.l, SOON, &p.b, &index, NULL) == 0 && dial_end(&d) == 0);
     p.a = d.chan;
     pair_close(&p);
@@ -104,7 +104,7 @@ static void test_addresses(void)
     CU_ASSERT(row->ops->listen(&cfg, row->addr, 0, &p.l, &p.port, NULL) == -1);
 }
 
-/* A name with several addresses of which one listens; a local address to connect from. */
+/* A name with several addresses, one of which listens; a local address to connect from. */
 static void dial_as(const char *host, const char *src, int num)
 {
     struct xf_link_cfg cfg = config(1);
@@ -158,18 +158,19 @@ static void test_nobody(void)
     cfg.timeout_ms = 150; /* a listener that never accepts */
     t = xf_now_ms();
     dial_begin(&d, &cfg, port, 1);
-    /* the kernel has taken the connection, where that shows */
+    /* the kernel has accepted the connection, where that shows */
     CU_ASSERT(dial_end(&d) == -1 && d.err.num == (row->raw ? ETIME : ETIMEDOUT));
     CU_ASSERT(xf_now_ms() - t >= 149 && xf_now_ms() - t < SOON);
     row->ops->unlisten(l);
-    cfg.timeout_ms = SOON; /* nobody there at all */
+    cfg.timeout_ms = SOON; /* no listener at all */
     t = xf_now_ms();
     dial_begin(&d, &cfg, port, 1);
     CU_ASSERT(dial_end(&d) == -1 && d.err.num == ECONNREFUSED);
     CU_ASSERT(xf_now_ms() - t < SOON);
 }
 
-/* The sink drops who does not know the key without a word to its caller; the source is told. */
+/* A peer that does not know the key is dropped without an error to the sink's caller; the source
+ * is told. */
 static void test_wrong_key(void)
 {
     struct xf_link_cfg cfg = config(1), bad = cfg;
@@ -194,7 +195,8 @@ static void test_wrong_key(void)
     row->ops->unlisten(l);
 }
 
-/* One who knows the key but does not fit: told on both sides, and the listener goes on. */
+/* A peer that knows the key but does not match: reported on both sides, and the listener goes
+ * on. */
 static void refuse(struct xf_listener *l, uint16_t port, const struct xf_link_cfg *cfg,
                    unsigned index, int num, const char *word)
 {
@@ -210,7 +212,7 @@ static void refuse(struct xf_listener *l, uint16_t port, const struct xf_link_cf
     CU_ASSERT(d.err.num == num && strstr(d.err.text, word));
 }
 
-/* Two that do not speak the same version, though both understand both. */
+/* Two peers that use different versions, though both support both. */
 static void test_versions(void)
 {
     struct xf_link_cfg cfg = config(2), other;
@@ -258,7 +260,7 @@ static void test_misfits(void)
     pair_close(&p);
 }
 
-/* A source of another make: hellos that no transport of ours would send. */
+/* A foreign implementation of the source: hellos that no transport of ours would send. */
 struct lie {
     pthread_t thread;
     const struct xf_link_cfg *cfg;
@@ -293,14 +295,14 @@ static void test_hellos(void)
         const char *word;
     } lies[] = {
         {"XFH1\3\0\0\0\1\0\1\0\0\0\1\0\1\0", 32, 1, "version 3"},
-        {"XFH1\1\0\0\0\1\0\1\0\0\0\0\0\0\0", 32, 1, "version 1"}, /* not what was agreed */
+        {"XFH1\1\0\0\0\1\0\1\0\0\0\0\0\0\0", 32, 1, "version 1"}, /* not the agreed one */
         {"XFH1\0\0\0\0\1\0\1\0\0\0\0\0\0\0", 32, 1, "version 0"},
         {"XFH1\2\0\0\0\0\0\1\0\0\0\3\0\1\0", 32, 4, "channel 0 of role 3"},
         {"XFH1\2\0\0\0\1\0\1\0\0\0\1\0\1\0", 32, 4, "bulk channel 2"},
         {"XFH1\2\0\0\0\1\0\1\0\0\0\0\0\1\0", 32, 4, "control channel"}, /* the second */
         {"XFH1\2\0\0\0\0\0\1\0\4\0\1\0\1\0", 32, 6, "malformed"},
-        {"XFH1\2\0\0\0\0\0\1\0\0\0\1\0\0\0", 32, 6, "malformed"}, /* understands nothing */
-        {"XFH1\2\0\0\0\0\0\1\0\0\0\1\0\3\0", 32, 6, "malformed"}, /* not even itself */
+        {"XFH1\2\0\0\0\0\0\1\0\0\0\1\0\0\0", 32, 6, "malformed"}, /* supports no version */
+        {"XFH1\2\0\0\0\0\0\1\0\0\0\1\0\3\0", 32, 6, "malformed"}, /* not even its own version */
         {"XFH2\2\0\0\0\0\0\1\0\0\0\1\0\1\0", 32, 6, "malformed"},
         {"GET / HTTP/1.1\r\nHost: example", 32, 6, "malformed"},
         {"XFH1\2\0\0\0\0\0\1\0\0\0\1\0\1\0", 31, -1, NULL}, /* short, long, two at once */
@@ -322,7 +324,7 @@ static void test_hellos(void)
         int rc;
 
         memcpy(bytes, lies[i].bytes, strlen(lies[i].bytes) > 18 ? strlen(lies[i].bytes) : 18);
-        if (lies[i].status == 4) /* else it is this that is refused */
+        if (lies[i].status == 4) /* else this is what is refused */
             bytes[12] = cfg.encrypt;
         pthread_create(&x.thread, NULL, lie_run, &x);
         if (lies[i].status < 0) {
@@ -342,7 +344,7 @@ static void test_hellos(void)
     row->ops->unlisten(l);
 }
 
-/* A source of version 1, byte for byte as it was, where version 1 was agreed. */
+/* A source of version 1, byte for byte, where version 1 was agreed. */
 static void test_first_version(void)
 {
     static const char sent[32] = "XFH1\1\0\0\0\2\0\1\0\0\0", bulk[32] = "XFH1\1\0\0\0\1\0\1\0\0\0";
@@ -370,7 +372,7 @@ static void test_first_version(void)
     row->ops->unlisten(l);
 }
 
-/* A sink of another make, seen from the source. */
+/* A foreign implementation of the sink, seen from the source. */
 static void test_other_sinks(void)
 {
     static const struct {
@@ -379,10 +381,10 @@ static void test_other_sinks(void)
         bool key;
     } sinks[] = {
         {"XFH1\3\0\1\0\0\0\1\0\0\0\1\0\1\0", "version 3", true},
-        {"XFH1\3\0\0\0\0\0\1\0\0\0\1\0\1\0", "version 3", true}, /* forgot to refuse */
+        {"XFH1\3\0\0\0\0\0\1\0\0\0\1\0\1\0", "version 3", true}, /* did not refuse */
         {"XFH1\2\0\0\0\0\0\2\0\0\0\1\0\1\0", "bulk channels", true},
         {"XFH1\2\0\143\0\0\0\1\0\0\0\1\0\1\0", "unknown status 99", true},
-        {"XFH1\2\0\0\0\0\0\1\0\0\0\0\0\1\0", "control channel", true}, /* not that asked for */
+        {"XFH1\2\0\0\0\0\0\1\0\0\0\0\0\1\0", "control channel", true}, /* not the requested one */
         {"XFH1\2\0\0\0\0\0\1\0\0\0\2\0\1\0", "urgent channel", true},  /* the same */
         {"XFH1\1\0\0\0\1\0\1\0\0\0\0\0\0\0", "version 1", true},
         {"XXXX\2\0\0\0\0\0\1\0\0\0\1\0\1\0", "XFH1", true},
@@ -419,7 +421,7 @@ static void test_other_sinks(void)
     close(fd);
 }
 
-/* A sink that speaks first: its message lies right behind the welcome when we read that. */
+/* A sink that sends first: its message directly follows the welcome when that is read. */
 static void test_eager_sink(void)
 {
     struct xf_link_cfg cfg = config(1);
@@ -476,7 +478,7 @@ static void test_dying_sink(void)
     close(fd);
 }
 
-/* Strangers of every kind, more than the table holds; a good peer gets in between. */
+/* Strangers of every kind, more than the table holds; a good peer is accepted among them. */
 static void test_strangers(void)
 {
     static const uint8_t client_hello[] = {0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 1, 2, 3};
@@ -512,7 +514,7 @@ static void test_strangers(void)
     pair_close(&p);
 }
 
-/* One who knows the key and then says nothing, or rubbish below TLS. */
+/* A peer that knows the key and then sends nothing, or garbage below TLS. */
 static void *mute_run(void *arg)
 {
     struct lie *x = arg;
@@ -524,7 +526,7 @@ static void *mute_run(void *arg)
         row->raw->prove(&r, x->cfg->key->bytes) == 0) {
         if (x->len)
             row->raw->put_socket(&r, x->bytes, x->len);
-        x->answered = row->raw->get(&r, &b, 1); /* until we are dropped */
+        x->answered = row->raw->get(&r, &b, 1); /* until this peer is dropped */
     }
     row->raw->drop(&r);
     atomic_store(&x->done, true);
@@ -597,7 +599,7 @@ static void test_abort_accept(void)
     pthread_join(w.thread, NULL);
     CU_ASSERT(w.rc == -1 && w.err.num == ECANCELED);
     CU_ASSERT(xf_now_ms() - t < 1000);
-    wait_run(&w); /* and ever after */
+    wait_run(&w); /* and from then on */
     CU_ASSERT(w.rc == -1 && w.err.num == ECANCELED);
     row->ops->unlisten(w.l);
     row->ops->unlisten(NULL);

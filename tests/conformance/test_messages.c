@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Conformance: what two good peers may expect of a channel. Bad peers are in
- * test_failures.c, the way to a channel in test_handshake.c.
+ * Conformance: what two good peers may expect of a channel. Bad peers are in test_failures.c,
+ * opening a channel in test_handshake.c.
  */
 #include "tests/conformance/harness.h"
 
@@ -180,7 +180,7 @@ static void test_pieces(void)
     CU_ASSERT_FATAL(len < XF_PAYLOAD_MAX);
     CU_ASSERT(row->ops->send(p.a, &m, meta, v, 2048, &err) == 0);
     CU_ASSERT_FATAL(row->ops->recv(p.b, &r, meta_got, SOON, &err) == 0 && r.payload_len == len);
-    /* received in another cut: 1 byte, nothing, in the middle of records, then the rest */
+    /* received in other pieces: 1 byte, nothing, in the middle of records, then the rest */
     for (i = 0; at < len; i++) {
         size_t n = i == 0 ? 1 : i == 1 ? 0 : i < 40 ? (size_t)i * 501 : len - at;
 
@@ -198,7 +198,7 @@ static void test_pieces(void)
     pair_close(&p);
 }
 
-/* A channel that is to keep little in the network, then less, then more: slower, and no more. */
+/* A channel that must keep little in the network, then less, then more: it only gets slower. */
 static void test_held(void)
 {
     static const struct {
@@ -276,7 +276,7 @@ static void test_waiting(void)
     pair_close(&p);
 }
 
-/* A receiver that is slow: the sender waits, with little in between, and goes on. */
+/* A slow receiver: the sender waits, with little data in between, and continues. */
 static void test_back_pressure(void)
 {
     static const struct xf_msg msg = {1, 0, 100, XF_PAYLOAD_MAX};
@@ -305,7 +305,7 @@ static void test_back_pressure(void)
     pair_close(&p);
 }
 
-/* Faults while bulk waits: a full channel does not hold up another. */
+/* Faults while bulk waits: a full channel does not delay another. */
 static void test_two_channels(void)
 {
     static const struct xf_msg bulk = {1, 0, 100, XF_PAYLOAD_MAX}, small = {2, 0, 24, 4096};
@@ -332,7 +332,7 @@ static void test_two_channels(void)
     pair_close(&p);
 }
 
-/* One end answers each message at once, the other has 8 on the way at any time. */
+/* One end answers each message at once, the other always has 8 in flight. */
 static void *echo(void *arg)
 {
     struct xf_chan *c = arg;

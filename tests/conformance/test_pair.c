@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Every transport between two processes: without arguments this program starts a sink and a source
- * of it, over each row that the machine has. Between two hosts (the lab):
+ * of it, over each row that the machine supports. Between two hosts (the lab):
  *
  *   test_pair --serve ADDR ROW           on one; prints "port N" when it listens
  *   test_pair --connect ADDR PORT ROW    on the other
  *
- * The exit status says for each process whether it saw what it must. ROW is a name of the
- * harness's table. What a hostile peer does is in the other programs; here both are honest,
- * until one of them is killed.
+ * The exit status tells for each process whether it saw what it must. ROW is a name of the
+ * harness's table. Hostile peers are in the other programs; here both are honest, until one of them
+ * is killed.
  */
 #include "tests/conformance/harness.h"
 
@@ -24,7 +24,7 @@
 #define BULK 1u
 #define FLOOD (64u << 20) /* more than any ring or socket buffer holds */
 
-/* On the control channel, what comes next on the bulk channel; answered by DONE with a hash. */
+/* Control messages that announce the data on the bulk channel; answered by DONE with a hash. */
 enum { ORDER = 1, TINY, HOLD, READ, DIE, DONE, DATA };
 
 static const uint32_t sizes[] = {0,     1,     7,     4095,   4096,     4097,          16384,
@@ -54,7 +54,7 @@ static void say(struct xf_chan *c, uint16_t type, uint64_t value)
         die("sending", &err);
 }
 
-/* 0: it came; else why not. */
+/* 0: it arrived; else the reason why not. */
 static int hear(struct xf_chan *c, struct xf_msg *m, uint64_t *value, struct xf_err *err)
 {
     if (row->ops->recv(c, m, scratch, LIMIT_S * 1000, err))
@@ -76,13 +76,13 @@ static void send_data(struct xf_chan *c, uint64_t seq, uint32_t n)
         die("sending data", &err);
 }
 
-/* The n bytes in buf, in their turn. */
+/* Add the n bytes in buf to the hash. */
 static void add(uint64_t *sum, uint32_t n)
 {
     *sum = *sum * 1000003 + XXH3_64bits(buf, n);
 }
 
-/* The next message must be number seq and as send_data() makes it. */
+/* The next message must be number seq, as made by send_data(). */
 static void take_data(struct xf_chan *c, uint64_t seq, uint32_t n, uint64_t *sum)
 {
     struct iovec v = {buf, n};
@@ -97,7 +97,7 @@ static void take_data(struct xf_chan *c, uint64_t seq, uint32_t n, uint64_t *sum
     add(sum, n);
 }
 
-/* What `n` messages of these sizes hash to, over and over. */
+/* The hash of `n` messages of these sizes, repeated in turn. */
 static uint32_t size_of(unsigned what, uint64_t seq)
 {
     return what == ORDER ? sizes[seq % NSIZES] : what == TINY ? (uint32_t)(seq % 9) : CHUNK;
@@ -204,7 +204,7 @@ static void must_agree(struct xf_chan *control, uint64_t sum)
         die("what the sink has got", NULL);
 }
 
-/* Nobody reads: the source has to stop, and nothing is lost when somebody does. */
+/* The sink does not read: the source has to stop, and nothing is lost when reading resumes. */
 static void back_pressure(struct xf_chan *c[])
 {
     struct flood f = {.c = c[BULK]};
@@ -225,7 +225,7 @@ static void back_pressure(struct xf_chan *c[])
     must_agree(c[0], f.sum);
 }
 
-/* The sink is killed: the source hears of it on both channels. */
+/* The sink is killed: the source learns of it on both channels. */
 static void peer_death(struct xf_chan *c[])
 {
     struct xf_err err = {0};
@@ -280,8 +280,8 @@ static int source(const char *addr, uint16_t port)
 /* ---- both ---- */
 
 /*
- * A sink of our own, which ends by SIGKILL as it was told. By exec: a child that was only forked
- * may not use the verbs of its parent (ib_safe_file_access(), include/rdma/ib.h: EACCES).
+ * A sink of our own, which ends by SIGKILL on request. By exec: a child that was only forked may
+ * not use the verbs of its parent (ib_safe_file_access(), include/rdma/ib.h: EACCES).
  */
 static bool both(void)
 {

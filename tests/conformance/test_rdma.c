@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What only RDMA can get wrong: peers that lie in the handshake, in immediates, lengths,
- * credits and addresses; devices that fall silent; objects of the kernel left behind. The
- * contract that every transport keeps is in the other programs.
+ * Failures that only RDMA can have: peers that lie in the handshake, in immediates, lengths,
+ * credits and addresses; devices that fall silent; objects of the kernel left behind. The contract
+ * of all transports is tested by the other programs.
  */
 #include "tests/conformance/harness.h"
 #include "tests/conformance/raw_rdma.h"
@@ -26,7 +26,7 @@ static struct xf_link_cfg small_config(unsigned channels)
 /* A hostile source in a thread: the sink's accept() has to run meanwhile. */
 struct foe {
     struct xf_listener *l; /* foe_open() */
-    struct xf_chan *c;     /* the same */
+    struct xf_chan *c;     /* likewise */
     pthread_t thread;
     const struct xf_link_cfg *cfg;
     const struct rr_lie *lie;
@@ -34,7 +34,7 @@ struct foe {
     unsigned index;
     struct rr r;
     bool dialled;
-    bool told; /* that the sink has ended the connection, while it waited for an answer */
+    bool told; /* the sink ended the connection while this peer waited for an answer */
     int verdict;
     atomic_bool done;
 };
@@ -50,7 +50,7 @@ static void *foe_run(void *arg)
     if (f->dialled)
         f->verdict = rr_prove(&f->r, f->cfg->key->bytes, hello, f->lie);
     f->told = f->r.told;
-    if (f->lie) /* those who lie here are not needed any more */
+    if (f->lie) /* peers that lie here are not needed any more */
         rr_drop(&f->r, true);
     atomic_store(&f->done, true);
     return NULL;
@@ -139,7 +139,7 @@ static int take(struct xf_chan *c, struct xf_err *err)
     return row->ops->recv_payload(c, &v, 1, err);
 }
 
-/* A source by the document, with none of the transport's code, is understood. */
+/* A source written from the document, with none of the transport's code, is understood. */
 static void test_by_the_book(void)
 {
     static const struct {
@@ -166,7 +166,7 @@ static void test_by_the_book(void)
             CU_ASSERT(holds(meta, sizes[k].meta, 1) && holds(got, sizes[k].payload, 2));
         }
         CU_ASSERT(row->ops->send(f.c, &m, "hello", NULL, 0, &err) == 0);
-        do { /* credits come by themselves, too */
+        do { /* credits may also arrive on their own */
             CU_ASSERT_FATAL(rr_recv(&f.r, back, sizeof(back)) >= 0);
         } while (!(ntohl(f.r.last.imm_data) >> 28 & 1));
         CU_ASSERT(f.r.last.byte_len == 29u + (cfg.encrypt ? 16 : 0));
@@ -180,8 +180,8 @@ static void test_by_the_book(void)
     }
 }
 
-/* Greetings and handshakes that are not ours: dropped without a word to the sink's caller, and at
- * once: long before their time is over the stranger knows. */
+/* Greetings and handshakes that are not ours: dropped at once, without an error to the sink's
+ * caller: the stranger learns it long before its time is over. */
 static void test_strangers(void)
 {
     static const struct rr_lie lies[] = {
@@ -204,7 +204,7 @@ static void test_strangers(void)
     uint16_t port = 0;
     size_t i;
 
-    cfg.timeout_ms = 12 * RR_WAIT_MS; /* what a stranger hears before is no time-out */
+    cfg.timeout_ms = 12 * RR_WAIT_MS; /* an end before this is not a time-out */
     l = listen_row(&cfg, &port);
     for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
         struct foe f;
@@ -214,7 +214,7 @@ static void test_strangers(void)
         pthread_join(f.thread, NULL);
         CU_ASSERT(f.verdict == -1);
         CU_ASSERT(f.dialled == !lies[i].greeting);
-        /* those who say no more hang up themselves */
+        /* peers that send no more hang up on their own */
         CU_ASSERT(f.told == (!lies[i].greeting && !lies[i].stop_after));
     }
     CU_ASSERT(still_good(l, &cfg, port));
@@ -248,7 +248,7 @@ static const struct {
     {4096, 4096, 32, 0, 0}, /* memory on a small channel */
 };
 
-/* One who knows the key and has an impossible ring: told on both sides. */
+/* A peer that knows the key and has an impossible ring: reported on both sides. */
 static void test_rings(void)
 {
     struct xf_link_cfg cfg = small_config(1);
@@ -288,7 +288,7 @@ static void test_rings(void)
     rr_unlisten(&sink);
 }
 
-/* Sinks that are not what they seem, seen from the source. */
+/* False sinks, seen from the source. */
 static void test_other_sinks(void)
 {
     static const struct {
@@ -322,7 +322,7 @@ static void test_other_sinks(void)
         CU_ASSERT(up || sinks[i].lie.greeting);
         if (up && !sinks[i].lie.greeting)
             served = rr_serve(&sink, sinks[i].key ? cfg.key->bytes : wrong, hello, &sinks[i].lie);
-        /* whose answer is refused hears of it while it waits for the next word */
+        /* a sink whose answer is refused learns it while it waits for the next message */
         CU_ASSERT(sink.told ==
                   (up && !served && !sinks[i].lie.greeting && !sinks[i].lie.stop_after));
         if (sinks[i].lie.stop_after)
@@ -334,7 +334,7 @@ static void test_other_sinks(void)
     rr_unlisten(&sink);
 }
 
-/* The connection dies after each word of the handshake; the sink goes on. */
+/* The connection dies after each message of the handshake; the sink goes on. */
 static void test_death_in_handshake(void)
 {
     struct xf_link_cfg cfg = small_config(1);
@@ -354,7 +354,7 @@ static void test_death_in_handshake(void)
         int rc;
 
         foe_begin(&f, &cfg, port, 1, &lie);
-        do /* after the last word the sink may have opened the channel already */
+        do /* after the last message the sink may have opened the channel already */
             rc = accept_row(l, 20, &c, &index, &err);
         while (rc == XF_AGAIN && !atomic_load(&f.done));
         pthread_join(f.thread, NULL);
@@ -370,8 +370,8 @@ static void test_death_in_handshake(void)
     row->ops->unlisten(l);
 }
 
-/* Fragments that lie. Each ends the channel, with EPROTO where this side's device lets us see
- * what it was. */
+/* Fragments that lie. Each ends the channel, with EPROTO where this side's device shows the
+ * cause. */
 enum { LEN_SLOT_1 = -1, WRITE_EMPTY = -2 };
 
 static void test_fragments(void)
@@ -435,7 +435,7 @@ static void test_fragments(void)
     free(bytes);
 }
 
-/* More fragments than there are credits: those within are good, the next is not. */
+/* More fragments than credits: those within the credits are good, the next is not. */
 static void overrun(unsigned index)
 {
     struct xf_link_cfg cfg = small_config(1);
@@ -449,7 +449,7 @@ static void overrun(unsigned index)
         rr_fragment(&f.r, bytes, compose(&f.r, cfg.encrypt, i, bytes, 100, 200));
     while (take(f.c, &err) == 0)
         n++;
-    /* on a bulk channel the one too many has overwritten the first: its own loss */
+    /* on a bulk channel the excess one has overwritten the first: the sender's own loss */
     CU_ASSERT(err.num == EPROTO && n <= f.r.slots);
     CU_ASSERT(cfg.encrypt || n == f.r.slots);
     foe_close(&f);
@@ -477,14 +477,14 @@ static void test_after_bye(void)
                   IBV_WC_SUCCESS);
         if (last)
             rr_fragment(&f.r, bytes, compose(&f.r, cfg.encrypt, 1, bytes, 100, 200));
-        CU_ASSERT(take(f.c, &err) == 0); /* what came before the good-bye */
+        CU_ASSERT(take(f.c, &err) == 0); /* received before the disconnect */
         CU_ASSERT(take(f.c, &err) == -1 && err.num == (last ? EPROTO : ECONNRESET));
         CU_ASSERT(last || strstr(err.text, "closed"));
         foe_close(&f);
     }
 }
 
-/* Writes to where nothing was offered: the device refuses them, and the channel is over. */
+/* Writes outside the offered memory: the device refuses them, and the channel ends. */
 static void test_memory(void)
 {
     struct xf_link_cfg cfg = small_config(1);
@@ -523,7 +523,7 @@ static void test_memory(void)
     }
 }
 
-/* A message torn over fragments of any size, also at the places where it hurts; then changed. */
+/* A message split into fragments of any size, also at the critical places; then changed. */
 static void test_torn(void)
 {
     static const size_t at[] = {1, 23, 24, 25, 123, 124, 125, 300};
@@ -568,7 +568,7 @@ static void test_sealed(void)
         len = compose(&f.r, true, 0, bytes, 100, 200);
         rr_fragment(&f.r, bytes, len);
         CU_ASSERT(take(f.c, &err) == 0 && holds(got, 200, 2));
-        if (i != 2) /* 2: the same once more */
+        if (i != 2) /* 2: the same one again */
             len = compose(&f.r, true, i == 3 ? 2 : 1, bytes, 100, 200);
         if (i == 0)
             bytes[0] ^= 1;
@@ -577,7 +577,7 @@ static void test_sealed(void)
         if (i == 4)
             len = compose(&f.r, false, 0, bytes, 100, 200);
         if (i == 5)
-            len = 16; /* nothing but a tag */
+            len = 16; /* only a tag */
         if (i == 6)
             len--;
         rr_fragment(&f.r, bytes, len);
@@ -586,7 +586,7 @@ static void test_sealed(void)
     }
 }
 
-/* A sink that returns no credits: the source sends what the ring holds, and no more. */
+/* A sink that returns no credits: the source fills the ring, and sends no more. */
 static void test_no_credits(void)
 {
     struct xf_link_cfg cfg = small_config(1);
@@ -618,7 +618,7 @@ static void test_no_credits(void)
     rr_unlisten(&sink);
 }
 
-/* The peer's queue pair is gone and nobody said so: a waiting side notices all the same. */
+/* The peer's queue pair is gone without notice: a waiting side still notices. */
 static void test_silent_death(void)
 {
     struct xf_link_cfg cfg = small_config(1);
@@ -635,7 +635,7 @@ static void test_silent_death(void)
     foe_close(&f);
 }
 
-/* Of what the kernel counts for all RDMA devices: queue pairs and the like. */
+/* The kernel's counts of queue pairs and the like, over all RDMA devices. */
 static void resources(char *out, size_t size)
 {
     FILE *p = popen("rdma resource show", "r");

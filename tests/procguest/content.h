@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a page of a test guest holds, a function of its gfn and version. Shared with the guest
+ * The contents of a test guest's page, a function of its gfn and version. Shared with the guest
  * that QEMU runs in the race (tests/bench/payload), which has no C library.
  */
 #ifndef XF_PG_CONTENT_H
@@ -10,8 +10,8 @@
 
 #define PG_WORDS 512u /* of 8 bytes, in a page */
 
-/* A version with the bit PG_TEXT is words out of a few hundred, which compress as text does;
- * 0 is zeros, and any other one does not compress at all. */
+/* A version with the bit PG_TEXT consists of a few hundred different words, which compress like
+ * text; 0 is zeros, and any other version does not compress at all. */
 #define PG_TEXT 0x80000000u
 
 static inline uint64_t pg_page_seed(uint64_t gfn, uint32_t version)
@@ -19,7 +19,7 @@ static inline uint64_t pg_page_seed(uint64_t gfn, uint32_t version)
     return (gfn + 1) * 0x9e3779b97f4a7c15ull ^ (uint64_t)version * 0xc2b2ae3d27d4eb4full;
 }
 
-/* One of 256 words of seven letters, and a last letter that is any of 16. */
+/* One of 256 words of seven letters, followed by one of 16 letters. */
 static inline uint64_t pg_text_word(uint64_t *seed)
 {
     uint64_t letters, x = *seed;

@@ -28,7 +28,7 @@ void pg_log_init(struct pg_log *l, unsigned long *bits)
     pthread_mutexattr_destroy(&attr);
 }
 
-/* Whoever died with it has protected pages whose bits are still set, and that is allowed. */
+/* An engine that died holding it has protected pages whose bits are still set, which is allowed. */
 static void lock(struct pg_log *l)
 {
     if (pthread_mutex_lock(&l->lock) == EOWNERDEAD)
@@ -49,7 +49,7 @@ void *pg_log_main(void *arg)
         if (kind == 1) {
             lock(&g->log);
             xf_set(g->log.bits, (at - (uintptr_t)g->mem) / PAGE);
-            /* The log may have been stopped meanwhile: then nobody waits any more. */
+            /* The log may have been stopped meanwhile: then no thread waits any more. */
             rc = uffd_unprotect(g->uffd, (void *)(uintptr_t)at, PAGE) && errno != ENOENT;
             pthread_mutex_unlock(&g->log.lock);
         }

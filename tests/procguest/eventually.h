@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Waiting for an event, with a limit that only a test that fails comes to. */
+/* Waiting for an event, with a limit that only a failing test reaches. */
 #ifndef XF_PG_EVENTUALLY_H
 #define XF_PG_EVENTUALLY_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Writing whole pages of a process guest from another process. A page that is not there yet is made
- * and filled in one go by UFFDIO_COPY, which takes half of the time of a first touch: it does not
- * clear what is overwritten at once, and nothing faults. That needs a mapping of its own, as
- * whoever touches a page there that is not there yet would wait for ever.
+ * Writing whole pages of a process guest from another process. A page that does not exist yet is
+ * created and filled in one step by UFFDIO_COPY, which takes half of the time of a first touch: it
+ * does not clear memory that is overwritten at once, and nothing faults. That needs a mapping of
+ * its own, in which touching a page that does not exist yet would wait for ever.
  */
 #ifndef XF_PG_FILL_H
 #define XF_PG_FILL_H
@@ -24,9 +24,9 @@ struct pg_filling {
     uint64_t gfns[XF_BATCH_PAGES];
     uint8_t pages[XF_BATCH_PAGES * XF_PAGE_SIZE];
 };
-/* Let m show places to write the n pages to, the first of them at filling->pages. */
+/* Set m to the places to write the n pages to, the first of them at filling->pages. */
 void pg_fill_begin(struct pg_filling *filling, const uint64_t *gfns, unsigned n, struct xf_map *m);
-/* Make the first n the guest's. Ends the process with a message when the kernel refuses. */
+/* Give the first n pages to the guest. Ends the process with a message when the kernel refuses. */
 void pg_fill_end(const struct pg_fill *f, const struct pg_filling *filling, unsigned n);
 
 /* How many of gfns[i..n) are consecutive. */

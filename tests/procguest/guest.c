@@ -54,7 +54,7 @@ static void *shared(size_t len)
 
 /* --- pages --- */
 
-/* The word that all others of a page are counted up from. Never 0 for a version above 0. */
+/* The seed of all words of a page. Never 0 for a version above 0. */
 void pg_write_page(uint64_t *page, uint64_t gfn, uint32_t version)
 {
     uint64_t at = pg_page_seed(gfn, version);
@@ -105,7 +105,7 @@ static uint64_t choose(struct pg_vcpu *v, uint64_t n)
     }
 }
 
-/* Give a page back, or take one: a page is new and zero after it was away. */
+/* Release a page, or take one: a page that returns is new and zero. */
 static bool balloon(struct pg_guest *g, uint64_t gfn)
 {
     if (!g->has[gfn]) {
@@ -198,7 +198,7 @@ static void *vcpu_main(void *arg)
     return NULL;
 }
 
-/* A log that costs nothing where the kernel has it. */
+/* The log that costs nothing, where the kernel has it. */
 static void open_uffd(struct pg_guest *g)
 {
     pthread_t thread;
@@ -236,7 +236,7 @@ static _Noreturn void guest_main(struct pg_guest *g)
         pause();
 }
 
-/* --- its life --- */
+/* --- life cycle --- */
 
 struct pg_truth *pg_truth_new(uint64_t nr_gfns, unsigned nr_vcpus)
 {
@@ -338,7 +338,7 @@ bool pg_stop_within(struct pg_guest *g, uint64_t ns)
     uint64_t until = xf_now_ns() + ns;
 
     g->gate = 0;
-    wake_all(&g->gate); /* who sleeps until his next step is due */
+    wake_all(&g->gate); /* and the vCPUs that sleep until their next step */
     while (g->parked != g->truth->nr_vcpus && xf_now_ns() < until)
         sleep_on(&g->parked, g->parked, 10000000);
     return g->parked == g->truth->nr_vcpus;
@@ -366,7 +366,7 @@ bool pg_alive(struct pg_guest *g)
            !info.si_pid;
 }
 
-/* --- looking at it --- */
+/* --- comparing it --- */
 
 static bool listed(uint64_t gfn, const uint64_t *list, unsigned n)
 {

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest that is a process: its memory is a memfd, its vCPUs are threads whose whole state
- * is one small struct, and what they do is a workload. It runs anywhere at native speed.
- * How the engine sees it is in source.h (dirty log) and sink.h (absent pages).
+ * A guest that is a process: its memory is a memfd, its vCPUs are threads whose whole state is one
+ * small struct, and they run a workload. It runs anywhere at native speed. The engine's view of it
+ * is in source.h (dirty log) and sink.h (absent pages).
  *
- * A move has two copies of one guest, each a process of its own, and one `struct pg_truth`:
- * what every page ought to hold, kept outside the memory that is moved. A write that gets
- * lost, or a page that comes from another time, differs from it and is found, by the vCPUs
- * themselves (pg_guest.bad) and by pg_check().
+ * A move has two copies of one guest, each a process of its own, and one `struct pg_truth`: the
+ * expected contents of every page, kept outside the memory that is moved. A lost write, or a page
+ * of another time, differs from it and is found, by the vCPUs themselves (pg_guest.bad) and by
+ * pg_check().
  *
- * Everything here lies in memory shared with the processes forked after it was made, at one
- * address in all of them. Linux 5.19 or newer, and root, for userfaultfd; from 6.7 on the
- * dirty log costs the guest no fault that anybody has to answer (dirtylog.h).
+ * Everything here lies in memory shared with the processes forked after it was made, at one address
+ * in all of them. Linux 5.19 or newer, and root, for userfaultfd; from 6.7 on the dirty log costs
+ * the guest no fault that a thread has to handle (dirtylog.h).
  */
 #ifndef XF_PG_GUEST_H
 #define XF_PG_GUEST_H
@@ -36,13 +36,13 @@ enum pg_work {
     PG_BALLOON, /* gives a random page back, or takes one, and writes it */
 };
 
-/* All that a vCPU is. vCPU n of N owns the gfns g with g % N == n within [first, first + count):
- * "its pages" are those. */
+/* A vCPU's whole state. vCPU n of N owns the gfns g with g % N == n within [first, first +
+ * count): "its pages" are those. */
 struct pg_vcpu {
     uint32_t work; /* enum pg_work */
     uint32_t arg;
     uint32_t rate;  /* pages per second; 0: as fast as it can */
-    uint32_t reads; /* 1: look only, do not write */
+    uint32_t reads; /* 1: read only, do not write */
     uint64_t first, count;
     uint64_t at, random, steps;
 };
@@ -56,7 +56,7 @@ struct pg_truth {
     uint64_t nr_gfns;
     unsigned nr_vcpus;
     uint32_t text;             /* PG_TEXT: pages are filled with it; 0: they are not */
-    uint32_t zero_every;       /* every so many-th page is filled with zeros */
+    uint32_t zero_every;       /* every zero_every-th page is filled with zeros */
     _Atomic uint32_t *version; /* of each page; 0: all zero bytes */
 };
 
@@ -65,7 +65,7 @@ struct pg_guest {
     int memfd;
     uint8_t *mem;          /* all of it, as this process sees it */
     _Atomic uint8_t *has;  /* has[gfn]: the guest has a page there */
-    _Atomic uint8_t *late; /* late[gfn]: the page is absent, its content is still to come */
+    _Atomic uint8_t *late; /* late[gfn]: the page is absent, its content has not arrived */
     _Atomic uint64_t pages;
     struct pg_vcpu vcpus[PG_VCPUS];
     struct pg_beat beats[PG_VCPUS];
@@ -80,8 +80,8 @@ struct pg_guest {
     _Atomic uint64_t bad_gfn;
 };
 
-/* The rest of this file ends the process with a message when the system refuses it something:
- * no test could go on. */
+/* The rest of this file ends the process with a message when a system call fails: no test could
+ * go on. */
 
 struct pg_truth *pg_truth_new(uint64_t nr_gfns, unsigned nr_vcpus);
 void pg_truth_free(struct pg_truth *t);
@@ -90,7 +90,7 @@ void pg_truth_free(struct pg_truth *t);
 struct pg_guest *pg_new(struct pg_truth *t);
 void pg_free(struct pg_guest *g); /* ends its process */
 
-/* Give it pages [first, first + count), as the truth says with content. Before pg_start(). */
+/* Give it pages [first, first + count), with the contents of the truth. Call before pg_start(). */
 void pg_fill(struct pg_guest *g, uint64_t first, uint64_t count);
 /* Start its process; the vCPUs stand still. */
 void pg_start(struct pg_guest *g, bool absent_ok);
@@ -107,9 +107,9 @@ bool pg_alive(struct pg_guest *g);
 /* The bytes of page gfn in its `version`. */
 void pg_write_page(uint64_t *page, uint64_t gfn, uint32_t version);
 bool pg_same_page(const uint64_t *page, uint64_t gfn, uint32_t version);
-/* Compare every page of a stopped guest with the truth, which holes `like` has (NULL: do not
- * compare holes). Returns the number of differences and prints the first few. Gfns in except
- * are left out. */
+/* Compare every page of a stopped guest with the truth, and its holes with those of `like`
+ * (NULL: do not compare holes). Returns the number of differences and prints the first few. Gfns
+ * in except are left out. */
 uint64_t pg_check(const struct pg_guest *g, const struct pg_guest *like, const uint64_t *except,
                   unsigned nr_except);
 

@@ -29,7 +29,7 @@
 #define SOON_MS 10000
 #define REFUSED_MS 1000
 #define PG_DOMID 7u
-#define RING_VERSION 0x5c5c5c5cu /* what the sink's rings hold */
+#define RING_VERSION 0x5c5c5c5cu /* contents of the sink's rings */
 
 static struct xf_link_cfg link_cfg(const struct pg_move *m)
 {
@@ -45,7 +45,7 @@ static struct xf_link_cfg link_cfg(const struct pg_move *m)
     return cfg;
 }
 
-/* As libxl-ext/source/move_link.c has it. */
+/* As in libxl-ext/source/move_link.c. */
 static struct xf_link_cfg source_cfg(const struct pg_move *m)
 {
     struct xf_link_cfg cfg = link_cfg(m);
@@ -98,7 +98,7 @@ static double cpu_now(void)
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-/* What this process has used: processor time since it was `before`, and memory of its own. */
+/* Resources of this process: processor time since `before`, and its own memory. */
 static void account(double before, double *cpu_s, uint64_t *own_kib)
 {
     unsigned long long kib = 0;
@@ -119,10 +119,10 @@ static bool pulls(const struct pg_move *m)
     return m->opts.mode != XF_MODE_PRECOPY;
 }
 
-/* --- what is told to those who ask --- */
+/* --- status for migrate-status --- */
 
 struct telling {
-    struct xf_status_server *server; /* NULL: nothing is */
+    struct xf_status_server *server; /* NULL: not served */
     struct xf_status_pace pace;
     struct xf_status now;
 };
@@ -168,7 +168,7 @@ struct sinking {
     struct xf_gather gather;
     struct xf_rejoin rejoin;
     struct telling telling;
-    double cpu_before; /* when the link was there */
+    double cpu_before; /* when the link was open */
 };
 
 static int sink_tick(void *priv, struct xf_err *err)
@@ -177,7 +177,7 @@ static int sink_tick(void *priv, struct xf_err *err)
     struct xf_pulled pulled;
 
     s->m->after_end += atomic_load(&s->guest.gone);
-    /* There is no pipe here; until GO a sink ends when it sees the end of that. */
+    /* There is no pipe here; until GO a sink ends at the end of its pipe. */
     if (s->m->hung_up && !s->m->committed)
         return xf_fail(err, ECONNRESET, "the source has gone away");
     if (s->m->sink.pulled) {
@@ -190,7 +190,7 @@ static int sink_tick(void *priv, struct xf_err *err)
     return tick(s->m, err);
 }
 
-/* Faults are taken from before GO on. */
+/* Faults are taken already before GO. */
 static int prepare(void *priv, struct xf_err *err)
 {
     struct sinking *s = priv;
@@ -312,7 +312,7 @@ static void sink_main(struct pg_move *m)
     if (!pg_sink_open(&s.guest, m->dst, pulls(m), &m->sink.err) &&
         (!m->opts.resident || !pg_sink_resident(&s.guest, &m->sink.err))) {
         s.guest.garbage = m->opts.garbage;
-        /* Where pages may be absent the pager would be asked for what has not been touched. */
+        /* Where pages may be absent, untouched pages would fault at the pager. */
         s.guest.vm.fresh_zero = !m->opts.garbage && !pulls(m);
         s.guest.vm.built = s.guest.vm.rings = m->rings;
         s.guest.vm.nr_built = s.guest.vm.nr_rings = 2;
@@ -373,7 +373,7 @@ static void source_lost(void *priv, const struct xf_err *why)
     ((struct sourcing *)priv)->m->lost[0] += why != NULL;
 }
 
-/* As libxl-ext/source/move_link.c has it, with less to say. */
+/* As in libxl-ext/source/move_link.c, with fewer messages. */
 static int source_relink(void *priv, const struct xf_err *why, struct xf_err *err)
 {
     struct sourcing *s = priv;
@@ -415,7 +415,7 @@ static void call_off(struct xf_copy *c)
 
     xf_link_abort_bulk(c->link);
     xf_copy_end(c);
-    if (!c->link->control) /* lost, and there was no other */
+    if (!c->link->control) /* lost, and not replaced */
         return;
     xf_link_say(c->link, XF_MSG_ABORT, NULL, 0, NULL);
     while (!c->link->ops->recv(c->link->control, &msg, meta, SOON_MS, NULL))
@@ -431,7 +431,7 @@ static struct xf_server_opts server_opts(const struct pg_move *m)
                                    .compress = m->opts.compress};
 }
 
-/* As libxl-ext/source/move_record.c has it. */
+/* As in libxl-ext/source/move_record.c. */
 static int leave_record(struct sourcing *s, struct xf_err *err)
 {
     struct pg_move *m = s->m;
@@ -594,8 +594,8 @@ static void around_source(struct pg_move *m)
     m->opts.around(m, source_main);
 }
 
-/* The source's engine died after GO was noted; all that is left of it is the suspended guest
- * and the record. As libxl-ext/source/recover.c has it. */
+/* The source's engine died after GO was recorded; only the suspended guest and the record are
+ * left. As in libxl-ext/source/recover.c. */
 static void take_over_main(struct pg_move *m)
 {
     const struct xf_server_opts opts = server_opts(m);
@@ -653,14 +653,14 @@ struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus)
                       RING_VERSION);
     }
     for (unsigned i = 0; i < nr_vcpus; i++)
-        m->src->vcpus[i].count = nr_gfns - 2; /* the rings are not for the guest's work */
+        m->src->vcpus[i].count = nr_gfns - 2; /* the guest's workload leaves the rings alone */
     snprintf(m->dir, sizeof(m->dir), "/tmp/xf-procguest-XXXXXX");
     if (!mkdtemp(m->dir))
         exit(2);
     return m;
 }
 
-/* name: what perf and ps call the process and its threads. */
+/* name: of the process and its threads, in perf and ps. */
 static pid_t start(void (*main)(struct pg_move *), const char *name, struct pg_move *m)
 {
     pid_t pid;

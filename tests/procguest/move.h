@@ -16,32 +16,33 @@
 
 struct pg_move;
 
-/* What a test chooses before pg_move_start(). */
+/* Set by the test before pg_move_start(). */
 struct pg_opts {
-    /* In the source's engine's process: run engine() in whatever surroundings, and be heard each
-     * time that it ticks; -1 ends the move as the engine's own tick does. NULL: just run it. */
+    /* In the source's engine's process: around() runs engine() in an environment of its own;
+     * source_tick() is called at each of its ticks, and -1 ends the move as the engine's own
+     * tick does. NULL: just run it. */
     void (*around)(struct pg_move *m, void (*engine)(struct pg_move *m));
     int (*source_tick)(struct pg_move *m, const struct xf_server_status *status,
                        struct xf_err *err);
     enum xf_mode mode;
     bool linear;      /* PULL without regard to the faults */
-    int quiet_ms;     /* of PULL, without pushing */
-    double page_rate; /* what COPY is said to have shown of the link; 0: what it did */
+    int quiet_ms;     /* of PULL: no pushing for this long */
+    double page_rate; /* rate of the link passed to PULL; 0: that of COPY */
     int stranger_ms;  /* as xf_gone.limit_ms; 0: never */
     int silent_ms;
     int timeout_ms;      /* of a handshake; 0: long */
-    int done_ms;         /* how long the sink waits for a source that is lost when all is there */
+    int done_ms;         /* how long the sink waits for a lost source when it has every page */
     bool relayed;        /* through pg_move.relay */
     uint64_t relay_rate; /* as pg_relay.rate */
     uint64_t pull_rate;  /* the same from the first moment of PULL; 0: unchanged */
     unsigned protocol;   /* version of the wire protocol; 0: the newest */
     unsigned channels;
     bool encrypt;
-    struct xf_compress_opts compress; /* auto, as the destination can all, unless changed */
-    bool garbage;                     /* fresh memory at the sink is full of it */
+    struct xf_compress_opts compress; /* default: auto, the destination supports all */
+    bool garbage;                     /* fresh memory at the sink is full of garbage */
     bool whole;                       /* without the hole */
-    bool resident;                    /* the sink's memory is there before the move */
-    uint64_t wait_ns;                 /* the guest runs for so long before COPY, below 1 s */
+    bool resident;                    /* the sink's memory is allocated before the move */
+    uint64_t wait_ns;                 /* how long the guest runs before COPY, below 1 s */
     const char *netns[2];             /* of source and sink: path of a network namespace, or NULL */
     const char *addr;                 /* where the sink listens */
     int stall_ms;
@@ -53,21 +54,21 @@ struct pg_opts {
     bool told; /* both engines answer migrate-status, for a domain PG_NAME */
 };
 #define PG_NAME "process-guest"
-/* What the sink says of the guest's network, which it has none of. */
+/* The time that the sink reports for the guest's network, which does not exist. */
 #define PG_HELD_NS 123456u
 
 /* How it ended, as each engine saw it. */
 struct pg_source_end {
     bool done;
     enum xf_switch_end end;
-    bool pulled;           /* came to PULL */
+    bool pulled;           /* reached PULL */
     enum xf_pull_end pull; /* and how that ended */
     bool resumed;          /* because the guest was let run at the source */
     uint64_t left_out;     /* pages missing at GO */
     uint64_t pushed, answered;
-    struct xf_pulled told;        /* what the sink said last */
+    struct xf_pulled told;        /* the sink's last report */
     struct xf_cost_sum map, copy; /* as xf_server_status */
-    uint64_t packed;              /* of pushed: those that went compressed */
+    uint64_t packed;              /* of pushed: those sent compressed */
     double pull_s;
     struct xf_outage outage; /* links lost in PULL */
     struct xf_err err;
@@ -93,14 +94,14 @@ struct pg_sink_end {
     struct xf_err err;
 };
 
-/* Where the source's engine dies by its own hand, and the sink waits for that. */
+/* Where the source's engine kills itself, and the sink waits for that. */
 enum pg_die {
     PG_LIVES,
-    PG_DIES_BEFORE_GO, /* GO is noted in the record, and not sent */
-    PG_DIES_AFTER_GO,  /* GO is there, its answer is not sent yet */
+    PG_DIES_BEFORE_GO, /* GO is in the record, but not sent */
+    PG_DIES_AFTER_GO,  /* GO has arrived, its answer is not sent yet */
 };
 
-/* In shared memory, as everything of a process guest. */
+/* In shared memory, like everything of a process guest. */
 struct pg_move {
     struct pg_opts opts;
     struct pg_truth *truth;
@@ -108,11 +109,11 @@ struct pg_move {
     uint64_t rings[2];
     _Atomic uint32_t port; /* where the sink listens */
     _Atomic bool committed;
-    _Atomic bool copying;        /* the source has come to COPY */
+    _Atomic bool copying;        /* the source has reached COPY */
     _Atomic bool pulling;        /* the source is in PULL */
     _Atomic uint32_t lost[2];    /* links lost in PULL, as source and sink saw it */
     _Atomic uint64_t missing;    /* PULL: pages that the sink lacks */
-    _Atomic bool copied;         /* COPY: pages have gone */
+    _Atomic bool copied;         /* COPY: pages have been sent */
     _Atomic uint32_t relinks[2]; /* links made again in COPY, as source and sink saw it */
     _Atomic uint32_t after_end;  /* ticks of the sink since it has found the guest gone */
     _Atomic bool give_up;        /* the ticks of both engines fail */
@@ -120,7 +121,7 @@ struct pg_move {
     enum pg_die die;             /* set before the start */
     _Atomic bool go_held;        /* PG_DIES_AFTER_GO: the sink has GO and waits */
     char dir[64];                /* of the source's record (libxl-ext/moves/record.h) */
-    uint32_t found;              /* the state in which a source that took over found it */
+    uint32_t found;              /* the record's state as found by a source that took over */
     struct pg_relay *relay;      /* with opts.relayed */
     pid_t source_pid, sink_pid;
     struct pg_source_end source;
@@ -128,23 +129,23 @@ struct pg_move {
 };
 
 /*
- * A guest of nr_gfns pages with a hole of 1/16 of them at its middle and two rings at its
- * end, running nothing; its copy-to-be has nothing but its rings.
+ * A guest of nr_gfns pages with a hole of 1/16 of them at its middle and two rings at its end,
+ * running nothing; the copy at the sink has nothing but its rings.
  */
 struct pg_move *pg_move_new(uint64_t nr_gfns, unsigned nr_vcpus);
-/* Fill the source's memory; pg_move_start() does it if nobody has. */
+/* Fill the source's memory; pg_move_start() does it if it was not done. */
 void pg_move_fill(struct pg_move *m);
 /* Start the guests' processes, the source's vCPUs running, and both engines. */
 void pg_move_start(struct pg_move *m);
-/* End an engine at once; start another source that goes on with PULL, from what the record
- * says. It fails with the error of the last attempt when nobody listens. */
+/* End an engine at once; start another source that continues PULL from the record. It fails with
+ * the error of the last attempt when no sink listens. */
 void pg_move_kill_source(struct pg_move *m);
 void pg_move_kill_sink(struct pg_move *m);
 void pg_move_take_over(struct pg_move *m);
 /* Wait until both engines have ended. Returns false and says why if one of them died. */
 bool pg_move_wait(struct pg_move *m);
-/* Stops the copy that lives and compares it with the truth: differences found by us, and by
- * the vCPUs on their way. */
+/* Stops the live copy and compares it with the truth. Returns the differences found here and by
+ * the vCPUs as they ran. */
 uint64_t pg_move_check(struct pg_move *m, struct pg_guest *where);
 void pg_move_free(struct pg_move *m);
 

@@ -10,30 +10,31 @@
 
 struct pg_netns {
     char paths[2][64]; /* for pg_opts.netns */
-    int nr;            /* which of this process's */
+    int nr;            /* the number given to pg_netns_make() */
 };
 
 #define PG_SINK_ADDR "192.0.2.2"
 
-/* False, and said, if it cannot be made. nr: another one for each at a time. */
+/* False, with a message, if it cannot be made. nr: a different one for each that exists at a
+ * time. */
 bool pg_netns_make(struct pg_netns *n, int nr);
-/* tc's words for the shaper of both ends, such as "tbf rate 1gbit burst 256k latency 20ms". */
+/* Set the shaper of both ends, in tc's words, such as "tbf rate 1gbit burst 256k latency 20ms". */
 bool pg_netns_shape(const struct pg_netns *n, const char *qdisc);
-/* What sends a frame still can, and none arrives; or it does again. */
+/* yes: frames can still be sent, and none arrives; no: they arrive again. */
 bool pg_netns_silent(const struct pg_netns *n, bool yes);
-/* The source's interface, whose carrier the sink's loses with it. */
+/* Take the source's interface down, so that the sink's loses its carrier, or up again. */
 bool pg_netns_down(const struct pg_netns *n, bool yes);
 void pg_netns_drop(const struct pg_netns *n);
 
-/* The network is away for a while. */
+/* An outage of the network. */
 struct pg_outage {
     const char *name;
     double seconds;
     bool silent; /* packets vanish; else the interface is down */
 };
 void pg_away(const struct pg_netns *n, const struct pg_outage *o, bool yes);
-/* Runs `one` for each of them at the same time, since they mostly wait: in a process of its own,
- * whose failures count here. The number is for pg_netns_make(). */
+/* Runs `one` for all outages at the same time, since they mostly wait: each in a process of its
+ * own, whose failures count here. The number is for pg_netns_make(). */
 void pg_all_at_once(void (*one)(const struct pg_outage *, int), const struct pg_outage *list,
                     unsigned n);
 

@@ -2,11 +2,10 @@
 /*
  * Absent pages of a process guest (struct xf_pager_ops).
  *
- * userfaultfd reports every first touch of a page without memory, absent or not: a page that
- * the guest balloons in is none of the engine's business and gets zeros here. What the guest
- * gives back while it is absent is reported as dropped. One lock makes an event and the page
- * that it is about one thing: a page is put in before its event is read, or after, never
- * between the event and what follows from it.
+ * userfaultfd reports every first touch of a page without memory, absent or not: a page that the
+ * guest balloons in does not concern the engine and gets zeros here. An absent page that the guest
+ * releases is reported as dropped. One lock makes an event and the handling of its page atomic: a
+ * page is put in before its event is read, or after, never between the event and its consequences.
  */
 #include <errno.h>
 #include <poll.h>
@@ -64,9 +63,9 @@ static int enable(struct xf_sink_vm *vm, struct xf_err *err)
 static int read_events(struct pg_sink *s, struct xf_err *err);
 
 /*
- * Nothing is registered any more, so nobody begins to give memory back by an event. Who had
- * begun waits until his event is read, and may not even have queued it yet; the kernel
- * refuses to put pages in (EAGAIN) for as long as there is one.
+ * Nothing is registered any more, so no new event about released memory begins. A thread that had
+ * begun one waits until it is read, and may not even have queued it yet; the kernel refuses to put
+ * pages in (EAGAIN) as long as there is one.
  */
 static int read_last_events(struct pg_sink *s, struct xf_err *err)
 {
@@ -89,8 +88,8 @@ static int disable(struct xf_sink_vm *vm, struct xf_err *err)
         return errno == ESRCH || is_gone(s) ? gone(s, err) : xf_fail(err, errno, "unregister");
     if (read_last_events(s, err))
         return -1;
-    /* The kernel (6.18) wakes who waits before it takes the registration away: one who faults
-     * again in between would sleep for ever. */
+    /* The kernel (6.18) wakes the waiting threads before it removes the registration: a thread
+     * that faults again in between would sleep for ever. */
     return uffd_wake(s->uffd, s->g->mem, len) && is_gone(s) ? gone(s, err) : 0;
 }
 
@@ -112,15 +111,15 @@ static int fault_fd(struct xf_sink_vm *vm)
     return of(vm)->epoll;
 }
 
-/* With the lock. The guest touches a page that nothing is owed for. */
+/* With the lock. The guest touches a page that has no contents to wait for. */
 static int give_zeros(struct pg_sink *s, uint64_t gfn, struct xf_err *err)
 {
     uint8_t *page = s->g->mem + gfn * PAGE;
 
     if (uffd_put(s->uffd, page, NULL, PAGE) == PAGE)
         return 0;
-    /* EEXIST: it was put in before its event was read. EAGAIN: more events are waiting, and it
-     * will fault again after them. ENOENT: disable() came in between. */
+    /* EEXIST: it was put in before its event was read. EAGAIN: more events are waiting, and the
+     * guest will fault again after them. ENOENT: disable() ran in between. */
     if (errno == EEXIST || errno == EAGAIN || (errno == ENOENT && !is_gone(s)))
         return uffd_wake(s->uffd, page, PAGE) && is_gone(s) ? gone(s, err) : 0;
     if (errno == ESRCH || is_gone(s))
@@ -143,7 +142,7 @@ static int add_found(struct pg_sink *s, uint64_t gfn, bool dropped, struct xf_er
     return 0;
 }
 
-/* With the lock: everything that userfaultfd has to say. */
+/* With the lock: read all events of userfaultfd. */
 static int read_events(struct pg_sink *s, struct xf_err *err)
 {
     for (;;) {
@@ -197,7 +196,7 @@ static int read_faults(struct xf_sink_vm *vm, struct xf_fault *list, unsigned ma
     return rc ? -1 : (int)n;
 }
 
-/* With the lock: put in what of [gfn, gfn + n) is absent; from: NULL for zeros. */
+/* With the lock: put in the absent pages of [gfn, gfn + n); from: NULL for zeros. */
 static int put_run(struct pg_sink *s, uint64_t gfn, const uint8_t *from, unsigned n,
                    struct xf_err *err)
 {
@@ -217,7 +216,7 @@ static int put_run(struct pg_sink *s, uint64_t gfn, const uint8_t *from, unsigne
                 s->g->late[gfn + i] = 0;
         }
         if (!done && errno == EAGAIN) {
-            /* The guest is giving pages back, and waits until we have read that. */
+            /* The guest is releasing pages, and waits until these events have been read. */
             if (read_events(s, err))
                 return -1;
             sched_yield(); /* it may not have noticed yet */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A relay that can cut: see relay.h. Two threads for each connection, one for each way. */
+/* A relay that can cut: see relay.h. Two threads for each connection, one for each direction. */
 #include "tests/procguest/relay.h"
 
 #include <arpa/inet.h>
@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONNECTIONS 512 /* in its life */
+#define CONNECTIONS 512 /* in total */
 
 struct way {
     struct pg_relay *r;
@@ -37,7 +37,7 @@ static bool send_all(int fd, const char *buf, ssize_t n)
     return at == n;
 }
 
-/* Pass a piece on, or what harm makes of it. */
+/* Forward a piece, or its damaged form. */
 static bool pass_piece(struct way *w, char *buf, ssize_t n)
 {
     struct pg_relay *r = w->r;
@@ -73,7 +73,7 @@ static void *pass(void *arg)
     while (buf && (n = read(w->from, buf, 1 << 16)) > 0) {
         while (w->r->line == PG_LINE_STALLED)
             nap(5);
-        if (w->r->line == PG_LINE_CUT) /* what the line held is lost with it */
+        if (w->r->line == PG_LINE_CUT) /* data on the line is lost with it */
             break;
         if (!pass_piece(w, buf, n))
             break;
@@ -86,7 +86,7 @@ static void *pass(void *arg)
         }
     }
     free(buf);
-    /* The end goes on to the other side, and the other way ends by itself. */
+    /* Forward the end to the other side; the other direction ends on its own. */
     shutdown(w->to, SHUT_WR);
     shutdown(w->from, SHUT_RD);
     return NULL;

@@ -41,7 +41,7 @@ static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct 
     return 0;
 }
 
-/* Throw the pages' memory away; what comes to be there next is zero, or faults. */
+/* Discard the pages' memory; the next access gets zeros, or faults. */
 int pg_punch(struct pg_guest *g, const uint64_t *gfns, unsigned n, struct xf_err *err)
 {
     for (unsigned i = 0, len; i < n; i += len) {

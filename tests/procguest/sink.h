@@ -18,24 +18,25 @@
 struct pg_sink {
     struct xf_sink_vm vm;
     struct pg_guest *g;
-    bool garbage; /* fresh memory is full of it, as Xen's may be */
-    bool mapped;  /* all its memory is there, and mapped here: pg_sink_resident() */
+    bool garbage; /* fresh memory is full of garbage, as Xen's may be */
+    bool mapped;  /* all its memory exists and is mapped here: pg_sink_resident() */
     struct pg_fill fill;
     bool loaded;
-    atomic_bool gone; /* the guest was found to be no more */
+    atomic_bool gone; /* the guest was found to have ended */
 
     /* Absent pages; see pager.c. */
     int uffd, pidfd, again, epoll;
     pthread_mutex_t lock;
-    /* Read, not reported yet; under lock. It grows: who reports may be in put() and wait there
-     * for the guest, which goes on giving pages back as long as somebody reads that. */
+    /* Faults read and not reported yet; under lock. It grows: the thread that reports may be in
+     * put() and wait there for the guest, which goes on releasing pages as long as another
+     * thread reads these events. */
     struct xf_fault *found;
     unsigned nr_found, max_found;
 };
 
 /* paging: pages may be absent. */
 int pg_sink_open(struct pg_sink *s, struct pg_guest *g, bool paging, struct xf_err *err);
-/* Make all its memory now, and map it, so that no page costs a fault later. */
+/* Allocate all its memory now, and map it, so that no page costs a fault later. */
 int pg_sink_resident(struct pg_sink *s, struct xf_err *err);
 void pg_sink_close(struct pg_sink *s);
 

@@ -139,7 +139,7 @@ static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *
     if (pg_stopped(s->g) &&
         (atomic_compare_exchange_strong(&s->runs, &before, runs) || before == runs))
         return 0;
-    s->g->gate = 0; /* and who sleeps finds it so: nothing here waits for that */
+    s->g->gate = 0; /* sleeping vCPUs find it so: nothing here waits for them */
     return xf_fail(err, EBUSY, "the guest was let run at its source");
 }
 
@@ -173,8 +173,8 @@ static const struct xf_source_ops ops = {
     .state = state,
 };
 
-/* All that the guest has into this process's page tables; holes are left alone. A hypervisor's
- * guest is mapped in its own process already (QEMU). */
+/* Enter all pages of the guest into this process's page tables; holes are left alone. A
+ * hypervisor's guest is mapped in its own process already (QEMU). */
 static int map_all(struct pg_guest *g)
 {
     uint64_t n = g->truth->nr_gfns, end;

@@ -19,7 +19,7 @@ struct pg_source {
     struct pg_guest *g;
     int uffd, pagemap;
     bool logging;
-    _Atomic uint32_t runs; /* guest.h, when it was first asked; UINT32_MAX before */
+    _Atomic uint32_t runs; /* as in guest.h, when first checked; UINT32_MAX before */
 };
 
 int pg_source_open(struct pg_source *s, struct pg_guest *g, uint64_t *rings, unsigned nr_rings,

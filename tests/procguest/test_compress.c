@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Pre-copy of a process guest with compression: what comes out at the other end is compared
- * byte by byte, whatever the pages hold and however they are sent, while the guest writes.
+ * Pre-copy of a process guest with compression: the result at the sink is compared byte by byte,
+ * for all contents and ways of sending, while the guest writes.
  */
 #include <stdio.h>
 
@@ -80,8 +80,8 @@ static void test_compress_hybrid(void)
     }
 }
 
-/* What is pushed after GO is compressed if that is asked for, and only then; what is asked for by
- * a guest that waits is not, and comes out right beside it. */
+/* Pages pushed after GO are compressed on request only; answers to page requests are not
+ * compressed, and both arrive intact. */
 static void test_compress_pushes(void)
 {
     static const enum xf_compress ways[] = {XF_COMPRESS_OFF, XF_COMPRESS_LZ4, XF_COMPRESS_ZSTD};
@@ -109,7 +109,7 @@ static void test_compress_pushes(void)
     }
 }
 
-/* Nobody asked: where the link is slow it is compressed, as far as the destination can. */
+/* By default: compressed where the link is slow, as far as the destination supports it. */
 static void test_compress_slow(void)
 {
     for (unsigned can = 0; can < 2; can++) {

@@ -22,7 +22,7 @@ static void work(struct pg_move *m, unsigned vcpu, enum pg_work what, unsigned a
     m->src->vcpus[vcpu].rate = rate;
 }
 
-/* Move it, and let it run for a while where it is then. */
+/* Move it, and let it run for a while where it is afterwards. */
 static void moved(struct pg_move *m)
 {
     uint64_t before;
@@ -35,7 +35,7 @@ static void moved(struct pg_move *m)
     if (m->source.end != XF_SWITCHED)
         fprintf(stderr, "source: %s; sink: %s\n", m->source.err.text, m->sink.err.text);
     before = pg_steps(m->src);
-    CU_ASSERT(pg_steps(m->dst) >= before); /* it went on and did not begin anew */
+    CU_ASSERT(pg_steps(m->dst) >= before); /* it continued and did not start again */
     CU_ASSERT_EQUAL(pg_move_check(m, m->dst), 0);
     CU_ASSERT_EQUAL(m->src->bad, 0);
     printf("\n    %.0f MiB/s, %u rounds, %llu last pages, downtime %.1f ms ",
@@ -55,7 +55,7 @@ static void test_idle(void)
     }
 }
 
-/* Where fresh memory is zeros a zero page is none of the sink's work. */
+/* Where fresh memory is zeros the sink does nothing for a zero page. */
 static void test_fresh(void)
 {
     for (unsigned clean = 0; clean < 2; clean++) {
@@ -88,7 +88,7 @@ static void test_busy(void)
     }
 }
 
-/* Pages come and go while they are copied. */
+/* Pages are added and released while they are copied. */
 static void test_balloon(void)
 {
     for (unsigned clean = 0; clean < 2; clean++) {
@@ -98,7 +98,7 @@ static void test_balloon(void)
         work(m, 1, PG_HOT, 100, 0);
         m->truth->zero_every = clean ? 2 : m->truth->zero_every;
         m->opts.garbage = !clean;
-        m->opts.policy.max_downtime_s = 0; /* all the rounds there are */
+        m->opts.policy.max_downtime_s = 0; /* all rounds are used */
         moved(m);
         pg_stop(m->dst);
         CU_ASSERT(m->dst->pages < GFNS);
@@ -121,7 +121,7 @@ static void test_sync_log(void)
     unsetenv(PG_SYNC_LOG_ENV);
 }
 
-/* The comparison finds what it is there for. */
+/* The comparison finds differences. */
 static void test_check(void)
 {
     struct pg_move *m = pg_move_new(1024, 1);
@@ -144,8 +144,8 @@ static void test_check(void)
     pg_move_free(m);
 }
 
-/* The guest ends in the first round of a COPY of half a minute: both engines are through within
- * a second or two, and nobody asks it to suspend. */
+/* The guest ends in the first round of a COPY of half a minute: both engines end within a second
+ * or two, and it is not asked to suspend. */
 static void test_ends(void)
 {
     for (unsigned mode = XF_MODE_PRECOPY; mode <= XF_MODE_HYBRID; mode++) {

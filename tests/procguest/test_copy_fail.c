@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The link is lost in COPY: by connections that are reset, by a cable that is pulled, by packets
- * that vanish. COPY goes on over another one with what was not confirmed, or gives up when the time
- * is over, and the guest has noticed nothing.
+ * that vanish. COPY continues over a new one with the unconfirmed pages, or gives up after the time
+ * limit, unnoticed by the guest.
  */
 #include <stdio.h>
 #include <time.h>
@@ -16,7 +16,7 @@
 #define GFNS 8192u /* 32 MiB */
 #define SOON_S 100.0
 
-/* In COPY: it goes on, over a new link where TCP could not wait so long. */
+/* In COPY: it continues, over a new link where TCP could not wait that long. */
 static void in_copy(const struct pg_outage *o, int nr)
 {
     double until = xf_now() + SOON_S;
@@ -39,7 +39,7 @@ static void in_copy(const struct pg_outage *o, int nr)
     pg_move_start(m);
     while (!m->copied && xf_now() < until)
         pg_nap();
-    nanosleep(&(struct timespec){.tv_sec = 1}, NULL); /* of some ten that it takes */
+    nanosleep(&(struct timespec){.tv_sec = 1}, NULL); /* of about ten that it takes */
     CU_ASSERT_FATAL(m->copied && !m->source.done && !m->sink.done);
     pg_away(&net, o, true);
     nanosleep(&(struct timespec){.tv_sec = (time_t)o->seconds}, NULL);
@@ -70,7 +70,7 @@ static void test_copy(void)
     pg_all_at_once(in_copy, list, sizeof(list) / sizeof(list[0]));
 }
 
-/* Each connection is reset, as by a firewall, again and again; what was confirmed stays. */
+/* Each connection is reset, as by a firewall, again and again; confirmed pages stay. */
 static void test_reset(void)
 {
     struct pg_move *m = pg_move_new(GFNS, 2);
@@ -111,7 +111,7 @@ static void test_reset(void)
     pg_move_free(m);
 }
 
-/* Nobody answers any more: after the time that was asked for the guest runs on here. */
+/* No answer any more: after the requested time the guest runs on here. */
 static void test_over(void)
 {
     struct pg_move *m = pg_move_new(GFNS, 1);
@@ -129,7 +129,7 @@ static void test_over(void)
     while (!m->source.done && xf_now() < until)
         pg_nap();
     CU_ASSERT(m->source.done);
-    pg_move_kill_sink(m); /* a real one hears of the end on the bootstrap pipe */
+    pg_move_kill_sink(m); /* a real one learns of the end from the bootstrap pipe */
     CU_ASSERT_EQUAL(m->source.end, XF_SWITCH_BACK);
     CU_ASSERT(m->source.err.num != 0);
     CU_ASSERT(pg_alive(m->src) && !pg_stopped(m->src));

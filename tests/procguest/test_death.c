@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Something fails at a random moment of a random move, and the contract of docs/design.md
- * holds: the guest is in one place, whole, or it is known where what is left of it is.
+ * Something fails at a random moment of a random move, and the contract of docs/design.md holds:
+ * the guest is in one place, whole, or the place of its remains is known.
  *
- * SEEDS=N tries so many seeds (0: until it is stopped), SEED=N only that one. A failure
- * prints its seed. The moment is counted in bytes on the wire, so that it falls into each
- * phase however fast the machine is; what the threads make of it is not repeatable.
+ * SEEDS=N tries N seeds (0: until stopped), SEED=N only that one. A failure prints its seed. The
+ * moment is counted in bytes on the wire, so that it falls into each phase however fast the machine
+ * is; the threads' timing is not repeatable.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,18 +26,18 @@
 #define HARM_NS 2000000000ull
 #define DEFAULT_SEEDS 60u
 /* How long an engine or the line stands still: less than the 5 s after which the other end gives
- * up the link (stall_ms); in a soak, more as well. */
+ * up the link (stall_ms); in a soak, also longer. */
 #define STILL_MS 2000u
 #define STILL_SOAK_MS 8000u
 #define RUN_DIR_BYTES "16k"
 
 enum act {
-    CUT,         /* the line breaks and comes back */
+    CUT,         /* the line breaks and recovers */
     KILL_SOURCE, /* the source's engine; another takes over if there is something to do */
     KILL_SINK,   /* the sink's engine */
     KILL_GUEST,  /* the guest at the sink */
     GIVE_UP,     /* Ctrl-C at both ends */
-    HARM,        /* a piece of what goes over the line is damaged, lost, doubled or late */
+    HARM,        /* a piece of the data on the line is damaged, lost, doubled or late */
     FREEZE,      /* one end's engine stands still for a while */
     STALL,       /* nothing passes the line for a while */
     FULL,        /* the run directory has no room any more */
@@ -52,7 +52,7 @@ static struct pg_move *m;
 static uint64_t random_state;
 static unsigned bad;              /* broken rules of this seed */
 static unsigned ends[4];          /* moved, stayed, ended, given up: over all seeds */
-static unsigned harmed[PG_HARMS]; /* how often each was done */
+static unsigned harmed[PG_HARMS]; /* how often each occurred */
 static unsigned done[ACTS];
 static unsigned refused; /* moves for want of a record */
 static bool soak;        /* until it is stopped */
@@ -76,7 +76,7 @@ static void must(bool ok, const char *what)
 
 #define MUST(cond) must(cond, #cond)
 
-/* It lives at the sink, and nothing of it is missing. */
+/* It lives at the sink, complete. */
 static void lives_there(void)
 {
     MUST(m->committed && m->dst->gate && pg_stopped(m->src));
@@ -94,7 +94,7 @@ static void lives_here(void)
     ends[1]++;
 }
 
-/* The sink has said GO and its engine goes on; the source's has ended or was killed. */
+/* GO was received and the sink's engine goes on; the source's has ended or was killed. */
 static void finish_at_sink(void)
 {
     MUST(EVENTUALLY(m->sink.done || m->sink.pulled));
@@ -106,7 +106,7 @@ static void finish_at_sink(void)
     lives_there();
 }
 
-/* After a cut line: both engines go on by themselves. */
+/* After a cut line: both engines continue on their own. */
 static void after_cut(void)
 {
     MUST(EVENTUALLY(m->source.done));
@@ -147,7 +147,7 @@ static void after_sink(void)
         lives_here();
         return;
     }
-    MUST(pg_stopped(m->src)); /* and all its pages are kept */
+    MUST(pg_stopped(m->src)); /* with all its pages kept */
     MUST(m->src->bad == 0 && m->dst->bad == 0);
     ends[3]++;
 }
@@ -181,9 +181,9 @@ static void after_give_up(void)
 }
 
 /*
- * Bytes that TCP would never have let through. Only encryption notices, whatever they were; a
- * piece that is lost may also have been the last for a while, so that there is nothing to notice,
- * and the operator gives up.
+ * Bytes that TCP would never have let through. Only encryption notices all of them; a lost piece
+ * may also have been the last for a while, so that there is nothing to notice, and the operator
+ * gives up.
  */
 static void after_harm(void)
 {
@@ -207,7 +207,7 @@ static void after_harm(void)
         after_cut();
 }
 
-/* --- what needs more than a word to the relay --- */
+/* --- acts that need more than the relay --- */
 
 static void wait_ms(uint64_t ms)
 {
@@ -224,7 +224,7 @@ static void freeze(void)
     pid_t pid = pick(2) ? m->source_pid : m->sink_pid;
     uint64_t ms = still_ms();
 
-    /* A zombie until it is waited for, so the number is nobody else's. */
+    /* A zombie until it is waited for, so the pid is not reused. */
     MUST(pid > 0 && !kill(pid, SIGSTOP));
     wait_ms(ms);
     MUST(!kill(pid, SIGCONT));
@@ -263,7 +263,7 @@ static void fill_run_dir(void)
     close(fd);
 }
 
-/* Without a record nobody could finish what GO begins. */
+/* Without a record a move could not be finished after GO. */
 static void after_full(void)
 {
     char path[96];
@@ -368,7 +368,7 @@ static void test_deaths(void)
         first = strtoull(only, NULL, 10);
         n = 1;
     } else {
-        first = (uint64_t)time(NULL) * 1000; /* others each time */
+        first = (uint64_t)time(NULL) * 1000; /* different ones each time */
     }
     soak = !n;
     /* For FULL; without the right to it the other acts are as good. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The terminal of `xl migrate` dies, or somebody loses patience. The source's engine is a job of a
- * shell on a terminal of its own (a pty), with the front's signals and words (tools/show.c) around
- * it. As interactive shells do, this one passes a hangup on to its job, and its own end makes the
- * kernel send another one.
+ * The terminal of `xl migrate` dies, or the operator loses patience. The source's engine is a job
+ * of a shell on a terminal of its own (a pty), with the front end's signals and output
+ * (tools/show.c) around it. As interactive shells do, this one passes a hangup on to its job, and
+ * its own end makes the kernel send another one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,15 +35,15 @@
 
 static struct pg_move *m;
 static pid_t emulator;
-static int keys[2]; /* to it: what is typed */
+static int keys[2]; /* to it: typed keys */
 
-/* What the others tell the test; shared. */
+/* Results from the other processes; shared. */
 static struct {
     char terminal[64];
     _Atomic bool open;
-    _Atomic size_t len; /* of what the terminal shows */
+    _Atomic size_t len; /* of the terminal's output */
     char shown[65536];
-    _Atomic bool stopped; /* it takes nothing */
+    _Atomic bool stopped; /* it accepts no output */
     _Atomic pid_t job;
     _Atomic int hangups, notes;
     _Atomic bool own_session, no_terminal, no_output;
@@ -51,7 +51,7 @@ static struct {
 
 /* --- the terminal --- */
 
-/* Its emulator: nobody else has the pty's other end, so its death is the terminal's. */
+/* Its emulator: no other process has the pty's other end, so its death is the terminal's. */
 static void be_emulator(void)
 {
     int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -234,7 +234,7 @@ static void arrived(void)
     CU_ASSERT_EQUAL(pg_move_check(m, m->dst), 0);
 }
 
-/* The end that the job has left behind; taken away. */
+/* The end that the job has recorded; removed. */
 static bool left_end(enum xf_outcome outcome)
 {
     struct xf_status_list all;
@@ -254,7 +254,7 @@ static bool left_end(enum xf_outcome outcome)
     return !system(command) && found;
 }
 
-/* The window is closed in PULL: both hangups come, and the guest gets its pages all the same. */
+/* The window is closed in PULL: both hangups arrive, and the guest still gets its pages. */
 static void test_in_pull(void)
 {
     open_move(XF_MODE_POSTCOPY);
@@ -265,12 +265,12 @@ static void test_in_pull(void)
     CU_ASSERT(seen->own_session);
     CU_ASSERT(seen->no_terminal);
     CU_ASSERT(seen->no_output);
-    CU_ASSERT_EQUAL(seen->notes, 0); /* nobody asked for anything */
+    CU_ASSERT_EQUAL(seen->notes, 0); /* no request was made */
     CU_ASSERT(left_end(XF_MOVED));
     pg_move_free(m);
 }
 
-/* The shell dies, the terminal lives on; and the signal comes again and again. */
+/* The shell dies, the terminal lives on; and the signal arrives again and again. */
 static void test_again_and_again(void)
 {
     open_move(XF_MODE_POSTCOPY);
@@ -278,7 +278,7 @@ static void test_again_and_again(void)
     for (int i = 0; i < 5; i++) {
         kill(seen->job, SIGHUP);
         kill(seen->job, SIGTERM);
-        kill(seen->job, SIGINT); /* of a supervisor: no person's Ctrl-C */
+        kill(seen->job, SIGINT); /* from a supervisor: not a Ctrl-C at the terminal */
         pg_nap();
     }
     kill(m->source_pid, SIGHUP);
@@ -292,7 +292,7 @@ static void test_again_and_again(void)
     pg_move_free(m);
 }
 
-/* Before GO a hangup is a cancel, and how it ended is there for who looks later. */
+/* Before GO a hangup is a cancel, and the outcome can be read later. */
 static void test_in_copy(void)
 {
     open_move(XF_MODE_PRECOPY);
@@ -308,7 +308,7 @@ static void test_in_copy(void)
     pg_move_free(m);
 }
 
-/* A person at the terminal: the first Ctrl-C is answered, only one after the answer is meant. */
+/* A person at the terminal: the first Ctrl-C is answered, only one after the answer counts. */
 static void test_ctrl_c(void)
 {
     open_move(XF_MODE_POSTCOPY);
@@ -332,7 +332,7 @@ static void test_ctrl_c(void)
     pg_move_free(m);
 }
 
-/* A terminal that takes nothing (Ctrl-S) does not hold the pages up. */
+/* A terminal that accepts no output (Ctrl-S) does not delay the pages. */
 static void test_stopped_terminal(void)
 {
     open_move(XF_MODE_POSTCOPY);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Moves of a process guest over a network of its own: two network namespaces, a pair of veth
- * between them, and a shaper that makes it 1 Gbit/s. What a kernel's network does and a relay does
- * not: queues, segments, an interface that goes down and comes back. As root; ip and tc make it.
+ * between them, and a shaper that makes it 1 Gbit/s. This adds the effects of a kernel's network
+ * that a relay lacks: queues, segments, an interface that goes down and up again. As root; ip and
+ * tc make it.
  */
 #include <stdio.h>
 #include <time.h>
@@ -47,7 +48,7 @@ static void arrived(struct pg_move *m)
     if (m->source.err.num || m->sink.err.num)
         fprintf(stderr, "source: %s; sink: %s\n", m->source.err.text, m->sink.err.text);
     least = ((double)m->source.wire_bytes - 2 * BURST) / LINK_BYTES_S;
-    CU_ASSERT(m->source.total_s >= least); /* it was this link that it went over */
+    CU_ASSERT(m->source.total_s >= least); /* it used this link */
     CU_ASSERT(pg_stopped(m->src));
     CU_ASSERT_EQUAL(pg_move_check(m, m->dst), 0);
     printf("\n    %.0f MB in %.2f s, %.2f of the link ", (double)m->source.wire_bytes / 1e6,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The network is away for a while, by a cable that is pulled or by packets that vanish, and comes
- * back: PULL goes on within 10 s of that, whatever TCP has made of the time. Times are
- * those of real hosts (libxl-ext/source/move.h, receive_parts.h). All moves of a test run at once,
- * each in a network of its own, since they mostly wait.
+ * The network fails for a while, by a pulled cable or by vanishing packets, and recovers: PULL
+ * continues within 10 s of that, whatever TCP has done meanwhile. Times are those of real hosts
+ * (libxl-ext/source/move.h, receive_parts.h). All moves of a test run at once, each in a network of
+ * its own, since they mostly wait.
  */
 #include <stdio.h>
 #include <time.h>
@@ -44,7 +44,7 @@ static struct pg_move *open_move(const struct pg_netns *net)
     return m;
 }
 
-/* In PULL: seconds from the network's return until the sink has a page more, printed. */
+/* In PULL: seconds from the network's return until the sink has one more page, printed. */
 static void in_pull(const struct pg_outage *o, int nr)
 {
     struct pg_netns net;
@@ -53,7 +53,7 @@ static void in_pull(const struct pg_outage *o, int nr)
     double back;
 
     CU_ASSERT_FATAL(pg_netns_make(&net, nr));
-    /* So that there is PULL left to be cut. */
+    /* So that PULL lasts long enough to be cut. */
     CU_ASSERT(pg_netns_shape(&net, "tbf rate 32mbit burst 64k latency 20ms"));
     m = open_move(&net);
     m->missing = UINT64_MAX;
@@ -73,7 +73,7 @@ static void in_pull(const struct pg_outage *o, int nr)
     CU_ASSERT_EQUAL(m->sink.pull, XF_PULL_DONE);
     if (m->source.err.num || m->sink.err.num)
         fprintf(stderr, "source: %s; sink: %s\n", m->source.err.text, m->sink.err.text);
-    /* What the source knows of it, and reports. */
+    /* The source's knowledge of it, and its report. */
     CU_ASSERT(!m->source.outage.on);
     if (m->source.outage.nr) {
         CU_ASSERT(m->source.outage.longest_s < o->seconds + RECOVERY_S);

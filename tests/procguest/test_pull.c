@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Post-copy and hybrid moves of a process guest: it runs at the sink while its memory is
- * still at the source, and every byte is compared when all of it has come.
+ * Post-copy and hybrid moves of a process guest: it runs at the sink while its memory is still at
+ * the source, and every byte is compared when all of it has arrived.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static void arrived(void)
         CU_ASSERT_EQUAL(m->source.pull, XF_PULL_DONE);
         CU_ASSERT(m->sink.pulled && m->sink.pull == XF_PULL_DONE);
         CU_ASSERT_EQUAL(m->sink.status.missing, 0);
-        /* The source knows what it cost, and that the network was let go before all ended. */
+        /* The source knows what it cost, and that the network was released before the end. */
         CU_ASSERT_EQUAL(m->source.told.missing, 0);
         CU_ASSERT_EQUAL(m->source.told.held_ns, PG_HELD_NS);
         CU_ASSERT(m->source.told.evict.pages >= m->source.left_out && m->source.told.evict.ns);
@@ -82,8 +82,8 @@ static void test_idle(void)
         m->opts.encrypt = e;
         move_it(e ? "idle, TLS" : "idle");
         CU_ASSERT(m->source.pulled);
-        /* Everything but the rings, the hole, zero pages (a seventh of what was filled), and
-         * what was written as it stopped. */
+        /* Everything but the rings, the hole, zero pages (a seventh of the filled ones), and
+         * pages written as it stopped. */
         CU_ASSERT(m->source.left_out > GFNS * 3 / 4);
         CU_ASSERT(m->source.sent.zero > GFNS / 10);
         CU_ASSERT(m->source.left_out <= GFNS - GFNS / 16 - 2);
@@ -116,7 +116,7 @@ static void test_postcopy(void)
     }
 }
 
-/* Nothing is pushed at first: only what the guest asks for comes, and then all the rest. */
+/* Nothing is pushed at first: only requested pages are sent, and then all the rest. */
 static void test_quiet(void)
 {
     open_move(XF_MODE_POSTCOPY);
@@ -128,7 +128,8 @@ static void test_quiet(void)
     pg_move_free(m);
 }
 
-/* Where the link is known to be slow the guest's first moments are its own, but not for long. */
+/* Where the link is known to be slow, pushing waits in the guest's first moments, but not for
+ * long. */
 static void test_calm(void)
 {
     open_move(XF_MODE_POSTCOPY);
@@ -139,7 +140,7 @@ static void test_calm(void)
     pg_move_free(m);
 }
 
-/* A guest that writes all it has, all the time: COPY does not pay. */
+/* A guest that writes all its pages, all the time: COPY does not pay. */
 static void test_hybrid(void)
 {
     open_move(XF_MODE_HYBRID);
@@ -187,13 +188,13 @@ static void test_fast_writer(void)
     CU_ASSERT_EQUAL(m->source.status.reason, XF_SWITCH_NOT_PAYING);
     CU_ASSERT_EQUAL(m->source.status.round, 1);
     CU_ASSERT(m->source.pulled && m->source.left_out > GFNS);
-    /* What lies in the buffers of sockets and relay when COPY ends is much, for a small guest. */
+    /* The buffers of sockets and relay hold much when COPY ends, for a small guest. */
     CU_ASSERT(m->source.sent.data < m->src->pages / 2);
     CU_ASSERT(m->source.wire_bytes < memory + memory / 2);
     pg_move_free(m);
 }
 
-/* Pages come and go, before the switch and after: absent ones are given back. */
+/* Pages are added and released, before the switch and after: also absent ones. */
 static void test_balloon(void)
 {
     for (unsigned i = 0; i < 2; i++) {

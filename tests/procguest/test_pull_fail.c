@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What fails in PULL, one thing at a time: the guest runs at the sink, and each row of the
- * contract (docs/design.md) holds, every byte compared afterwards.
+ * Failures in PULL, one at a time: the guest runs at the sink, and each row of the contract
+ * (docs/design.md) holds, every byte compared afterwards.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -59,7 +59,7 @@ static void cut_at(unsigned part)
     m->relay->cut_at = (uint64_t)GFNS * XF_PAGE_SIZE / 16 * part;
 }
 
-/* The line breaks and comes back. Nobody does anything about it. */
+/* The line breaks and recovers. There is no intervention. */
 static void test_cut(void)
 {
     for (unsigned part = 4; part <= 12; part += 4) {
@@ -87,7 +87,8 @@ static void test_runs_on(void)
     CU_ASSERT(EVENTUALLY(m->relay->bytes > (uint64_t)GFNS * XF_PAGE_SIZE / 2));
     m->relay->line = PG_LINE_CUT;
     CU_ASSERT(EVENTUALLY(m->lost[0] && m->lost[1]));
-    /* One vCPU may have met a missing page, and waits; the hot ones are there or will not be. */
+    /* One vCPU may have met a missing page, and waits; the hot pages are here or will not
+     * arrive. */
     steps = pg_steps(m->dst);
     CU_ASSERT(pg_alive(m->dst));
     printf("\n    %llu steps when it was cut ", (unsigned long long)steps);
@@ -97,7 +98,7 @@ static void test_runs_on(void)
     pg_move_free(m);
 }
 
-/* The line stands and carries nothing: both sides find out by themselves. */
+/* The line stays up and carries nothing: both sides notice on their own. */
 static void test_stall(void)
 {
     open_move();
@@ -112,7 +113,7 @@ static void test_stall(void)
     pg_move_free(m);
 }
 
-/* The engine of the source is killed, again and again, and another goes on. */
+/* The engine of the source is killed, again and again, and another one continues. */
 static void test_take_over(void)
 {
     unsigned kills = 0;
@@ -136,8 +137,8 @@ static void test_take_over(void)
     pg_move_free(m);
 }
 
-/* It dies when GO is there and before its answer is: the record says GO, and the sink, when it
- * is asked, that the guest runs. */
+/* It dies when GO has arrived and before its answer: the record says GO, and the sink reports on
+ * request that the guest runs. */
 static void test_die_after_go(void)
 {
     for (unsigned stall = 0; stall < 2; stall++) {
@@ -147,7 +148,7 @@ static void test_die_after_go(void)
         pg_move_start(m);
         CU_ASSERT(EVENTUALLY(m->go_held));
         pg_move_kill_source(m);
-        if (stall) /* the successor is there first, and has to wait for the sink */
+        if (stall) /* the successor is ready first, and has to wait for the sink */
             pg_move_take_over(m);
         m->go_held = false;
         if (!stall) {
@@ -160,8 +161,8 @@ static void test_die_after_go(void)
     }
 }
 
-/* It dies when GO is noted and before it is sent: nobody listens there any more, the guest has
- * not run there, and goes on here. */
+/* It dies when GO is recorded and before it is sent: no sink listens any more, the guest has not
+ * run there, and goes on here. */
 static void test_die_before_go(void)
 {
     open_move();
@@ -182,7 +183,7 @@ static void test_die_before_go(void)
     pg_move_free(m);
 }
 
-/* A connection to the sink that says this, and hangs. */
+/* A connection to the sink that sends this, and hangs. */
 static int stranger(const char *text)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)m->port)};
@@ -199,8 +200,8 @@ static int dial(const struct xf_link_cfg *cfg, struct xf_chan **c)
     return xf_tcp_ops.connect(cfg, "127.0.0.1", (uint16_t)m->port, NULL, XF_CONTROL, c, NULL);
 }
 
-/* While no source is there, others come: without the key they get nowhere; and one with it that
- * goes away in the middle is waited for no longer than the handshake may take. */
+/* While there is no source, others connect: without the key they are not accepted; and a peer
+ * with it that goes away halfway is waited for no longer than the handshake may take. */
 static void test_strangers(void)
 {
     struct xf_link_cfg cfg;
@@ -236,7 +237,7 @@ static void test_strangers(void)
 }
 
 /* The guest is destroyed: both sides end, and neither has an error to report; whatever the link
- * does meanwhile, the source hears of it from the sink. */
+ * does meanwhile, the source learns it from the sink. */
 static void test_guest_destroyed(void)
 {
     enum { LINK_UP, LINK_CUT, WORD_LOST, TAKEN_OVER, WAYS };
@@ -278,7 +279,8 @@ static void test_guest_destroyed(void)
     }
 }
 
-/* The guest is destroyed, and no source comes to hear of it: the sink does not wait for ever. */
+/* The guest is destroyed, and no source connects to learn of it: the sink does not wait for
+ * ever. */
 static void test_nobody_hears(void)
 {
     open_move();
@@ -292,7 +294,7 @@ static void test_nobody_hears(void)
     pg_move_free(m);
 }
 
-/* The sink dies: the source finds that nobody listens there, ends, and keeps what it has. */
+/* The sink dies: the source finds that no process listens there, ends, and keeps its pages. */
 static void test_sink_gone(void)
 {
     open_move();
@@ -310,8 +312,8 @@ static void test_sink_gone(void)
 }
 
 /*
- * The sink dies, and its port is somebody else's at once: he says something, he is another move's
- * sink, he hangs up, he says nothing. The source finds that there is no sink any more, each time.
+ * The sink dies, and another process takes its port at once: it sends something, it is another
+ * move's sink, it hangs up, or it sends nothing. Each time the source finds that the sink is gone.
  */
 enum squat { SAYS, OTHER_KEY, HANGS_UP, SILENT, SQUATS };
 
@@ -324,7 +326,7 @@ struct squatter {
     unsigned met;
 };
 
-/* True from when it has the port, which may be the dead sink's for a moment longer. */
+/* True once it has the port, which the dead sink may hold for a moment longer. */
 static bool has_port(struct squatter *q)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)m->port)};
@@ -397,7 +399,7 @@ static void test_squatter(void)
         pthread_create(&q.thread, NULL, squat_run, &q);
         began = xf_now_ns();
         CU_ASSERT(EVENTUALLY(m->source.done));
-        /* And not before its time; a stranger's is the shorter one. */
+        /* And not before the time limit; that for a stranger is the shorter one. */
         CU_ASSERT(xf_now_ns() - began > (how < HANGS_UP ? 1000000000u : 2000000000u));
         CU_ASSERT_EQUAL(m->source.pull, XF_PULL_GONE);
         CU_ASSERT(how == SAYS        ? m->source.err.num == EPROTO
@@ -415,7 +417,7 @@ static void test_squatter(void)
     }
 }
 
-/* The sink is only stopped, for longer than a stranger would be believed: it is waited for. */
+/* The sink is only stopped, for longer than the limit for a stranger: the source waits for it. */
 static void test_slow_sink(void)
 {
     open_move();
@@ -428,15 +430,15 @@ static void test_slow_sink(void)
     CU_ASSERT(EVENTUALLY(m->pulling));
     kill(m->sink_pid, SIGSTOP);
     CU_ASSERT(EVENTUALLY(m->lost[0]));
-    nanosleep(&(struct timespec){.tv_sec = 3}, NULL); /* time itself is what this is about */
+    nanosleep(&(struct timespec){.tv_sec = 3}, NULL); /* the time itself is tested */
     CU_ASSERT(!m->source.done);
     kill(m->sink_pid, SIGCONT);
     arrived();
     pg_move_free(m);
 }
 
-/* A flood without the key, from another address than the source's, while both sides are without a
- * link: the source gets in all the same. */
+/* A flood without the key, from another address than the source's, while both sides are without
+ * a link: the source is still accepted. */
 struct flood {
     pthread_t thread;
     atomic_bool stop;
@@ -497,8 +499,8 @@ static void test_flood(void)
     pg_move_free(m);
 }
 
-/* The operator gives up waiting: both sides end, the guest stays as it is, and the source
- * keeps what it has. */
+/* The operator gives up waiting: both sides end, the guest stays as it is, and the source keeps
+ * its pages. */
 static void test_give_up(void)
 {
     open_move();
@@ -516,7 +518,7 @@ static void test_give_up(void)
 
 #define OTHER 0xe7
 
-/* Somebody lets the guest run at its source, where it writes to all of its memory. */
+/* Let the guest run at its source, where it writes to all of its memory. */
 static void let_run_here(void)
 {
     for (unsigned i = 0; i < PG_VCPUS; i++)
@@ -539,8 +541,8 @@ static unsigned foreign_pages(void)
     return n;
 }
 
-/* The guest is let run at its source in PULL: none of what it writes there reaches the sink, both
- * sides end with an error, and it is stopped. */
+/* The guest is let run at its source in PULL: nothing that it writes there reaches the sink,
+ * both sides end with an error, and it is stopped. */
 static void test_let_run(void)
 {
     enum { PULLING, RAN_BEFORE, LINK_CUT, WAYS };
@@ -550,7 +552,7 @@ static void test_let_run(void)
         m->opts.encrypt = way & 1;
         pg_move_start(m);
         CU_ASSERT(EVENTUALLY(m->pulling && m->relay->bytes > (uint64_t)GFNS * XF_PAGE_SIZE / 4));
-        if (way == RAN_BEFORE) /* and is suspended again when it is looked at next */
+        if (way == RAN_BEFORE) /* and is suspended again at the next check */
             kill(m->source_pid, SIGSTOP);
         if (way == LINK_CUT) {
             m->relay->line = PG_LINE_CUT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A move asked from outside while it runs: how it stands, and to switch to post-copy at once,
- * in the middle of a round. Every byte is compared when all of it has come.
+ * Requests to a running move: its status, and to switch to post-copy at once, in the middle of a
+ * round. Every byte is compared when all of it has arrived.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@
 #define SOON_NS 20000000000ull
 
 static struct pg_move *m;
-static struct xf_status source, sink; /* as they stand; all zero: not there */
+static struct xf_status source, sink; /* current ones; all zero: not found */
 
 static void look(void)
 {
@@ -41,7 +41,7 @@ static void look(void)
         (bool)(cond);                                                                              \
     })
 
-/* So slow that a round does not end by itself before somebody asks. */
+/* So slow that a round does not end on its own before the request. */
 static void open_move(enum xf_mode mode)
 {
     m = pg_move_new(GFNS, 2);
@@ -68,14 +68,15 @@ static void arrived(void)
     CU_ASSERT_EQUAL(m->src->bad, 0);
 }
 
-/* Both sides tell of PULL; then they are gone. */
+/* Both sides report PULL; then they are gone. */
 static void seen_in_pull(void)
 {
     CU_ASSERT(EVENTUALLY(m->pulling)); /* SWITCH has a deadline, PULL has none */
     CU_ASSERT(EVENTUALLY(source.phase == XF_PHASE_PULL && sink.phase == XF_PHASE_PULL &&
                          sink.faults > 0 && sink.missing > 0 && sink.missing < source.left_out));
     CU_ASSERT(source.left_out <= GFNS && source.missing <= source.left_out);
-    CU_ASSERT(EVENTUALLY(source.requested > 0)); /* as the sink says on the control channel */
+    CU_ASSERT(
+        EVENTUALLY(source.requested > 0)); /* as reported by the sink on the control channel */
     m->relay->rate = 0;
     arrived();
     look();
@@ -95,7 +96,7 @@ static void test_asked(void)
             m->src->vcpus[0].rate = m->src->vcpus[1].rate = 100;
         }
         pg_move_start(m);
-        /* When nearly nothing has been sent, or much of it. */
+        /* When almost nothing has been sent, or much. */
         CU_ASSERT(EVENTUALLY(source.round >= 1 && source.round_done > (late ? GFNS / 4 : 0)));
         m->relay->rate = 1u << 20;
         CU_ASSERT_EQUAL(source.phase, XF_PHASE_COPY);
@@ -112,13 +113,13 @@ static void test_asked(void)
     }
 }
 
-/* One that waits for its turn under a bandwidth limit is not waited for. */
+/* The switch does not wait for a batch that waits under a bandwidth limit. */
 static void test_asked_under_limit(void)
 {
     open_move(XF_MODE_HYBRID);
     m->opts.relay_rate = 64u << 20;
     m->opts.bandwidth = 64u << 10;       /* a batch takes a minute */
-    m->opts.policy.max_downtime_s = 1e6; /* so that it is not the policy that ends the round */
+    m->opts.policy.max_downtime_s = 1e6; /* so that the policy does not end the round */
     pg_move_start(m);
     CU_ASSERT(EVENTUALLY(source.round == 1));
     CU_ASSERT_EQUAL(xf_ask_postcopy("1", NULL), 0);
@@ -146,7 +147,7 @@ static void test_refused(void)
     CU_ASSERT_EQUAL(err.num, ESRCH);
 }
 
-/* The engine of the sink is killed in PULL: its socket goes with the next look. */
+/* The engine of the sink is killed in PULL: its socket is removed at the next look. */
 static void test_killed(void)
 {
     open_move(XF_MODE_POSTCOPY);

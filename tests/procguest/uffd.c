@@ -35,7 +35,7 @@ int uffd_open(enum uffd_use use)
         [UFFD_ABSENT] = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_EVENT_REMOVE,
         [UFFD_LOG_ASYNC] = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
                            UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_WP_ASYNC,
-        /* Shared memory that is not there yet is protected without more (Linux 5.19). */
+        /* Shared memory that does not exist yet is protected as well (Linux 5.19). */
         [UFFD_LOG_SYNC] = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
         [UFFD_FILL] = UFFD_FEATURE_MISSING_SHMEM,
     };
@@ -102,7 +102,8 @@ int uffd_protect(int uffd, void *addr, size_t len)
 
 int uffd_unprotect(int uffd, void *addr, size_t len)
 {
-    struct uffdio_writeprotect w = {.range = {(uintptr_t)addr, len}}; /* and wake who waits */
+    struct uffdio_writeprotect w = {
+        .range = {(uintptr_t)addr, len}}; /* and wake the waiting threads */
 
     return ioctl(uffd, UFFDIO_WRITEPROTECT, &w);
 }
@@ -119,7 +120,7 @@ size_t uffd_put(int uffd, void *to, const void *from, size_t len)
         put = ioctl(uffd, UFFDIO_ZEROPAGE, &z) ? z.zeropage : (int64_t)len;
     if (put > 0)
         return (size_t)put;
-    /* The kernel says what stopped it in the field if it came that far, else in errno. */
+    /* The kernel reports the error in the field if it got that far, else in errno. */
     if (put < 0)
         errno = (int)-put;
     return 0;

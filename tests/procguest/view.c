@@ -38,6 +38,6 @@ void pg_view_map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_
 void pg_view_unmap(struct xf_view *v, struct xf_map *m)
 {
     (void)v;
-    memset(m->page, 0, m->n * sizeof(m->page[0])); /* whoever goes on using them dies of it */
+    memset(m->page, 0, m->n * sizeof(m->page[0])); /* any further use of them crashes */
     m->base = NULL;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A Xen host as far as a receiver looks at it: domains with a number, a name and a uuid, in memory
- * that the processes of a test share (a file, so that also an xl that is exec'd has it). Defines
- * the functions of libxl, libxenctrl and libxenstore that list, name, introduce and destroy them;
- * a test program that uses anything of this header gets these instead of the real ones.
+ * A Xen host as a receiver sees it: domains with a number, a name and a uuid, in memory shared by
+ * the processes of a test (a file, so that an exec'd xl has it, too). Defines the functions of
+ * libxl, libxenctrl and libxenstore that list, name, introduce and destroy them; a test program
+ * that uses anything from this header gets these instead of the real ones.
  */
 #ifndef XF_FAKE_HOST_H
 #define XF_FAKE_HOST_H
@@ -22,20 +22,20 @@ struct fake_domain {
     bool dying, introduced;
 };
 
-/* What the stock xl of the test does. */
+/* Behaviour of the test's stock xl. */
 enum fake_xl {
     XL_BUILDS,   /* and destroys what it built when its input ends */
     XL_HANGS,    /* the same, but ignores the end of its input */
-    XL_TOO_LATE, /* finds that somebody else has just made a domain of this name and uuid */
-    XL_OTHER,    /* makes a domain with another uuid than it was told */
-    XL_DEAF,     /* makes a domain and then reads nothing of what it is to restore */
+    XL_TOO_LATE, /* finds that another domain of this name and uuid has just been made */
+    XL_OTHER,    /* makes a domain with a uuid other than the requested one */
+    XL_DEAF,     /* makes a domain and then reads nothing of the stream to restore */
 };
 
 struct fake_host {
     struct fake_domain domain[FAKE_DOMAINS];
     uint32_t next;
     bool no_xen;
-    bool hvm; /* what every configuration says that it is of; else PVH */
+    bool hvm; /* the type in every configuration; else PVH */
     enum fake_xl xl;
     atomic_int xl_pid;
     atomic_uint xl_started, destroyed, renamed, unpaused;
@@ -48,7 +48,7 @@ extern struct fake_host *fake_host;
 /* A new host, shared with all children, also exec'd ones. */
 void fake_host_new(void);
 void fake_host_free(void);
-/* A domain comes into being; returns its number. */
+/* Make a domain; returns its number. */
 uint32_t fake_host_add(const char *name, const char *uuid);
 /* NULL: there is none. */
 struct fake_domain *fake_host_find(const char *name);

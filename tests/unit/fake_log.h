@@ -6,7 +6,7 @@
 #ifndef XF_FAKE_LOG_H
 #define XF_FAKE_LOG_H
 
-/* What this process logged last; empty: nothing. Valid until the next line. */
+/* The last line that this process logged; empty: none. Valid until the next line. */
 const char *fake_log_last(void);
 
 /* From now on, also in children, every line goes to this descriptor as well. */

@@ -19,7 +19,7 @@ struct move {
     unsigned version; /* of the protocol; 0: the newest */
     unsigned channels;
     int stall_ms;
-    const struct xf_transport_ops *second; /* COPY may go on over it, or anew; NULL: none */
+    const struct xf_transport_ops *second; /* COPY may continue over it after a loss; NULL: none */
     uint16_t ports[2];
     int dialled;
 
@@ -30,9 +30,9 @@ struct move {
     struct xf_err sink_err;
     atomic_int committed;
     atomic_bool sink_stop;     /* its tick fails */
-    int devices_late;          /* so many looks of the sink until the devices are there */
-    atomic_bool devices;       /* they are */
-    struct xf_follow followed; /* what it was told last */
+    int devices_late;          /* checks by the sink until the devices are attached */
+    atomic_bool devices;       /* they are attached */
+    struct xf_follow followed; /* the last change it received */
     unsigned follows;
     bool follow_fails;
     atomic_bool hung_up; /* the source has closed the bootstrap pipe */
@@ -43,7 +43,7 @@ struct move {
     /* the source's */
     struct xf_err err;
     enum xf_switch_end end;
-    bool switched;      /* came as far as xf_switch() */
+    bool switched;      /* reached xf_switch() */
     atomic_bool cancel; /* the tick fails */
     atomic_bool thaw;   /* lets move_freeze() go on */
     atomic_uint ticks;
@@ -55,27 +55,28 @@ struct move {
     int fds, threads; /* before it began */
 };
 
-/* A fresh guest and a connected link; false (and said) when that fails. Change m->copy.opts
- * and hooks (m->f->hook; m is m->f->priv) before move_run(). */
+/* A fresh guest and a connected link; false, with a message, when that fails. Change
+ * m->copy.opts and hooks (m->f->hook; m is m->f->priv) before move_run(). */
 bool move_open(struct move *m, bool encrypt, unsigned channels);
 /* In this version of the protocol. */
 bool move_open_in(struct move *m, unsigned version, unsigned channels);
-/* The same over another transport; with a second one, COPY goes on over that when the first
- * link is lost. It may be the same one, whose listener goes on then. */
+/* The same over another transport; with a second one, COPY goes on over that when the first link
+ * is lost. It may be the same one, whose listener then stays. */
 bool move_open_over(struct move *m, const struct xf_transport_ops *first,
                     const struct xf_transport_ops *second, bool encrypt, unsigned channels,
                     int stall_ms);
 /* The sink's half, in its thread. move_run() and the hostile source begin with it. */
 void move_serve(struct move *m);
-/* The whole move as libxl-ext/source/move.c does it, the calling-off included. Both ends are
- * finished and their links closed afterwards. */
+/* The whole move as libxl-ext/source/move.c does it, cancelling included. Both ends are finished
+ * and their links closed afterwards. */
 void move_run(struct move *m);
 /* Wait for the sink's thread. */
 void move_join(struct move *m);
-/* Closes what is left, frees, and says whether threads or descriptors were left behind. */
+/* Closes what is left, frees, and returns whether no threads, descriptors or views were left
+ * behind. */
 bool move_close(struct move *m);
 
-/* For hooks: the sink's process dies; it hangs until the source's side is through. */
+/* For hooks: the sink's process dies; it hangs until the source's side has finished. */
 void move_kill_sink(struct move *m);
 void move_freeze(struct move *m);
 

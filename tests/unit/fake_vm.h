@@ -44,7 +44,7 @@ enum fake_op {
     FAKE_OPS
 };
 
-/* Where things are in the fake guest. */
+/* The layout of the fake guest. */
 #define FAKE_GFNS 5003u  /* no multiple of a word or of a batch */
 #define FAKE_HOLE1 1000u /* no memory, ever: [HOLE1, HOLE1 + 100) */
 #define FAKE_HOLE2 2048u /* a hole as long as a whole batch, and aligned like one */
@@ -57,7 +57,7 @@ struct fake_side {
     int fd;        /* the memory: a memfd */
     uint8_t *mem;  /* all of it */
     uint8_t *has;  /* has[gfn]: there is a page */
-    uint8_t *ever; /* there was one at some time */
+    uint8_t *ever; /* there has been a page */
     uint64_t pages;
 };
 
@@ -85,17 +85,17 @@ struct fake {
 struct fake *fake_new(void);
 void fake_free(struct fake *f);
 
-/* What the guest does. Without effect while it does not run. */
+/* Actions of the guest. Without effect while it does not run. */
 void fake_write(struct fake *f, uint64_t gfn, uint32_t seed); /* 0: zeros */
 void fake_balloon_out(struct fake *f, uint64_t gfn);
 void fake_balloon_in(struct fake *f, uint64_t gfn, uint32_t seed);
 /* Let the next call of an operation fail. */
 void fake_fail_next(struct fake *f, enum fake_op op);
 
-/* What a pager's `put` does to one page of the sink; NULL: zeros. */
+/* Put one page into the sink, as a pager's `put` does; NULL: zeros. */
 void fake_put(struct fake *f, uint64_t gfn, const uint8_t *page);
 
-/* Is the sink's memory the source's, byte for byte? Else says where it is not. */
+/* Is the sink's memory equal to the source's, byte for byte? If not, `why` tells where. */
 bool fake_same(struct fake *f, char *why, size_t len);
 
 #endif

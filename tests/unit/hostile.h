@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Strings that nobody may get onto a terminal, and a judge that shares no code with
- * transport/text.c: it knows the clean ones by a list of what these tests use, and refuses all
- * else.
+ * Strings that must not get onto a terminal, and a check that shares no code with transport/text.c:
+ * it accepts what these tests use, and refuses everything else.
  */
 #ifndef XF_TEST_HOSTILE_H
 #define XF_TEST_HOSTILE_H
@@ -95,7 +94,7 @@ static const struct hostile hostiles[] = {
 };
 #define HOSTILES (sizeof(hostiles) / sizeof(hostiles[0]))
 
-/* Nothing but printable ASCII, line ends where `lines`, and what a test says on purpose. */
+/* Nothing but printable ASCII, and line ends if `lines`. */
 static inline bool harmless(const char *text, bool lines)
 {
     for (; *text; text++)

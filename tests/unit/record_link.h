@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The data connections of a recorded move, for tests that take its sink over without all that
- * `xl migrate-recover` does. */
+/* The data connections of a recorded move, for tests that take over its sink without everything
+ * that `xl migrate-recover` does. */
 #ifndef XF_RECORD_LINK_H
 #define XF_RECORD_LINK_H
 
 #include "libxl-ext/moves/record.h"
 #include "transport/transport.h"
 
-/* It points to the record's key. */
+/* The result points to the record's key. */
 static inline struct xf_link_cfg record_link_cfg(const struct xf_record *r, int timeout_ms,
                                                  int stall_ms)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What unit test programs share: the main() of one CUnit suite, command lines.
+ * Shared by unit test programs: the main() of one CUnit suite, command lines.
  */
 #ifndef XF_TEST_SUITE_H
 #define XF_TEST_SUITE_H
 
 #include <CUnit/Basic.h>
 
-/* Run them and return an exit status. `tests` ends with CU_TEST_INFO_NULL. */
+/* Run the tests and return an exit status. `tests` ends with CU_TEST_INFO_NULL. */
 int run_suite(const char *name, CU_TestInfo *tests);
 
 /* A command line: `first`, then `words` split at blanks ("_" stands for an empty one). */
