@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The two processes of --no-wait: see background.h. Standard error goes through a pipe,
- * because the command that reaches the destination (ssh) keeps it open as long as it lives:
- * who reads all that `xl migrate --no-wait` says shall see its end when it has returned.
+ * The two processes of --no-wait: see background.h. Standard error goes through a pipe, because the
+ * command that reaches the destination (ssh) keeps it open as long as it lives: a reader of `xl
+ * migrate --no-wait`'s output must see end of file when it has returned.
  */
 #include "tools/background.h"
 
@@ -24,7 +24,7 @@
 /* The signal handler can reach nothing else. */
 static volatile sig_atomic_t worker;
 
-/* What a terminal sends has reached the other process as well. */
+/* A signal from the terminal has also reached the other process. */
 static void pass_on(int sig, siginfo_t *info, void *context)
 {
     (void)context;
@@ -55,7 +55,7 @@ static void catch_signals(void)
     signal(SIGTTOU, SIG_IGN);
 }
 
-/* What there is to read now; false at its end. */
+/* Copy what can be read now; false at end of file. */
 static bool copy_errors(int from)
 {
     char text[4096];
@@ -64,11 +64,11 @@ static bool copy_errors(int from)
     while ((n = read(from, text, sizeof(text))) > 0)
         for (ssize_t done = 0, put; done < n; done += put)
             if ((put = write(STDERR_FILENO, text + done, (size_t)(n - done))) <= 0)
-                break; /* nobody reads it; the move goes on */
+                break; /* nobody reads it; the move continues */
     return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-/* Until it detaches or ends. */
+/* Wait until it detaches or ends. */
 static int wait_for(pid_t pid, int said, int word)
 {
     struct pollfd fds[2] = {{.fd = word, .events = POLLIN}, {.fd = said, .events = POLLIN}};
@@ -86,13 +86,13 @@ static int wait_for(pid_t pid, int said, int word)
         return 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    copy_errors(said); /* what it said last */
+    copy_errors(said); /* its last output */
     if (!WIFEXITED(status))
         relay_exit(status);
     return WEXITSTATUS(status);
 }
 
-/* Those that the command is to survive, from the fork until it has handlers for them. */
+/* Block the signals that the command must survive, from the fork until it has handlers for them. */
 static void hold_signals(sigset_t *before)
 {
     sigset_t set;
@@ -110,7 +110,7 @@ static _Noreturn void be_worker(int (*work)(void *priv, struct background *b), v
     struct background b = {.word = word};
     int status;
 
-    /* Whoever kills the command means the move. */
+    /* Killing the command is meant to end the move. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent || dup2(said, STDERR_FILENO) < 0)
         _exit(1);
@@ -165,8 +165,8 @@ err_said:
     return -1;
 }
 
-/* The leader of a process group, which a shell makes of every command, cannot have a session of
- * its own. So it goes into another group first, which a child lends its number. */
+/* The leader of a process group, which a shell makes of every command, cannot create a session. So
+ * it first joins another group, whose number a child provides. */
 static void change_group(void)
 {
     pid_t pid = fork();
@@ -192,7 +192,8 @@ static void leave_session(void)
     change_group();
     if (setsid() >= 0)
         return;
-    /* The session is this process's own; its terminal, if it is still there, need not be. */
+    /* This process already leads its session; give up the session's terminal, if it still
+     * exists. */
     tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (tty >= 0) {
         ioctl(tty, TIOCNOTTY);
@@ -208,7 +209,7 @@ void background_detach(struct background *b, const char *name)
         return;
     b->detached = true;
     leave_session();
-    /* Nothing here is worth failing for: the guest runs at the destination and needs us. */
+    /* No error here justifies failing: the guest runs at the destination and needs us. */
     if (chdir("/"))
         background_log(name, "cannot leave the working directory");
     for (int fd = 0; fd < 3 && null >= 0; fd++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How quantities look to people, and a sentence within a terminal's width.
+ * Formatting quantities for people, and wrapping a sentence to a terminal's width.
  */
 #include <ctype.h>
 #include <math.h>
@@ -58,7 +58,7 @@ char *fmt_duration(char *buf, double s)
     return buf;
 }
 
-/* Length of what must stay on one line: a word, a number with its unit, a `command`. */
+/* Length of the unit that must stay on one line: a word, a number with its unit, a `command`. */
 static unsigned unbreakable(const char *text)
 {
     bool quoted = false;

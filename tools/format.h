@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How quantities look to people, and a sentence within a terminal's width.
+ * Formatting quantities for people, and wrapping a sentence to a terminal's width.
  */
 #ifndef XF_FORMAT_H
 #define XF_FORMAT_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reading xl's command line as far as the sub-command, and how an error looks.
+ * Parsing xl's command line up to the sub-command, and printing errors.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +18,7 @@ int front_parse(int argc, char **argv, struct front *out)
 
     opterr = 0;
     optind = 0;
-    /* "+": stop at the first word; nothing in argv is moved. */
+    /* "+": stop at the first non-option; argv is not reordered. */
     while ((opt = getopt(argc, argv, "+vftTN")) != -1) {
         switch (opt) {
         case 'v':

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the files of the front command share: how xl was called, and the sub-commands
- * that are ours. Not here: anything a library user would need (libxl-ext/libxl_ext.h).
+ * Shared by the files of the front command: how xl was called, and our own sub-commands. Anything a
+ * library user needs is in libxl-ext/libxl_ext.h.
  */
 #ifndef XF_FRONT_H
 #define XF_FRONT_H
@@ -13,7 +13,7 @@
 /* xl's options before the sub-command. */
 struct xl_globals {
     int verbose;     /* -v, counted */
-    bool cr;         /* -t: rewrite progress in place even where it is no terminal */
+    bool cr;         /* -t: rewrite progress in place even without a terminal */
     bool timestamps; /* -T */
     bool dry_run;    /* -N */
     bool force;      /* -f */
@@ -21,13 +21,13 @@ struct xl_globals {
 
 /* One call of xl. */
 struct front {
-    char **argv; /* as started, ended by NULL: what the real xl is to be given */
+    char **argv; /* as started, ended by NULL: to be passed to the real xl */
     int argc;
-    int cmd; /* where in argv the sub-command stands; 0: there is none */
+    int cmd; /* index of the sub-command in argv; 0: there is none */
     struct xl_globals globals;
 };
 
-/* Returns -1 when the words before the sub-command are not xl's: the real xl must say so. */
+/* Returns -1 when the options before the sub-command are not xl's: the real xl reports that. */
 int front_parse(int argc, char **argv, struct front *out);
 
 /* "xl CMD: sentence" on stderr, once for every error. */

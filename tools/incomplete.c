@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which calls are not for a guest that is being moved, and of whom: see incomplete.h. */
+/* Which calls must not be made for a guest that is being moved: see incomplete.h. */
 #include "tools/incomplete.h"
 
 #include <errno.h>
@@ -11,8 +11,8 @@
 #include "libxl-ext/moves/status.h"
 #include "tools/format.h"
 
-/* The distribution's sub-commands, with their letters (tools/xl of Xen 4.17 and later); a
- * migration is `xl migrate`'s own to look at (migrate.c). */
+/* The distribution's sub-commands, with their letters (tools/xl of Xen 4.17 and later); `xl
+ * migrate` checks for itself (migrate.c). */
 static const struct {
     const char *name;
     const char *letters;
@@ -26,8 +26,8 @@ static const struct {
     {"fork-vm", NULL, true, INCOMPLETE_READS | INCOMPLETE_RUNS},
     {"resume", "+", false, INCOMPLETE_RUNS},
     {"unpause", "+", false, INCOMPLETE_RUNS},
-    /* Its driver here would: of those that were there at the switch none is let do it before all
-     * pages are here (libxl-ext/sink/hold_vif.c). */
+    /* The new interface's driver here would read memory; interfaces that existed at the switch are
+     * held until all pages are here (libxl-ext/sink/hold_vif.c). */
     {"network-attach", "+", false, INCOMPLETE_READS},
 };
 
@@ -42,8 +42,8 @@ const char *incomplete_victim(const struct front *f, unsigned *does)
         *does = commands[i].does;
         if (commands[i].last)
             return argc > 1 ? argv[argc - 1] : NULL;
-        /* "+": nothing is moved, and the words after the first are not for us. An option that
-         * xl does not have is for xl to complain about. */
+        /* "+": argv is not reordered, and later arguments do not concern us. xl itself reports an
+         * unknown option. */
         opterr = 0;
         optind = 0;
         while (getopt(argc, argv, commands[i].letters) != -1)
@@ -60,7 +60,7 @@ static int refuse_lacking(const char *domain, unsigned does, struct xf_err *err)
 
     enum xf_lacks lacks = xf_lacks_pages(domain, &missing, host);
 
-    /* What a move brings comes also to a guest that was left paused and is let run. */
+    /* A move also brings its pages to a guest that was left paused and is then unpaused. */
     if (lacks == XF_LACKS_COMING && !(does & INCOMPLETE_READS))
         return 0;
     if (lacks != XF_LACKS_NONE && missing != XF_NO_COUNT)

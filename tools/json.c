@@ -11,7 +11,7 @@
 #include "transport/text.h"
 #include "transport/version.h"
 
-/* json-c takes strings as they are; a program that reads this wants UTF-8, whatever was said. */
+/* json-c copies strings unchanged; programs that read this expect UTF-8 in any case. */
 static struct json_object *string(const char *s)
 {
     char clean[2048];
@@ -36,7 +36,7 @@ static void add(struct json_object *o, const char *key, struct json_object *valu
     json_object_object_add(o, key, value);
 }
 
-/* NULL: there is no such member. */
+/* NULL: the member is omitted. */
 static void add_if(struct json_object *o, const char *key, struct json_object *value)
 {
     if (value)
@@ -150,7 +150,7 @@ static struct json_object *page_costs(const struct xf_page_costs *c)
     return o;
 }
 
-/* Links lost and made again in COPY; NULL: none. */
+/* Links lost and replaced in COPY; NULL: none. */
 static struct json_object *copy_links(const struct xf_report *r)
 {
     struct json_object *o;
@@ -163,7 +163,7 @@ static struct json_object *copy_links(const struct xf_report *r)
     return o;
 }
 
-/* NULL: no page came after GO. */
+/* NULL: no page arrived after GO. */
 static struct json_object *pull(const struct xf_report *r)
 {
     struct json_object *o;

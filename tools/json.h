@@ -16,11 +16,11 @@ void json_progress(FILE *out, const struct xf_progress *p);
 void json_finding(FILE *out, const struct xf_finding *f);
 void json_note(FILE *out, const char *sentence);
 void json_error(FILE *out, const struct xf_err *err);
-/* `err` and `advice` (where the guest is, what to do) as told when it failed. */
+/* `err` and `advice` (where the guest is, what to do) as shown when it failed. */
 void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
                  const char *advice);
 
-/* --no-wait: the guest runs there, and the rest goes on in another process. */
+/* --no-wait: the guest runs at the destination, and the rest continues in another process. */
 void json_background(FILE *out, const struct xf_report *r, int pid);
 void json_status(FILE *out, const struct xf_status *s);
 void json_ended(FILE *out, const struct xf_ended *e);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * `xl migrate`: hand a stock migration to the real xl, run ours, show it, and turn its
- * outcome into words and an exit status. The move itself is xf_move()'s.
+ * `xl migrate`: hand a stock migration to the real xl, run ours, show it, and turn its outcome into
+ * words and an exit status. xf_move() does the move itself.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -44,7 +44,7 @@ static int run_move(void *priv, struct background *background)
     args->move.cancel = show_catch_signals();
     show_version(&show);
     report.outcome = xf_move(&args->move, &watch, &report, &err);
-    /* A move refused early may not have come as far as to name them. */
+    /* A move refused early may not have filled them in yet. */
     if (!report.domain[0])
         xf_text_copy(report.domain, sizeof(report.domain), args->move.domain,
                      strlen(args->move.domain));
@@ -60,7 +60,7 @@ static int run_move(void *priv, struct background *background)
     return (int)report.outcome;
 }
 
-/* The words of this call without `leave_out`. */
+/* Run the real xl with this call's arguments, without `leave_out`. */
 static int become_stock(const struct front *f, const char *leave_out)
 {
     char **words = calloc((size_t)f->argc + 1, sizeof(*words));
@@ -100,14 +100,14 @@ int cmd_migrate(const struct front *f)
         return 0;
     }
     if (!rc && args.move.domain[0] && !f->globals.dry_run)
-        /* What ours must not be used on is for CHECK to find. */
+        /* For our own moves CHECK does the rest. */
         rc = incomplete_refuse(args.move.domain,
                                INCOMPLETE_READS | (args.stock ? INCOMPLETE_STOPS : 0), &err);
     if (!rc && args.stock && (!broken || args.stock_word))
         return become_stock(f, args.stock_word);
     if (!rc && broken)
         rc = xf_fail(&err, config_err.num, "%s", config_err.text);
-    /* Only xl itself can read a file of xl's configuration. */
+    /* Only xl itself can read an xl configuration file. */
     if (!rc && args.move.config_file) {
         rc = real_xl_find(real_xl, &err);
         args.move.real_xl = real_xl;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * `xl migrate-receive`: find out who is at the other end, and let xf_receive() or the real
- * xl serve it. Every source waits for the receiver's banner before it says anything, so we
- * write that, look at the answer, and keep the real xl from greeting a second time.
+ * `xl migrate-receive`: determine which kind of source is at the other end, and let xf_receive() or
+ * the real xl serve it. Every source waits for the receiver's banner before it sends anything, so
+ * we write that, look at the answer, and keep the real xl's own banner from being sent a second
+ * time.
  */
 #include <errno.h>
 #include <signal.h>
@@ -105,7 +106,7 @@ int cmd_migrate_receive(const struct front *f)
         return real_xl_become(f->argv);
     if (real_xl_find(real_xl, &err))
         return fail(&err);
-    /* A source that goes away shall be an error here, not the end of us. */
+    /* A source that goes away must be an error here, not end this process. */
     signal(SIGPIPE, SIG_IGN);
     if (write_banner(&err))
         return fail(&err);

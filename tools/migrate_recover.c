@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * `xl migrate-recover`: what a person, or a cluster's software, does after a move that could
- * not end by itself. The work is xf_recover()'s and xf_resume_here()'s.
+ * `xl migrate-recover`: run by a person or by cluster software after an unfinished move.
+ * xf_recover() and xf_resume_here() do the work.
  */
 #include <stdio.h>
 #include <string.h>

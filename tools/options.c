@@ -10,10 +10,10 @@
 
 #include "tools/options.h"
 
-/* xl's default level is XTL_PROGRESS, four steps above silence: more -v mean nothing. */
+/* xl's default level is XTL_PROGRESS, four steps above silence: more -v have no effect. */
 #define VERBOSE_MAX 4
 
-/* Places in the table below. */
+/* Indices into the table below. */
 enum {
     O_HELP,
     O_CONFIG,
@@ -51,7 +51,7 @@ enum {
     OPTIONS
 };
 
-/* Ours are long ones only, so that they never collide with a letter of a later stock xl. */
+/* Our own options are long only, so that they never collide with a letter of a later stock xl. */
 const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_HELP] = {"help", 'h', NULL, false, "Print this help."},
     [O_CONFIG] = {NULL, 'C', "CONFIG", false, "Send CONFIG instead of the running configuration."},
@@ -137,7 +137,7 @@ static void build_getopt(struct option longs[OPTIONS + 1], char shorts[2 * OPTIO
     size_t nl = 0, ns = 0;
 
     memset(longs, 0, (OPTIONS + 1) * sizeof(*longs));
-    shorts[ns++] = ':'; /* tell a missing value from an unknown option */
+    shorts[ns++] = ':'; /* distinguishes a missing value from an unknown option */
     for (int i = 0; i < OPTIONS; i++) {
         const struct migrate_option *o = &migrate_options[i];
         if (o->name)
@@ -162,7 +162,7 @@ static int parse_number(const char *option, const char *text, unsigned min, unsi
 
     errno = 0;
     value = strtoull(text, &end, 10);
-    /* strtoull would take " 5", "+5" and "-5". */
+    /* strtoull would accept " 5", "+5" and "-5". */
     if (!isdigit((unsigned char)text[0]) || *end || errno || value < min || value > max)
         return xf_fail(err, EINVAL, "--%s takes a whole number from %u to %u, not '%.40s' %s",
                        option, min, max, text, pointer);
@@ -202,7 +202,7 @@ static int take_compress(const char *value, enum xf_compress *out, struct xf_err
                    pointer);
 }
 
-/* Everything but the options that only set a mark is here; i is the row. */
+/* Handles all options except those that only set a mark; i is the row. */
 static int take_value(int i, const char *value, struct migrate_args *out, struct xf_err *err)
 {
     const char *name = migrate_options[i].name;
@@ -261,7 +261,8 @@ static int take_value(int i, const char *value, struct migrate_args *out, struct
     return 0;
 }
 
-/* What getopt_long refused, by its return value and optopt; `word` is the word it stood in. */
+/* The error for what getopt_long refused, by its return value and optopt; `word` is the argument in
+ * question. */
 static int usage_error(int opt, const char *word, struct xf_err *err)
 {
     int row = optopt ? row_of(optopt) : -1;
@@ -282,7 +283,7 @@ static int usage_error(int opt, const char *word, struct xf_err *err)
     return xf_fail(err, EINVAL, "%s takes no value %s", name, pointer);
 }
 
-/* What stock xl puts into the command it runs at the destination. */
+/* The arguments that stock xl adds to the command it runs at the destination. */
 static void far_words(const struct xl_globals *g, bool leave, bool stderr_tty,
                       struct migrate_args *out)
 {
@@ -321,7 +322,7 @@ static void apply_config(const struct xf_config *cfg, struct xf_move_opts *o)
         o->address = cfg->source_address;
 }
 
-/* What makes sense by itself but not together. */
+/* Check for options that make sense alone but not together. */
 static int check_whole(int words, const struct xl_globals *g, bool debug, struct migrate_args *out,
                        struct xf_err *err)
 {
@@ -371,7 +372,7 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
     struct option longs[OPTIONS + 1];
     char shorts[2 * OPTIONS + 2];
     bool seen[OPTIONS] = {false};
-    const char *ours = NULL; /* name of the first option of ours */
+    const char *ours = NULL; /* name of the first option that selects Xenferry */
     struct xf_err first = {0};
     int opt, rc = 0;
 
@@ -380,13 +381,13 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
     apply_config(cfg, &out->move);
     build_getopt(longs, shorts);
 
-    /* getopt moves words about; the real xl shall get argv as it came. */
+    /* getopt reorders arguments; the real xl must get argv unchanged. */
     char **words = calloc((size_t)argc + 1, sizeof(*words));
     if (!words)
         return xf_fail(err, ENOMEM, "out of memory");
     memcpy(words, argv, (size_t)argc * sizeof(*words));
 
-    /* After an error we go on: only the whole line tells whether it is ours to complain. */
+    /* Continue after an error: only the whole line shows whether the error is ours to report. */
     opterr = 0;
     optind = 0;
     while ((opt = getopt_long(argc, words, shorts, longs, NULL)) != -1) {
@@ -447,7 +448,7 @@ static void help_row(FILE *out, const struct migrate_option *o)
         n += snprintf(left + n, sizeof(left) - (size_t)n, "--%s", o->name);
     if (o->arg)
         snprintf(left + n, sizeof(left) - (size_t)n, " %s", o->arg);
-    /* A long name has a line of its own. */
+    /* A long name gets its own line. */
     if (strlen(left) > 15)
         fprintf(out, "  %s\n  %-15s ", left, "");
     else
@@ -505,7 +506,7 @@ void receive_parse(int argc, char *const argv[], struct receive_args *out)
     memset(out, 0, sizeof(*out));
     opterr = 0;
     optind = 0;
-    /* "+": nothing in argv is moved; a word that is no option is not ours anyway. */
+    /* "+": argv is not reordered; an argument that is not an option is not ours anyway. */
     while ((opt = getopt_long(argc, argv, "+Fedrph", longs, NULL)) != -1) {
         switch (opt) {
         case 'F':

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The command lines of `xl migrate`, `xl migrate-receive` and `xl migrate-recover`: tables of
- * options, from which parsing, --help and the test of the manual page follow. Nothing here
- * prints an error or exits.
+ * options that drive parsing, --help and the test of the manual page. Nothing here prints an error
+ * or exits.
  */
 #ifndef XF_OPTIONS_H
 #define XF_OPTIONS_H
@@ -16,39 +16,39 @@
 #include "tools/front.h"
 
 struct migrate_option {
-    const char *name; /* long, without the dashes; NULL: only a letter */
+    const char *name; /* long name, without the dashes; NULL: only a letter */
     int letter;       /* short; 0: only a long name (all of ours) */
-    const char *arg;  /* what its value is called; NULL: it has none */
-    bool ours;        /* on the command line it makes the migration ours */
+    const char *arg;  /* name of its value; NULL: it has none */
+    bool ours;        /* on the command line it selects Xenferry */
     const char *help; /* lines for --help */
 };
 /* Ended by a row without name and letter. */
 extern const struct migrate_option migrate_options[];
 
-/* What `xl migrate ...` asks for. `move` points into argv, the configuration and this
- * struct, which therefore stay where they are. */
+/* The parsed `xl migrate ...`. `move` points into argv, the configuration and this struct, which
+ * must therefore stay in place. */
 struct migrate_args {
     struct xf_move_opts move;
-    bool stock;         /* the real xl's: with --stock, or nothing asks for ours */
-    bool help, version; /* to be printed, and that is all */
+    bool stock;         /* for the real xl: with --stock, or nothing selects Xenferry */
+    bool help, version; /* only print that */
     bool json;
     bool quiet;
-    bool no_wait;           /* return when the guest runs there */
-    const char *stock_word; /* the word of argv that was --stock, to be left out; or NULL */
+    bool no_wait;           /* return once the guest runs at the destination */
+    const char *stock_word; /* the --stock word of argv, to be omitted; or NULL */
     char receive_args[16];
     char xl_args[24];
 };
 
 /*
- * argv[0] is "migrate". stderr_tty: as stock xl, the far side is told when we have a
- * terminal. On failure `out` holds what was read (json and quiet say how to report it).
+ * argv[0] is "migrate". stderr_tty: as in stock xl, the far side is told when we have a terminal.
+ * On failure `out` holds what was parsed so far (json and quiet say how to report it).
  */
 int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
                   const struct xf_config *cfg, bool stderr_tty, struct migrate_args *out,
                   struct xf_err *err);
 void migrate_help(FILE *out);
 
-/* What `xl migrate-receive ...` asks for. */
+/* The parsed `xl migrate-receive ...`. */
 struct receive_args {
     bool stock; /* Remus, COLO or something only the real xl understands */
     bool leave_paused;
@@ -56,7 +56,7 @@ struct receive_args {
 };
 void receive_parse(int argc, char *const argv[], struct receive_args *out);
 
-/* What `xl migrate-recover ...` asks for (recover_options.c). */
+/* The parsed `xl migrate-recover ...` (recover_options.c). */
 struct recover_args {
     bool help;
     bool resume, force;
@@ -65,8 +65,8 @@ struct recover_args {
 };
 extern const struct migrate_option recover_options[];
 
-/* argv[0] is "migrate-recover". argv may be put into another order. On failure `out` holds what
- * was read. */
+/* argv[0] is "migrate-recover". argv may be reordered. On failure `out` holds what was parsed so
+ * far. */
 int recover_parse(int argc, char **argv, struct recover_args *out, struct xf_err *err);
 void recover_help(FILE *out);
 

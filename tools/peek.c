@@ -31,7 +31,7 @@ bool peek_possible(int fd)
     return S_ISFIFO(st.st_mode) || (S_ISSOCK(st.st_mode) && is_stream_socket(fd));
 }
 
-/* The first up to `len` bytes there are now, without waiting; 0: none yet, or none any more. */
+/* The first bytes available now, up to `len`, without waiting; 0: none yet, or end of file. */
 static ssize_t look(int fd, bool socket, const int copy[2], char *buf, size_t len)
 {
     ssize_t n;
@@ -42,7 +42,7 @@ static ssize_t look(int fd, bool socket, const int copy[2], char *buf, size_t le
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN)
         return 0;
-    /* Our own pipe is empty again after each look, so the next tee starts anew. */
+    /* Our own pipe is empty again after each look, so the next tee starts from the beginning. */
     return socket || n <= 0 ? n : read(copy[0], buf, (size_t)n);
 }
 
@@ -79,11 +79,11 @@ int peek_prefix(int fd, const char *prefix, size_t len, struct xf_err *err)
             break;
         }
         verdict = compare(seen, (size_t)n, prefix, len);
-        /* The end: what was there when it was looked at is all there will be. */
+        /* End of file: no more will follow what was just seen. */
         if (verdict < 0 && (p.revents & (POLLHUP | POLLRDHUP | POLLERR)))
             verdict = 0;
-        /* poll() reports the bytes already seen at once, again and again; some more will
-         * come soon, so wait a little, and longer each time. */
+        /* poll() keeps reporting the bytes already seen; more will arrive soon, so wait a little,
+         * and longer each time. */
         if (verdict < 0) {
             nanosleep(&pause, NULL);
             if (pause.tv_nsec < 50000000)

@@ -17,8 +17,8 @@
 bool peek_possible(int fd);
 
 /*
- * Wait until it is decided whether what comes from fd begins with prefix[len]: 1 yes,
- * 0 no (another byte, or the end came first), -1 with an error.
+ * Wait until it is certain whether the data from fd begins with prefix[len]: 1 yes, 0 no (a
+ * different byte or the end came first), -1 with an error.
  */
 int peek_prefix(int fd, const char *prefix, size_t len, struct xf_err *err);
 

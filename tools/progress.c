@@ -15,12 +15,12 @@
 #define WIDTH_MAX 200
 #define LOG_EVERY_S 5.0
 
-/* The parts of a line, in the order in which they stand there. */
+/* The parts of a line, in order of appearance. */
 enum part { PHASE, PERCENT, SENT, RATE, DIRTY, DOWN, ETA, PARTS };
-/* ... and in which they are given up. */
+/* ... and in the order in which they are dropped. */
 static const enum part dispensable[] = {SENT, DIRTY, DOWN, RATE, ETA, PERCENT};
 
-/* Of this phase's own work, in the phases that know how much it is. */
+/* Percentage of the phase's work, in phases that know the total. */
 static void percent(char text[64], const struct xf_progress *p)
 {
     uint64_t all = 0, done = 0;
@@ -83,7 +83,7 @@ size_t progress_line(char *buf, size_t n, unsigned width, const struct xf_progre
     for (int i = 0; i < PARTS && len < width; i++)
         if (text[i][0])
             len += (size_t)snprintf(buf + len, width + 1 - len, "%s%s", len ? "  " : "", text[i]);
-    /* snprintf says what it would have written. */
+    /* snprintf returns the length it would have written. */
     return strlen(buf);
 }
 
@@ -107,7 +107,7 @@ static void draw(struct progress_view *v, const struct xf_progress *p)
     unsigned width = terminal_width(v->out);
     unsigned len, blank;
 
-    /* The last column stays free: some terminals wrap as soon as it is written. */
+    /* The last column stays empty: some terminals wrap as soon as it is written. */
     if (width > 1)
         width--;
     len = (unsigned)progress_line(line, sizeof(line), width, p);
@@ -119,7 +119,7 @@ static void draw(struct progress_view *v, const struct xf_progress *p)
     v->drawn = len;
 }
 
-/* A terminal that takes nothing (Ctrl-S, a connection that hangs) must not hold the move up. */
+/* A terminal that accepts nothing (Ctrl-S, a hanging connection) must not delay the move. */
 static bool would_wait(FILE *out)
 {
     struct pollfd pf = {.fd = fileno(out), .events = POLLOUT};

@@ -10,14 +10,14 @@
 
 #include "libxl-ext/libxl_ext.h"
 
-/* One line about `p`, without newline, of at most `width` columns (and n - 1 bytes): what
- * matters least goes first when there is no room. Returns its length. */
+/* One line about `p`, without newline, of at most `width` columns (and n - 1 bytes): the least
+ * important parts are dropped first when there is no room. Returns its length. */
 size_t progress_line(char *buf, size_t n, unsigned width, const struct xf_progress *p);
 
 struct progress_view {
     FILE *out;
     bool in_place;  /* rewrite one line; else a line for each phase, each round, and every 5 s */
-    unsigned drawn; /* columns of the line that stands there now */
+    unsigned drawn; /* columns of the line now on the screen */
     bool any;
     enum xf_phase phase; /* of the last line printed */
     unsigned round;
@@ -26,7 +26,7 @@ struct progress_view {
 
 void progress_init(struct progress_view *v, FILE *out, bool in_place);
 void progress_show(struct progress_view *v, const struct xf_progress *p);
-/* Take the line away before something else is printed. */
+/* Erase the line before something else is printed. */
 void progress_clear(struct progress_view *v);
 
 #endif

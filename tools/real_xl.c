@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Finding the distribution's xl and becoming it. The danger here is to find ourselves:
- * the same file under another name, a copy of it, or a script that calls us again.
+ * Finding the distribution's xl and executing it. The danger is finding ourselves: the same file
+ * under another name, a copy of it, or a script that calls us again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +16,10 @@
 #include "tools/front.h"
 #include "tools/real_xl.h"
 
-/* A file that holds these bytes is a front command, whatever its name or place. */
+/* A file that contains these bytes is a front command, whatever its name or path. */
 static const char marker[] = "xenferry front command 3b1e0f6c-6f0f-4d0e-9a55-7b6c1f1f6b11";
 
-/* No honest nesting (xl, a hotplug script, xl again) is as deep. */
+/* No legitimate nesting (xl, a hotplug script, xl again) is this deep. */
 #define DEPTH_MAX 16
 
 static const char *const usual_places[] = {"/usr/sbin/xl", "/usr/lib/xen-4.17/bin/xl"};
@@ -59,7 +59,8 @@ static int search_path(char path[PATH_MAX])
 
     while (dirs && *dirs) {
         size_t len = strcspn(dirs, ":");
-        /* Relative entries are not searched: root should not run what lies about. */
+        /* Relative entries are not searched: root should not run programs from the current
+         * directory. */
         if (dirs[0] == '/' && len + sizeof("/xl") <= PATH_MAX) {
             snprintf(path, PATH_MAX, "%.*s/xl", (int)len, dirs);
             if (examine(path) == A_REAL_XL)

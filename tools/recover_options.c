@@ -36,7 +36,7 @@ int recover_parse(int argc, char **argv, struct recover_args *out, struct xf_err
         longs[i] = (struct option){recover_options[i].name, no_argument, NULL, i};
     opterr = 0;
     optind = 0;
-    /* After an error on: --json says how to report it. */
+    /* Continue after an error: --json says how to report it. */
     while ((opt = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
         row = opt == 'h' ? R_HELP : opt;
         if (opt == '?')

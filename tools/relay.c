@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Running another program as if we had become it, less the bytes it says a second time.
+ * Running another program as if it had replaced us, minus the bytes that it would write a second
+ * time.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +22,9 @@
 struct relay {
     int in;           /* the program's output; -1: ended */
     bool out_broken;  /* nobody reads ours any more */
-    const char *drop; /* what is left to be seen before anything is passed on */
+    const char *drop; /* bytes still to be matched before anything is passed on */
     size_t drop_len;
-    size_t seen; /* bytes of it already seen and held back */
+    size_t seen; /* number of bytes already matched and held back */
 };
 
 static void put(struct relay *r, const char *buf, size_t len)
@@ -47,7 +48,7 @@ static void put(struct relay *r, const char *buf, size_t len)
     }
 }
 
-/* Take the leading bytes out, or give back those held when they turn out different. */
+/* Remove the leading bytes, or write those held back once the output proves different. */
 static void pass(struct relay *r, const char *buf, size_t len)
 {
     while (len && r->drop) {
@@ -71,7 +72,7 @@ static void stop_reading(struct relay *r)
     r->in = -1;
 }
 
-/* Pass on what is there; false when there is no more for now. */
+/* Pass on what is available; false when there is no more for now. */
 static bool take(struct relay *r)
 {
     char buf[65536];
@@ -86,7 +87,7 @@ static bool take(struct relay *r)
         return false;
     if (n > 0)
         pass(r, buf, (size_t)n);
-    /* With nobody behind us the program shall find its output closed, as without us. */
+    /* If nobody reads our output, the program must find its own closed, as it would without us. */
     if (n <= 0 || r->out_broken)
         stop_reading(r);
     return r->in >= 0;
@@ -111,8 +112,8 @@ static _Noreturn void become(const char *path, char *const argv[], int out, cons
     _exit(127);
 }
 
-/* Relay until the program has ended. It may have left children that hold its output open:
- * what they would still write is nobody's, as when a shell waits for the program alone. */
+/* Relay until the program has ended. Children it left may hold its output open; their later output
+ * is ignored, as when a shell waits only for the program. */
 static int serve(struct relay *r, pid_t pid, int pidfd, int sigfd)
 {
     struct pollfd p[] = {{.fd = r->in, .events = POLLIN},
@@ -173,7 +174,7 @@ int relay_run(const char *path, char *const argv[], const char *drop, size_t dro
     }
     close(out[1]);
     if (pidfd >= 0) {
-        /* If the program closes its input the other side must see that, so let go of ours. */
+        /* If the program closes its input the other side must notice, so give up ours. */
         dup2(null, STDIN_FILENO);
         fcntl(r.in, F_SETFL, O_NONBLOCK);
         rc = serve(&r, pid, pidfd, sigfd);
@@ -191,7 +192,7 @@ int relay_run(const char *path, char *const argv[], const char *drop, size_t dro
 _Noreturn void relay_exit(int status)
 {
     if (WIFSIGNALED(status)) {
-        /* The program has dumped core already if it had to. */
+        /* The program has already dumped core if necessary. */
         const struct rlimit none = {0, 0};
         sigset_t all;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Running another program as if we had become it, except that a few bytes which we have
- * already written in its name are taken out of the beginning of its output.
+ * Running another program as if it had replaced us, except that a few bytes that we have already
+ * written on its behalf are removed from the beginning of its output.
  */
 #ifndef XF_RELAY_H
 #define XF_RELAY_H
@@ -11,16 +11,15 @@
 #include "transport/err.h"
 
 /*
- * Run path with argv; its standard input and error are ours, its output goes to ours
- * without the leading bytes `drop` (all or nothing: output that begins otherwise is
- * passed on whole). SIGTERM, SIGINT and SIGHUP are passed on to it. Our standard input is
- * let go. Returns its wait status (see waitpid(2)), or -1 with an error when it could not
- * be started.
+ * Run path with argv; its standard input and error are ours, its output goes to ours without the
+ * leading bytes `drop` (all or nothing: output that begins differently is passed on in full).
+ * SIGTERM, SIGINT and SIGHUP are passed on to it. Our standard input is closed. Returns its wait
+ * status (see waitpid(2)), or -1 with an error when it could not be started.
  */
 int relay_run(const char *path, char *const argv[], const char *drop, size_t drop_len,
               struct xf_err *err);
 
-/* End this process the way a wait status says: the same exit status, or the same signal. */
+/* End this process as the wait status says: by the same exit status, or the same signal. */
 _Noreturn void relay_exit(int status);
 
 #endif

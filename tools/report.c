@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is said when a move has ended.
+ * The message at the end of a move.
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 #include "tools/report.h"
 
 #define COLUMNS 80
-#define INDENT 12 /* where values begin, behind their names */
+#define INDENT 12 /* column where values begin, after their names */
 
 static void row(FILE *out, const char *name, const char *text)
 {
@@ -41,7 +41,7 @@ static void print_times(FILE *out, const struct xf_report *r)
     row(out, "switch", text);
 }
 
-/* Which part of the pages was compressed, what came of it and what it cost. */
+/* Print the share of pages compressed, the result and the cost. */
 static void print_compression(FILE *out, const struct xf_report *r)
 {
     uint64_t pages = r->lz4_pages + r->zstd_pages;
@@ -62,7 +62,7 @@ static void print_compression(FILE *out, const struct xf_report *r)
     row(out, "compress", text);
 }
 
-/* What one page took of a thread, on both hosts; what was not measured is left out. */
+/* Print the thread time per page on both hosts; values not measured are omitted. */
 static void print_page_costs(FILE *out, const struct xf_page_costs *c)
 {
     const struct {
@@ -93,7 +93,7 @@ static const char *times(char buf[24], unsigned n)
     return buf;
 }
 
-/* Links that were lost and made again. */
+/* Print links lost and replaced. */
 static void print_links(FILE *out, const struct xf_report *r)
 {
     char text[300], a[FMT_LEN], b[FMT_LEN], c[FMT_LEN], n[24];
@@ -206,7 +206,7 @@ void report_monitor(char *buf, size_t n, const char *domain)
         domain);
 }
 
-/* It has run on both hosts. */
+/* Advice when the guest has run on both hosts. */
 static void advise_twice(char *buf, size_t n, const struct xf_report *r)
 {
     const char *d = r->domain, *h = r->host;
@@ -249,7 +249,7 @@ static void advise_stayed(char *buf, size_t n, const struct xf_report *r)
         snprintf(buf, n, "%s never stopped: it runs on here.", d);
 }
 
-/* It does not run here, and did not come to run there. */
+/* Advice when the guest does not run here and never ran there. */
 static void advise_ended(char *buf, size_t n, const struct xf_report *r)
 {
     static const char *const ends[XF_HERES] = {

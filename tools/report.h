@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is said when a move has ended: how it went, or where the guest is and what to do.
+ * The message at the end of a move: how it went, or where the guest is and what to do.
  */
 #ifndef XF_REPORT_H
 #define XF_REPORT_H
@@ -18,8 +18,8 @@ void report_recovered(FILE *out, const struct xf_report *r);
 
 /* Where a failed move left the guest and what to do: some sentences. */
 void report_advice(char *buf, size_t n, const struct xf_report *r);
-/* A guest that was resumed here has no monitor any more (xf_report.monitor_lost): what that means,
- * and what to do. */
+/* A guest resumed here has lost its xl monitor (xf_report.monitor_lost): what that means, and what
+ * to do. */
 void report_monitor(char *buf, size_t n, const char *domain);
 
 #endif

@@ -17,11 +17,11 @@
 
 #define COLUMNS 80
 
-/* What the signal handler needs, which has no other way to reach it. */
+/* Globals, because the signal handler has no other way to reach them. */
 static volatile sig_atomic_t cancelled, hung_up;
 
-/* A shell and the kernel may both send SIGHUP when the terminal goes, and whoever loses patience
- * sends SIGTERM again: neither counts. */
+/* A shell and the kernel may both send SIGHUP when the terminal goes, and an impatient sender
+ * repeats SIGTERM: repetitions do not count. */
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
     static const char text[] = "\nxl: cancelling...\n";
@@ -36,7 +36,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     } else if (cancelled <= 0) {
         cancelled = 1;
         if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0) {
-            /* Nobody reads it; the flag is what counts. */
+            /* Nobody reads it; only the flag counts. */
         }
     } else if (person && cancelled < 100) {
         cancelled = cancelled + 1;
@@ -46,7 +46,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 
 const volatile sig_atomic_t *show_catch_signals(void)
 {
-    /* SA_RESTART: libraries below us do not all expect EINTR; poll() returns it anyway. */
+    /* SA_RESTART: not all libraries below us expect EINTR; poll() returns it anyway. */
     struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
 
     sigemptyset(&sa.sa_mask);
@@ -56,7 +56,7 @@ const volatile sig_atomic_t *show_catch_signals(void)
         sigaction(SIGHUP, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTTOU, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a limit of files' sizes: an error like a full disk */
+    signal(SIGXFSZ, SIG_IGN); /* the file size limit: an error like a full disk */
     return &cancelled;
 }
 
@@ -95,7 +95,7 @@ static void on_finding(void *priv, const struct xf_finding *f)
     }
 }
 
-/* --no-wait: the guest runs there, and what is left needs nobody to look at it. */
+/* --no-wait: the guest runs at the destination, and the rest needs no attention. */
 static void say_leaving(const struct xf_report *r)
 {
     char text[900], a[FMT_LEN], b[FMT_LEN];
@@ -108,8 +108,8 @@ static void say_leaving(const struct xf_report *r)
     print_wrapped(stdout, text, COLUMNS, 0, 2);
 }
 
-/* The terminal has gone in PULL: the guest needs us, and nobody is there to be told; but what is
- * printed may go to a file. */
+/* The terminal has gone in PULL: the guest needs us, and nobody watches; but output may still go to
+ * a file. */
 static void leave_alone(struct show *s)
 {
     const struct xf_report *r = s->report;
@@ -126,7 +126,7 @@ static void leave_alone(struct show *s)
     background_log(r->domain, text);
 }
 
-/* The log's first line of a move. */
+/* The first line of a move in the log. */
 static void log_version(const struct xf_report *r)
 {
     char text[340];
@@ -206,7 +206,7 @@ struct xf_watch show_watch(struct show *s)
         .priv = s, .finding = on_finding, .progress = on_progress, .note = on_note};
 }
 
-/* For who asks later: xl migrate-status. */
+/* Leave the result for later queries by xl migrate-status. */
 static void leave_end(const struct xf_report *r, const struct xf_err *err, const char *advice)
 {
     struct xf_ended e = {.pid = getpid(), .outcome = r->outcome, .when = time(NULL)};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * `xl migrate-status` and `xl migrate-postcopy`: what an operator asks a move that runs in
- * another process. Both work on either host, the second only at the source.
+ * `xl migrate-status` and `xl migrate-postcopy`: an operator's queries to a move in another
+ * process. The first works on either host, the second only at the source.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -19,7 +19,7 @@
 
 #define COLUMNS 80
 #define INDENT 12
-/* A move that has said nothing for so long is busy with something that takes its time. */
+/* A move without an update for this long, in seconds, is busy with something lengthy. */
 #define QUIET_S 5.0
 
 static const char status_help[] =
@@ -242,7 +242,7 @@ int cmd_migrate_postcopy(const struct front *f)
                 "say which domain: xl migrate-postcopy DOMAIN "
                 "(xl migrate-postcopy --help)");
     if (!err.num && !xf_ask_postcopy(w.domain, &err)) {
-        /* It names a move, and such a name is clean. */
+        /* It is the name of a move, and those are clean. */
         printf("%s switches to post-copy; `xl migrate-status %s` shows how far it is.\n", w.domain,
                w.domain);
         return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The front command: which `xl` serves this call. Our sub-commands run here, everything
- * else becomes the distribution's xl by exec, so that nothing of it can differ, unless it
- * would read memory that is still elsewhere, or let run what a move holds.
+ * The front command: which `xl` serves this call. Our sub-commands run here. Everything else is
+ * passed to the distribution's xl by exec, so that its behaviour cannot differ, unless the call
+ * would read memory that is still elsewhere, or let a guest run that a move holds.
  */
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reading the configuration file: libxml2 parses, the RELAX NG schema decides what may
- * stand where, and the little that a schema cannot say is checked while values are taken.
+ * Reading the configuration file: libxml2 parses, the RELAX NG schema defines what is allowed
+ * where, and the few rules that a schema cannot express are checked as values are read.
  *
- * The parser is kept on a short lead although only root can write the file: no network,
- * no entities, no document type at all, 64 KiB.
+ * The parser is tightly restricted, although only root can write the file: no network, no entities,
+ * no document type, 64 KiB.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,7 +21,7 @@
 
 #include "libxl-ext/host/config.h"
 
-/* docs/xenferry.rng as it stands, so that the binary needs no file beside it. */
+/* docs/xenferry.rng, embedded unchanged, so that the binary needs no other file. */
 __asm__(".pushsection .rodata\n"
         ".global xf_config_schema\n"
         ".hidden xf_config_schema\n"
@@ -31,7 +31,7 @@ __asm__(".pushsection .rodata\n"
         ".popsection\n");
 extern const char xf_config_schema[] __attribute__((visibility("hidden")));
 
-/* What the callbacks of libxml2 need to fill in the first error. */
+/* Context for libxml2's callbacks, which fill in the first error. */
 struct reading {
     const char *name;
     struct xf_err *err;
@@ -48,7 +48,7 @@ static void first_error(struct reading *r, int line, const char *what)
     r->failed = true;
 }
 
-/* Of several errors the first is the cause; what libxml2 keeps is the last. */
+/* The first of several errors is the cause; libxml2 keeps the last. */
 static void on_parse_error(void *priv, xmlErrorPtr e)
 {
     xmlParserCtxtPtr ctxt = priv;
@@ -65,10 +65,10 @@ static void on_schema_error(void *priv, xmlErrorPtr e)
     int line = e->line;
     char text[300];
 
-    /* For a wrong value libxml2 names the attribute only; people look for the value. */
+    /* For a wrong value libxml2 names only the attribute; people look for the value. */
     if (node && node->type == XML_ELEMENT_NODE && e->str1)
         value = xmlGetNoNsProp(node, (const xmlChar *)e->str1);
-    /* For one that does not fit a pattern it names nothing. */
+    /* For a value that does not match a pattern it names nothing. */
     if (node && node->type == XML_TEXT_NODE)
         node = node->parent;
     if (node && node->name && !strcmp((const char *)node->name, "port"))
@@ -88,7 +88,7 @@ static void on_schema_error(void *priv, xmlErrorPtr e)
     xmlFree(port);
 }
 
-/* A document type declaration is where entities come from; refuse it before it is read. */
+/* Entities are defined in a document type declaration; refuse it before it is read. */
 static void on_doctype(void *priv, const xmlChar *name, const xmlChar *external,
                        const xmlChar *system)
 {
@@ -118,7 +118,7 @@ bool xf_is_address(const char *s)
 
 bool xf_is_address_or_device(const char *s)
 {
-    /* Letters first, so that a mistyped address is not taken for a device. */
+    /* A letter must come first, so that a mistyped address is not mistaken for a device. */
     size_t len = strlen(s), bad = strspn(s, "0123456789.:");
 
     return xf_is_address(s) || (len && len < XF_ADDR_LEN && bad == 0 &&
@@ -126,7 +126,7 @@ bool xf_is_address_or_device(const char *s)
                                           "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == len);
 }
 
-/* The schema has seen these values: what is there is a number within its limits. */
+/* The schema has validated these values: any present is a number within its limits. */
 static unsigned get_number(xmlNodePtr node, const char *attribute)
 {
     xmlChar *text = xmlGetNoNsProp(node, (const xmlChar *)attribute);
@@ -147,7 +147,7 @@ static bool get_word(xmlNodePtr node, const char *attribute, const char *wanted,
     return is;
 }
 
-/* Takes `text`. or_device: the name of one will do, too. */
+/* Takes ownership of `text`. or_device: the name of a device is also accepted. */
 static void take_address(struct reading *r, xmlNodePtr node, xmlChar *text, bool or_device,
                          char out[XF_ADDR_LEN])
 {
@@ -187,7 +187,7 @@ static void take_migrate(xmlNodePtr node, struct xf_config *out)
         out->mode = XF_MODE_PRECOPY;
     else if (get_word(node, "mode", "postcopy", NULL))
         out->mode = XF_MODE_POSTCOPY;
-    else if (given) /* the schema knows one more */
+    else if (given) /* the only other value in the schema */
         out->mode = XF_MODE_HYBRID;
     out->max_downtime_ms = get_number(node, "max-downtime");
     out->max_rounds = get_number(node, "max-rounds");
@@ -204,7 +204,8 @@ static void take_rdma(xmlNodePtr node, struct xf_config *out)
         out->rdma_poll_us = (int)get_number(node, "poll");
 }
 
-/* Takes `text`: a port, or the first and the last of a range. The schema has seen their form. */
+/* Takes ownership of `text`: a port, or the first and last of a range. The schema has validated the
+ * form. */
 static void take_port(struct reading *r, xmlNodePtr node, xmlChar *text, struct xf_config *out)
 {
     char *end = NULL;
@@ -366,7 +367,7 @@ int xf_config_load(const char *path, struct xf_config *out, struct xf_err *err)
         close(fd);
         return xf_fail(err, ENOMEM, "no memory to read %s", path);
     }
-    /* One byte more than allowed, so that too much is seen whatever fstat would say. */
+    /* One byte more than allowed, so that an oversized file is noticed whatever fstat reports. */
     while (len <= XF_CONFIG_MAX && (n = read(fd, text + len, XF_CONFIG_MAX + 1 - len)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The configuration file, /etc/xen/xenferry.xml (man page xenferry.xml(5), schema
- * docs/xenferry.rng, which is also inside the binary). Only what the file says: the
- * defaults of a move are xf_move_opts_init()'s.
+ * docs/xenferry.rng, which is also inside the binary). Holds only what the file says: a move's
+ * defaults are set by xf_move_opts_init().
  */
 #ifndef XF_CONFIG_H
 #define XF_CONFIG_H
@@ -20,9 +20,9 @@
 #define XF_CONFIG_MAX 65536u            /* largest file, bytes */
 #define XF_CONFIG_ADDRESSES 8
 
-/* Where the file is silent a member is 0, empty or -1. */
+/* A member not set by the file is 0, empty or -1. */
 struct xf_config {
-    bool ours; /* a bare `xl migrate` is ours, over `transport` */
+    bool ours; /* plain `xl migrate` uses Xenferry, over `transport` */
     enum xf_transport transport;
     unsigned max_downtime_ms; /* 0: not given */
     unsigned max_rounds;      /* 0: not given */
@@ -42,18 +42,18 @@ struct xf_config {
 };
 
 /*
- * Read the file at `path` (NULL: XENFERRY_CONFIG, else XF_CONFIG_PATH). A file that is not
- * there is an empty configuration. Errors name the file and the line.
+ * Read the file at `path` (NULL: XENFERRY_CONFIG, else XF_CONFIG_PATH). A missing file is an empty
+ * configuration. Errors name the file and the line.
  */
 int xf_config_load(const char *path, struct xf_config *out, struct xf_err *err);
 
-/* The same for a text in memory; `name` stands for the file in messages. */
+/* The same for text in memory; `name` stands for the file in messages. */
 int xf_config_parse(const char *name, const char *text, size_t len, struct xf_config *out,
                     struct xf_err *err);
 
 /* Whether this is a numeric IPv4 or IPv6 address. */
 bool xf_is_address(const char *s);
-/* Whether this is one, or might be the name of a network interface or an RDMA device. */
+/* Whether this is an address, or may be the name of a network interface or an RDMA device. */
 bool xf_is_address_or_device(const char *s);
 
 #endif

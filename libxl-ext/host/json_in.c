@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reading JSON that was written elsewhere: see json_in.h. */
+/* Reading JSON written elsewhere: see json_in.h. */
 #include "libxl-ext/host/json_in.h"
 
 #include <errno.h>

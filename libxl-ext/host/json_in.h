@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reading JSON that was written elsewhere: by a peer, by another process, by another version. Every
- * field is asked for by name and checked: type, length, range. Unknown fields are ignored, so that
- * a later version can add some.
+ * Reading JSON written by a peer, another process or another version. Every field is requested by
+ * name and checked: type, length, range. Unknown fields are ignored, so that a later version can
+ * add some.
  *
- * Errors are EPROTO and name what is read and the field: "the peer's message lacks a good field
+ * Errors are EPROTO and name the text and the field: "the peer's message lacks a good field
  * \"port\"". Strings come in three kinds, as transport/text.h has it: a word, which is refused
- * unless it is clean; a sentence for people, which is cleaned; and bytes, for nobody's eyes.
+ * unless it is clean; a sentence for people, which is cleaned; and bytes, which are never shown.
  *
  * Any thread; no state but the struct.
  */
@@ -27,36 +27,38 @@ struct xf_json {
     struct xf_err *err;
 };
 
-/* Text of len bytes as one object, nested at most `depth` deep, with nothing behind it; for
- * xf_json_close(). `what` and err, which may be NULL, have to live as long as j. ENOMEM, EPROTO. */
+/* Parse len bytes of text as one object, nested at most `depth` deep, with nothing after it; to be
+ * closed by xf_json_close(). `what` and err, which may be NULL, must live as long as j. ENOMEM,
+ * EPROTO. */
 int xf_json_open(struct xf_json *j, const char *text, size_t len, int depth, const char *what,
                  struct xf_err *err);
 /* Also after a failed xf_json_open(). */
 void xf_json_close(struct xf_json *j);
 
-/* Is there such a field, of whatever type? */
+/* Does this field exist, of any type? */
 bool xf_json_has(const struct xf_json *j, const char *name);
 
-/* A string of less than size bytes, which is j's; its length in *len. NULL: an error. It may hold
- * anything, NULs too. */
+/* A string of less than size bytes, owned by j; its length in *len. NULL: an error. It may hold any
+ * bytes, including NULs. */
 const char *xf_json_string(const struct xf_json *j, const char *name, size_t size, size_t *len);
-/* The same copied to out[size], with a NUL: clean; cleaned; anything but a NUL. */
+/* The same copied to out[size], with a NUL added. word: must be clean; sentence: is cleaned; bytes:
+ * must not contain a NUL. */
 int xf_json_word(const struct xf_json *j, const char *name, char *out, size_t size);
 int xf_json_sentence(const struct xf_json *j, const char *name, char *out, size_t size);
 int xf_json_bytes(const struct xf_json *j, const char *name, char *out, size_t size);
 
-/* A whole number, min..max. */
+/* An integer, min..max. */
 int xf_json_number(const struct xf_json *j, const char *name, int64_t min, int64_t max,
                    int64_t *out);
 int xf_json_bool(const struct xf_json *j, const char *name, bool *out);
-/* A whole number from 0 on, or null: `unknown`. */
+/* An integer from 0 up, or `unknown` for null. */
 int xf_json_count(const struct xf_json *j, const char *name, uint64_t unknown, uint64_t *out);
-/* A number, 0..max, whole or not, or null: -1. */
+/* A number, 0..max, or -1 for null. */
 int xf_json_real(const struct xf_json *j, const char *name, double max, double *out);
 
 /* An object within this one; nothing to close. */
 int xf_json_object(const struct xf_json *j, const char *name, struct xf_json *out);
-/* An array of at most max elements, which is j's, and their number; NULL: an error. */
+/* An array of at most max elements, owned by j, and their number; NULL: an error. */
 json_object *xf_json_array(const struct xf_json *j, const char *name, size_t max, size_t *n);
 /* Element i of such an array, as an object; as a word. */
 int xf_json_item(const struct xf_json *j, const char *name, json_object *array, size_t i,

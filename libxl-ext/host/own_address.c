@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What of this machine a move shall use: see own_address.h. */
+/* Which addresses of this machine a move uses: see own_address.h. */
 #include "libxl-ext/host/own_address.h"
 
 #include <errno.h>

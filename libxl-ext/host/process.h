@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Reap a child, looking for its end for at most wait_ms. True when it is gone, also when
- * somebody else has reaped it. */
+/* Reap a child, waiting at most wait_ms for its end. True when it is gone, even if reaped
+ * elsewhere. */
 bool xf_reaped(pid_t pid, int wait_ms);
 
 #endif

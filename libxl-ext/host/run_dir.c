@@ -16,7 +16,7 @@ const char *xf_run_dir(void)
     return dir && *dir ? dir : "/run/xenferry";
 }
 
-/* dir: it is to be one, which others may read; else a file, which they may not. */
+/* dir: must be a directory, which others may read; else a file, which they may not. */
 static int judge(int fd, bool dir, const char *path, struct xf_err *err)
 {
     struct stat st;

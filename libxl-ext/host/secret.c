@@ -18,7 +18,7 @@ char *xf_secret_format(const char *object, const struct xf_key *k)
 
     if (!text)
         return NULL;
-    memcpy(text, object, at); /* without its brace */
+    memcpy(text, object, at); /* without its closing brace */
     memcpy(text + at, member, sizeof(member) - 1);
     at += sizeof(member) - 1;
     for (unsigned i = 0; i < XF_KEY_BYTES; i++) {
@@ -29,8 +29,8 @@ char *xf_secret_format(const char *object, const struct xf_key *k)
     return text;
 }
 
-/* The end of the string that begins at `at` (its quotation mark): the place of the other one, or
- * len if there is none. */
+/* The end of the string that begins at `at` (its quotation mark): the position of the closing
+ * quotation mark, or len if there is none. */
 static size_t string_end(const char *text, size_t len, size_t at)
 {
     for (at++; at < len && text[at] != '"'; at++)
@@ -66,8 +66,8 @@ static void take(const char *from, size_t len, struct xf_key *k, struct xf_err *
     }
 }
 
-/* If the string at `at`, which ends at `end`, is the name of a member "key" with a string for a
- * value: that string's place, and *end is its end. Else 0. */
+/* If the string from `at` to `end` is the name of a member "key" with a string value: returns the
+ * position of that value, and sets *end to its end. Else 0. */
 static size_t value_of_key(const char *text, size_t len, size_t at, size_t *end)
 {
     size_t value = skip_blanks(text, len, *end + 1);

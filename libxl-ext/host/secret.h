@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The one-time key as a member "key" of a JSON object. json-c frees strings without wiping them,
- * so it never sees this one: it is written by hand behind what json-c has written, and taken out by
- * hand before json-c reads.
+ * The one-time key as a member "key" of a JSON object. json-c frees strings without wiping them, so
+ * it never sees the key: the key is appended by hand to json-c's output, and removed by hand before
+ * json-c parses.
  *
  * Any thread; no state.
  */
@@ -18,11 +18,11 @@
 char *xf_secret_format(const char *object, const struct xf_key *k);
 
 /*
- * Take the key out of the text of an object. The member has to be one of the object itself, written
- * as xf_secret_format() does (64 hexadecimal digits in lower case), and there once; else EPROTO in
- * err, and the key is zeros. Nothing else of the text is judged. Returns a copy (malloc()ed, of len
- * bytes and a NUL) with zeros for the digits of every "key" there, for the caller to parse, also
- * with an error; or NULL with ENOMEM. `text` is left as it is.
+ * Take the key out of the text of an object. The member must belong to the object itself, be
+ * written as by xf_secret_format() (64 lower-case hexadecimal digits), and occur once; else EPROTO
+ * in err, and the key is zeros. Nothing else in the text is checked. Returns a copy (malloc()ed, of
+ * len bytes and a NUL), also after EPROTO, for the caller to parse, in which the digits of every
+ * "key", at any depth, are zeros; or NULL with ENOMEM. `text` is left unchanged.
  */
 char *xf_secret_take(const char *text, size_t len, struct xf_key *k, struct xf_err *err);
 

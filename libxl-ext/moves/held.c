@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Domains that a move holds: see held.h. The living say so themselves (status.h), of the dead the
- * record does (record.h), and a copy's name says what it is. Xen is asked where it can be: what
- * lies in the run directory is of domains by their number.
+ * Domains held by a move: see held.h. Living moves report it themselves (status.h), dead ones left
+ * a record (record.h), and a copy is known by its name. Xen is asked where possible, because the
+ * files of the run directory identify domains by number.
  */
 #include "libxl-ext/moves/held.h"
 
@@ -23,7 +23,7 @@
 
 #define INCOMING "--incoming"
 
-/* What is meant. */
+/* The domain that is meant. */
 struct sought {
     const char *given;
     xc_interface *xch; /* NULL: Xen cannot be asked, or has no such domain */
@@ -48,7 +48,7 @@ static bool is_incoming(const char *name)
     return len > tail && !strcmp(name + len - tail, INCOMING);
 }
 
-/* Is it the domain of a status or a record that has this number and name? */
+/* Is it the domain of a status or record with this number and name? */
 static bool is_meant(const struct sought *s, const char *name, uint32_t domid)
 {
     return s->domid != XF_NO_DOMID ? domid == s->domid : xf_status_is(name, domid, s->given);
@@ -73,7 +73,7 @@ static void ask_moves(const struct sought *s, struct xf_hold *out)
     xf_statuses_free(&all);
 }
 
-/* A record of a domain that runs again is of no use any more, unless it has run twice. */
+/* The record of a domain that runs again is void, unless the guest has run twice. */
 static bool holds(const struct sought *s, const struct xf_record *r)
 {
     char now[XF_BOOT_ID];
@@ -89,7 +89,7 @@ static bool holds(const struct sought *s, const struct xf_record *r)
         return false;
     case XF_DOM_RUNS:
         return r->state == XF_RECORD_TWICE;
-    case XF_DOM_OTHER: /* of this number all the same */
+    case XF_DOM_OTHER: /* still of this number */
     case XF_DOM_UNKNOWN:
     case XF_DOM_SUSPENDED:
         break;

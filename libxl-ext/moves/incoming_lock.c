@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One move at a time under a name, with a uuid, on a port: see incoming_lock.h. */
+/* One move at a time per name, uuid and port: see incoming_lock.h. */
 #include "libxl-ext/moves/incoming_lock.h"
 
 #include <errno.h>
@@ -29,10 +29,10 @@ static int hash_file(const char *kind, const void *data, size_t len, char *out, 
     return 0;
 }
 
-/* What lock_fd() and take() find, if nothing fails. */
+/* Results of lock_fd() and take() other than failure. */
 enum { FREE, TAKEN };
 
-/* By F_OFD_GETLK a look changes nothing, not for a moment. */
+/* With F_OFD_GETLK a look changes nothing, even for a moment. */
 static int lock_fd(int fd, bool look, const char *file, struct xf_err *err)
 {
     struct flock want = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -44,7 +44,7 @@ static int lock_fd(int fd, bool look, const char *file, struct xf_err *err)
     return xf_fail(err, errno, "cannot lock %s/%s: %s", xf_run_dir(), file, strerror(errno));
 }
 
-/* The file may have been removed by who held it before us, between open and lock. */
+/* The previous holder may have removed the file between open and lock. */
 static bool is_in_place(int dir, const char *file, int fd)
 {
     struct stat at, held;
@@ -53,7 +53,7 @@ static bool is_in_place(int dir, const char *file, int fd)
            at.st_dev == held.st_dev && at.st_ino == held.st_ino;
 }
 
-/* *fd is open after FREE and TAKEN, or -1 if there is no file and we only look. */
+/* *fd is open after FREE and TAKEN, or -1 if the file does not exist and we only look. */
 static int take(const char *file, bool look, int *fd, struct xf_err *err)
 {
     int dir = xf_run_dir_open(xf_run_dir(), true, err), rc = 0;
@@ -84,7 +84,7 @@ static int take(const char *file, bool look, int *fd, struct xf_err *err)
     return rc;
 }
 
-/* For people, and by whoever is told "another one": if it cannot be written, the lock holds. */
+/* Only for the refusal of another move: if it cannot be written, the lock still holds. */
 static void write_holder(int fd, const char *domain, const char *host)
 {
     char text[HOLDER_MAX];
@@ -94,7 +94,7 @@ static void write_holder(int fd, const char *domain, const char *host)
         (void)!ftruncate(fd, 0);
 }
 
-/* "web1" from 10.0.0.7, receiver's pid 4711: as far as the file says it; xf_find() cleans it. */
+/* "web1" from 10.0.0.7, receiver's pid 4711: as far as the file has it; xf_find() cleans it. */
 static void read_holder(int fd, char *out, size_t size)
 {
     char text[HOLDER_MAX], *line[3] = {text, NULL, NULL};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whether a domain runs here without some of its pages. Xen counts what is paged out, whoever
- * did that and whether it still lives; the move, if there is one, knows where they are.
+ * Whether a domain runs here without some of its pages. Xen counts paged-out pages, whether or not
+ * the process that evicted them still lives; the move, if there is one, knows where they are.
  */
 #include "libxl-ext/moves/status.h"
 
@@ -12,7 +12,7 @@
 
 #include "libxl-ext/xen/toollog.h"
 
-/* XF_NO_COUNT: it cannot be asked. */
+/* XF_NO_COUNT: Xen cannot be asked. */
 static uint64_t ask_xen(const char *domain)
 {
     struct xf_toollog log;

@@ -21,10 +21,10 @@
 
 #define VERSION 2
 #define DEPTH 4
-#define TEXT_MAX 65536u /* of the file; a rune of control characters grows sixfold in JSON */
+#define TEXT_MAX 65536u /* of the file; a rune of control characters grows sixfold in JSON \ */
 #define PATH_LEN 300
-/* The text begins so, and then comes the digit of the state; and after that, between these words
- * and a quotation mark, the digits of ran_ns. */
+/* The text begins with HEAD and the digit of the state; next, between the second text and a
+ * quotation mark, are the digits of ran_ns. */
 #define HEAD "{\"state\":"
 #define RAN ",\"ran_ns\":\""
 #define RAN_DIGITS 20 /* of UINT64_MAX */
@@ -115,7 +115,7 @@ static int get_own(const struct xf_json *j, struct xf_own *own)
     return 0;
 }
 
-/* Of the move and its domain. */
+/* The members that describe the move and its domain. */
 static int read_names(const struct xf_json *j, struct xf_record *r)
 {
     if (get_ran(j, &r->ran_ns) || xf_json_word(j, "uuid", r->uuid, sizeof(r->uuid)) ||
@@ -187,7 +187,7 @@ int xf_record_parse(const char *text, size_t len, struct xf_record *r, struct xf
 
 /* --- the files --- */
 
-/* Is the open file the one of this name? */
+/* Does this name still denote the open file? */
 static bool is_named(int at, const char *name, int fd)
 {
     struct stat ours, there;
@@ -196,8 +196,8 @@ static bool is_named(int at, const char *name, int fd)
            ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
-/* VANISHED: who had the lock has taken the file away in between (xf_record_unlock()), so that what
- * was locked is nothing. -1: errno says why. */
+/* VANISHED: the previous holder removed the file in between (xf_record_unlock()), so the lock is
+ * worthless. -1: see errno. */
 enum { LOCKED, VANISHED };
 static int try_lock(int at, const char *name, int *fd)
 {
@@ -248,7 +248,7 @@ void xf_record_unlock(const char *dir, uint32_t domid, int fd)
         return;
     at = xf_run_dir_open(dir, false, NULL);
     snprintf(name, sizeof(name), "%u.lock", domid);
-    /* While it is still ours: the name of the next one's file is not taken away. */
+    /* Only while the name is still ours, so as not to remove the next holder's file. */
     if (at >= 0 && is_named(at, name, fd))
         unlinkat(at, name, 0);
     if (at >= 0)
@@ -286,7 +286,7 @@ int xf_record_write(const char *dir, const struct xf_record *r, int *fd, struct 
         goto out;
     snprintf(name, sizeof(name), "%u.move", r->domid);
     snprintf(fresh, sizeof(fresh), "%u.move.new", r->domid);
-    unlinkat(at, fresh, 0); /* of one that died here; we have the lock */
+    unlinkat(at, fresh, 0); /* left by a process that died here; we have the lock */
     *fd = openat(at, fresh, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (*fd < 0 || fchmod(*fd, 0600) || write_all(*fd, text, strlen(text)) ||
         renameat(at, fresh, at, name)) {
@@ -335,7 +335,7 @@ int xf_record_ran(int fd, uint64_t ns, struct xf_err *err)
     return replace(fd, ran, RAN_DIGITS, RAN_AT, err);
 }
 
-/* All of it, at most TEXT_MAX bytes. */
+/* The whole file, at most TEXT_MAX bytes. */
 static char *slurp(int fd, size_t *len, struct xf_err *err)
 {
     char *text = malloc(TEXT_MAX + 1);
@@ -370,7 +370,7 @@ int xf_record_read(const char *dir, uint32_t domid, struct xf_record *r, int *fd
         return -1;
     snprintf(name, sizeof(name), "%u.move", domid);
     snprintf(path, sizeof(path), "%s/%s", dir, name);
-    /* NONBLOCK: a fifo in its place shall be refused, not waited for. */
+    /* NONBLOCK: a fifo in its place is refused, not waited for. */
     *fd = openat(at, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (*fd < 0)
         xf_fail(err, errno, "cannot open %s: %s", path, strerror(errno));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Asking the moves of this host how they stand: see status.h. What a dead process has left
- * behind is taken away on the way: sockets that nobody listens to, ends and drafts of long ago.
+ * Querying the status of this host's moves: see status.h. Leftovers of dead processes are removed
+ * along the way: sockets without a listener, old results and drafts.
  */
 #include "libxl-ext/moves/status_lines.h"
 
@@ -39,7 +39,7 @@ static bool is_name(const char *name, const char *prefix, const char *suffix)
 
 /* --- one socket --- */
 
-/* A descriptor, or -1 with errno. A listener with too many clients is given time. */
+/* Returns a descriptor, or -1 with errno. A listener with too many clients is given time. */
 static int dial(const char *path)
 {
     const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
@@ -66,8 +66,8 @@ static int dial(const char *path)
     return fd;
 }
 
-/* One line without its newline; its length, or -1 when none comes in time. Nothing after it is
- * read. */
+/* Read one line without its newline; returns its length, or -1 when none arrives in time. Reads
+ * nothing after it. */
 static ssize_t read_line(int fd, char line[XF_STATUS_LINE])
 {
     int64_t until = xf_now_ms() + ANSWER_MS;
@@ -100,7 +100,7 @@ static ssize_t read_line(int fd, char line[XF_STATUS_LINE])
     }
 }
 
-/* What became of a socket: SILENT is a process that lives, as far as we can see. */
+/* Result of querying a socket. SILENT: its process lives, as far as we can see. */
 enum heard { HEARD, GONE, SILENT };
 
 static enum heard hear(const char *path, int *fd, struct xf_status *out)
@@ -111,7 +111,7 @@ static enum heard hear(const char *path, int *fd, struct xf_status *out)
     *fd = dial(path);
     if (*fd < 0) {
         if (errno == ECONNREFUSED)
-            unlink(path); /* it listened before it had this name: it does no more */
+            unlink(path); /* it listened before it had this name, so it listens no longer */
         return errno == ECONNREFUSED || errno == ENOENT ? GONE : SILENT;
     }
     len = read_line(*fd, line);
@@ -122,7 +122,7 @@ static enum heard hear(const char *path, int *fd, struct xf_status *out)
     return SILENT;
 }
 
-/* --- ends --- */
+/* --- results --- */
 
 static bool read_end(const char *path, struct xf_ended *out)
 {
@@ -143,8 +143,8 @@ static bool read_end(const char *path, struct xf_ended *out)
 
 /* --- all --- */
 
-/* What gets its name only when it is whole has another one before, for moments: an old one is of a
- * process that died between the two. */
+/* A file that gets its name only when complete briefly has another name before: an old one was left
+ * by a process that died in between. */
 static void sweep_draft(const char *name)
 {
     char path[PATH_MAX];
@@ -158,7 +158,7 @@ static void sweep_draft(const char *name)
         unlink(path);
 }
 
-/* Names of files that concern us. Many ends do not keep moves from being seen. */
+/* List names of relevant files. Many results must not crowd out moves. */
 static unsigned list_names(DIR *d, char names[2 * XF_STATUS_MAX][NAME_MAX + 1])
 {
     unsigned moves = 0, ends = 0;
@@ -279,7 +279,7 @@ static int ask(int fd, struct xf_err *err)
     return xf_answer_decode(line, (size_t)len, err);
 }
 
-/* Which of the moves here is meant: its socket's number, and why it cannot be. */
+/* Find the outgoing move that is meant: its socket's number, or the reason in err. */
 static int find_source(const char *domain, uint32_t *domid, struct xf_err *err)
 {
     struct xf_status_list all;

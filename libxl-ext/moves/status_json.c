@@ -18,7 +18,7 @@ static const char what[] = "what a move says of itself";
 
 /* --- out --- */
 
-/* Control characters would be the longest when escaped, and have no place in a name. */
+/* Control characters would be longest when escaped, and do not belong in a name. */
 static void add_text(json_object *o, const char *name, const char *text)
 {
     char clean[XF_ERR_TEXT];
@@ -27,7 +27,7 @@ static void add_text(json_object *o, const char *name, const char *text)
     json_object_object_add(o, name, json_object_new_string_len(clean, (int)n));
 }
 
-/* What is not known is null. */
+/* An unknown value is null. */
 static void add_count(json_object *o, const char *name, uint64_t n)
 {
     json_object_object_add(o, name, n == XF_NO_COUNT ? NULL : json_object_new_uint64(n));
@@ -139,13 +139,13 @@ static int get_domid(const struct xf_json *j, uint32_t *out)
     return 0;
 }
 
-/* Processes that were begun before 0.9.0 was installed do not say it. */
+/* Processes started before 0.9.0 was installed do not send it. */
 static int get_version(const struct xf_json *j, char *out, size_t size)
 {
     return xf_json_has(j, "xenferry") ? xf_json_word(j, "xenferry", out, size) : 0;
 }
 
-/* Which side, and where it is. */
+/* Read which side it is, and where. */
 static int read_place(const struct xf_json *j, struct xf_status *s)
 {
     char word[16];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The lines of status.h: what goes over the sockets and into the files of ended moves, as JSON
- * text. For status_server.c and status_client.c, and for tests. Any thread.
+ * The JSON lines of status.h, as sent over the sockets and written to the files of ended moves. For
+ * status_server.c, status_client.c and tests. Any thread.
  */
 #ifndef XF_STATUS_LINES_H
 #define XF_STATUS_LINES_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A move tells how it stands: see status.h. One thread, which owns the socket and its clients
- * and shares with the move only a copy of the numbers, under a lock that nobody holds for
- * longer than copying takes. A client that says or reads nothing is dropped.
+ * Serving a move's status: see status.h. One thread owns the socket and its clients and shares with
+ * the move only a copy of the numbers, under a lock held only while copying. A client that sends or
+ * reads nothing is dropped.
  */
 #include "libxl-ext/moves/status_lines.h"
 
@@ -27,7 +27,7 @@
 #include "transport/version.h"
 #include "transport/wire.h"
 
-#define CLIENTS 8 /* at once; the oldest makes room for one more */
+#define CLIENTS 8 /* at once; the oldest is dropped for a new one */
 #define CLIENT_MS 2000
 #define PAUSE_MS 500 /* after a failure that the next accept would only repeat */
 
@@ -36,7 +36,7 @@ static const char request[] = "postcopy\n";
 struct client {
     int fd;
     int64_t until;
-    size_t heard; /* bytes of the request */
+    size_t heard; /* bytes of the request received */
 };
 
 XF_LOCK_ROLE(status_lock);
@@ -63,7 +63,8 @@ static void drop(struct xf_status_server *s, unsigned i)
     memmove(&s->clients[i], &s->clients[i + 1], (s->nr - i) * sizeof(s->clients[0]));
 }
 
-/* A line into the socket's buffer, which is empty: it fits, or the client is none of ours. */
+/* Write a line into the socket's buffer, which is empty: it fits, or the client is not one of
+ * ours. */
 static bool say(int fd, const char *line, size_t len)
 {
     return len && send(fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
@@ -95,7 +96,7 @@ static void answer(struct xf_status_server *s, int fd)
     say(fd, line, xf_answer_encode(why_not, line));
 }
 
-/* Something to read, or its end. False: this client is through. */
+/* There is something to read, or end of file. False: this client is finished. */
 static bool hear(struct xf_status_server *s, struct client *c)
 {
     char text[sizeof(request)];
@@ -112,7 +113,7 @@ static bool hear(struct xf_status_server *s, struct client *c)
     return false;
 }
 
-/* False: there is nothing to be had from the listener for now. */
+/* False: nothing to accept from the listener for now. */
 static bool welcome(struct xf_status_server *s)
 {
     int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -156,10 +157,10 @@ static void *serve(void *arg)
     return NULL;
 }
 
-/* --- its life --- */
+/* --- open and close --- */
 
-/* The socket gets its name only when it listens: who finds the name and is refused knows that
- * nobody will listen there again. */
+/* The socket gets its name only once it listens: a client that is refused under that name knows
+ * that nobody will listen there again. */
 static int listen_at(struct xf_status_server *s, const char *name, struct xf_err *err)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -314,7 +315,7 @@ void xf_status_pace(struct xf_status_pace *p, uint64_t missing, double now, stru
 {
     const double window_s = 1;
 
-    if (!p->at || missing > p->missing) { /* a link made anew counts from what it was told */
+    if (!p->at || missing > p->missing) { /* after a new link, count from the number it reported */
         p->at = now;
         p->missing = missing;
     } else if (now - p->at >= window_s) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which version of the wire protocol two builds of Xenferry speak: see agree.h. */
+/* Agreeing on the version of the wire protocol: see agree.h. */
 #include "libxl-ext/peer/agree.h"
 
 #include <errno.h>

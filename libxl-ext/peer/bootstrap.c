@@ -98,12 +98,13 @@ bool xf_pipe_dead(const struct xf_pipe *p)
         return false;
     if (in.revents & (POLLERR | POLLNVAL))
         return true;
-    /* Nothing is due on the pipe any more, so what is readable is the end of it. A stray
-     * byte (a talkative transport command) is thrown away. */
+    /* No more data is expected on the pipe, so if it is readable it has ended. A stray byte (a
+     * talkative transport command) is discarded. */
     return read(p->in, &c, 1) == 0;
 }
 
-/* What is there, at most len bytes and at least one; until is of xf_now_ms(). Bytes read, or -1. */
+/* Read what is available, 1 to len bytes; until: deadline, xf_now_ms(). Returns the bytes read, or
+ * -1. */
 static ssize_t read_some(int fd, void *buf, size_t len, int64_t until,
                          const volatile sig_atomic_t *cancel, struct xf_err *err)
 {
@@ -127,7 +128,7 @@ static ssize_t read_some(int fd, void *buf, size_t len, int64_t until,
     }
 }
 
-/* Exactly len bytes. */
+/* Read exactly len bytes. */
 static int read_all(int fd, void *buf, size_t len, int timeout_ms,
                     const volatile sig_atomic_t *cancel, struct xf_err *err)
 {
@@ -170,7 +171,7 @@ int xf_pipe_await_banner(struct xf_pipe *p, int timeout_ms, const volatile sig_a
     size_t len = strlen(banner), have = 0;
     int64_t until = xf_now_ms() + timeout_ms;
 
-    /* Never more than the banner still lacks: what follows it must stay in the pipe. Its first
+    /* Never read more than the banner still lacks: data after it must stay in the pipe. Its first
      * byte occurs in it only once, so a mismatch restarts at most there. */
     for (size_t noise = 0; have < len;) {
         char text[sizeof(XF_XL_BANNER)];
@@ -219,7 +220,7 @@ static int frame_receive(struct xf_pipe *p, char **text, size_t *len, int timeou
     if (!*text)
         return xf_fail(err, ENOMEM, "out of memory");
     if (read_all(p->in, *text, *len, timeout_ms, cancel, err)) {
-        xf_secret_free(*text, *len); /* a hello that is not whole may hold its key */
+        xf_secret_free(*text, *len); /* an incomplete hello may contain its key */
         return -1;
     }
     return 0;
@@ -234,7 +235,7 @@ int xf_hello_send(struct xf_pipe *p, const struct xf_hello *h, struct xf_err *er
 
     if (!json)
         return xf_fail(err, ENOMEM, "out of memory");
-    /* The versions once more, for those who cannot read the hello. */
+    /* The versions once more, for a peer that cannot parse the hello. */
     snprintf(preamble, sizeof(preamble), XF_PREAMBLE "versions %u to %u\n", b.oldest, b.newest);
     rc = write_all(p->out, preamble, sizeof(preamble), err) || frame_send(p, json, err);
     xf_secret_free(json, strlen(json));

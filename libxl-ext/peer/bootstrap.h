@@ -24,7 +24,7 @@
 #define XF_ADDRESSES_MAX 16
 #define XF_BOOT_ID 40
 
-/* What the configuration takes for granted on the host (needs.h). */
+/* What the configuration requires of the host (needs.h). */
 #define XF_NEEDS_MAX 128u
 enum xf_need_kind {
     XF_NEED_DISK,    /* a file or a block device */
@@ -43,22 +43,22 @@ struct xf_need {
 /* Source to receiver. Blobs are malloc()ed when decoded; xf_hello_free(), which wipes the key. */
 struct xf_hello {
     struct xf_build build; /* the source's */
-    unsigned agreed;       /* version of the wire protocol, once it is; not sent. 0: the newest */
+    unsigned agreed;       /* agreed version of the wire protocol; not sent. 0: the newest */
     char domain[128];
     char uuid[40];
     char boot_id[XF_BOOT_ID]; /* of the source host: tells a move to the same host */
-    struct xf_key key;        /* the move's; all others point here */
+    struct xf_key key;        /* the move's; all other uses point here */
     unsigned channels;
     enum xf_transport transport; /* what the source was told to use */
     bool encrypt;                /* TCP channels */
     bool seal;                   /* RDMA channels */
-    unsigned rdma_buffer_mib;    /* 0: each side finds out */
-    struct xf_rdma_side rdma;    /* the source's; looked at unless transport is TCP */
+    unsigned rdma_buffer_mib;    /* 0: each side chooses */
+    struct xf_rdma_side rdma;    /* the source's; examined unless transport is TCP */
     bool leave_paused;
     bool check_only;
-    bool pull;            /* pages may come after GO, if the receiver has paging */
-    unsigned reconnect_s; /* the source tries so long to connect again in COPY; 0: never */
-    bool find_only;       /* no move: the reply says whether the domain is there, and that is all */
+    bool pull;            /* pages may arrive after GO, if the receiver has paging */
+    unsigned reconnect_s; /* how long the source retries a lost link in COPY; 0: never */
+    bool find_only;       /* no move: the reply only says whether the domain is there */
     uint32_t copy_domid;  /* with find_only: the number that the copy had there; 0: not known */
     uint64_t need_kib;    /* memory that the domain takes from the host, overhead included */
     uint32_t xen_major, xen_minor;
@@ -76,14 +76,14 @@ struct xf_reply {
     char boot_id[XF_BOOT_ID];
     uint16_t port;            /* TCP; 0: not listening */
     uint16_t rdma_port;       /* RDMA; 0: not listening */
-    struct xf_rdma_side rdma; /* the receiver's; looked at unless transport is TCP */
+    struct xf_rdma_side rdma; /* the receiver's; examined unless transport is TCP */
     unsigned nr_addresses;
     char addresses[XF_ADDRESSES_MAX][XF_ADDR_LEN];
     unsigned nr_findings;
     struct xf_finding findings[XF_FINDINGS_MAX];
     unsigned codecs;      /* what it can decompress: XF_CODEC_BIT()s */
-    bool unpacks_in_pull; /* ... also what comes after GO */
-    bool paging;          /* the hypervisor there has memory paging: post-copy would be possible */
+    bool unpacks_in_pull; /* ... also data that arrives after GO */
+    bool paging;          /* the receiver's hypervisor has memory paging: post-copy is possible */
 };
 
 /* The pipe and, at the source, the process behind it. */
@@ -94,12 +94,12 @@ struct xf_pipe {
 
 /* Start `sh -c rune` with its stdin and stdout as the pipe. */
 int xf_pipe_spawn(struct xf_pipe *p, const char *rune, struct xf_err *err);
-/* Close the pipe; give the child wait_ms to end by itself, then SIGTERM, then SIGKILL. */
+/* Close the pipe; give the child wait_ms to end on its own, then SIGTERM, then SIGKILL. */
 void xf_pipe_close(struct xf_pipe *p, int wait_ms);
 /* Close our writing end: the peer sees the end of its input. */
 void xf_pipe_hang_up(struct xf_pipe *p);
-/* Has the other end gone away? Never blocks. For the time when nothing is due on the pipe:
- * stray bytes are thrown away. */
+/* Has the other end gone away? Never blocks. For times when no data is expected on the pipe: stray
+ * bytes are discarded. */
 bool xf_pipe_dead(const struct xf_pipe *p);
 
 /*
@@ -110,7 +110,7 @@ int xf_pipe_await_banner(struct xf_pipe *p, int timeout_ms, const volatile sig_a
                          struct xf_err *err);
 
 int xf_hello_send(struct xf_pipe *p, const struct xf_hello *h, struct xf_err *err);
-/* Consumes the preamble, too. */
+/* Also consumes the preamble. */
 int xf_hello_receive(struct xf_pipe *p, struct xf_hello *h, int timeout_ms, struct xf_err *err);
 void xf_hello_free(struct xf_hello *h);
 

@@ -15,7 +15,7 @@ void xf_find_too(struct xf_findings *f, const struct xf_finding *x)
         f->list[f->n++] = *x;
         return;
     }
-    f->dropped += f->dropped ? 1 : 2; /* the first one takes the last one's place with it */
+    f->dropped += f->dropped ? 1 : 2; /* the first one dropped displaces the last one, too */
     if (x->severity > last->severity)
         last->severity = x->severity;
     snprintf(last->code, sizeof(last->code), "more");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where a guest is whose move did not end by itself: see check.h. */
+/* Finding the guest of an unfinished move: see check.h. */
 #include "libxl-ext/peer/check.h"
 
 #include <errno.h>
@@ -10,10 +10,10 @@
 
 #define INCOMING "--incoming"
 
-/* How a domain of this host is related to the guest that is looked for. */
+/* How a domain of this host relates to the guest sought. */
 struct likeness {
     bool uuid, name;
-    bool incoming; /* the name is that of a copy that nobody has let run */
+    bool incoming; /* the name is that of a copy that has not run */
 };
 
 static struct likeness compare(const libxl_dominfo *d, const char *name, const libxl_uuid *uuid,
@@ -29,7 +29,8 @@ static struct likeness compare(const libxl_dominfo *d, const char *name, const l
     return l;
 }
 
-/* What the domain says of the guest. A copy is let run by a hypercall, its name comes after. */
+/* The finding's code for this domain. A copy is unpaused by a hypercall, and gets its final name
+ * only afterwards. */
 static const char *find_code(const libxl_dominfo *d, const struct likeness *l, uint32_t copy)
 {
     if (d->dying)

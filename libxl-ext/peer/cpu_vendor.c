@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whose processor a guest was booted on: see check.h. */
+/* The CPU vendor under which a guest was booted: see check.h. */
 #include "libxl-ext/peer/check.h"
 
 #include <string.h>
 
-/* CPUID leaf 0 has the vendor's name in EBX, EDX, ECX. False: there is no such leaf. */
+/* CPUID leaf 0 has the vendor's name in EBX, EDX, ECX. False: no such leaf. */
 static bool vendor(const void *leaves, uint32_t len, char out[XF_VENDOR])
 {
     const xen_cpuid_leaf_t *l = leaves;

@@ -27,7 +27,7 @@ static void add_hex(json_object *o, const char *name, const void *data, size_t l
     char *hex = malloc(2 * len + 1);
 
     if (!hex)
-        return; /* the missing field is refused by the peer */
+        return; /* the peer refuses the missing field */
     for (size_t i = 0; i < len; i++)
         sprintf(hex + 2 * i, "%02x", bytes[i]);
     hex[2 * len] = 0;
@@ -81,7 +81,7 @@ static json_object *need_list(const struct xf_need *list, unsigned n)
     return a;
 }
 
-/* Who speaks, and what: `version` is that of the bootstrap, which has never changed. */
+/* The build and its versions: `version` is that of the bootstrap, which has never changed. */
 static void add_build(json_object *o, const struct xf_build *said)
 {
     struct xf_build b = said->newest ? *said : xf_build_here();

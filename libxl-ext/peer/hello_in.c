@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The hello and the reply read from JSON text (host/json_in.h). What comes from the peer is checked
- * field by field; a missing field is an error, unless an older peer does not know it.
+ * The hello and the reply read from JSON text (host/json_in.h). The peer's data is checked field by
+ * field; a missing field is an error, unless older peers do not send it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,7 +19,7 @@
 #define BLOB_MAX 65536u
 #define CODECS_MAX 16u
 #define CODEC_LEN 64u
-#define WIRE_VERSIONS 65535 /* of the protocol that there can be */
+#define WIRE_VERSIONS 65535 /* largest possible version of the protocol */
 
 static const char what[] = "the peer's message";
 
@@ -62,7 +62,7 @@ static int get_blob(const struct xf_json *j, const char *name, size_t max, void 
     return 0;
 }
 
-/* Who speaks. A peer of version 1 says nothing of it. */
+/* Read the peer's build. A peer of version 1 does not send it. */
 static int get_build(const struct xf_json *j, struct xf_build *b)
 {
     int64_t version, newest = 1, oldest = 1;
@@ -158,7 +158,7 @@ static int get_transport(const struct xf_json *j, enum xf_transport *out)
     return xf_fail(j->err, EPROTO, "the peer wants an unknown transport");
 }
 
-/* May be missing. A kind that is not known here is a later version's, and cannot be looked for. */
+/* May be missing. An unknown kind comes from a later version, and cannot be checked. */
 static int get_needs(const struct xf_json *j, struct xf_hello *h)
 {
     json_object *list;
@@ -190,7 +190,7 @@ static int get_needs(const struct xf_json *j, struct xf_hello *h)
     return 0;
 }
 
-/* Fields that may be missing: those that peers did not always send. */
+/* Fields that may be missing, because older peers do not send them. */
 static int read_optional(const struct xf_json *j, struct xf_hello *h)
 {
     int64_t copy = 0, reconnect = XF_RECONNECT_S;
@@ -268,7 +268,7 @@ static int read_finding(const struct xf_json *j, struct xf_finding *f)
     return 0;
 }
 
-/* A peer that is older says nothing of it; what a later one may add is not for us. */
+/* An older peer does not send it; additions by a later one are ignored. */
 static int get_codecs(const struct xf_json *j, unsigned *out, bool *pull)
 {
     json_object *list;

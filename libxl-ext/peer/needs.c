@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a domain's configuration takes for granted on its host: see needs.h. */
+/* What a domain's configuration requires of its host: see needs.h. */
 #include "libxl-ext/peer/needs.h"
 
 #include <errno.h>
@@ -46,12 +46,12 @@ static void needs_of_disk(struct listing *l, const libxl_device_disk *d)
     char of[64];
 
     snprintf(of, sizeof(of), "disk %.40s", d->vdev ? d->vdev : "?");
-    /* What a driver domain needs is not this host's. */
+    /* A driver domain's needs are not this host's. */
     if (d->backend_domid || d->backend_domname) {
         need(l, XF_NEED_BACKEND, d->backend_domname, of);
         return;
     }
-    /* With a script of its own the target may be anything. */
+    /* With its own script the target may be anything. */
     if (d->script && d->script[0])
         need(l, XF_NEED_SCRIPT, d->script, of);
     else if (d->format != LIBXL_DISK_FORMAT_EMPTY)
@@ -70,19 +70,19 @@ static void needs_of_nic(struct listing *l, const libxl_device_nic *nic, int i)
         return;
     }
     need(l, XF_NEED_SCRIPT, script, of);
-    /* Other scripts (vif-route, vif-openvswitch) have other notions of it. */
+    /* Other scripts (vif-route, vif-openvswitch) interpret the bridge differently. */
     if (!strcmp(base ? base + 1 : script, "vif-bridge"))
         need(l, XF_NEED_BRIDGE, nic->bridge, of);
 }
 
-/* Not for the move, but for the first reboot after it. */
+/* Needed not for the move, but for the first reboot after it. */
 static void needs_to_boot(struct listing *l, const libxl_domain_build_info *b)
 {
     const char *const files[][2] = {
         {b->kernel, "kernel"}, {b->ramdisk, "ramdisk"}, {b->bootloader, "bootloader"}};
 
     for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-        if (files[i][0] && files[i][0][0] == '/') /* else libxl looks for it in its own places */
+        if (files[i][0] && files[i][0][0] == '/') /* else libxl searches its own directories */
             need(l, XF_NEED_BOOT, files[i][0], files[i][1]);
 }
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * After a move the switches, and the destination's own bridge, still send what is for the
- * guest to its old host, until a frame from it comes the new way. Linux's and FreeBSD's
- * netfront send one (a gratuitous ARP, an unsolicited neighbour advertisement) when their
- * backend becomes connected; but the bridge forwards nothing from the backend's interface
- * before its carrier has been noticed, which is later: the frame is lost, and a guest that
- * only answers is gone from the network until the switches forget it (docs/xen-notes.md).
+ * After a move the switches, and the destination's own bridge, still send the guest's frames to its
+ * old host until a frame from the guest arrives by the new path. Linux's and FreeBSD's netfront
+ * send one (a gratuitous ARP, an unsolicited neighbour advertisement) when their backend becomes
+ * connected. But the bridge forwards nothing from the backend's interface until it notices the
+ * carrier, which is later: the frame is lost, and a guest that only answers is unreachable until
+ * the switches forget it (docs/xen-notes.md).
  *
- * So it is asked to send them again once the way is open: netfront acts on every write to its
- * backend's state (xenbus_otherend_changed(), Linux drivers/xen/xenbus/xenbus_probe.c), also
- * of what is there already. The guest itself knows best what it has to announce, and whatever
- * switches frames here (a bridge, Open vSwitch) learns from it.
+ * So the guest is made to send it again once the path is open: netfront acts on every write to its
+ * backend's state (xenbus_otherend_changed(), Linux drivers/xen/xenbus/xenbus_probe.c), even of an
+ * unchanged value. The guest itself knows best what to announce, and any switch here (a bridge,
+ * Open vSwitch) learns from it.
  */
 #include "libxl-ext/sink/announce.h"
 
@@ -26,7 +26,7 @@
 
 #define LIMIT_MS 30000 /* until its network is up: under emulation some 10 s after GO */
 #define POLL_US 20000
-#define ROUNDS 3 /* of announcements: a switch, too, may lose one */
+#define ROUNDS 3 /* of announcements: a switch may lose one */
 #define BETWEEN_MS 150
 
 struct vif {
@@ -35,7 +35,7 @@ struct vif {
     int64_t next_ms;
 };
 
-/* A port of Linux's bridge says whether it lets frames through; about others we know nothing. */
+/* A port of a Linux bridge shows whether it forwards frames; of others that is unknown. */
 static bool lets_through(const struct vif *v)
 {
     char path[128], state = 0;
@@ -53,7 +53,7 @@ static bool lets_through(const struct vif *v)
     return state == '3'; /* BR_STATE_FORWARDING, linux/if_bridge.h */
 }
 
-/* True once nothing more is to be done for v. */
+/* True once nothing remains to be done for v. */
 static bool step(struct xs_handle *xs, struct vif *v)
 {
     int64_t now = xf_now_ms();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The network learns where a guest is now: see announce.c. Private to libxl-ext. */
+/* Announcing a guest's new location to the network: see announce.c. Private to libxl-ext. */
 #ifndef XF_ANNOUNCE_H
 #define XF_ANNOUNCE_H
 
@@ -14,13 +14,13 @@ struct xf_announce {
 };
 
 /*
- * The guest runs here since just now: have it announce itself as soon as its network is up.
- * Works in a thread of its own, with its own connection to xenstore. Fails silently: a guest
- * that has not been announced is reached as soon as it sends something by itself.
+ * The guest has just begun to run here: have it announce itself as soon as its network is up. Works
+ * in a thread of its own, with its own connection to xenstore. Fails silently: a guest that was not
+ * announced becomes reachable as soon as it sends something itself.
  */
 void xf_announce_begin(struct xf_announce *a, uint32_t domid);
 
-/* Wait until that is done, or has taken too long; at once if it was never begun. */
+/* Wait until the announcement is done or has timed out; returns at once if it was never begun. */
 void xf_announce_end(struct xf_announce *a);
 
 #endif

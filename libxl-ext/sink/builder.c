@@ -65,7 +65,7 @@ int xf_builder_start(struct xf_builder *b, const struct xf_builder_fds *fds, con
         return xf_fail(err, errno, "cannot start %s: %s", real_xl, strerror(errno));
     }
     if (b->pid == 0) {
-        /* A process group of its own: a Ctrl-C that reaches our group is ours to handle. */
+        /* In its own process group: we handle a Ctrl-C that reaches ours. */
         setpgid(0, 0);
         dup2(fds->in[0], STDIN_FILENO);
         dup2(fds->out[1], STDOUT_FILENO);
@@ -79,7 +79,7 @@ int xf_builder_start(struct xf_builder *b, const struct xf_builder_fds *fds, con
     return 0;
 }
 
-/* The line of what it said that tells most: its first error, else its last line. */
+/* The most informative line of its output: its first error, else its last line. */
 static void last_words(struct xf_builder *b, char *out, size_t size)
 {
     char buf[8192];
@@ -93,7 +93,7 @@ static void last_words(struct xf_builder *b, char *out, size_t size)
     if (n <= 0)
         return;
     buf[n] = 0;
-    /* The first error is the cause, what follows are its callers giving up. */
+    /* The first error is the cause; later ones are its callers giving up. */
     for (char *line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         snprintf(out, size, "%s", line);
         if (strstr(line, "error") || strstr(line, "ERROR") || strstr(line, "cannot run"))
@@ -109,7 +109,7 @@ static int it_failed(struct xf_builder *b, struct xf_err *err)
     return xf_fail(err, EIO, "xl could not build the domain: %s", said);
 }
 
-/* Read what it says until `text` has passed. XF_AGAIN: not yet. */
+/* Read its output until `text` has passed. XF_AGAIN: not yet. */
 static int listen_for(struct xf_builder *b, const char *text, size_t len, struct xf_err *err)
 {
     struct pollfd pf = {.fd = b->out, .events = POLLIN};
@@ -141,8 +141,8 @@ bool xf_builder_restores(const struct xf_builder *b)
     struct pollfd pf = {.fd = b->in};
     int unread = -1;
 
-    /* In this order: when the last reader goes, the socket is shut first, which is a hang-up here,
-     * and then loses what was not read (unix_release_sock(), Linux net/unix/af_unix.c). */
+    /* In this order: when the last reader closes, the socket is first shut down, which is a hang-up
+     * here, and then drops unread data (unix_release_sock(), Linux net/unix/af_unix.c). */
     return !b->left && !ioctl(b->in, SIOCOUTQ, &unread) && !unread && poll(&pf, 1, 0) == 0;
 }
 
@@ -196,8 +196,8 @@ static void close_all(struct xf_builder *b)
 
 void xf_builder_dismiss(struct xf_builder *b)
 {
-    /* The order matters: once the signal is on its way no instruction of the stock xl runs
-     * any more, so it cannot see its input close and destroy the guest. */
+    /* The order matters: once the signal is sent the stock xl executes no more instructions, so it
+     * cannot see its input close and destroy the guest. */
     if (b->pid > 0)
         kill(b->pid, SIGKILL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * CHECK at the destination: is here what the domain's configuration takes for granted? See needs.h.
- * The names come from the peer, so they are only looked up, never opened or run.
+ * CHECK at the destination: does this host have what the domain's configuration requires? See
+ * needs.h. The names come from the peer, so they are only looked up, never opened or run.
  */
 #include "libxl-ext/peer/needs.h"
 
@@ -17,7 +17,7 @@
 
 const struct xf_host_paths xf_host_paths = {.scripts = "/etc/xen/scripts", .net = "/sys/class/net"};
 
-/* As libxl takes a name that is not absolute: within a directory. */
+/* Resolve a name as libxl does: a relative one within a directory. */
 static void locate(char path[PATH_MAX], const char *dir, const char *name)
 {
     if (name[0] == '/')
@@ -44,7 +44,7 @@ static void check_disk(const struct xf_need *x, struct xf_findings *f)
                 x->of, x->what);
 }
 
-/* xen-utils' vif-bridge takes ethN for xenbrN if that is the bridge. */
+/* xen-utils' vif-bridge accepts ethN for xenbrN if ethN is the bridge. */
 static bool bridge_is_here(const struct xf_host_paths *paths, const char *name)
 {
     static const char old[] = "xenbr";

@@ -31,14 +31,14 @@ static const xen_cpuid_leaf_t *find_leaf(const xen_cpuid_leaf_t *list, uint32_t 
     return NULL;
 }
 
-/* Leaves whose registers are feature bits: a bit in the guest and not in the host is an
- * instruction that would fault after the move. `ignore` are bits that are no capability. */
+/* Leaves whose registers are feature bits: a bit set for the guest and not for the host is an
+ * instruction that would fault after the move. `ignore`: bits that are not capabilities. */
 static const struct feature_leaf {
     uint32_t leaf, subleaf;
     uint8_t regs; /* 1 a, 2 b, 4 c, 8 d */
     uint32_t ignore_c, ignore_d;
 } feature_leaves[] = {
-    /* OSXSAVE follows CR4; HTT tells of the topology. */
+    /* OSXSAVE follows CR4; HTT describes the topology. */
     {0x00000001, XEN_CPUID_NO_SUBLEAF, 4 | 8, 1u << 27, 1u << 28},
     {0x00000007, 0, 2 | 4 | 8, 1u << 4 /* OSPKE */, 0},
     {0x00000007, 1, 1, 0, 0},
@@ -178,8 +178,9 @@ static void check_name(libxl_ctx *ctx, const struct xf_hello *hello, bool same_h
                 incoming, domid);
 }
 
-/* A second domain of this uuid would be taken for the first, and share its part of xenstore (/vm).
- * Within one host the domain that moves is one. One that is dying runs no more. */
+/* A second domain with this uuid would be confused with the first, and share its part of xenstore
+ * (/vm). Within one host the moving domain itself is allowed, as is a dying domain, which no longer
+ * runs. */
 static int check_uuid(libxl_ctx *ctx, const struct xf_hello *hello, bool same_host,
                       struct xf_findings *f, struct xf_err *err)
 {
@@ -200,7 +201,7 @@ static int check_uuid(libxl_ctx *ctx, const struct xf_hello *hello, bool same_ho
 
         if (list[i].dying || libxl_uuid_compare(&list[i].uuid, &wanted))
             continue;
-        if (same_host && !own) /* it is to get another name (-C) */
+        if (same_host && !own) /* it will get another name (-C) */
             own = list[i].domid;
         if (list[i].domid == own)
             continue;
@@ -216,8 +217,8 @@ static int check_uuid(libxl_ctx *ctx, const struct xf_hello *hello, bool same_ho
     return 0;
 }
 
-/* Does xl make room for a new domain by itself? Then free memory says little.
- * "auto" means: unless dom0_mem= is on Xen's command line (tools/xl/xl.c). */
+/* Does xl free memory for a new domain automatically? Then the amount free now says little. "auto"
+ * means: unless dom0_mem= is on Xen's command line (tools/xl/xl.c). */
 static bool autoballoons(libxl_ctx *ctx)
 {
     const libxl_version_info *info = libxl_get_version_info(ctx);

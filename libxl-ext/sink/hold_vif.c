@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Linux's netback takes what a guest sends in softirq context, by grant copy and grant map. If
- * Xen answers that the page is absent for now (GNTST_eagain), gnttab_retry_eagain_gop()
- * (drivers/xen/grant-table.c) sleeps, which must not be there: "scheduling while atomic". And a
- * guest can send pages that it has never touched (sendfile), so no choice of pages that go
- * first is safe.
+ * Linux's netback fetches a guest's packets in softirq context, by grant copy and grant map. If Xen
+ * answers that a page is absent for now (GNTST_eagain), gnttab_retry_eagain_gop()
+ * (drivers/xen/grant-table.c) sleeps, which is forbidden there: "scheduling while atomic". And a
+ * guest can send pages that it has never touched (sendfile), so no choice of pages to send first is
+ * safe.
  *
- * So the network waits until every page is in, and that does not depend on the guest: dom0's
- * interface is down. netback enables its polling and its interrupts only while the interface is
- * up (xenvif_up() in drivers/net/xen-netback/interface.c, called by xenvif_open() and, of an
- * interface that is up, by xenvif_carrier_on()), so a frontend may connect whenever it likes, and
- * nothing is taken from its ring before. Bridge, addresses and settings stay; routes are put back.
+ * So the network is held until every page is in, independently of the guest: dom0's interface is
+ * down. netback enables its polling and its interrupts only while the interface is up (xenvif_up()
+ * in drivers/net/xen-netback/interface.c, called by xenvif_open() and, if the interface is up, by
+ * xenvif_carrier_on()), so a frontend may connect at any time without anything being read from its
+ * ring. Bridge, addresses and settings stay; routes are restored.
  *
- * A frontend that behaves shall not even connect, or it would take its network to be there: after a
- * move Linux's netfront begins anew and connects when its backend says InitWait. That word is
- * taken back to Initialising as well. The backend goes by what the frontend says, not by its own
- * word in xenstore.
+ * A well-behaved frontend shall not even connect, or it would believe its network to be up: after a
+ * move Linux's netfront starts over and connects when its backend is in InitWait. So that state is
+ * also set back to Initialising. The backend acts on the frontend's state, not on its own in
+ * xenstore.
  */
 #include "libxl-ext/sink/hold_vif.h"
 
@@ -58,7 +58,7 @@ int xf_hold_vif_possible(const char *config, struct xf_err *why)
     return rc;
 }
 
-/* The state that its frontend sees. */
+/* Set the state that its frontend sees. */
 static int set_state(struct xs_handle *xs, const struct xf_vif *v, int from, int to,
                      struct xf_err *err)
 {
@@ -67,8 +67,8 @@ static int set_state(struct xs_handle *xs, const struct xf_vif *v, int from, int
 
     for (int k = 0; k < TRIES && set == XF_VIF_BUSY; k++)
         set = xf_vif_set_state(xs, v, from, to, &state);
-    /* Back to InitWait: a backend that is closing, gone, or connected to a frontend that has not
-     * waited, shall stay so. */
+    /* Setting it back to InitWait: a backend that is closing, gone, or connected to a frontend that
+     * did not wait shall stay so. */
     if (set == XF_VIF_SET || (set == XF_VIF_OTHER && to == XenbusStateInitWait))
         return 0;
     return xf_fail(err, EBUSY, "the network backend %s is in state %d instead of %d", v->name,
@@ -92,7 +92,7 @@ int xf_hold_vif_begin(struct xf_hold_vif *h, uint32_t domid, struct xf_err *err)
     int rc = 0;
 
     h->domid = domid;
-    h->held = true; /* some of it, even if it fails */
+    h->held = true; /* partly, even after a failure */
     if (!xs)
         return -1;
     h->nr = xf_vif_list(xs, domid, list, &all);
@@ -133,7 +133,7 @@ int xf_hold_vif_end(struct xf_hold_vif *h, struct xf_err *err)
     xs = reach(err);
     if (!xs)
         return -1;
-    /* All that can be done is, whatever fails. */
+    /* Do everything possible, whatever fails. */
     for (unsigned i = 0; i < h->nr; i++)
         if (xf_vif_link_up(&h->link[i], err))
             rc = -1;

@@ -27,7 +27,7 @@ int xf_incoming_fits(const struct xf_incoming *in, libxl_ctx *ctx, const char *c
     int rc = 0;
 
     libxl_domain_config_init(&c);
-    /* By libxl, as xl will: of a member that is there twice another parser may take the other. */
+    /* By libxl, as in xl: with a duplicate member another parser may choose the other one. */
     if (libxl_domain_config_from_json(ctx, &c, config))
         rc = xf_fail(err, EPROTO, "libxl cannot read the configuration that the source sent");
     else if (!c.c_info.name || strcmp(c.c_info.name, in->domain))
@@ -54,7 +54,7 @@ int xf_incoming_absent(const struct xf_incoming *in, libxl_ctx *ctx, struct xf_e
                    in->name, domid);
 }
 
-/* Does the domain of this number have our uuid? */
+/* Does the domain with this number have our uuid? */
 static bool has_uuid(const struct xf_incoming *in, libxl_ctx *ctx, uint32_t domid)
 {
     libxl_dominfo info;

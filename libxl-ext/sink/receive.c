@@ -2,15 +2,14 @@
 /*
  * xf_receive(): the destination of a move. Three processes:
  *
- *   guard   the process that was called; does nothing but outlive the others and clean up
- *           if the sink dies (this file)
+ *   guard   the process that was called; only outlives the others and cleans up if the sink
+ *           dies (this file)
  *   sink    owns the connections and the guest's memory (receive_sink.c)
  *   xl      the stock receiver that builds the domain (builder.c), a child of the sink
  *
  * Whichever dies before GO, another one destroys the domain: xl when the sink's end of its
  * input closes, the sink when the guard dies or the build fails, the guard when the sink
- * is dead.
- * After GO nobody destroys anything.
+ * is dead. After GO nothing is destroyed.
  */
 #include <errno.h>
 #include <signal.h>
@@ -31,7 +30,7 @@
 #include "libxl-ext/moves/status.h"
 #include "transport/times.h"
 
-/* The sink is dead without having said how the move ended. */
+/* The sink died without reporting how the move ended. */
 static int clean_up_after(const struct xf_sink_shared *shared, struct xf_err *err)
 {
     const struct xf_incoming *copy = &shared->copy;
@@ -45,11 +44,11 @@ static int clean_up_after(const struct xf_sink_shared *shared, struct xf_err *er
                        "the receiving process died after GO: domain \"%s\" is here, perhaps "
                        "paused or still named \"%s\"; see `xl list`",
                        copy->domain, copy->name);
-    /* Its xl was reparented to us and is destroying what it built. */
+    /* Its xl was reparented to us and is destroying the domain it built. */
     if (shared->xl > 0 && !xf_reaped(shared->xl, XF_UNDO_MS))
         kill(shared->xl, SIGKILL);
     xf_fail(err, EIO, "the receiving process died; the domain stays at its source");
-    /* No xl was started: whatever has that name is another's. */
+    /* No xl was started: any domain with that name belongs to somebody else. */
     if (shared->xl <= 0 || libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable))
         return -1;
     if (xf_incoming_destroy(copy, ctx, &log, &left))
@@ -65,7 +64,7 @@ static int end_of(pid_t sink, const struct xf_sink_shared *shared, bool replied,
     siginfo_t ended;
     int status;
 
-    /* Dead, and its pid not given again yet: what it left under that can be taken away. */
+    /* Dead, but its pid is not yet reused: files that it left under its pid can be removed. */
     while (waitid(P_PID, (id_t)sink, &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR)
         ;
     if (!shared->said)

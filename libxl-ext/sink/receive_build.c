@@ -17,9 +17,9 @@
 #include "transport/times.h"
 
 #define BUILD_SLICE_MS 50
-#define LOOK_S 1.0 /* between two looks whether the copy is still there */
+#define LOOK_S 1.0 /* between two checks that the copy still exists */
 
-/* XENFERRY_RECORD_STREAM=FILE keeps what the stock xl was fed, for Xen's own checker. */
+/* XENFERRY_RECORD_STREAM=FILE saves the stream fed to the stock xl, for Xen's own checker. */
 static void record_stream(const void *stream, size_t len)
 {
     const char *path = xf_test_env("XENFERRY_RECORD_STREAM");
@@ -43,7 +43,7 @@ static int skeleton_stream(struct sink *s, uint8_t *payload, void **stream, size
     xc_physinfo_t host = {0};
     int rc;
 
-    /* The first NUL must be the last byte: what is judged is what xl reads. */
+    /* The first NUL must be the last byte, so that the text checked is the text that xl reads. */
     if (!k->config_len || memchr(payload, 0, k->config_len) != payload + k->config_len - 1)
         return xf_fail(err, EPROTO, "the source's configuration is not a string");
     if (xf_incoming_fits(&s->shared->copy, s->ctx, parts.config, &type, err))
@@ -66,8 +66,8 @@ static int skeleton_stream(struct sink *s, uint8_t *payload, void **stream, size
     return rc;
 }
 
-/* They are there now. What attaching them has read is dropped once more in SWITCH, which then finds
- * little. On one host both ends have one page cache. */
+/* The disks are attached now. Pages cached by attaching them are dropped again in SWITCH, which
+ * then finds few. On one host both ends share the page cache. */
 static int open_disks(struct sink *s, struct xf_err *err)
 {
     if (s->check.same_host)
@@ -100,10 +100,11 @@ static int build_slice(struct sink *s, struct xf_err *err)
 }
 
 /*
- * Its number is known before xl can introduce it: xl lacks the end of its stream until we know it.
- * Its memory can be filled as soon as xl has restored what it was fed and introduced the
- * domain to xenstore (libxl__build_post, tools/libs/light/libxl_dom.c); the hotplug scripts of
- * its devices, which take most of the time, come after that and touch no memory of the guest.
+ * The domain's number is known before xl can introduce it: the end of the stream is held back from
+ * xl until we know it. The domain's memory can be filled as soon as xl has restored the stream and
+ * introduced the domain to xenstore (libxl__build_post, tools/libs/light/libxl_dom.c); the hotplug
+ * scripts of its devices, which take most of the time, run after that and do not touch the guest's
+ * memory.
  */
 static int await_domain(struct sink *s, struct xs_handle *xs, struct xf_err *err)
 {
@@ -152,7 +153,7 @@ int xf_sink_still_there(struct sink *s, struct xf_err *err)
     return xf_incoming_check(&s->shared->copy, s->ctx, err);
 }
 
-/* Turn paging on, and so find out for good whether it is possible. If not: s->pull.no_paging. */
+/* Enable paging, which shows conclusively whether it is possible. If not: s->pull.no_paging. */
 static int try_paging(struct sink *s, struct xf_err *err)
 {
     struct xf_sink_vm *vm = &s->xen.vm;

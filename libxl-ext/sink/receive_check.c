@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The sink process in CHECK: who comes, may it, and where it connects. See receive_parts.h. */
+/* The sink process in CHECK: which move arrives, whether it is allowed, and where the source
+ * connects. See receive_parts.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +15,10 @@
 #include "pages/pack.h"
 #include "transport/times.h"
 
-/* Where the data connections may come in, the best first. */
+/* List addresses for data connections, the best first. */
 static void list_addresses(const struct sink *s, struct xf_reply *r)
 {
-    const char *ssh = getenv("SSH_CONNECTION"); /* client port server port */
+    const char *ssh = getenv("SSH_CONNECTION"); /* "client port server port" */
     const char *socat = getenv("SOCAT_SOCKADDR");
     char local[XF_ADDRESSES_MAX][XF_ADDR_LEN];
     char server[XF_ADDR_LEN] = "";
@@ -26,8 +27,8 @@ static void list_addresses(const struct sink *s, struct xf_reply *r)
     for (unsigned i = 0; i < s->o->nr_addresses && r->nr_addresses < XF_ADDRESSES_MAX; i++)
         snprintf(r->addresses[r->nr_addresses++], XF_ADDR_LEN, "%s", s->o->addresses[i]);
     if (r->nr_addresses)
-        return; /* configured: those and no others */
-    /* The address that the source used to get here is the one most likely to work. */
+        return; /* configured: only these */
+    /* The address that the source already used to reach us is the most likely to work. */
     if (ssh && sscanf(ssh, "%*s %*s %63s", server) == 1)
         snprintf(r->addresses[r->nr_addresses++], XF_ADDR_LEN, "%s", server);
     else if (socat && sscanf(socat, "%63s", server) == 1 && !strchr(server, '['))
@@ -38,7 +39,7 @@ static void list_addresses(const struct sink *s, struct xf_reply *r)
             memcpy(r->addresses[r->nr_addresses++], local[i], XF_ADDR_LEN);
 }
 
-/* RDMA, if the source may use it and both ends can; and where. */
+/* Listen over RDMA, if the source may use it and both ends can. */
 static int listen_rdma(struct sink *s, uint16_t port, struct xf_reply *reply, struct xf_err *err)
 {
     struct xf_link_cfg cfg = xf_sink_link_cfg(s, true);
@@ -50,7 +51,7 @@ static int listen_rdma(struct sink *s, uint16_t port, struct xf_reply *reply, st
     return xf_gather_listen(&s->gather, &xf_rdma_ops, &cfg, NULL, port, &reply->rdma_port, err);
 }
 
-/* By every transport that the source may use; one port number will do for them. */
+/* Listen over every transport that the source may use; all share one port number. */
 static int listen_at(struct sink *s, uint16_t port, struct xf_reply *reply, struct xf_err *err)
 {
     struct xf_link_cfg cfg = xf_sink_link_cfg(s, false);
@@ -77,7 +78,7 @@ static int all_taken(uint16_t first, uint16_t last, const struct xf_err *why, st
                    first, last, why->text);
 }
 
-/* On the first port of the configured range that is free. */
+/* Listen on the first free port of the configured range. */
 static int listen_all(struct sink *s, struct xf_reply *reply, struct xf_err *err)
 {
     uint16_t first = s->o->port, last = s->o->port_last ? s->o->port_last : first;
@@ -118,7 +119,7 @@ static int lock_out_others(struct sink *s, struct xf_findings *found, struct xf_
                             s->check.hello.check_only, found, err);
 }
 
-/* Where is the domain? No move, and nothing else to wait for. */
+/* Answer where the domain is. Not a move, so nothing follows. */
 static int answer_question(struct sink *s, struct xf_reply *reply, struct xf_err *err)
 {
     struct xf_findings found = {0};
@@ -130,7 +131,7 @@ static int answer_question(struct sink *s, struct xf_reply *reply, struct xf_err
     return 0;
 }
 
-/* On a version of the protocol: what the channels will speak. */
+/* Agree on the protocol version for the channels. */
 static void agree(struct sink *s, struct xf_findings *found)
 {
     const struct xf_build here = xf_build_here();
@@ -186,7 +187,7 @@ static int check(struct sink *s, struct xf_reply *reply, bool *refused, struct x
     *refused = s->check.hello.find_only;
     if (s->check.hello.find_only)
         return answer_question(s, reply, err);
-    /* What a question is about is no domain of this receiver's: nobody cleans it up. */
+    /* The domain of a mere question does not belong to this receiver, so nobody cleans it up. */
     if (xf_incoming_init(&s->shared->copy, s->check.hello.domain, s->check.hello.uuid, err))
         return -1;
     xf_sink_begin_telling(s);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The sink process in COPY and SWITCH, which are the engine's (precopy/sink.h): what they need of a
- * Xen domain. See receive_parts.h. */
+/* The sink process in COPY and SWITCH, which belong to the engine (precopy/sink.h): the parts
+ * specific to Xen domains. See receive_parts.h. */
 #include <errno.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "transport/clock.h"
 #include "transport/times.h"
 
-/* COPY: has the source begun to connect anew? A stranger's failure is not the move's. */
+/* COPY: has the source begun to reconnect? A stranger's failed attempt does not affect the move. */
 static bool called(void *priv)
 {
     struct sink *s = priv;
@@ -24,12 +24,12 @@ static int serve_tick(void *priv, struct xf_err *err)
 
     if (xf_sink_tick(s, err) || xf_sink_build_on(s, 0, err) || xf_sink_still_there(s, err))
         return -1;
-    /* Not only at GO: this is not to be downtime. */
+    /* Before GO, so that it costs no downtime. */
     return s->build.devices ? xf_sink_hold_network(s, err) : 0;
 }
 
-/* The guest was renamed at the source. It has its first name until it runs, so that lock is kept.
- */
+/* The guest was renamed at the source. The copy keeps its first name until it runs, so that name's
+ * lock is kept too. */
 static int take_name(struct sink *s, const char *name, struct xf_err *err)
 {
     struct xf_incoming_lock lock = XF_INCOMING_UNLOCKED;
@@ -61,8 +61,8 @@ static int follow(void *priv, const struct xf_follow *f, struct xf_err *err)
     return xf_follow_online(s->ctx, &s->log, s->xen.domid, f, err);
 }
 
-/* The devices are attached meanwhile. How long it is worth waiting the source has said; it may
- * find out later than we do. */
+/* The devices are attached meanwhile. The source has said how long it will retry, but may notice
+ * the loss later than we do. */
 static int relink(void *priv, struct xf_err *err)
 {
     struct sink *s = priv;
@@ -81,7 +81,7 @@ static bool devices_ready(void *priv)
     return s->build.devices;
 }
 
-/* Faults are taken from before GO on. */
+/* Faults are handled from before GO on. */
 static int prepare(void *priv, struct xf_err *err)
 {
     struct sink *s = priv;
@@ -91,7 +91,7 @@ static int prepare(void *priv, struct xf_err *err)
         return -1;
     if (!s->xen.vm.absent || !s->pull.absent.nr)
         return 0;
-    if (xf_sink_hold_network(s, err)) /* long since, unless the last pages were marked just now */
+    if (xf_sink_hold_network(s, err)) /* already held, unless the last pages were marked just now */
         return -1;
     if (xf_pager_new(&s->pull.pager, &s->xen.vm, XF_SINK_STALL_MS, err))
         return -1;
@@ -103,8 +103,8 @@ static void committed(void *priv)
 {
     struct sink *s = priv;
 
-    /* In this order: should we die in between, xl is gone and the guard destroys a copy
-     * that never ran. */
+    /* In this order: if we die in between, xl is gone and the guard destroys a copy that never
+     * ran. */
     xf_builder_dismiss(&s->build.builder);
     s->go_ns = xf_now_ns();
     s->shared->committed = true;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The sink process when GO has come. See receive_parts.h. */
+/* The sink process after GO. See receive_parts.h. */
 #include <errno.h>
 #include <sys/wait.h>
 
 #include "libxl-ext/sink/receive_parts.h"
 
-/* The guest runs; what is left costs it nothing. */
+/* The guest runs; the remaining work costs it nothing. */
 static void settle(struct sink *s, struct xf_err *err)
 {
     char why[300];
@@ -31,12 +31,12 @@ int xf_sink_finish(struct sink *s, struct xf_err *err)
         return -1;
     xf_sink_tell(s, XF_PHASE_FINISH);
     xf_clear(err);
-    /* Of one that has ended: no paging to turn off, no network to let go on, and no name that it
-     * should have. */
+    /* If it has ended there is no paging to turn off, no network to release, and no name to give
+     * it. */
     if (ended)
         xf_clear(&late);
     else if (s->xen.vm.absent && s->xen.vm.pager->disable(&s->xen.vm, &late) && late.num == ESRCH)
-        xf_clear(&late); /* it has ended: there is nothing to turn off */
+        xf_clear(&late); /* it has ended: nothing to turn off */
     else
         xf_sink_let_network(s);
     if (!ended && s->net.failed.num)

@@ -7,7 +7,7 @@
 #include "transport/clock.h"
 #include "transport/times.h"
 
-/* The largest ring of a channel that a source is given because it asked for it. */
+/* The largest ring per channel that is granted at a source's request. */
 #define BUFFER_MIB_TRUSTED 64u
 
 const char *xf_sink_listen_address(const struct sink *s)
@@ -23,7 +23,7 @@ struct xf_link_cfg xf_sink_link_cfg(const struct sink *s, bool rdma)
 
     if (!rdma)
         return cfg;
-    /* How much memory a move takes here is not for the source alone to say. */
+    /* The source alone does not decide how much memory a move takes here. */
     if (mib > BUFFER_MIB_TRUSTED)
         mib = BUFFER_MIB_TRUSTED;
     cfg.rdma_buffer = (s->o->rdma_buffer_mib ? s->o->rdma_buffer_mib : mib) << 20;

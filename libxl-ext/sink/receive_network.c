@@ -33,6 +33,7 @@ void xf_sink_network_tick(struct sink *s)
 {
     if (s->pull.absent.at_go && !s->pull.absent.nr)
         xf_sink_let_network(s);
-    else if (!s->net.let) /* who brought it up was in dom0, and may hear of it from dmesg */
+    else if (!s->net.let) /* errors are ignored: it was brought up from dom0, where dmesg shows the
+                           * effect */
         xf_hold_vif_keep(&s->net.hold, NULL);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the parts of the sink process share, in the order of a move's phases: receive_sink.c (its
- * course), receive_check.c (CHECK), receive_build.c (SKELETON), receive_copy.c (COPY, SWITCH),
- * receive_pull.c (PULL), receive_finish.c (FINISH); and what several of them need: receive_tick.c,
- * receive_link.c, receive_network.c, receive_status.c. Private to them.
+ * State shared by the parts of the sink process, in the order of a move's phases: receive_sink.c
+ * (overall course), receive_check.c (CHECK), receive_build.c (SKELETON), receive_copy.c (COPY,
+ * SWITCH), receive_pull.c (PULL), receive_finish.c (FINISH); and helpers for several of them:
+ * receive_tick.c, receive_link.c, receive_network.c, receive_status.c. Private to them.
  *
  * The members are grouped by the phase that writes them, and every phase may read what an earlier
  * one wrote. All of it belongs to the sink's one main thread.
@@ -26,7 +26,7 @@
 #include "transport/gather.h"
 
 struct sink {
-    /* What the guard gave it: xf_sink_main(), constant. `shared` tells the guard how far it is. */
+    /* From the guard: xf_sink_main(), constant. `shared` tells the guard the sink's progress. */
     const struct xf_receive_opts *o;
     struct xf_builder_fds *fds;
     struct xf_sink_shared *shared;
@@ -39,44 +39,44 @@ struct sink {
     libxl_ctx *ctx;
     xc_interface *xch;
 
-    /* CHECK. Then constant, but for hello.domain, which follows a guest that is renamed. */
+    /* CHECK. Then constant, except hello.domain, which follows a renamed guest. */
     struct {
         struct xf_hello hello;
         bool same_host;
         struct xf_incoming_lock lock; /* of its name and uuid */
-        uint16_t port, rdma_port;     /* listened on; 0: not by that transport */
+        uint16_t port, rdma_port;     /* listened on; 0: not over that transport */
         int port_lock;                /* -1: none */
     } check;
 
-    /* The channels: CHECK listens, receive_link.c gathers them, PULL gathers them anew. */
+    /* The channels: CHECK listens, receive_link.c gathers them, PULL gathers them again. */
     struct xf_gather gather;
     struct xf_link link;
 
-    /* SKELETON; the stock xl goes on with the devices in COPY (xf_sink_build_on()). */
+    /* SKELETON; the stock xl continues with the devices in COPY (xf_sink_build_on()). */
     struct {
         struct xf_builder builder;
         void *stream; /* what it builds from; malloc()ed */
         struct xf_skeleton skeleton;
-        const struct xf_guest_kind_ops *kind; /* of guest */
+        const struct xf_guest_kind_ops *kind; /* of the guest */
         uint64_t rings[XF_SPECIALS_MAX];
-        int64_t until;          /* it must be done by then, xf_now_ms() */
-        bool devices;           /* it has built all */
+        int64_t until;          /* deadline for the build, xf_now_ms() */
+        bool devices;           /* everything is built */
         struct xf_qdisks disks; /* those that QEMU serves here; open when `devices` is */
-        double looked;          /* when xf_sink_still_there() did */
+        double looked;          /* when xf_sink_still_there() last looked */
     } build;
     struct xf_xen_sink xen; /* the copy as the engine's guest */
 
     /* COPY and SWITCH. */
     struct {
-        bool asked;                   /* the source has asked for the devices: SWITCH is next */
-        struct xf_incoming_lock name; /* of the name that it was given since, if any */
+        bool asked;                   /* the source has asked for the devices: SWITCH follows */
+        struct xf_incoming_lock name; /* of the name the guest was given since, if any */
     } copy;
-    bool go;        /* GO has come: nobody is asked any more whether to go on */
+    bool go;        /* GO has arrived: the tick can no longer end the move */
     uint64_t go_ns; /* when, CLOCK_MONOTONIC */
 
-    /* PULL, and what leads to it. */
+    /* PULL and its preparation. */
     struct {
-        bool possible; /* CHECK: pages may come after GO; SKELETON may find it is not so */
+        bool possible;              /* CHECK: pages may arrive after GO; SKELETON may rule it out */
         struct xf_err no_paging;    /* SKELETON: ... and why */
         struct xf_xen_pager paging; /* SKELETON */
         struct xf_absent absent;    /* SKELETON; COPY marks pages, PULL puts them in */
@@ -87,7 +87,7 @@ struct sink {
     struct {
         struct xf_hold_vif hold;
         struct xf_announce announce;
-        bool let;             /* it was let go */
+        bool let;             /* it was released */
         struct xf_err failed; /* why it was not */
     } net;
 
@@ -102,75 +102,75 @@ struct sink {
 
 /* --- receive_tick.c --- */
 
-/* From now on a signal that asks to stop is remembered. Once, before all else. */
+/* From now on a signal that asks to stop is remembered. Called once, before anything else. */
 void xf_sink_signals(void);
-/* Before GO: -1 once the move must end, because somebody wants that or is gone. */
+/* Before GO: -1 once the move must end, on request or because the peer is gone. */
 int xf_sink_tick(void *priv, struct xf_err *err);
 
 /* --- receive_check.c: CHECK --- */
 
-/* Say hello, look, lock, listen, reply. *refused: the source has been told why not, or all
- * that it asked for, and goes away. After -1 it has been told, too, if it could be. */
+/* Read the hello, check, lock, listen, reply. *refused: the source has been told why not, or all
+ * that it asked for, and will disconnect. After -1 it has also been told, if possible. */
 int xf_sink_check(struct sink *s, bool *refused, struct xf_err *err);
 
 /* --- receive_link.c: the channels --- */
 
-/* What is agreed about the data connections; it holds the key. */
+/* The parameters agreed for the data connections; they include the key. */
 struct xf_link_cfg xf_sink_link_cfg(const struct sink *s, bool rdma);
 /* One configured address is also the only one listened on; else NULL. */
 const char *xf_sink_listen_address(const struct sink *s);
-/* Wait until the source has connected all channels; the tick may end that. The listener stays
- * for the links that may replace this one, over the same transport or, in COPY, over TCP instead of
+/* Wait until the source has connected all channels; the tick may end that. The listener stays open
+ * for links that may replace this one, over the same transport or, in COPY, over TCP instead of
  * RDMA; so nobody else gets the port. */
 int xf_sink_accept(struct sink *s, int within_ms, struct xf_tick tick, struct xf_err *err);
 
 /* --- receive_build.c: SKELETON --- */
 
-/* The domain stands, its memory can be filled, and the source knows it. */
+/* Build the domain; after 0 its memory can be filled, and the source has been told. */
 int xf_sink_skeleton(struct sink *s, struct xf_err *err);
-/* The stock xl at work: s->build.devices is set when it is done. */
+/* Let the stock xl work; sets s->build.devices when it is done. */
 int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err);
-/* The copy may be destroyed here by others while it is filled: at most once a second, is it still
- * there? Often enough that no other domain can have got its number: libxl gives none again within
- * a minute (LIBXL_DOMID_REUSE_TIMEOUT). */
+/* Does the copy still exist? Others may destroy it while it is filled. Looks at most once a second:
+ * often enough that no other domain can have got its number, since libxl does not reuse a number
+ * within a minute (LIBXL_DOMID_REUSE_TIMEOUT). */
 int xf_sink_still_there(struct sink *s, struct xf_err *err);
 
 /* --- receive_copy.c: COPY, SWITCH --- */
 
-/* Until GO (XF_SINK_RUNS; err then says why the copy could not be unpaused, if so), or the end of a
- * move that has failed. */
+/* Runs until GO (XF_SINK_RUNS; err then says why the copy could not be unpaused, if so), or until
+ * the move has failed. */
 enum xf_sink_end xf_sink_copy(struct sink *s, struct xf_err *err);
 
 /* --- receive_network.c: the guest's network while pages are absent --- */
 
-/* If pages are absent, and the backends are there: hold it. Once. */
+/* If pages are absent and the backends exist: hold the network. Once. */
 int xf_sink_hold_network(struct sink *s, struct xf_err *err);
-/* In PULL: keep it held; let it go as soon as no page is absent. */
+/* In PULL: keep it held; release it as soon as no page is absent. */
 void xf_sink_network_tick(struct sink *s);
-/* Every page is in, or never was out: the network comes back. Only once; if that fails
- * (s->net.failed), whoever calls next tries again. */
+/* No page is absent: release the network. Does so only once; if that fails (s->net.failed), the
+ * next call tries again. */
 void xf_sink_let_network(struct sink *s);
 
 /* --- receive_pull.c: PULL --- */
 
-/* The guest runs and depends on us: nothing but its own end (*ended), or the last page, ends this.
- * -1: it lacks pages, and was paused. */
+/* The guest runs and depends on us: this returns only when the guest ends (*ended) or the last page
+ * has arrived. -1: it lacks pages and was paused. */
 int xf_sink_pull(struct sink *s, bool *ended, struct xf_err *err);
 
-/* --- receive_finish.c: what is left when GO has come --- */
+/* --- receive_finish.c: what remains after GO --- */
 
-/* PULL, if pages are absent, and FINISH. err: that of the unpause, if it failed. Then the guest is
- * here all the same, and somebody else may let it run: everything is done as for one that runs, and
- * told. */
+/* PULL, if pages are absent, and FINISH. err: that of the unpause, if it failed. The guest is here
+ * nevertheless, and somebody else may unpause it: everything is done as for a running guest, and
+ * the failure is reported. */
 int xf_sink_finish(struct sink *s, struct xf_err *err);
 
 /* --- receive_status.c --- */
 
-/* The source's address, if the command that brought us here says it; else empty. */
+/* The source's address, if the command that started us reveals it; else empty. */
 void xf_sink_name_source(char *out, size_t size);
-/* A move that nobody can ask goes on all the same. */
+/* Begin to serve status queries. On failure the move continues without them. */
 void xf_sink_begin_telling(struct sink *s);
-/* The phase is this one now; and everything else that migrate-status shows, ten times a second. */
+/* Publish the phase, and, ten times a second, everything else that migrate-status shows. */
 void xf_sink_tell(struct sink *s, enum xf_phase phase);
 
 #endif

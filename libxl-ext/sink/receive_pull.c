@@ -3,8 +3,8 @@
 #include "libxl-ext/sink/receive_parts.h"
 #include "transport/times.h"
 
-/* The guest depends on us, so nobody is asked whether to go on. The network need not wait until the
- * source knows that nothing is missing, and the source hears how long it did. */
+/* The guest depends on us, so nothing may end this wait. The network need not wait until the source
+ * knows that nothing is missing; the source is told how long the network was held. */
 static int pull_tick(void *priv, struct xf_err *err)
 {
     struct sink *s = priv;
@@ -15,8 +15,8 @@ static int pull_tick(void *priv, struct xf_err *err)
     return 0;
 }
 
-/* When it has ended: xl's monitor destroys a domain that was shut down to be booted again, and
- * builds the new one; we only have to let go of the old. */
+/* When the guest has ended: xl's monitor destroys a domain that was shut down for a reboot, and
+ * builds the new one; we only have to release the old one. */
 int xf_sink_pull(struct sink *s, bool *ended, struct xf_err *err)
 {
     bool rdma = s->link.ops == &xf_rdma_ops;
@@ -34,7 +34,7 @@ int xf_sink_pull(struct sink *s, bool *ended, struct xf_err *err)
     end = xf_rejoin_take(&r, s->pull.pager, &s->link, XF_DONE_MS, err);
     *ended = end == XF_PULL_ENDED;
     if (end == XF_PULL_FAILED) {
-        /* Better still than a guest whose vCPUs get stuck one after the other. */
+        /* Better than a guest whose vCPUs get stuck one after the other. */
         xc_domain_pause(s->xch, s->xen.domid);
         return xf_wrap(err, "the guest lacks pages and was paused");
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The sink process: a move from the destination's side, phase by phase. run_sink() reads top to
- * bottom; what a phase does is in files of their own (receive_parts.h).
+ * bottom; each phase has its own file (receive_parts.h).
  */
 #include "libxl-ext/sink/receive_sink.h"
 
@@ -66,7 +66,7 @@ static void free_sink(struct sink *s)
     xf_xen_sink_close(&s->xen);
     if (!s->go && s->ctx)
         xf_builder_undo(&s->build.builder, &s->shared->copy, s->ctx, &s->log, &left);
-    /* Only now: whoever asked for the abort hears of its end, and of a bad one. */
+    /* Only now: the answer to an abort says that it is complete, or how it failed. */
     if (s->link.control && !s->go && left.num)
         tell_source(s, &left);
     else if (s->link.control && !s->go)
@@ -78,7 +78,7 @@ static void free_sink(struct sink *s)
         close(s->check.port_lock);
     xf_status_close(s->show.status);
     xf_incoming_unlock(&s->copy.name);
-    xf_incoming_unlock(&s->check.lock); /* nothing of the copy is left, or it runs under its name */
+    xf_incoming_unlock(&s->check.lock); /* nothing of the copy remains, or it runs under its name */
     xf_hello_free(&s->check.hello);
     free(s->build.stream);
     if (s->xch)

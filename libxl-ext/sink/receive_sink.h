@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The sink process of a receiving move: see receive.c for who is who. */
+/* The sink process of a receiving move: see receive.c for the processes involved. */
 #ifndef XF_RECEIVE_SINK_H
 #define XF_RECEIVE_SINK_H
 
@@ -11,11 +11,11 @@
 
 /* Memory shared by guard and sink. Written by the sink only. */
 struct xf_sink_shared {
-    volatile bool committed; /* GO has come: the guest is not to be destroyed any more */
-    volatile bool said;      /* the sink ended by itself; err says how */
-    volatile bool heard;     /* the source's hello has been read, or what could be read of it */
+    volatile bool committed; /* GO has arrived: the guest must no longer be destroyed */
+    volatile bool said;      /* the sink ended on its own; err says how */
+    volatile bool heard;     /* the source's hello has been read, as far as possible */
     volatile pid_t xl;       /* the stock xl, 0: none */
-    struct xf_incoming copy; /* what is being built here; without a name until that is known */
+    struct xf_incoming copy; /* the copy being built here; without a name until that is known */
     struct xf_err err;
 };
 
@@ -24,13 +24,13 @@ int xf_sink_main(const struct xf_receive_opts *o, struct xf_builder_fds *fds, pi
                  struct xf_sink_shared *shared, int guard_fd);
 
 /*
- * The sink to the guard, once: the source has its reply, so the guard need not give one in place
- * of a sink that died; and these locks (two descriptors, -1: none), which the guard holds, too,
- * so that they are not free before it has cleaned up.
+ * Sent once by the sink to the guard: the source has its reply, so the guard need not reply for a
+ * sink that died; and these locks (two descriptors, -1: none), which the guard then holds as well,
+ * so that they are not released before it has cleaned up.
  */
 void xf_guard_tell(int guard_fd, const int locks[2]);
-/* The guard waits for that. True: the source has its reply, and the locks are the guard's, too,
- * until it ends. False: the sink ended before. */
+/* The guard waits for that message. True: the source has its reply, and the guard also holds the
+ * locks until it ends. False: the sink ended first. */
 bool xf_sink_hear(int fd);
 
 #endif

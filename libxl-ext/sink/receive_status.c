@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The sink process: what others may know of it (status.h). See receive_parts.h. */
+/* The sink process: the status it publishes (status.h). See receive_parts.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +8,11 @@
 #include "libxl-ext/sink/receive_parts.h"
 #include "transport/clock.h"
 
-#define TELL_S 0.1 /* how often migrate-status hears something new */
+#define TELL_S 0.1 /* between updates of the status */
 
 void xf_sink_name_source(char *out, size_t size)
 {
-    const char *ssh = getenv("SSH_CONNECTION"); /* client port server port */
+    const char *ssh = getenv("SSH_CONNECTION"); /* "client port server port" */
     const char *socat = getenv("SOCAT_PEERADDR");
     const char *name = ssh ? ssh : socat ? socat : "";
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the sink tells the guard: see receive_sink.h. */
+/* The message from the sink to the guard: see receive_sink.h. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -40,7 +40,7 @@ bool xf_sink_hear(int fd)
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.buf, .msg_controllen = sizeof(u.buf)};
     ssize_t n;
 
-    /* The descriptors that come with it are kept by being open: until this process ends. */
+    /* The descriptors received with it are simply left open until this process ends. */
     while ((n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
         ;
     return n > 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What every wait of the sink process looks at. SIGTERM, SIGINT, SIGHUP and the guard's death set a
+ * What every wait of the sink process checks. SIGTERM, SIGINT, SIGHUP and the guard's death set a
  * flag; before GO it ends the move, after GO it is ignored. See receive_parts.h.
  */
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 #include "libxl-ext/sink/receive_parts.h"
 
-/* The one global of this process: a signal handler can reach nothing else. */
+/* The only global of this process: a signal handler can reach nothing else. */
 static volatile sig_atomic_t stop_asked;
 
 static void ask_stop(int sig)
@@ -20,7 +20,7 @@ static void ask_stop(int sig)
 
 void xf_sink_signals(void)
 {
-    /* SA_RESTART: after GO a signal is nothing to us, nor shall it be to the libraries below. */
+    /* SA_RESTART: after GO signals are ignored, and must not disturb the libraries below either. */
     struct sigaction sa = {.sa_handler = ask_stop, .sa_flags = SA_RESTART};
 
     sigaction(SIGTERM, &sa, NULL);

@@ -7,8 +7,8 @@
 
 /*
  * Answer a source of ours with `why` as the one finding, a refusal of code "receiver". heard: its
- * hello has been read, or what of it could be; else it is read first and thrown away, so that the
- * source is not stopped in the middle of it. Errors are nobody's: there is no other way to tell it.
+ * hello has been read, as far as possible; else it is read first and discarded, so that the source
+ * is not cut off while sending it. Errors are ignored: there is no other way to tell the source.
  */
 void xf_refuse(struct xf_pipe *p, bool heard, const struct xf_err *why);
 

@@ -110,15 +110,15 @@ static void special_pages(FILE *f, const struct xf_skeleton *s)
         put(f, empty, sizeof(empty));
 }
 
-/* How a part becomes a record of libxc's stream. */
+/* How a part is written as a record of libxc's stream. */
 enum shape {
     AS_IT_IS,
-    COUNTED, /* a count, zero, and then so many entries of 16 bytes */
+    COUNTED, /* a count, zero, and then that many entries of 16 bytes */
 };
 
 /*
- * The record of each part, in the order in which a restore wants them: first what the domain is
- * made with, then, after its first pages, what it goes on with.
+ * The record of each part, in the order in which a restore wants them: first what is needed to make
+ * the domain, then, after its first pages, what is needed to run it.
  */
 static const struct {
     uint16_t kind;

@@ -14,20 +14,20 @@
 #include "transport/state.h"
 #include "transport/wire.h"
 
-/* The stream ends with libxc's END record and libxl's, of so many bytes. Without them a receiver
- * that has read all the rest waits for more, with the domain made and not introduced. */
+/* Size of libxc's and libxl's END records, which end the stream, bytes. Without them a receiver
+ * that has read everything else waits, with the domain made but not introduced. */
 #define XF_STREAM_END 16u
 
 struct xf_skeleton_parts {
     const struct xf_skeleton *skeleton;
     const char *config;           /* JSON, skeleton->config_len bytes with its NUL */
-    const struct xf_state *state; /* what the guest is: every part that there is a record for */
+    const struct xf_state *state; /* the guest's state: every part for which a record exists */
 };
 
 /*
- * What a skeleton's payload holds behind the configuration, as a list of parts (with the TSC and
- * the parameters of its meta part). Also after a failure `out`, which was empty, is the caller's to
- * free. `payload` has the skeleton's lengths.
+ * The part of a skeleton's payload after the configuration, as a list of parts (with the TSC and
+ * the parameters of its meta part). `out`, empty on entry, is the caller's to free, also after a
+ * failure. `payload` has the skeleton's lengths.
  */
 int xf_stream_parts(const struct xf_skeleton *k, const uint8_t *payload, struct xf_state *out,
                     struct xf_err *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* CHECK at the source: what about the domain stands against a move. See check.h. */
+/* CHECK at the source: properties of the domain that prevent a move. See check.h. */
 #include "libxl-ext/peer/check.h"
 
 #include <errno.h>
@@ -33,7 +33,8 @@ static void check_kind(xc_interface *xch, uint32_t domid, const libxl_domain_con
                 "move; shut it down and start it without nestedhvm");
 }
 
-/* A frontend that cannot connect anew after a suspend, or whose backend has a state that stays. */
+/* A frontend that cannot reconnect after a suspend, or whose backend keeps state that is not
+ * moved. */
 static void check_kinds(const libxl_domain_config *config, struct xf_findings *f)
 {
     const struct {
@@ -71,9 +72,9 @@ static void check_devices(const libxl_domain_config *config, struct xf_findings 
     for (int i = 0; i < config->num_disks; i++) {
         const libxl_device_disk *d = &config->disks[i];
 
-        /* The destination's disks are attached while the guest still writes here. A block
-         * device or raw file is opened and nothing of it is kept; formats with tables of
-         * their own would be read early and be stale at the switch. */
+        /* The destination's disks are attached while the guest still writes here. A block device or
+         * raw file is opened without keeping anything of it; formats with their own tables would be
+         * read early and be stale at the switch. */
         if (d->format != LIBXL_DISK_FORMAT_RAW && d->format != LIBXL_DISK_FORMAT_EMPTY)
             xf_find(f, XF_REFUSAL, "disk-format",
                     "disk %s is in a format (%s) whose tables the destination would read too "
@@ -82,8 +83,7 @@ static void check_devices(const libxl_domain_config *config, struct xf_findings 
     }
 }
 
-/* What a move keeps for each gfn, and each look at all of them, reaches as far as the guest's
- * highest one. */
+/* A move's memory per gfn, and each scan of all gfns, extends to the guest's highest gfn. */
 static void check_size(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
                        struct xf_findings *f)
 {
@@ -95,7 +95,7 @@ static void check_size(xc_interface *xch, uint32_t domid, const libxl_domain_con
     xen_pfn_t nr = 0;
 
     if (xc_domain_nr_gpfns(xch, domid, &nr) < 0 || nr <= limit)
-        return; /* xf_xen_source_open() says why that cannot be asked */
+        return; /* xf_xen_source_open() will report this failure */
     xf_find(f, XF_REFUSAL, "address-space",
             "the guest has mapped something at gfn 0x%llx, far above its memory (of %llu MiB at "
             "most, which may reach to 0x%llx); shut it down and start it again, and if that does "
@@ -106,11 +106,12 @@ static void check_size(xc_interface *xch, uint32_t domid, const libxl_domain_con
 
 /*
  * maxmem above memory: gfns that the guest has not touched are populated on demand, from a reserve
- * that counts as its memory already. To ask for a page's type populates it
- * (XEN_DOMCTL_getpageframeinfo3 looks it up with P2M_ALLOC), and that is how they move, here and
- * with stock xl. If there are more of them than the reserve has, because the guest's balloon driver
- * has not given back what is above its memory yet, Xen crashes the domain when it comes to the
- * first one too many (p2m_pod_demand_populate()). Once it has, the reserve stays large enough.
+ * that already counts as its memory. Querying a page's type populates it
+ * (XEN_DOMCTL_getpageframeinfo3 looks it up with P2M_ALLOC), and that is how such pages move, here
+ * and with stock xl. If there are more of them than the reserve holds, because the guest's balloon
+ * driver has not yet given back the excess over its memory, Xen crashes the domain at the first
+ * page too many (p2m_pod_demand_populate()). Once the driver has done so, the reserve stays large
+ * enough.
  */
 static void check_pod(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
                       struct xf_findings *f)
@@ -164,7 +165,7 @@ int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, u
                 "another migration or save of the domain is under way; wait for its end");
 
     if (xf_first_refusal(f))
-        return 0; /* it will not be built anywhere: no need to know its size */
+        return 0; /* it will not be built anywhere, so its size does not matter */
     /* libxl_domain_need_memory() fills in defaults, so it gets a copy to write to. */
     libxl_domain_config_init(&copy);
     libxl_domain_config_copy(ctx, &copy, config);

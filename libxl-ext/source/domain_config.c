@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The configuration that goes with a domain: see domain_config.h. */
+/* The configuration sent with a domain: see domain_config.h. */
 #include "libxl-ext/source/domain_config.h"
 
 #include <errno.h>
@@ -59,7 +59,7 @@ static int from_file(libxl_ctx *ctx, const struct xf_move_opts *o, libxl_domain_
                      struct xf_err *err)
 {
     char *text = xl_reads(o->real_xl, o->config_file, err);
-    const char *at = text ? strchr(text, '{') : NULL; /* xl says what it reads first */
+    const char *at = text ? strchr(text, '{') : NULL; /* xl first prints which file it reads */
     json_object *whole = at ? json_tokener_parse(at) : NULL;
     json_object *inner = whole;
     int rc = 0;
@@ -76,7 +76,7 @@ static int from_file(libxl_ctx *ctx, const struct xf_move_opts *o, libxl_domain_
     return rc;
 }
 
-/* Does the file itself name a uuid? If not, xl makes one up, and what it prints does not tell. */
+/* Does the file itself name a uuid? If not, xl generates one, and its output does not show that. */
 static int names_uuid(const char *file, bool *names, struct xf_err *err)
 {
     FILE *quiet = fopen("/dev/null", "we"); /* xl has complained already */

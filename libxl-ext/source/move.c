@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * xf_move(): a move from the source's side, phase by phase. run_move() reads top to bottom. CHECK,
- * SKELETON, PULL and the ends are in files of their own (move_*.c); of COPY and SWITCH, which are
- * the engine's (precopy/), here is what they do for a Xen domain.
+ * SKELETON, PULL and the ends have their own files (move_*.c). COPY and SWITCH belong to the engine
+ * (precopy/); their parts specific to Xen domains are here.
  */
 #include "libxl-ext/source/move.h"
 
@@ -23,13 +23,13 @@
 #include "libxl-ext/source/move_status.h"
 #include "transport/times.h"
 
-/* A first guess of what the guest's own suspend takes; the report shows what it took. */
+/* A first guess of how long the guest takes to suspend; the report shows the actual time. */
 #define SUSPEND_GUESS_S 0.03
 /* The guest stands still meanwhile, as for the last pages. */
 #define DISKS_MS 10000
 
-/* On one host two domains cannot have one name, so ours steps aside, as in stock xl. On two
- * hosts nothing needs to be renamed, and nothing is: it would be downtime. */
+/* Two domains on one host cannot share a name, so ours is renamed, as in stock xl. Between two
+ * hosts nothing is renamed: it is not needed and would cost downtime. */
 static int step_aside(void *priv, struct xf_err *err)
 {
     struct xf_move *m = priv;
@@ -80,7 +80,8 @@ static int phase_copy(struct xf_move *m, struct xf_err *err)
     return xf_copy_rounds(c, err);
 }
 
-/* Everything is in place there; with pages left out, the first request may follow GO at once. */
+/* Everything is in place at the destination; with pages left out, the first request may follow GO
+ * at once. */
 static int before_go(void *priv, struct xf_err *err)
 {
     struct xf_move *m = priv;
@@ -90,7 +91,7 @@ static int before_go(void *priv, struct xf_err *err)
         m->pull.opts.compress = c->compress;
     m->pull.opts.page_rate = c->status.page_rate;
     m->report->left_out = c->nr_missing;
-    /* The flush has been at it since the suspend. */
+    /* The flush has been running since the suspend. */
     if (xf_move_unchanged(m, err) || xf_qdisks_flush_end(&m->check.disks, DISKS_MS, err))
         return -1;
     m->report->disks_s = xf_qdisks_last_s(&m->check.disks);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The state of one move at the source, and its beginning and end; move.c runs it, or recover.c in
- * place of a process that died. What a phase does is in a header of its own (move_check.h, ...).
+ * The state of one move at the source, and its beginning and end. move.c runs it, or recover.c in
+ * place of a process that died. Each phase has its own header (move_check.h, ...).
  *
  * The members are grouped by the phase that writes them, and every phase may read what an earlier
  * one wrote. All of it belongs to the one thread that runs the move. Private to libxl-ext/source.
@@ -23,12 +23,12 @@
 #include "postcopy/server.h"
 #include "precopy/copy.h"
 
-/* The name of a domain that has moved away, as stock xl has it (tools/xl/xl_migrate.c). */
+/* The name of a domain that has moved away, as in stock xl (tools/xl/xl_migrate.c). */
 #define XF_AWAY "%s--migratedaway"
 
 struct xf_move {
-    /* What was asked for, and who is told: xf_move_init(), constant. Of the report each phase
-     * fills in its own part. */
+    /* The options, and who is notified: xf_move_init(), constant. Each phase fills in its own part
+     * of the report. */
     const struct xf_move_opts *o;
     const struct xf_watch *w;
     struct xf_report *report;
@@ -44,53 +44,56 @@ struct xf_move {
     char name[128];
 
     /* What both sides know of each other and of the guest: CHECK; for a successor, as far as it
-     * needs it, the record (move_record.c). Then constant, but for hello.domain, which follows the
-     * name, and for the pipe, which is hung up when the move is called off. */
+     * needs them, the record (move_record.c). Constant from then on, except hello.domain, which
+     * follows the name, and the pipe, which is hung up when the move is called off. */
     struct {
         libxl_domain_config config;
-        const struct xf_guest_kind_ops *kind; /* of guest; not for a successor */
+        const struct xf_guest_kind_ops *kind; /* of the guest; not for a successor */
         char *config_json;                    /* what the destination will build from; malloc()ed */
         struct xf_pipe pipe;
-        struct xf_own own; /* what of this host is used */
+        struct xf_own own; /* addresses of this host to use */
         struct xf_hello hello;
         struct xf_reply reply;
-        struct xf_qdisks disks;    /* of the guest, those that QEMU serves here */
-        struct xf_changes changes; /* what others do to the domain since */
+        struct xf_qdisks disks;    /* those of the guest's that QEMU serves here */
+        struct xf_changes changes; /* changes made to the domain by others since */
     } check;
 
     /* The channels: move_link.c until SWITCH, then postcopy/rejoin.h. All phases talk over them. */
     struct xf_link link;
-    /* How they are made anew: move_link.c only, the address also from the record. Without progress,
-     * attempts are over `reconnect_s` after the first loss, however often there is a link for a
-     * moment. */
+    /* How they are replaced: move_link.c only; the address also from the record. Without progress,
+     * attempts end `reconnect_s` after the first loss, even if links existed for moments in
+     * between. */
     struct {
         char address[XF_ADDR_LEN]; /* the one that answered */
         double lost_at;            /* first loss without progress, CLOCK_MONOTONIC; 0: none yet */
         double linked_at;          /* when there was a link again */
-        uint64_t lost_confirmed;   /* xf_copy.confirmed then */
+        uint64_t lost_confirmed;   /* xf_copy.confirmed at that time */
     } net;
 
     /* Both ends of the guest: SKELETON; recover.c opens `xen` for a successor. */
     struct {
         struct xf_xen_source xen;
-        bool open;           /* it is */
+        bool open;           /* `xen` is open */
         uint32_t copy_domid; /* of the copy there; 0: not known */
         double rtt_s;
     } skeleton;
 
     /* COPY and SWITCH: the engine's (precopy/copy.h). */
     struct xf_copy copy;
-    struct xf_follow follow; /* move_follow.c, until SWITCH: what the destination is to follow */
-    bool renamed;            /* SWITCH: here, to XF_AWAY, for both sides are one host */
+    struct xf_follow follow; /* move_follow.c, until SWITCH: changes for the destination to
+                              * follow */
+    bool renamed;            /* SWITCH: the domain here, to XF_AWAY, because both sides are one
+                              * host */
 
-    /* PULL, and what leads to it. */
+    /* PULL and its preparation. */
     struct {
-        bool possible;              /* CHECK, SKELETON: asked for, and the destination can */
-        struct xf_server_opts opts; /* before CHECK; SWITCH adds what COPY has found out */
+        bool possible;              /* CHECK, SKELETON: requested, and the destination supports
+                                     * it */
+        struct xf_server_opts opts; /* before CHECK; SWITCH adds what COPY measured */
         struct xf_server *server;   /* SWITCH, or recover.c; NULL: no page was left out */
         /* move_pull.c only: */
-        struct xf_pulled pulled; /* as heard last */
-        uint64_t served;         /* pages that went in PULL, while it lasts */
+        struct xf_pulled pulled; /* as last reported by the destination */
+        uint64_t served;         /* pages sent in PULL so far */
         int told_cancel;         /* see interrupt.h */
     } pull;
 
@@ -100,23 +103,23 @@ struct xf_move {
         int fd;      /* -1: not written */
     } record;
 
-    /* What is shown of it, and when: move_status.c only. */
+    /* What is shown of the move, and when: move_status.c only. */
     struct {
         enum xf_phase phase;
-        double began, phase_began, at;   /* at: shown last */
+        double began, phase_began, at;   /* at: when last shown */
         struct xf_status_server *status; /* NULL: nobody can ask */
         struct xf_status_pace pace;      /* of PULL */
     } show;
 };
 
-/* Begin: an empty move, of a zeroed struct, and its report. What is passed must outlive it; w may
- * be NULL. */
+/* Begin: an empty move in a zeroed struct, and its report. The arguments must outlive the move; w
+ * may be NULL. */
 void xf_move_init(struct xf_move *m, const struct xf_move_opts *o, const struct xf_watch *w,
                   struct xf_report *report);
 /* Open Xen. -1: this is no dom0, or we are not root. */
 int xf_move_attach(struct xf_move *m, struct xf_err *err);
-/* End: show it for the last time, let go of all that the move holds, and complete the report.
- * Waits some seconds for the receiver to end. Nothing may be called on m afterwards. Returns the
+/* End: show the move for the last time, release everything it holds, and complete the report. Waits
+ * some seconds for the receiver to end. Nothing may be called on m afterwards. Returns the
  * outcome. */
 enum xf_outcome xf_move_end(struct xf_move *m, enum xf_outcome outcome);
 

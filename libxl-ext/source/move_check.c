@@ -28,7 +28,8 @@
 #include "transport/text.h"
 #include "transport/times.h"
 
-/* A name that would be cut, or could not be shown as it is, would be another domain's there. */
+/* A name that would be truncated, or cannot be shown unchanged, would denote another domain at the
+ * destination. */
 static int judge_name(const char *name, size_t size, uint32_t domid, struct xf_err *err)
 {
     if (strlen(name) >= size)
@@ -68,7 +69,7 @@ static int find_domain(struct xf_move *m, struct xf_err *err)
     return 0;
 }
 
-/* What lies in this host's page cache has to be written back before the guest runs elsewhere. */
+/* Writes in this host's page cache must be written back before the guest runs elsewhere. */
 static void look_at_disks(struct xf_move *m, struct xf_findings *found)
 {
     struct xf_err why = {0};
@@ -86,7 +87,7 @@ static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct x
                         &m->check.hello.need_kib, err) ||
         xf_needs_of(&m->check.config, &m->check.hello.needs, &m->check.hello.nr_needs, found, err))
         return -1;
-    m->check.kind = xf_guest_kind(m->check.config.c_info.type); /* NULL was refused */
+    m->check.kind = xf_guest_kind(m->check.config.c_info.type); /* not NULL: that was refused */
     look_at_disks(m, found);
     m->check.config_json = libxl_domain_config_to_json(m->ctx, &m->check.config);
     if (!m->check.config_json)
@@ -167,7 +168,7 @@ static int ask_peer(struct xf_move *m, struct xf_err *err)
     return xf_agree(&here, &m->check.reply.build, &m->check.hello.agreed, err);
 }
 
-/* Asked for in so many words, and not possible: no reason to refuse, but one to say so. */
+/* Compression was requested explicitly and is not possible: not refused, but reported. */
 static void check_compress(const struct xf_move *m, struct xf_findings *found)
 {
     enum xf_codec c = m->o->compress == XF_COMPRESS_LZ4    ? XF_CODEC_LZ4
@@ -201,14 +202,14 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     m->report->outcome = XF_REFUSED;
     if (xf_own_addresses(m->o->address, &m->check.own, err))
         return -1;
-    /* The peer is called first, for logging in takes its time; we look around meanwhile. */
+    /* The peer is called first, because logging in takes time; the checks here run meanwhile. */
     if (find_domain(m, err) || xf_record_lock(xf_run_dir(), m->domid, &m->record.lock_fd, err))
         return -1;
     xf_move_status_open(m);
     if (start_peer(m, err) || look_at_domain(m, &found, err))
         return -1;
     refused_here = xf_first_refusal(&found) != NULL;
-    /* With --check the peer is asked all the same: every finding counts. */
+    /* With --check the peer is asked nevertheless: every finding counts. */
     if (refused_here && !m->o->check_only)
         return report_findings(m, &found, err);
     if (fill_hello(m, err) || ask_peer(m, err)) {

@@ -5,7 +5,7 @@
 
 #include "libxl-ext/source/move.h"
 
-/* The domain, the peer, the way to it. After 0 the control channel is open. -1 with
+/* The domain, the peer, and the route to it. After 0 the control channel is open. -1 with
  * report->outcome = XF_REFUSED: nothing was touched. */
 int xf_move_check(struct xf_move *m, struct xf_err *err);
 

@@ -14,11 +14,11 @@
 #include "libxl-ext/xen/xen_suspend.h"
 #include "transport/times.h"
 
-/* How long a guest that has taken the suspend request is awaited after it was given up. It has had
- * a minute before that. */
+/* How long to wait for a guest that accepted the suspend request after the request was given up.
+ * The guest has already had a minute before that. */
 #define LATE_MS 30000
 
-/* It lies suspended. If that was us it shall run on, however late it came. */
+/* The guest is suspended. If we asked for that, resume it, however late it suspended. */
 static enum xf_outcome let_go_on(struct xf_move *m, struct xf_err *err)
 {
     struct xf_err why = {0};
@@ -58,7 +58,7 @@ enum xf_outcome xf_move_settle(struct xf_move *m, enum xf_outcome end, struct xf
     return end;
 }
 
-/* The move is off and the guest is ours: the destination must leave nothing behind. */
+/* The move is called off and the guest stays here: the destination must leave nothing behind. */
 static void call_off(struct xf_move *m, struct xf_err *err)
 {
     uint8_t *meta = malloc(XF_META_MAX);
@@ -70,14 +70,14 @@ static void call_off(struct xf_move *m, struct xf_err *err)
     xf_move_report_copy(m);
     xf_copy_end(&m->copy);
     if (m->link.control && meta) {
-        /* If it was the peer that failed it has said why by now. */
+        /* If the peer failed, it has reported why by now. */
         if (err->num != ECANCELED && err->num != EPERM)
             xf_link_last_words(&m->link, 500, err);
         xf_link_say(&m->link, XF_MSG_ABORT, NULL, 0, NULL);
-        /* A peer that is still building does not read the channel, but sees this. */
+        /* A peer that is still building does not read the channel, but notices this. */
         xf_pipe_hang_up(&m->check.pipe);
-        /* Wait for its clean-up, so that a second attempt finds nothing in its way. A cut
-         * link ends the wait: nothing arrives within the first seconds. */
+        /* Wait for its clean-up, so that nothing obstructs a second attempt. A cut link ends the
+         * wait: then nothing arrives within the first seconds. */
         until = xf_now() + XF_ABORTED_MS / 1000.0;
         while (xf_now() < until) {
             int rc = m->link.ops->recv(m->link.control, &msg, meta, 500, NULL);
@@ -89,7 +89,7 @@ static void call_off(struct xf_move *m, struct xf_err *err)
         }
     }
     free(meta);
-    /* No channel to ask on: that the receiver ends says that it has cleaned up. */
+    /* No channel to ask on: the end of the receiver shows that it has cleaned up. */
     if (!m->link.control)
         xf_pipe_close(&m->check.pipe, XF_ABORTED_MS);
 }
@@ -107,7 +107,7 @@ enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err)
 {
     char why[300];
 
-    xf_copy_end(&m->copy); /* before the domain goes: it owns mappings of it */
+    xf_copy_end(&m->copy); /* before the domain is destroyed: it owns mappings of it */
     switch (xf_domain_here(m->xch, m->domid, m->check.hello.uuid)) {
     case XF_DOM_RUNS:
         xc_domain_pause(m->xch, m->domid);
@@ -125,7 +125,8 @@ enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err)
     case XF_DOM_DYING:
         break;
     case XF_DOM_UNKNOWN:
-        /* Its number may be another domain's by now. The record stays, and with it the way on. */
+        /* Another domain may have its number by now. The record stays, so that the move can still
+         * be finished. */
         xf_move_mark(m, XF_RECORD_WHOLE, NULL);
         xf_move_note(m,
                      "the guest runs at the destination, but Xen does not say whether domain %u "

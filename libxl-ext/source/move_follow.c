@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest that is changed while it is moved, at the source: what can be followed is told to the
- * destination before SWITCH (xf_copy.follow), what cannot ends the move while the guest runs.
+ * A guest changed during its move, at the source: changes that can be followed are sent to the
+ * destination before SWITCH (xf_copy.follow); others end the move while the guest runs.
  *
- * libxl has a lock that would keep others out, but it is private, and to hold it for hours would
- * hang every `xl network-attach`. So there is a last look right before the suspend, and one after
- * the last page that asks xenstore only if something was written since.
+ * libxl has a lock that would keep others out, but it is private, and holding it for hours would
+ * hang every `xl network-attach`. So changes are checked a last time right before the suspend, and
+ * once more after the last page, which queries xenstore only if something was written since.
  */
 #include "libxl-ext/source/move_follow.h"
 
@@ -23,7 +23,7 @@ static void take_name(struct xf_move *m, const char *name)
                      ? "; at the destination it is called as in the "
                        "configuration that was given"
                      : ", and will be called so at the destination");
-    /* With -C it may have another name there, which was asked for. */
+    /* With -C it may have another name at the destination, as requested. */
     if (!strcmp(m->check.hello.domain, m->name))
         snprintf(m->check.hello.domain, sizeof(m->check.hello.domain), "%s", name);
     snprintf(m->name, sizeof(m->name), "%s", name);
@@ -36,7 +36,8 @@ int xf_move_follow(struct xf_move *m, struct xf_err *err)
 
     if (!xf_changes_due(&m->check.changes))
         return 0;
-    /* When a domain ends its devices go first. It stays due, in case that it is only paused. */
+    /* When a domain ends its devices disappear first. The check stays due, in case the domain is
+     * only paused. */
     if (xf_xen_here(m->xch, m->domid) != XF_HERE_RUNS)
         return 0;
     if (xf_changes_look(&m->check.changes, &changed, err))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The source's data connections: which transport, the control channel (CHECK), the bulk
- * channels (SKELETON), and all of them anew when they are lost in COPY, or over TCP when RDMA fails
- * and the move may use either.
+ * The source's data connections: which transport, the control channel (CHECK), the bulk channels
+ * (SKELETON), and replacing all of them when they are lost in COPY, over TCP if RDMA fails and the
+ * move may use either.
  */
 #include "libxl-ext/source/move_link.h"
 
@@ -17,10 +17,10 @@
 #include "transport/clock.h"
 #include "transport/times.h"
 
-#define ROUTE_MS 3000 /* each address */
+#define ROUTE_MS 3000 /* per address */
 #define RELINK_PAUSE_MS 250
 
-/* What became of connecting, if nothing on this side ended it. */
+/* Result of connecting, unless this side ended the attempt. */
 enum { CONNECTED, UNREACHED };
 
 static const struct xf_transport_ops *ops_of(bool rdma)
@@ -37,7 +37,7 @@ static struct xf_link_cfg link_cfg(const struct xf_move *m, bool rdma, int timeo
     return cfg;
 }
 
-/* What is being used now, for the report. */
+/* Note in the report which transport is used now. */
 static void use(struct xf_move *m, bool rdma)
 {
     struct xf_report *r = m->report;
@@ -49,7 +49,7 @@ static void use(struct xf_move *m, bool rdma)
     r->cipher[0] = 0;
     if (encrypted)
         snprintf(r->cipher, sizeof(r->cipher), "%s", rdma ? "AES-256-GCM" : "TLS 1.3");
-    /* What crossed the network before a fallback in COPY counts, too. */
+    /* Data sent before a fallback in COPY counts too. */
     r->encrypted = encrypted && (!crossed || r->encrypted);
 }
 
@@ -77,8 +77,8 @@ static int connect_to(struct xf_move *m, bool rdma, const char *address, struct 
 }
 
 /*
- * Open the control channel to the first address that answers. UNREACHED: none did; why->text
- * says what became of the last one and `tried` lists them.
+ * Open the control channel to the first address that answers. UNREACHED: none did; why->text has
+ * the last one's error and `tried` lists them.
  */
 static int connect_control(struct xf_move *m, bool rdma, char *tried, size_t size,
                            struct xf_err *why, struct xf_err *err)
@@ -101,7 +101,7 @@ static int connect_control(struct xf_move *m, bool rdma, char *tried, size_t siz
     return UNREACHED;
 }
 
-/* With --check: what one side can do. */
+/* With --check: report one side's capabilities. */
 static void say_side(struct xf_findings *found, const char *where, const struct xf_rdma_side *side)
 {
     char list[200] = "";
@@ -130,7 +130,7 @@ static void say_transport(struct xf_move *m, struct xf_findings *found)
                 : "the guest's memory will cross the network unencrypted (--no-encrypt)");
 }
 
-/* RDMA, if it is wanted and possible; *choice says what is left to do. */
+/* RDMA, if it is wanted and possible; *choice says what remains to be tried. */
 static int try_rdma(struct xf_move *m, struct xf_findings *found, enum xf_choice *choice,
                     struct xf_err *err)
 {
@@ -183,7 +183,7 @@ int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err 
     return 0;
 }
 
-/* Where the sink listens for what is in use. */
+/* The sink's address and port for the transport in use. */
 static struct xf_link_peer link_peer(const struct xf_move *m)
 {
     return (struct xf_link_peer){
@@ -193,7 +193,7 @@ static struct xf_link_peer link_peer(const struct xf_move *m)
     };
 }
 
-/* All channels but the control channel, which is there. */
+/* All channels except the control channel, which exists. */
 static int connect_bulk(struct xf_move *m, struct xf_err *err)
 {
     struct xf_link_cfg cfg = link_cfg(m, xf_move_uses_rdma(m), XF_BULK_MS);
@@ -213,8 +213,8 @@ void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
     r->gone.limit_ms[XF_ANSWER_SILENT] = XF_SILENT_MS;
 }
 
-/* All channels, the control channel first; over the transport in use to the address in use.
- * UNREACHED: not now; last says why, and `tried` where. */
+/* All channels, the control channel first, over the transport in use to the address in use.
+ * UNREACHED: not at present; last says why, and `tried` where. */
 static int connect_all(struct xf_move *m, bool rdma, char *tried, size_t size, struct xf_err *last,
                        struct xf_err *err)
 {
@@ -244,7 +244,7 @@ static void say_fallback(struct xf_move *m, const char *what, const struct xf_er
              "%.70s (%.200s), so it went over TCP", what, why->text);
 }
 
-/* All channels over TCP instead of RDMA, of which `why` says what became. */
+/* All channels over TCP instead of RDMA; `why` says how RDMA failed. */
 static int fall_back(struct xf_move *m, const char *what, const struct xf_err *why,
                      struct xf_err *err)
 {
@@ -277,9 +277,9 @@ int xf_move_connect_bulk(struct xf_move *m, struct xf_err *err)
 }
 
 /*
- * Until when a link that is lost now may be tried for. The time begins anew when pages have been
- * confirmed since the last loss, or a link has held for as long: else a peer that takes every
- * connection and drops it would keep the move for ever.
+ * Deadline for replacing a link lost now. The period restarts when pages have been confirmed since
+ * the last loss, or a link has held for as long; otherwise a peer that accepts every connection and
+ * drops it would prolong the move for ever.
  */
 static double give_up_at(struct xf_move *m)
 {
@@ -292,13 +292,13 @@ static double give_up_at(struct xf_move *m)
     return m->net.lost_at + m->o->reconnect_s;
 }
 
-/* The guest may end while there is no link. */
+/* The guest may end while no link exists. */
 static int look(struct xf_move *m, struct xf_err *err)
 {
     return m->copy.vm ? xf_copy_tick(&m->copy, err) : xf_move_tick(m, err);
 }
 
-/* Try until then. As connect_all(); UNREACHED: time is over. */
+/* Retry until the deadline. As connect_all(); UNREACHED: the time is up. */
 static int keep_connecting(struct xf_move *m, bool rdma, double until, char *tried, size_t size,
                            struct xf_err *last, struct xf_err *err)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The data connections of a move at the source: made, made anew, and how they would be. The move's
- * thread only. */
+/* The data connections of a move at the source: making and replacing them. The move's thread
+ * only. */
 #ifndef XF_MOVE_LINK_H
 #define XF_MOVE_LINK_H
 
@@ -8,16 +8,16 @@
 #include "libxl-ext/peer/check.h"
 #include "postcopy/rejoin.h"
 
-/* CHECK: choose the transport, open the control channel. 0 also when that is not possible:
- * then there is a refusal among the findings and no control channel. */
+/* CHECK: choose the transport, open the control channel. Also 0 when that is not possible: then the
+ * findings hold a refusal and there is no control channel. */
 int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err *err);
 /* SKELETON: the bulk channels. */
 int xf_move_connect_bulk(struct xf_move *m, struct xf_err *err);
-/* COPY: xf_copy.relink. Over the transport that was in use; over TCP, if that was RDMA and the
- * move may use either. Tries for opts.reconnect_s in which there was no progress. */
+/* COPY: xf_copy.relink. Over the transport in use so far; over TCP if that was RDMA and the move
+ * may use either. Gives up after opts.reconnect_s without progress. */
 int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err);
 bool xf_move_uses_rdma(const struct xf_move *m);
-/* PULL: how the present link would be made again. */
+/* PULL: how the present link would be replaced. */
 void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r);
 
 #endif

@@ -10,7 +10,7 @@
 #include "libxl-ext/source/move_report.h"
 #include "libxl-ext/source/move_status.h"
 
-/* An interrupt cannot take the guest back any more; another one gives its pages up. */
+/* An interrupt can no longer take the guest back; a second one gives up its pages. */
 static int pull_tick(void *priv, struct xf_err *err)
 {
     struct xf_move *m = priv;
@@ -44,7 +44,7 @@ static void link_changed(void *priv, const struct xf_err *why)
         xf_move_note(priv, "the link is there again");
 }
 
-/* Until the destination has every page, or has said that nobody needs them. */
+/* Serve until the destination has every page, or reports that nobody needs them. */
 enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err)
 {
     struct xf_rejoin r = {

@@ -5,8 +5,9 @@
 
 #include "libxl-ext/source/move.h"
 
-/* Until the destination has every page, or has said that nobody needs them: serve m->pull.server
- * over m->link. XF_MOVED; or XF_PULLING, XF_UNKNOWN with an error, and the domain here stays. */
+/* Serve m->pull.server over m->link until the destination has every page, or reports that nobody
+ * needs them. Returns XF_MOVED; or XF_PULLING or XF_UNKNOWN with an error, and the domain here
+ * stays. */
 enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err);
 
 #endif

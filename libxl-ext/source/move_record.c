@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a move leaves for a successor of its process (record.h), and a successor's move made of
- * it: both directions side by side, so that neither forgets what the other needs. */
+/* The record that a move leaves for a successor of its process (record.h), and a successor's move
+ * made from it: both directions side by side, so that neither omits what the other needs. */
 #include "libxl-ext/source/move_record.h"
 
 #include <errno.h>

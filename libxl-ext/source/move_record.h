@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a move leaves for a successor of its process (moves/record.h), and a successor's move made
- * of it. */
+/* The record that a move leaves for a successor of its process (moves/record.h), and a successor's
+ * move made from it. */
 #ifndef XF_MOVE_RECORD_H
 #define XF_MOVE_RECORD_H
 
@@ -9,10 +9,10 @@
 
 /* Before the suspend: leave what a successor would need if this process died. */
 int xf_move_record(struct xf_move *m, struct xf_err *err);
-/* And the other way round: fill what PULL and FINISH use of a move, and the report as far as
- * the record knows it. m->report is set. m->check.hello holds the key afterwards. */
+/* The reverse: fill the parts of a move that PULL and FINISH use, and the report as far as the
+ * record covers it. m->report is set. m->check.hello holds the key afterwards. */
 void xf_move_from_record(struct xf_move *m, const struct xf_record *r);
-/* The move has come to a state. A failure matters only before GO. 0 when there is no record. */
+/* The move has reached a state. A failure matters only before GO. 0 when there is no record. */
 int xf_move_mark(struct xf_move *m, enum xf_record_state state, struct xf_err *err);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the report says of a move's phases: see move_report.h. */
+/* The report's parts on COPY, SWITCH and PULL: see move_report.h. */
 #include "libxl-ext/source/move_report.h"
 
 #include <stdio.h>
@@ -67,12 +67,12 @@ void xf_move_report_pull(struct xf_move *m, const struct xf_outage *o)
     outage_report(r, o);
     xf_server_status(m->pull.server, &status);
     r->pages_sent += status.pushed + status.answered;
-    m->pull.served = 0; /* counted there now */
+    m->pull.served = 0; /* now in pages_sent */
     r->hopeless = status.hopeless;
     r->ran_twice = status.resumed;
     report_wire(m);
     if (status.pulled.missing == UINT64_MAX)
-        return; /* it never said */
+        return; /* it never reported */
     r->faults = status.pulled.faults;
     r->requested = status.pulled.requested;
     r->fault_median_s = (double)status.pulled.median_ns / 1e9;

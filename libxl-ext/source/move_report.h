@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the report says of a move's phases, taken from the engine when a phase has ended. The
+/* The report's parts on COPY, SWITCH and PULL, taken from the engine when a phase has ended. The
  * move's thread only. */
 #ifndef XF_MOVE_REPORT_H
 #define XF_MOVE_REPORT_H
@@ -9,7 +9,7 @@
 
 /* COPY and SWITCH, however they ended. Before xf_copy_end(). */
 void xf_move_report_copy(struct xf_move *m);
-/* PULL, and how often its link was away. While m->pull.server is there. */
+/* PULL, and how often its link was lost. While m->pull.server exists. */
 void xf_move_report_pull(struct xf_move *m, const struct xf_outage *o);
 
 #endif

@@ -5,8 +5,7 @@
 
 #include "libxl-ext/libxl_ext.h"
 
-/* The command that does, exactly as stock xl puts it together; malloc()ed, NULL: no memory. Pure.
- */
+/* The command that starts it, built exactly as by stock xl; malloc()ed, NULL: no memory. Pure. */
 char *xf_move_rune(const struct xf_move_opts *o);
 
 #endif

@@ -77,7 +77,7 @@ static int wait_for(struct xf_move *m, uint16_t type, int timeout_ms, struct xf_
     return rc;
 }
 
-/* The domain stands there. If pages were to be absent and cannot be, it says why. */
+/* Wait until the domain is built there. If pages were to be absent and cannot be, report why. */
 static int wait_built(struct xf_move *m, struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];
@@ -97,7 +97,7 @@ static int wait_built(struct xf_move *m, struct xf_err *err)
     return 0;
 }
 
-/* What COPY needs of the guest is looked up while the destination builds. */
+/* Prepare the guest's side of COPY while the destination builds. */
 static int begin_copy(struct xf_move *m, struct xf_err *err)
 {
     struct xf_copy *c = &m->copy;
@@ -113,7 +113,7 @@ static int begin_copy(struct xf_move *m, struct xf_err *err)
     return xf_copy_begin(c, err);
 }
 
-/* The best round trip of a few: what SWITCH will pay twice. */
+/* The best of a few round trips: SWITCH will cost two. */
 static int measure_rtt(struct xf_move *m, struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];

@@ -5,8 +5,8 @@
 
 #include "libxl-ext/source/move.h"
 
-/* After 0 the domain stands at the destination, paused, and waits for pages; m->skeleton is filled,
- * m->copy has begun. */
+/* After 0 the domain exists at the destination, paused and waiting for pages; m->skeleton is
+ * filled, m->copy has begun. */
 int xf_move_skeleton(struct xf_move *m, struct xf_err *err);
 
 #endif

@@ -13,7 +13,7 @@
 #include "libxl-ext/source/move_status.h"
 #include "transport/text.h"
 
-/* How long the receiver may take to end by itself after the pipe was closed. */
+/* How long the receiver may take to end on its own after the pipe was closed. */
 #define CHILD_MS 10000
 #define CHILD_FAILED_MS 2000
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a move at the source tells of itself: see move_status.h. */
+/* What a move at the source publishes: see move_status.h. */
 #include "libxl-ext/source/move_status.h"
 
 #include <stdarg.h>
@@ -89,7 +89,7 @@ void xf_move_status_tell(struct xf_move *m, struct xf_progress *p)
     s.pages_sent = p->pages_sent;
     s.elapsed_s = p->elapsed_s;
     if (m->show.phase == XF_PHASE_PULL) {
-        /* Before the destination has said how much it lacks it is what it lacked at GO. */
+        /* Until the destination reports how much it lacks, that is what it lacked at GO. */
         xf_status_pace(&m->show.pace,
                        m->pull.pulled.missing < s.left_out ? m->pull.pulled.missing : s.left_out,
                        xf_now(), &s);
@@ -110,7 +110,7 @@ void xf_move_status_tell(struct xf_move *m, struct xf_progress *p)
 static void show(struct xf_move *m)
 {
     const struct xf_copy_status *st = &m->copy.status;
-    /* In PULL the senders have gone, and what they did is in the report. */
+    /* In PULL the senders are gone, and their counts are in the report. */
     struct xf_sent sent = {.data = m->report->pages_sent, .zero = m->report->pages_zero};
     struct xf_progress p = {
         .phase = m->show.phase,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What every wait of a move looks at: see move_tick.h. */
+/* What every wait of a move checks: see move_tick.h. */
 #include "libxl-ext/source/move_tick.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@ int xf_move_tick(void *priv, struct xf_err *err)
 
     if (m->o->cancel && *m->o->cancel)
         return xf_fail(err, ECANCELED, "interrupted");
-    /* What the phase SWITCH shows would be paid for in downtime. */
+    /* Showing anything in SWITCH would cost downtime. */
     if (m->show.phase != XF_PHASE_SWITCH)
         xf_move_show(m);
     if (m->check.pipe.child && xf_pipe_dead(&m->check.pipe))

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * xf_recover(): a move that could not end by itself is finished in place of a process that died.
- * It begins with the record that the move left (record.h) and with its lock, which a living
- * process still holds.
+ * xf_recover(): finish an unfinished move in place of a process that died. It begins with the
+ * record that the move left (record.h) and with its lock, which a living process would still hold.
  *
- * Whether the guest runs there is asked of those who know: the sink, which keeps listening as
- * long as pages are missing, and answers only who knows the move's key; if there is none, a new
- * receiver on that host (recover_ask.c).
+ * Whether the guest runs there is asked of the sink, which keeps listening as long as pages are
+ * missing and answers only a peer that knows the move's key; if there is no sink, of a new receiver
+ * on that host (recover_ask.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +25,7 @@
 #include "transport/text.h"
 #include "transport/times.h"
 
-#define REFUSED_MS 3000 /* nobody listens there: that is soon believed */
+#define REFUSED_MS 3000 /* of retries while nobody listens there */
 
 struct recovery {
     struct xf_move m;
@@ -34,7 +33,7 @@ struct recovery {
     struct xf_record record;
 };
 
-/* The domain does not lie here suspended. */
+/* The error for a domain that is not suspended here. */
 static int not_suspended(struct recovery *v, struct xf_err *err)
 {
     const struct xf_record *r = &v->record;
@@ -79,7 +78,7 @@ static int load_record(struct recovery *v, const char *domain, struct xf_err *er
     return here == XF_DOM_SUSPENDED || r->state == XF_RECORD_TWICE ? 0 : not_suspended(v, err);
 }
 
-/* 0: there is a move to finish, its domain lies here, and nobody else is at it. */
+/* 0: there is a move to finish, its domain is here, and nobody else is working on it. */
 static int load(struct recovery *v, const struct xf_recover_opts *o, struct xf_err *err)
 {
     struct xf_move *m = &v->m;
@@ -88,12 +87,13 @@ static int load(struct recovery *v, const struct xf_recover_opts *o, struct xf_e
 
     if (load_record(v, o->domain, err))
         return -1;
-    /* The record has as much of it as fits. */
+    /* The record may hold a truncated name. */
     if (o->host && strncmp(o->host, r->host, sizeof(r->host) - 1))
         return xf_fail(err, EINVAL, "\"%s\" went to \"%.200s\": name that host, or none", o->domain,
                        r->host);
     xf_move_from_record(m, r);
-    /* Within one host the name is its copy's by now: what is said of what lies here says this. */
+    /* Within one host the copy has the name by now: messages about the domain here use its present
+     * name. */
     name = libxl_domid_to_name(m->ctx, m->domid);
     if (name)
         xf_text_copy(m->report->domain, sizeof(m->report->domain), name, strlen(name));
@@ -111,13 +111,13 @@ static int link_tick(void *priv, struct xf_err *err)
     return xf_move_tick(&v->m, err);
 }
 
-/* The end of a recovery that got nowhere: as it was. */
+/* The outcome of a recovery that achieved nothing: the state as before. */
 static enum xf_outcome as_before(const struct recovery *v)
 {
     return v->record.state == XF_RECORD_PULLING ? XF_PULLING : XF_UNKNOWN;
 }
 
-/* The link to a sink that is in PULL. -1 with *over: this side cannot go on. */
+/* Link to a sink that is in PULL. -1 with *over: this side cannot continue. */
 static int find_sink(struct recovery *v, bool *over, struct xf_err *err)
 {
     const struct xf_server_opts opts = {.silence_ms = XF_SOURCE_STALL_MS};
@@ -133,7 +133,8 @@ static int find_sink(struct recovery *v, bool *over, struct xf_err *err)
         return -1;
     xf_move_rejoin(m, &r);
     if (xf_rejoin_take_over(&r, m->pull.server, &m->link, XF_TAKE_OVER_MS, REFUSED_MS, err)) {
-        /* That it was let run here, too, ends nothing yet: the destination is asked what it has. */
+        /* That the guest was let run here too does not end it yet: the destination is asked what it
+         * has. */
         *over = err->whose == XF_OURS && err->num != EBUSY;
         return -1;
     }
@@ -141,7 +142,7 @@ static int find_sink(struct recovery *v, bool *over, struct xf_err *err)
     return 0;
 }
 
-/* The sink has taken GO and is there: bring what it lacks. */
+/* A sink that has received GO is connected: send what it lacks. */
 static enum xf_outcome serve(struct recovery *v, struct xf_err *err)
 {
     struct xf_move *m = &v->m;
@@ -156,7 +157,7 @@ static enum xf_outcome serve(struct recovery *v, struct xf_err *err)
     return xf_move_pull(m, err);
 }
 
-/* No sink answers. */
+/* No sink answers: ask a new receiver. */
 static enum xf_outcome by_asking(struct recovery *v, const struct xf_err *no_link,
                                  struct xf_err *err)
 {
@@ -229,7 +230,7 @@ static enum xf_outcome run_recovery(struct recovery *v, const struct xf_recover_
         return XF_SUSPENDED;
     }
     xf_move_phase(m, XF_PHASE_PULL);
-    xf_move_status_open(m); /* in the place of the socket that a killed move left */
+    xf_move_status_open(m); /* replaces the socket left by a killed move */
     if (v->record.pull && v->record.state != XF_RECORD_WHOLE)
         linked = !find_sink(v, &over, &no_link);
     if (over) {

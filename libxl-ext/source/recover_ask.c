@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Which domain, which record, and where the guest is: see recover.h. Whether the guest runs there
- * is asked of those who know: here a new receiver on that host, which looks for the domain with
- * its name, its uuid and the number of the copy that the move made.
+ * is asked here of a new receiver on that host, which looks for the domain by its name, its uuid
+ * and the number of the copy that the move made.
  */
 #include "libxl-ext/source/recover.h"
 
@@ -97,8 +97,8 @@ int xf_recover_fit(libxl_ctx *ctx, xc_interface *xch, uint32_t domid, const stru
     xf_boot_id(now);
     if (strcmp(now, r->boot_id))
         *fit = XF_FIT_OLD;
-    /* Ours are renamed within one host only; stock xl renames always. So a stock migration has
-     * stopped this domain, after a move of ours that left its record and let it run. */
+    /* Our moves rename a domain only within one host; stock xl always does. So a stock migration
+     * has stopped this domain, after a move of ours that left its record and let the guest run. */
     else if (*here == XF_DOM_OTHER || (strcmp(r->there, now) && stepped_aside(ctx, domid)))
         *fit = XF_FIT_OTHER;
     else
@@ -155,7 +155,7 @@ static int fill_question(const struct xf_record *r, const char *boot_id, struct 
     snprintf(h->domain, sizeof(h->domain), "%s", r->name);
     snprintf(h->uuid, sizeof(h->uuid), "%s", r->uuid);
     snprintf(h->boot_id, sizeof(h->boot_id), "%s", boot_id);
-    return xf_key_make(&h->key, err); /* nothing will be connected; but every hello has one */
+    return xf_key_make(&h->key, err); /* nothing will be connected, but every hello has a key */
 }
 
 /* Ask a new receiver on the other host. */
@@ -175,8 +175,8 @@ static enum xf_where ask_there(const struct xf_record *r, const struct xf_hello 
         !xf_hello_send(&pipe, hello, why) &&
         !xf_reply_receive(&pipe, reply, XF_REPLY_MS, cancel, why))
         where = read_answer(reply->findings, reply->nr_findings, why);
-    /* A host that has started anew runs the guest no more, but another host that answers to the
-     * same name is none to believe; this looks the same. */
+    /* A rebooted host no longer runs the guest, but another host that answers under the same name
+     * proves nothing; the two cannot be told apart. */
     if (where != XF_WHERE_SILENT && strcmp(reply->boot_id, r->there)) {
         where = XF_WHERE_SILENT;
         xf_clear(why);

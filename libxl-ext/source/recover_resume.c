@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * xf_resume_here(): the guest of a move that did not end by itself is taken back. Refused while it
- * may run elsewhere, unless that is forced.
+ * xf_resume_here(): take back the guest of an unfinished move. Refused while it may run elsewhere,
+ * unless that is forced.
  */
 #include "libxl-ext/source/recover.h"
 
@@ -16,7 +16,7 @@
 #include "libxl-ext/moves/status.h"
 #include "libxl-ext/xen/xen_source.h"
 
-/* A domain that stepped aside for a move within one host gets its own name again. */
+/* A domain that stepped aside for a move within one host gets its own name back. */
 static int take_name_back(libxl_ctx *ctx, uint32_t domid, struct xf_err *err)
 {
     char *away = libxl_domid_to_name(ctx, domid);
@@ -86,7 +86,8 @@ static int may_resume(libxl_ctx *ctx, const struct xf_record *r, struct xf_err *
                    why.text);
 }
 
-/* 0: it may be resumed, whatever `force` says; *twice: it has been, and was paused for it. */
+/* 0: it may be resumed, `force` taken into account; *twice: it was resumed before, and paused
+ * because of that. */
 static int check_record(libxl_ctx *ctx, xc_interface *xch, const char *domain, uint32_t domid,
                         bool force, bool *twice, struct xf_err *err)
 {
@@ -110,7 +111,7 @@ static int check_record(libxl_ctx *ctx, xc_interface *xch, const char *domain, u
         if (!force && (here == XF_DOM_SUSPENDED || *twice))
             rc = may_resume(ctx, r, err);
     }
-    if (rc && force) { /* of no use; what can be done without it says Xen */
+    if (rc && force) { /* of no use; Xen decides what is possible without it */
         xf_clear(err);
         rc = 0;
     }
@@ -121,7 +122,7 @@ static int check_record(libxl_ctx *ctx, xc_interface *xch, const char *domain, u
     return rc;
 }
 
-/* Suspended; or, once it has run twice, perhaps no more than paused. */
+/* Let the domain run; it is suspended or, once it has run twice, perhaps only paused. */
 static int let_run(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid, bool twice,
                    struct xf_err *err)
 {

@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEVICES_MAX (1u << 20) /* bytes of what is kept of them */
+#define DEVICES_MAX (1u << 20) /* bytes kept of the list of devices */
 #define DEPTH 3u               /* /libxl/N/device/KIND/ID/NODE */
 
-/* Where libxl keeps what a domain has; nobody but dom0 writes there, the guest included. */
+/* Where libxl keeps a domain's devices, name and vCPUs; only dom0 writes there, not even the
+ * guest. */
 static const char *const watched[] = {"/libxl/%u/device", "/local/domain/%u/name",
                                       "/local/domain/%u/cpu"};
 
@@ -27,7 +28,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* A line for each node below, "KIND/ID/NODE=VALUE", in order. */
+/* Write a line for each node below, "KIND/ID/NODE=VALUE", in order. */
 static void list(struct xs_handle *xs, FILE *f, const char *root, const char *below, unsigned depth)
 {
     char path[256], next[192], *value, **names;
@@ -80,7 +81,7 @@ static bool is_online(const struct xf_changes *c, const char *id)
     return online;
 }
 
-/* Name and vCPUs. What is being written or taken away just now is seen by the next look. */
+/* Read name and vCPUs. Nodes being written or removed at this moment are seen by the next look. */
 static void read_now(const struct xf_changes *c, struct xf_follow *out)
 {
     char path[64], *name, **ids;
@@ -113,7 +114,8 @@ int xf_changes_begin(struct xf_changes *c, uint32_t domid, struct xf_err *err)
     *c = (struct xf_changes){.domid = domid, .xs = xs_open(0)};
     if (!c->xs)
         return xf_fail(err, errno, "cannot reach xenstore: %s", strerror(errno));
-    /* First the watches, then the look: what is changed in between is seen twice. */
+    /* First the watches, then the look, so that a change in between is seen twice rather than
+     * missed. */
     for (unsigned i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
         path_of(path, watched[i], domid);
         if (xs_watch(c->xs, path, "changes"))
@@ -150,7 +152,7 @@ bool xf_changes_due(struct xf_changes *c)
     return c->due;
 }
 
-/* The first line that is not in both; NULL: there is none. Both are in order. */
+/* The first line that only one of them has; NULL: none. Both are in order. */
 static const char *first_difference(const char *a, const char *b)
 {
     for (;;) {
@@ -166,7 +168,7 @@ static const char *first_difference(const char *a, const char *b)
     return *b && strcmp(b, a) < 0 ? b : a;
 }
 
-/* Is there a device KIND/ID, that of the line `like`? */
+/* Does the device KIND/ID of the line `like` exist? */
 static bool has_device(const char *devices, const char *like, size_t len)
 {
     for (const char *at = devices; at && *at; at = strchr(at, '\n'), at += at != NULL)
@@ -210,7 +212,7 @@ int xf_changes_look(struct xf_changes *c, bool *changed, struct xf_err *err)
     if (rc)
         return -1;
     read_now(c, &now);
-    /* A domain without a name, or without a vCPU that may run, is one that goes. */
+    /* A domain without a name, or without a vCPU that may run, is being destroyed. */
     if (!now.name[0] || xf_follow_vcpus(&now) == 0)
         return 0;
     *changed = memcmp(&now, &c->now, sizeof(now)) != 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How a domain of this host stands: see domain_here.h. */
+/* The state of a domain of this host: see domain_here.h. */
 #include "libxl-ext/xen/domain_here.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@ int xf_domain_info(xc_interface *xch, uint32_t domid, xc_domaininfo_t *info)
 {
     int n = xc_domain_getinfolist(xch, domid, 1, info);
 
-    /* Xen answers with the next domain that there is. */
+    /* Xen answers with the next existing domain. */
     if (n == 1 && info->domain == domid)
         return 0;
     if (n >= 0)
@@ -45,7 +45,8 @@ enum xf_here xf_here_of(const xc_domaininfo_t *info)
         here = of_shutdown((info->flags >> XEN_DOMINF_shutdownshift) & XEN_DOMINF_shutdownmask);
     else if (info->flags & XEN_DOMINF_paused)
         here = XF_HERE_PAUSED;
-    /* xl's monitor destroys what has ended: the end is the reason, and what people ask for. */
+    /* xl's monitor destroys a domain that has ended: how it ended is the reason, and what people
+     * want to know. */
     if (info->flags & XEN_DOMINF_dying && (xf_here_lives(here) || here == XF_HERE_SUSPENDED))
         here = XF_HERE_DESTROYED;
     return here;

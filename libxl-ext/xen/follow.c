@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What was changed of a guest at the source, done at the destination: see follow.h. */
+/* Applying changes made at the source: see follow.h. */
 #include "libxl-ext/xen/follow.h"
 
 #include <errno.h>

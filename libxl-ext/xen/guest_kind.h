@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a move asks of a guest that depends on its kind, as Xen's own save and restore have it per
- * guest type (struct xc_sr_save_ops, xc_sr_restore_ops in tools/libs/guest/xg_sr_common.h). All
- * else about a domain is the same for every kind: xen_source.h, xen_sink.h.
+ * The operations of a move that depend on the kind of guest, like those of Xen's own save and
+ * restore per guest type (struct xc_sr_save_ops, xc_sr_restore_ops in
+ * tools/libs/guest/xg_sr_common.h). All else about a domain is the same for every kind:
+ * xen_source.h, xen_sink.h.
  *
  * A kind is chosen by the type in the domain's configuration: at the source in CHECK, at the
- * destination when SKELETON brings that configuration. PVH is the first kind (guest_pvh.c). A kind
- * with a device model will need members for that; one is added when there is something to call.
+ * destination when that configuration arrives in SKELETON. PVH is the first kind (guest_pvh.c). A
+ * kind with a device model will need more members; each is added when there is something to call.
  *
- * A table is constant. Every member is there unless it says otherwise. Errors as in
+ * A table is constant. Every member is set unless its comment says otherwise. Errors as in
  * transport/err.h. The functions that take a vm belong to the one thread that runs the move; the vm
- * is one of struct xf_xen_source (source) or struct xf_xen_sink (sink), which is open.
+ * is that of an open struct xf_xen_source (source) or struct xf_xen_sink (sink).
  */
 #ifndef XF_GUEST_KIND_H
 #define XF_GUEST_KIND_H
@@ -21,12 +22,12 @@
 #include "transport/wire.h"
 
 struct xf_guest_kind_ops {
-    const char *name; /* as `type=` in xl.cfg has it */
+    const char *name; /* as in `type=` of xl.cfg */
 
     /*
-     * Both sides: from HVM parameters, the gfns that the destination makes anew, and whose content
-     * is neither sent by the source nor taken by the sink. At most max are written, all below
-     * nr_gfns; returns their number. Pure: both sides must come to the same.
+     * Both sides: from HVM parameters, the gfns that the destination creates itself and whose
+     * content is neither sent by the source nor accepted by the sink. At most max are written, all
+     * below nr_gfns; returns their number. Pure: both sides must get the same result.
      */
     unsigned (*rings)(const struct xf_param *params, uint32_t n, uint64_t nr_gfns, uint64_t *out,
                       unsigned max);
@@ -34,18 +35,18 @@ struct xf_guest_kind_ops {
     /* --- source --- */
 
     /*
-     * SKELETON, the guest runs: what the copy is built from beside its configuration and its CPU
+     * SKELETON, the guest runs: read what the copy is built from besides its configuration and CPU
      * policy. k->nr_gfns is set; fills k->tsc, params, specials (gfns that must exist before the
-     * copy is built) and ctx_len. *context, of so many bytes, is malloc()ed and the caller's, also
-     * after a failure; a domain that is built from it has no vCPU that could run.
+     * copy is built) and ctx_len. *context, of ctx_len bytes, is malloc()ed and the caller's, also
+     * after a failure; a domain built from it has no vCPU that could run.
      */
     int (*skeleton)(struct xf_source_vm *vm, struct xf_skeleton *k, void **context,
                     struct xf_err *err);
-    /* SWITCH: xf_source_ops.suspend (pages/vm.h). With what belongs to the guest outside its
-     * vCPUs: when it returns 0 nothing writes to the guest's memory or disks any more. */
+    /* SWITCH: xf_source_ops.suspend (pages/vm.h). Also stops what belongs to the guest outside its
+     * vCPUs: after 0 nothing writes to the guest's memory or disks any more. */
     int (*suspend)(struct xf_source_vm *vm, struct xf_err *err);
     /* The move is off: xf_source_ops.resume, for a guest that suspend() has suspended. EINVAL: it
-     * is not suspended, and was left alone. */
+     * is not suspended and was left alone. */
     int (*resume)(struct xf_source_vm *vm, struct xf_err *err);
     /* SWITCH, after suspend(): xf_source_ops.state. */
     int (*state)(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err);

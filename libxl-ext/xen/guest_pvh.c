@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A PVH guest (guest_kind.h): hardware-assisted, without a device model, with Xen's PV drivers. So
- * all its state beside its memory is what Xen has of it, and it must suspend by itself.
+ * all its state besides memory is in Xen, and the guest must suspend itself.
  */
 #include "libxl-ext/xen/guest_kind.h"
 
@@ -33,8 +33,8 @@ static int skeleton(struct xf_source_vm *vm, struct xf_skeleton *k, void **conte
         xf_read_params(x->xch, x->domid, k->params, &k->nr_params, err) ||
         xf_read_context(x->xch, x->domid, context, &k->ctx_len, err))
         return -1;
-    /* One that is offline by SWITCH (`xl vcpu-set`) is not in the last context, and would run on
-     * there with the registers of this one. */
+    /* A vCPU that is offline by SWITCH (`xl vcpu-set`) is not in the last context, and would run at
+     * the destination with its registers from this one. */
     xf_context_drop_cpus(*context, &k->ctx_len);
     k->nr_specials =
         xf_special_gfns(k->params, k->nr_params, k->nr_gfns, k->specials, XF_SPECIALS_MAX);
@@ -77,8 +77,8 @@ static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, struct xf
         return -1;
     if (xc_domain_set_tsc_info(x->xch, x->domid, tsc.mode, tsc.nsec, tsc.khz, tsc.incarnation))
         return xf_fail(err, errno, "Xen refused the guest's TSC state: %s", strerror(errno));
-    /* The parameters were set when the domain was built. None may change in a running guest
-     * except by its device model; if one did, what was built is not what is coming. */
+    /* The parameters were set when the domain was built. None may change in a running guest except
+     * by its device model; if one did, the copy that was built does not match. */
     for (uint32_t i = 0; i < n; i++) {
         uint64_t have = 0;
 

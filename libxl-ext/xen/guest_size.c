@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How far a guest's address space may reach: see guest_size.h. */
+/* The limit of a guest's address space: see guest_size.h. */
 #include "libxl-ext/xen/guest_size.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@ uint64_t xf_gfn_limit(uint64_t max_kib)
     return 2 * pages + BEYOND_GFNS;
 }
 
-/* A number of the JSON; 0 if it is left out, as libxl leaves out what it has a default for. */
+/* A number from the JSON; 0 if missing, since libxl omits members with default values. */
 static int get_kib(json_object *info, const char *name, uint64_t *kib, struct xf_err *err)
 {
     json_object *v;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * QEMU's qdisk backend reads and writes a guest's image through dom0's page cache (blkback does
- * not: it reads and writes the device). Two things follow on storage that both hosts see. What the
- * guest has written may be in the source's memory for half a minute, or until QEMU closes the
- * image, which in PULL is later than the guest's next read. And what the destination has read is
- * kept: QEMU reads sector 0 when the disk is attached, readahead brings 16 KiB, and the guest goes
- * on writing at the source.
+ * not: it reads and writes the device). On shared storage this has two consequences. The guest's
+ * writes may stay in the source's memory for half a minute, or until QEMU closes the image, which
+ * in PULL is later than the guest's next read. And the destination's reads stay cached: QEMU reads
+ * sector 0 when the disk is attached, readahead fetches 16 KiB, and the guest continues writing at
+ * the source.
  *
  * So the source writes back in COPY, and once more when the guest is suspended; the destination
- * forgets before GO. Stock migration does neither.
+ * drops its cache before GO. Stock migration does neither.
  *
- * The last time is after QEMU has answered all requests. Those that the guest had made and not seen
- * answered it makes again at the destination; written into the page cache here after that, and to
- * the disk half a minute later, they would undo what the guest has written since.
+ * The last write-back follows QEMU's answers to all requests. The guest repeats at the destination
+ * those requests whose answers it has not seen; if they reached the page cache here only later, and
+ * the disk half a minute after that, they would undo the guest's newer writes.
  */
 #include "libxl-ext/xen/qdisk.h"
 
@@ -30,7 +30,7 @@
 #include "transport/clock.h"
 
 #define REST_MIN_S 1.0 /* between two flushes, at least; */
-#define REST_PART 4.0  /* and so many times what one took */
+#define REST_PART 4.0  /* and this many times the duration of one */
 #define RINGS_MS 3000
 #define LOOK_BYTES (16u << 20)
 #define PAGE 4096u
@@ -46,7 +46,7 @@ static char *value(struct xs_handle *xs, const char *dir, const char *node)
     return xs_read(xs, XBT_NULL, path, &len);
 }
 
-/* "aio:PATH", as libxl has written it and QEMU has read it. */
+/* From "aio:PATH", as written by libxl and read by QEMU. */
 static int open_image(struct xf_qdisks *q, const char *devid, const char *backend,
                       const char *params, struct xf_err *err)
 {
@@ -124,11 +124,11 @@ int xf_qdisks_open(struct xf_qdisks *q, uint32_t domid, struct xf_err *err)
     return rc;
 }
 
-/* --- the source: what was written is on the disk --- */
+/* --- the source: write back --- */
 
 static void flush_all(struct xf_qdisks *q, struct xf_err *err)
 {
-    /* An error is told once: whoever hears of it has to remember it. */
+    /* The kernel reports an error only once, so it must be remembered. */
     for (unsigned i = 0; i < q->nr; i++)
         if (fsync(q->disk[i].fd))
             xf_fail(err, errno, "what the guest has written to %s is not on the disk: %s",
@@ -225,9 +225,9 @@ double xf_qdisks_last_s(struct xf_qdisks *q)
     return last_s;
 }
 
-/* --- the destination: what was read is forgotten --- */
+/* --- the destination: drop cached reads --- */
 
-/* Of its beginning, which is what is read when a disk is attached. */
+/* Checks its beginning, the part read when a disk is attached. */
 static bool is_cached(const struct xf_qdisk *d)
 {
     off_t end = lseek(d->fd, 0, SEEK_END);
@@ -250,7 +250,7 @@ int xf_qdisks_drop(struct xf_qdisks *q, struct xf_err *err)
     for (unsigned i = 0; i < q->nr; i++) {
         int num = posix_fadvise(q->disk[i].fd, 0, 0, POSIX_FADV_DONTNEED);
 
-        if (!num && is_cached(&q->disk[i])) /* somebody was at it */
+        if (!num && is_cached(&q->disk[i])) /* somebody was using it */
             num = posix_fadvise(q->disk[i].fd, 0, 0, POSIX_FADV_DONTNEED);
         if (num)
             return xf_fail(err, num, "cannot drop %s from this host's page cache: %s",

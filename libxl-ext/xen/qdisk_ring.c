@@ -20,7 +20,7 @@
 
 #define LOOK_US 1000
 
-/* -1: there is no such number. What the guest has written is checked by Xen, when it is mapped. */
+/* -1: no such number. A value written by the guest is checked by Xen when it is mapped. */
 static long long number(struct xs_handle *xs, const char *dir, const char *node)
 {
     char path[128], *text, *end;
@@ -38,8 +38,8 @@ static long long number(struct xs_handle *xs, const char *dir, const char *node)
     return v;
 }
 
-/* Every request has its answer. The guest has seen those that it will ever see; the others it makes
- * again at the destination. */
+/* Has every request been answered? The guest will see no further answers; it repeats the other
+ * requests at the destination. */
 static bool rests(const volatile struct blkif_sring *ring)
 {
     return ring->req_prod == ring->rsp_prod;

@@ -14,15 +14,15 @@
 
 #define DELETED " (deleted)"
 
-/* Where distributions and Xen's own `make install` put it (LIBEXEC_BIN, config/Paths.mk.in). None
- * but root can write there. */
+/* Where distributions and Xen's own `make install` put it (LIBEXEC_BIN, config/Paths.mk.in). Only
+ * root can write there. */
 static const char *const places[] = {
     "/usr/lib*/xen*/bin/libxl-save-helper",
     "/usr/local/lib*/xen*/bin/libxl-save-helper",
     "/opt/xen*/lib*/xen*/bin/libxl-save-helper",
 };
 
-/* Up to size - 1 bytes of a process's file, and a NUL. Their number, or -1. */
+/* Read up to size - 1 bytes of a process's file, and add a NUL. Returns their number, or -1. */
 static ssize_t slurp(int dir, const char *name, char *buf, size_t size)
 {
     int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
@@ -53,8 +53,8 @@ static bool says_so(int dir, uint32_t domid)
     return end != at && !*end && number == domid;
 }
 
-/* /proc/PID belongs to root also if a program that cannot be dumped is run by somebody else, so
- * only the ids themselves tell. */
+/* /proc/PID also belongs to root when another user runs an undumpable program, so only the ids
+ * themselves are reliable. */
 static bool is_roots(int dir)
 {
     char status[4096];
@@ -75,7 +75,7 @@ static bool is_xens(int dir)
     ssize_t n = readlinkat(dir, "exe", path, sizeof(path));
 
     if (n <= 0 || n == sizeof(path))
-        return false; /* a thread of the kernel has none */
+        return false; /* a kernel thread has none */
     path[n] = 0;
     if ((size_t)n > tail && !strcmp(path + n - tail, DELETED))
         path[(size_t)n - tail] = 0;
@@ -85,7 +85,8 @@ static bool is_xens(int dir)
     return false;
 }
 
-/* Its directory is opened once: whatever becomes of the number, all answers are of one process. */
+/* Its directory is opened once, so that all answers are about the same process even if its pid is
+ * reused. */
 static bool helper_saves(int proc, const char *pid, uint32_t domid)
 {
     int dir = openat(proc, pid, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

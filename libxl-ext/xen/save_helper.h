@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whether Xen's own save helper is at work on a domain: a migration or save that is not ours. */
+/* Whether Xen's own save helper is working on a domain: a migration or save other than ours. */
 #ifndef XF_SAVE_HELPER_H
 #define XF_SAVE_HELPER_H
 
@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 /*
- * proc: where procfs is ("/proc"). Anybody can give a process a helper's command line, so it counts
- * only if root alone runs it (all four user ids) and its program is Xen's, which an upgrade may
- * have deleted meanwhile. False if that cannot be found out. Any thread.
+ * proc: where procfs is ("/proc"). Any process can imitate a helper's command line, so one counts
+ * only if it runs as root (all four user ids) and its program is Xen's, which an upgrade may have
+ * deleted meanwhile. False if that cannot be determined. Any thread.
  */
 bool xf_save_helper_runs(const char *proc, uint32_t domid);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reading what a domain is, beyond its pages: see static_state.h. */
+/* Reading a domain's state other than its pages: see static_state.h. */
 #include "libxl-ext/xen/static_state.h"
 
 #include <errno.h>
@@ -72,7 +72,7 @@ int xf_read_context(xc_interface *xch, uint32_t domid, void **blob, uint32_t *le
     return 0;
 }
 
-/* Length of the entry at b, which has `left` bytes; 0: that is none. */
+/* Length of the entry at b, which has `left` bytes; 0: invalid. */
 static uint32_t entry_size(const uint8_t *b, uint32_t left, uint16_t *code)
 {
     struct hvm_save_descriptor d;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reading what a domain is, beyond its pages: CPU policy, HVM parameters, TSC, HVM
- * context. Pure readers; the source uses them for SKELETON and again in SWITCH.
+ * Reading a domain's state other than its pages: CPU policy, HVM parameters, TSC, HVM context. Pure
+ * readers; the source uses them for SKELETON and again in SWITCH.
  */
 #ifndef XF_STATIC_STATE_H
 #define XF_STATIC_STATE_H
@@ -12,8 +12,8 @@
 
 int xf_read_tsc(xc_interface *xch, uint32_t domid, struct xf_tsc *out, struct xf_err *err);
 
-/* The parameters that the stock saver sends (xg_sr_save_x86_hvm.c), without zero values.
- * params has XF_PARAMS_MAX places. */
+/* The parameters that the stock saver sends (xg_sr_save_x86_hvm.c), without zero values. params has
+ * room for XF_PARAMS_MAX. */
 int xf_read_params(xc_interface *xch, uint32_t domid, struct xf_param *params, uint32_t *n,
                    struct xf_err *err);
 
@@ -21,8 +21,8 @@ int xf_read_params(xc_interface *xch, uint32_t domid, struct xf_param *params, u
 int xf_read_context(xc_interface *xch, uint32_t domid, void **blob, uint32_t *len,
                     struct xf_err *err);
 
-/* Take the vCPUs' registers out of a context, in place, so that a domain that gets it has no vCPU
- * that may run until it gets another. Of a context that is no such thing nothing is taken. */
+/* Remove the vCPUs' registers from a context, in place, so that a domain that loads it has no vCPU
+ * that may run until it loads another. An invalid context is left unchanged. */
 void xf_context_drop_cpus(void *blob, uint32_t *len);
 
 /* The CPU policy as arrays of xen_cpuid_leaf_t and xen_msr_entry_t, both malloc()ed;
@@ -31,8 +31,8 @@ int xf_read_policy(xc_interface *xch, uint32_t domid, void **cpuid, uint32_t *cp
                    void **msrs, uint32_t *msr_len, struct xf_err *err);
 
 /*
- * From parameters: gfns that the receiver makes anew and whose content is never moved.
- * At most max are written, all below nr_gfns; returns their number.
+ * From parameters: gfns that the receiver creates itself and whose content is never moved. At most
+ * max are written, all below nr_gfns; returns their number.
  */
 unsigned xf_ring_gfns(const struct xf_param *params, uint32_t n, uint64_t nr_gfns, uint64_t *out,
                       unsigned max);

@@ -20,7 +20,7 @@ static void log_message(xentoollog_logger *logger, xentoollog_level level, int e
     vsnprintf(text, sizeof(text), format, again);
     va_end(again);
     text[strcspn(text, "\n")] = 0;
-    xf_text_clean(text); /* it may quote what a guest wrote into xenstore */
+    xf_text_clean(text); /* it may quote xenstore values written by a guest */
     if (t->debug)
         fprintf(stderr, "%s: %s%s%s\n", context ? context : "xen", text, errnoval >= 0 ? ": " : "",
                 errnoval >= 0 ? strerror(errnoval) : "");

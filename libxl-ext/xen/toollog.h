@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Where Xen's libraries log to: nowhere, but the first error sentence since it was last
- * asked for is kept, so that our one error can say what they said. XENFERRY_DEBUG in the
- * environment prints everything to stderr as well.
+ * The log of Xen's libraries: discarded, except that the first error since the last query is kept,
+ * so that our own error can quote it. XENFERRY_DEBUG in the environment prints everything to stderr
+ * as well.
  */
 #ifndef XF_TOOLLOG_H
 #define XF_TOOLLOG_H
@@ -26,8 +26,8 @@ struct xf_toollog {
 
 void xf_toollog_init(struct xf_toollog *t);
 
-/* That sentence, which is then forgotten; "no reason given" when there is none.
- * Copies at most len bytes into buf and returns buf. */
+/* Fetch and forget that error; "no reason given" when there is none. Copies at most len bytes into
+ * buf and returns buf. */
 const char *xf_toollog_last(struct xf_toollog *t, char *buf, size_t len);
 
 #endif

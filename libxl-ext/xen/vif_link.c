@@ -14,7 +14,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
-#define DUMP_BYTES 32768u /* the kernel makes its answers no larger */
+#define DUMP_BYTES 32768u /* the kernel's answers are no larger */
 #define KEPT_MAX (1u << 20)
 
 int xf_vif_link_find(struct xf_vif_link *l, const char *sys, const char *backend,
@@ -48,7 +48,7 @@ int xf_vif_link_find(struct xf_vif_link *l, const char *sys, const char *backend
 
 /* --- up and down --- */
 
-/* *up: as it is, and as it shall be if `set`. ENODEV: it is gone. */
+/* If `set`, bring the interface to *up. *up: its state afterwards. ENODEV: it is gone. */
 static int flags(unsigned index, bool *up, bool set)
 {
     struct ifreq r = {0};
@@ -82,7 +82,7 @@ static int fail(const struct xf_vif_link *l, const char *what, struct xf_err *er
     return xf_fail(err, num, "cannot %s interface %s: %s", what, name, strerror(num));
 }
 
-/* --- what the kernel forgets: routes over it, and its IPv6 addresses --- */
+/* --- settings that the kernel forgets: its routes and IPv6 addresses --- */
 
 static int ask_kernel(void)
 {
@@ -108,7 +108,7 @@ static const void *attribute(const struct nlmsghdr *h, size_t head, unsigned sho
     return NULL;
 }
 
-/* Somebody has given it to the interface, and the kernel does not make it anew by itself. */
+/* Was it configured by somebody, so that the kernel does not recreate it on its own? */
 static bool is_given(const struct nlmsghdr *h, unsigned index)
 {
     if (h->nlmsg_type == RTM_NEWADDR) {
@@ -144,7 +144,7 @@ static int keep(struct xf_vif_link *l, const struct nlmsghdr *h)
     return 0;
 }
 
-/* Everything of one kind that the kernel knows; what was given to the interface is kept. */
+/* Dump all entries of one kind, and keep those configured for the interface. */
 static int dump(struct xf_vif_link *l, int fd, uint16_t type, unsigned char family)
 {
     struct {
@@ -206,7 +206,7 @@ static int remember(struct xf_vif_link *l)
     return rc ? -1 : 0;
 }
 
-/* 0 also if the kernel has it already. */
+/* Also 0 if the kernel already has it. */
 static int give_back(int fd, struct nlmsghdr *h)
 {
     union {
@@ -217,7 +217,7 @@ static int give_back(int fd, struct nlmsghdr *h)
 
     h->nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK;
     h->nlmsg_pid = 0;
-    if (h->nlmsg_type == RTM_NEWROUTE) /* the others tell how things were, and are refused */
+    if (h->nlmsg_type == RTM_NEWROUTE) /* the other flags describe past state, and are refused */
         ((struct rtmsg *)NLMSG_DATA(h))->rtm_flags &= RTNH_F_ONLINK;
     if (send(fd, h, h->nlmsg_len, 0) != (ssize_t)h->nlmsg_len)
         return -1;
@@ -232,7 +232,7 @@ static int give_back(int fd, struct nlmsghdr *h)
     return errno && errno != EEXIST ? -1 : 0;
 }
 
-/* What has a gateway last: the way to it may be one of the others. */
+/* Routes with a gateway last: the route to the gateway may be among the others. */
 static int give_all_back(struct xf_vif_link *l)
 {
     int fd, rc = 0, num = 0;

@@ -2,10 +2,10 @@
 /*
  * Xen's memory paging as absent pages: see xen_pager.h. File names of Xen are those of 4.17.
  *
- * What holds the two halves together, requests that come and pages that come: `paged` and the
- * list of waiters under one lock. A page is loaded first, then its bit is taken and its
- * waiters are answered; a request for a page whose bit is gone is answered at once. So no vCPU
- * is forgotten, in whatever order the two happen.
+ * `paged` and the list of waiters, under one lock, connect the two halves: arriving requests and
+ * arriving pages. A page is loaded first, then its bit is cleared and its waiters are answered; a
+ * request for a page whose bit is clear is answered at once. So no vCPU is forgotten, whichever
+ * happens first.
  */
 #include "libxl-ext/xen/xen_pager.h"
 
@@ -24,8 +24,8 @@
 #include "libxl-ext/xen/xen_view.h"
 #include "pages/bitmap.h"
 
-#define LOOK_NS 250000000 /* how often to see whether the domain is still there */
-/* Who holds a page for a moment (Xen itself, while it maps it) lets go of it soon. */
+#define LOOK_NS 250000000 /* how often to check that the domain still exists */
+/* A page held for a moment (by Xen itself, while it maps it) is soon released. */
 #define EVICT_TRIES 8
 
 static struct xf_xen_pager *of(struct xf_sink_vm *vm)
@@ -74,7 +74,7 @@ static int domain_gone(struct xf_err *err)
     return xf_fail(err, ESRCH, "the guest is gone");
 }
 
-/* Dying or dead: Xen enables nothing for it, and says 0 all the same. */
+/* Dying or dead: Xen enables nothing for it, but still returns 0. */
 static bool is_gone(xc_interface *xch, uint32_t domid)
 {
     xc_domaininfo_t info;
@@ -84,7 +84,7 @@ static bool is_gone(xc_interface *xch, uint32_t domid)
 
 /* --- on and off --- */
 
-/* The ring's page: built with the domain, or taken away by an earlier paging. */
+/* Map the ring's page: built with the domain, or removed by an earlier use of paging. */
 static int map_ring(struct xf_xen_pager *p, struct xf_err *err)
 {
     uint64_t gfn = 0;
@@ -110,7 +110,7 @@ static int map_ring(struct xf_xen_pager *p, struct xf_err *err)
     return xf_fail(err, ENOMEM, "cannot map the paging ring of domain %u", p->domid);
 }
 
-/* The guest shall not see the ring: Xen and we keep our references. */
+/* The guest must not see the ring; Xen's and our references remain. */
 static int hide_ring(struct xf_xen_pager *p, struct xf_err *err)
 {
     uint64_t gfn = 0;
@@ -151,7 +151,7 @@ static int turn_on(struct xf_xen_pager *p, struct xf_err *err)
 
     if (map_ring(p, err))
         return -1;
-    /* Nobody else has the page yet; Xen begins to use it with ENABLE. */
+    /* Nobody else uses the page yet; Xen starts to with ENABLE. */
     memset(p->page, 0, XC_PAGE_SIZE);
     SHARED_RING_INIT((vm_event_sring_t *)p->page);
     BACK_RING_INIT(&p->ring, (vm_event_sring_t *)p->page, XC_PAGE_SIZE);
@@ -173,14 +173,14 @@ static int enable(struct xf_sink_vm *vm, struct xf_err *err)
     struct xf_xen_pager *p = of(vm);
     int rc = turn_on(p, err);
 
-    /* The move may go on without paging, and the guest must not be left with a ring that nobody
+    /* The move may continue without paging, and the guest must not be left with a ring that nobody
      * reads. No page is absent yet. */
     if (rc && p->on && !xc_mem_paging_disable(p->xch, p->domid))
         p->on = false;
     return rc;
 }
 
-/* Let Xen see what was answered. */
+/* Notify Xen of the responses. */
 XF_NEEDS(xf_xen_pager_lock)
 static void kick(struct xf_xen_pager *p)
 {
@@ -216,7 +216,8 @@ static int disable(struct xf_sink_vm *vm, struct xf_err *err)
 
     if (!p->on)
         return 0;
-    /* EBUSY while a vCPU waits for a slot of the ring: it has one now, and needs a moment. */
+    /* EBUSY while a vCPU waits for a slot of the ring: one is free now, and the vCPU needs a
+     * moment. */
     for (int i = 0; xc_mem_paging_disable(p->xch, p->domid); i++) {
         if (is_gone(p->xch, p->domid))
             return domain_gone(err);
@@ -239,9 +240,9 @@ static int cannot_evict(const struct xf_view *v, uint64_t gfn, int num, struct x
 }
 
 /*
- * A page that was nominated cannot be given back: prep refuses it, and without a pager it
- * would be lost to the guest (mem_paging.c, p2m_mem_paging_prep()). So eviction must succeed
- * then, or the domain is useless; it was never run, and the move is over.
+ * A nomination cannot be undone: prep refuses the page, and without a pager the guest would lose it
+ * (mem_paging.c, p2m_mem_paging_prep()). So eviction must then succeed, or the domain is useless;
+ * it has never run, and the move is over.
  */
 static int evict_busy(struct xf_view *v, uint64_t gfn, struct xf_err *err)
 {
@@ -257,14 +258,14 @@ static int evict_busy(struct xf_view *v, uint64_t gfn, struct xf_err *err)
     return num ? cannot_evict(v, gfn, num, err) : 0;
 }
 
-/* The i-th page after a hypercall that did two operations for each: 0, EBUSY if it was
- * nominated and Xen held it for a moment, -1. refused as in mark(). */
+/* Result for the i-th page of a hypercall with two operations per page: 0; EBUSY if it was
+ * nominated and Xen held it for a moment; -1. refused as in mark(). */
 static int marked(struct xf_view *v, unsigned i, uint64_t gfn, uint8_t *refused, struct xf_err *err)
 {
     int nominate = xf_paging_result(&v->paging, 2 * i);
     int evict = xf_paging_result(&v->paging, 2 * i + 1);
 
-    /* Xen or somebody else holds the page, and it is as it was; evict has found it so, too. */
+    /* Xen or somebody else holds the page, and it is unchanged; evict found the same. */
     *refused = nominate == EBUSY;
     if (*refused)
         return 0;
@@ -309,8 +310,8 @@ static int mark_some(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_
     return 0;
 }
 
-/* Nobody waits for one of these pages (the guest does not run), so many are marked in one
- * hypercall. After a failure the domain is of no use, and nothing is noted. */
+/* Nobody waits for any of these pages (the guest does not run), so many are marked in one
+ * hypercall. After a failure the domain is useless, and nothing is noted. */
 static int mark(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t *refused,
                 struct xf_err *err)
 {
@@ -332,8 +333,8 @@ static int claim(struct xf_sink_vm *vm, uint64_t pages, struct xf_err *err)
     pages += info.tot_pages;
     if (pages > info.max_pages)
         pages = info.max_pages;
-    /* A claim that is used up does not grow again with what eviction frees, and one that is not
-     * must go before there can be another (domain_set_outstanding_pages(), page_alloc.c). */
+    /* A used-up claim does not grow with the pages that eviction frees, and any other must be
+     * dropped before a new one can be made (domain_set_outstanding_pages(), page_alloc.c). */
     if (xc_domain_claim_pages(p->xch, p->domid, 0) ||
         (pages > info.tot_pages && xc_domain_claim_pages(p->xch, p->domid, pages)))
         return xf_fail(err, errno,
@@ -347,7 +348,7 @@ static int fault_fd(struct xf_sink_vm *vm)
     return of(vm)->epoll;
 }
 
-/* One request off the ring; true if the engine must hear of it. */
+/* Take one request off the ring; true if the engine must be told. */
 XF_NEEDS(xf_xen_pager_lock)
 static bool take_request(struct xf_xen_pager *p, const vm_event_request_t *req, struct xf_fault *f)
 {
@@ -365,17 +366,17 @@ static bool take_request(struct xf_xen_pager *p, const vm_event_request_t *req, 
         answer(p, &w);
         return paged;
     }
-    /* Only a vCPU is held until its page is in. For dom0 and for what is in already the answer
-     * only gives the slot back; who came by a hypercall tries again by himself. */
+    /* Only a vCPU is held until its page is in. For dom0, and for a page already in, the answer
+     * only frees the slot; a hypercall is retried by its caller. */
     if (!paged || !(w.flags & VM_EVENT_FLAG_VCPU_PAUSED))
         answer(p, &w);
     else
-        p->waiters[p->nr_waiters++] = w; /* has room: this request has a slot of the ring */
+        p->waiters[p->nr_waiters++] = w; /* there is room: this request has a slot of the ring */
     return paged;
 }
 
-/* Take the event, before the ring is looked at: what comes later raises another. This is
- * called whenever its thread wakes, so what did not happen costs one system call for both. */
+/* Take the event before reading the ring: later requests raise another. This is called whenever its
+ * thread wakes, so without an event one system call is the whole cost. */
 static int take_event(struct xf_xen_pager *p, struct xf_err *err)
 {
     struct epoll_event found[2];
@@ -430,7 +431,7 @@ static int read_faults(struct xf_sink_vm *vm, struct xf_fault *list, unsigned ma
     return (int)n;
 }
 
-/* The page is in: let go who waits for it. */
+/* The page is in: resume its waiters. */
 XF_NEEDS(xf_xen_pager_lock)
 static void let_go(struct xf_xen_pager *p, uint64_t gfn)
 {
@@ -447,7 +448,7 @@ static void let_go(struct xf_xen_pager *p, uint64_t gfn)
 
 static int not_loaded(struct xf_view *v, uint64_t gfn, int num, struct xf_err *err)
 {
-    /* Asked first: Xen gives a dying domain no page, and calls that ENOMEM as well. */
+    /* Checked first: Xen gives a dying domain no page, and also returns ENOMEM for that. */
     if (num == ESRCH || is_gone(v->xch, v->domid))
         return domain_gone(err);
     if (num == ENOMEM)
@@ -458,8 +459,8 @@ static int not_loaded(struct xf_view *v, uint64_t gfn, int num, struct xf_err *e
                    v->domid, strerror(num));
 }
 
-/* One hypercall's pages. Whatever becomes of the others, who waits for one that is in goes
- * on; nobody waits for most of them, and then neither the ring nor Xen is told anything. */
+/* Load one hypercall's pages. The waiters of each loaded page are resumed even if other pages fail;
+ * most pages have no waiters, and then neither the ring nor Xen is touched. */
 static int put_some(struct xf_view *v, const uint64_t *gfns, const uint8_t *const *pages,
                     unsigned n, struct xf_err *err)
 {
@@ -475,7 +476,7 @@ static int put_some(struct xf_view *v, const uint64_t *gfns, const uint8_t *cons
     for (unsigned i = 0; i < n; i++) {
         int num = xf_paging_result(&v->paging, i);
 
-        /* ENOENT: it was put in before us, or the guest gave it back. */
+        /* ENOENT: it was loaded before, or the guest gave it back. */
         if (!num || num == ENOENT) {
             let_go(p, gfns[i]);
         } else if (!bad) {
@@ -509,7 +510,7 @@ const struct xf_pager_ops xf_xen_pager_ops = {
     .disable = disable,
 };
 
-/* --- its life --- */
+/* --- open and close --- */
 
 XF_ALONE
 int xf_xen_pager_open(struct xf_xen_pager *p, struct xf_toollog *log, uint32_t domid,
@@ -539,7 +540,7 @@ void xf_xen_pager_close(struct xf_xen_pager *p)
     if (p->timer >= 0)
         close(p->timer);
     if (p->xce)
-        xenevtchn_close(p->xce); /* unbinds the port as well */
+        xenevtchn_close(p->xce); /* also unbinds the port */
     if (p->fmem)
         xenforeignmemory_close(p->fmem);
     if (p->fault_xch)

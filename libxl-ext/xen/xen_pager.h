@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Absent pages of a Xen domain (struct xf_pager_ops): Xen's memory paging. A page is evicted
- * (nominate, evict), whoever touches it makes Xen put a request on a ring, and loading it
- * (prep, with its content) lets it go on. docs/xen-notes.md says what Xen does unexpectedly.
+ * (nominate, evict); an access to it makes Xen put a request on a ring; loading it (prep, with its
+ * content) lets the access continue. docs/xen-notes.md describes Xen's unexpected behaviour.
  *
- * Threads: put from any thread, with a view of its own; all else as in pages/vm.h.
+ * Threads: put from any thread, with its own view; all else as in pages/vm.h.
  */
 #ifndef XF_XEN_PAGER_H
 #define XF_XEN_PAGER_H
@@ -24,7 +24,7 @@
  * however many vCPUs the guest has (128 at most). All others wait within Xen for a slot. */
 #define XF_XEN_WAITERS (XC_PAGE_SIZE / sizeof(vm_event_request_t))
 
-/* A paused vCPU, to be let go on when its page is in. */
+/* A paused vCPU, to be resumed when its page is in. */
 struct xf_xen_waiter {
     uint64_t gfn;
     uint32_t vcpu, flags, paging_flags;
@@ -46,9 +46,9 @@ struct xf_xen_pager {
 
     pthread_mutex_t lock;
     vm_event_back_ring_t ring XF_GUARDED(xf_xen_pager_lock);
-    /* Responses are on the ring that Xen has not been told of. */
+    /* The ring holds responses of which Xen was not notified yet. */
     bool answered XF_GUARDED(xf_xen_pager_lock);
-    /* Evicted, and not in again as far as we know. */
+    /* Evicted, and not loaded again as far as known. */
     unsigned long *paged XF_GUARDED(xf_xen_pager_lock);
     struct xf_xen_waiter waiters[XF_XEN_WAITERS] XF_GUARDED(xf_xen_pager_lock);
     unsigned nr_waiters XF_GUARDED(xf_xen_pager_lock);
@@ -56,15 +56,15 @@ struct xf_xen_pager {
 
 extern const struct xf_pager_ops xf_xen_pager_ops;
 
-/* Handles and memory; nothing is asked of Xen yet. log must outlive it. After -1 nothing needs
- * to be closed. */
+/* Opens handles and allocates memory; asks nothing of Xen yet. log must outlive it. After -1 there
+ * is nothing to close. */
 int xf_xen_pager_open(struct xf_xen_pager *p, struct xf_toollog *log, uint32_t domid,
                       uint64_t nr_gfns, struct xf_err *err);
-/* Frees what is ours. Paging that is still enabled stays so: the domain is to be destroyed, or
- * there are pages that nobody will bring. */
+/* Frees its own resources. Paging that is still enabled stays enabled: either the domain will be
+ * destroyed, or it has pages that nobody will bring. */
 void xf_xen_pager_close(struct xf_xen_pager *p);
 
-/* The sentence for an errno of XEN_VM_EVENT_ENABLE, with its remedy. */
+/* The error text for an errno of XEN_VM_EVENT_ENABLE, with its remedy. */
 const char *xf_paging_refusal(int num);
 
 #endif

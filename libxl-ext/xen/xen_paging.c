@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Paging operations in multicalls: see xen_paging.h. Xen does the entries of a multicall one
- * after the other and looks between two of them whether something more urgent is to be done
- * (do_multicall(), xen/common/multicall.c); an operation that fails does not end it.
+ * Paging operations in multicalls: see xen_paging.h. Xen performs the entries of a multicall in
+ * order and checks between them for more urgent work (do_multicall(), xen/common/multicall.c); a
+ * failed operation does not end it.
  */
 #include "libxl-ext/xen/xen_paging.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Xen's paging operations (XENMEM_paging_op), many of them in one hypercall. libxenctrl has a
- * call for each, and each call is a system call of its own: for pages that nobody waits for
- * that is most of what they cost. Private to xen_pager.c and its tests.
+ * Xen's paging operations (XENMEM_paging_op), many of them in one hypercall. libxenctrl makes a
+ * separate system call for each, which is most of the cost of pages that nobody waits for. Private
+ * to xen_pager.c and its tests.
  *
- * One thread at a time uses one of these.
+ * Each struct is used by one thread at a time.
  */
 #ifndef XF_XEN_PAGING_H
 #define XF_XEN_PAGING_H
@@ -29,23 +29,23 @@ struct xf_xen_paging {
     unsigned nr, nr_pages; /* used since xf_paging_begin() */
 };
 
-/* log must outlive it. After -1 nothing needs to be closed. */
+/* log must outlive it. After -1 there is nothing to close. */
 int xf_paging_open(struct xf_xen_paging *p, struct xf_toollog *log, uint32_t domid,
                    struct xf_err *err);
-/* Idempotent; also of one that is all zero. */
+/* Idempotent; accepts an all-zero struct. */
 void xf_paging_close(struct xf_xen_paging *p);
 
-/* Begin a list of operations, which Xen will do in their order. */
+/* Begin a list of operations, which Xen will perform in order. */
 void xf_paging_begin(struct xf_xen_paging *p);
-/* One more; there is room for it. op: XENMEM_paging_op_nominate or _evict. */
+/* Add an operation; there must be room. op: XENMEM_paging_op_nominate or _evict. */
 void xf_paging_add(struct xf_xen_paging *p, uint8_t op, uint64_t gfn);
-/* One more prep, with the content of the page (copied; NULL: zeros). */
+/* Add a prep with the page's content (copied; NULL: zeros). */
 void xf_paging_add_load(struct xf_xen_paging *p, uint64_t gfn, const uint8_t *page);
 
-/* Do them. -1: Xen did not take the list to its end; what it has done has its result all the
- * same. */
+/* Perform them. -1: Xen did not process the whole list; the operations it performed still have
+ * their results. */
 int xf_paging_run(struct xf_xen_paging *p, struct xf_err *err);
-/* What became of the i-th: 0, its errno, or ECANCELED: Xen did not come to it. */
+/* Result of the i-th operation: 0, its errno, or ECANCELED: Xen did not reach it. */
 int xf_paging_result(const struct xf_xen_paging *p, unsigned i);
 
 #endif

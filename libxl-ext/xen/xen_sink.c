@@ -80,14 +80,14 @@ static int set_target(struct xf_sink_vm *vm, uint64_t kib, struct xf_err *err)
     struct xf_xen_sink *x = of(vm);
     char why[300];
 
-    /* enforce: also Xen's own limit of the domain, without which no page could be added. */
+    /* enforce: also sets Xen's own limit for the domain; otherwise no page could be added. */
     if (libxl_set_memory_target(x->ctx, x->domid, (int64_t)kib, 0, 1))
         return xf_fail(err, ENOMEM, "cannot set the memory target to %llu KiB: %s",
                        (unsigned long long)kib, xf_toollog_last(x->log, why, sizeof(why)));
     return 0;
 }
 
-/* Without what depends on the kind of guest. */
+/* Without the operations that depend on the kind of guest. */
 static const struct xf_sink_ops any_kind = {
     .view_open = view_open,
     .view_close = xf_xen_view_close,
@@ -117,7 +117,7 @@ int xf_xen_sink_claim(struct xf_xen_sink *x, uint64_t nr_pages, struct xf_err *e
 
     if (xf_domain_info(x->xch, x->domid, &info))
         return xf_fail(err, ESRCH, "the new domain %u is gone", x->domid);
-    /* A claim above the domain's limit, or of what it has already, is EINVAL
+    /* A claim above the domain's limit, or no larger than what it already has, is EINVAL
      * (domain_set_outstanding_pages, xen/common/page_alloc.c). */
     if (nr_pages > info.max_pages)
         nr_pages = info.max_pages;

@@ -13,7 +13,7 @@ struct xf_guest_kind_ops; /* guest_kind.h */
 
 struct xf_xen_sink {
     struct xf_sink_vm vm;   /* first: the engine sees only this */
-    struct xf_sink_ops ops; /* vm.ops: those of every domain, and those of its kind */
+    struct xf_sink_ops ops; /* vm.ops: those common to all domains, and those of its kind */
     uint32_t domid;
     bool leave_paused;
     libxl_ctx *ctx;         /* the caller's */
@@ -23,17 +23,17 @@ struct xf_xen_sink {
     struct xf_xen_pager *pager; /* set before the first view is opened; NULL: none */
 };
 
-/* For a domain of this kind. ctx and log must outlive it. After -1 nothing needs to be closed. */
+/* For a domain of this kind. ctx and log must outlive it. After -1 there is nothing to close. */
 int xf_xen_sink_open(struct xf_xen_sink *x, libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
                      const struct xf_guest_kind_ops *kind, struct xf_err *err);
 
 /*
- * Set nr_pages of the host's memory aside for the domain, those it already has included, so
- * that nobody takes what the guest will need. Refused with ENOMEM when there is not enough.
+ * Reserve nr_pages of the host's memory for the domain, including those it already has, so that
+ * nobody else takes what the guest will need. Fails with ENOMEM when there is not enough.
  */
 int xf_xen_sink_claim(struct xf_xen_sink *x, uint64_t nr_pages, struct xf_err *err);
 
-/* Gives up the claim, closes the handles; the domain stays as it is. */
+/* Gives up the claim and closes the handles; the domain is left unchanged. */
 void xf_xen_sink_close(struct xf_xen_sink *x);
 
 #endif

@@ -45,15 +45,15 @@ static int classify(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t
     for (unsigned i = 0; i < n; i++) {
         xen_pfn_t type = v->pfns[i] & XEN_DOMCTL_PFINFO_LTAB_MASK;
 
-        /* XTAB: hole, ballooned out, or a page of Xen's own. BROKEN: its content is gone for
-         * the guest, too; a move is no reason to give it another. XALLOC never comes here. */
+        /* XTAB: hole, ballooned out, or a page of Xen's own. BROKEN: the guest has lost its content
+         * too; a move need not provide another. XALLOC does not occur here. */
         ram[i] = type != XEN_DOMCTL_PFINFO_XTAB && type != XEN_DOMCTL_PFINFO_BROKEN &&
                  type != XEN_DOMCTL_PFINFO_XALLOC;
     }
     return 0;
 }
 
-/* Dying counts as gone: its pages are being taken away. */
+/* Dying counts as gone: its pages are being freed. */
 static int look_up(xc_interface *xch, uint32_t domid, xc_domaininfo_t *info, struct xf_err *err)
 {
     if (xf_domain_info(xch, domid, info) || (info->flags & XEN_DOMINF_dying))
@@ -75,9 +75,9 @@ static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_ma
     xf_xen_view_mapped(m);
     while (i < n && !m->err[i])
         i++;
-    /* A page that cannot be mapped is a hole, and in PULL a hole is zeros to the running guest.
-     * The pages of a domain that has been destroyed cannot be mapped either. It is dying before the
-     * first of them goes, so to ask now is not too early. */
+    /* A page that cannot be mapped is a hole, and in PULL a hole is zeros to the running guest. The
+     * pages of a domain that has been destroyed cannot be mapped either. A domain is dying before
+     * its first page is freed, so asking now is not too early. */
     if (i == n || !look_up(v->xch, v->domid, &info, err))
         return 0;
     xf_xen_view_unmap(v, m);
@@ -89,8 +89,8 @@ static int log_start(struct xf_source_vm *vm, struct xf_err *err)
     struct xf_xen_source *x = of(vm);
     int rc = xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
 
-    /* On already: left behind by a tool that was killed, for CHECK has seen that nobody else
-     * is at work on the domain, and we hold its lock. Stock xl does the same. */
+    /* Already on: left behind by a killed tool, since CHECK found nobody else working on the domain
+     * and we hold its lock. Stock xl does the same. */
     if (rc < 0 && errno == EINVAL) {
         xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);
         rc = xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
@@ -105,7 +105,8 @@ static int log_read(struct xf_source_vm *vm, enum xf_log_read how, unsigned long
                     struct xf_err *err)
 {
     struct xf_xen_source *x = of(vm);
-    /* LAST peeks: nothing runs any more, and a CLEAN would write-protect everything again. */
+    /* LAST only peeks: the guest no longer runs, and a CLEAN would write-protect everything
+     * again. */
     unsigned op = how == XF_LOG_CLEAN ? XEN_DOMCTL_SHADOW_OP_CLEAN : XEN_DOMCTL_SHADOW_OP_PEEK;
     unsigned mode = how == XF_LOG_LAST ? XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL : 0;
     long long got;
@@ -190,7 +191,7 @@ static int alive(struct xf_source_vm *vm, struct xf_err *err)
 {
     enum xf_here here = xf_xen_here(of(vm)->xch, of(vm)->domid);
 
-    /* Paused, it may be let go on before it has to answer; suspend() looks again. */
+    /* A paused guest may be unpaused before it has to answer; suspend() checks again. */
     if (xf_here_lives(here))
         return 0;
     return xf_fail(err, here == XF_HERE_SUSPENDED ? EBUSY : ESRCH, "the guest %s",
@@ -203,9 +204,9 @@ static bool suspended(struct xf_source_vm *vm)
 }
 
 /*
- * A domain that was resumed and suspended again looks as before; but its processors' time has
- * grown, which stands still while it is suspended (the reading of the last dirty log has waited
- * until no processor of it runs any more).
+ * A domain that was resumed and suspended again looks as before, but its CPU time has grown, which
+ * stands still while it is suspended (reading the last dirty log has waited until none of its vCPUs
+ * runs).
  */
 static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *err)
 {
@@ -219,7 +220,7 @@ static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *
         (atomic_compare_exchange_strong(&x->ran_ns, &before, info.cpu_time) ||
          before == info.cpu_time))
         return 0;
-    /* Not twice: Xen counts. */
+    /* Only once: Xen counts pauses. */
     if (!atomic_exchange(&x->paused, true))
         xc_domain_pause(v->xch, v->domid);
     return xf_fail(err, EBUSY,
@@ -241,7 +242,7 @@ void xf_xen_source_set_ran(struct xf_xen_source *x, uint64_t ns)
     x->ran_ns = ns ? ns : UINT64_MAX;
 }
 
-/* Without what depends on the kind of guest. */
+/* Without the operations that depend on the kind of guest. */
 static const struct xf_source_ops any_kind = {
     .view_open = view_open,
     .view_close = xf_xen_view_close,
@@ -258,8 +259,8 @@ static const struct xf_source_ops any_kind = {
     .untouched = untouched,
 };
 
-/* The pages that a restore clears or that belong to a connection: xenstore's and the
- * console's rings, ioreq pages, vm_event rings (tools/libs/guest/xg_sr_restore_x86_hvm.c). */
+/* Find the pages that a restore clears or that belong to a connection: xenstore's and the console's
+ * rings, ioreq pages, vm_event rings (tools/libs/guest/xg_sr_restore_x86_hvm.c). */
 static int find_rings(struct xf_xen_source *x, struct xf_err *err)
 {
     struct xf_param params[XF_PARAMS_MAX];
@@ -273,7 +274,7 @@ static int find_rings(struct xf_xen_source *x, struct xf_err *err)
     return 0;
 }
 
-/* CHECK has refused a guest whose address space is too large; it may have grown since. */
+/* CHECK refuses a guest whose address space is too large, but it may have grown since. */
 static int read_size(struct xf_xen_source *x, struct xf_err *err)
 {
     xc_domaininfo_t info;
@@ -316,7 +317,7 @@ int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollo
         return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
     if (read_size(x, err) || (kind && find_rings(x, err)))
         goto fail;
-    /* Whole longs, and one page more than the bits need is never wrong. */
+    /* Whole longs; one page more than the bits need does no harm. */
     x->bits_pages = (x->vm.nr_gfns / 8 + XC_PAGE_SIZE) / XC_PAGE_SIZE;
     bits = xc_hypercall_buffer_alloc_pages(x->xch, bits, x->bits_pages);
     if (!bits) {

@@ -14,7 +14,7 @@ struct xf_qdisks;         /* qdisk.h */
 
 struct xf_xen_source {
     struct xf_source_vm vm;   /* first: the engine sees only this */
-    struct xf_source_ops ops; /* vm.ops: those of every domain, and those of its kind */
+    struct xf_source_ops ops; /* vm.ops: those common to all domains, and those of its kind */
     const struct xf_guest_kind_ops *kind;
     uint32_t domid;
     libxl_ctx *ctx;             /* the caller's */
@@ -23,34 +23,33 @@ struct xf_xen_source {
     xc_hypercall_buffer_t bits; /* the dirty bitmap Xen writes to */
     size_t bits_pages;
     uint64_t rings[128];
-    /* PULL; any thread. What the guest's processors had run when it was first asked about, which
-     * must not grow; UINT64_MAX: not asked yet. And whether it has been paused for having run. */
+    /* PULL; any thread. CPU time of the guest's processors when first read, which must not grow;
+     * UINT64_MAX: not read yet. And whether the guest was paused because it had run. */
     _Atomic uint64_t ran_ns;
     _Atomic bool paused;
-    bool asked; /* to suspend, by us: then it is ours to resume */
-    /* The guest has taken a suspend request that was given up, and may still suspend
+    bool asked; /* we asked it to suspend, so resuming it is up to us */
+    /* The guest accepted a suspend request that was given up, and may still suspend
      * (xen_suspend.h). */
     bool may_stop;
-    struct xf_qdisks *disks; /* the caller's; their last flush begins with the suspend. NULL */
+    struct xf_qdisks *disks; /* the caller's, or NULL; their last flush begins with the suspend */
 };
 
 /*
- * Attach to a domain of this kind. ctx and log must outlive it. Nothing is changed in the guest.
- * kind NULL: it is suspended already, and only PULL is asked for, which is the same for all: there
- * is no suspend, resume, state nor eager then, and no rings are known. After -1 nothing needs to be
- * closed.
+ * Attach to a domain of this kind. ctx and log must outlive it. Changes nothing in the guest. kind
+ * NULL: it is already suspended and only PULL is needed, which is the same for all kinds: suspend,
+ * resume, state and eager are absent, and no rings are known. After -1 there is nothing to close.
  */
 int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollog *log,
                        uint32_t domid, const struct xf_guest_kind_ops *kind, struct xf_err *err);
 void xf_xen_source_close(struct xf_xen_source *x);
 
-/* What its processors had run when PULL began, for untouched(); 0: not known. The one that runs the
- * move knows once the guest runs elsewhere, a successor is told by its record. */
+/* CPU time of its processors when PULL began, for untouched(); 0: not known. The process that runs
+ * the move knows it once the guest runs elsewhere; a successor gets it from the record. */
 uint64_t xf_xen_source_ran(struct xf_xen_source *x);
 void xf_xen_source_set_ran(struct xf_xen_source *x, uint64_t ns);
 
-/* Resume a domain that is suspended here, as if its suspend had been cancelled. Refuses one
- * that is not suspended: it would get registers of another moment. */
+/* Resume a domain that is suspended here, as if its suspend had been cancelled. Refuses one that is
+ * not suspended: it would get outdated registers. */
 int xf_xen_resume(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid, struct xf_err *err);
 
 #endif

@@ -2,11 +2,11 @@
 /*
  * Asking a guest to suspend: see xen_suspend.h.
  *
- * libxl's operation is started as an asynchronous one, and its events are handled here, so that
- * between them Xen can be asked how the guest is, and libxl be told to give up. What libxl does:
- * it writes "suspend" to the guest's control node and waits a minute until the guest has taken it
- * away, then a minute until the guest has suspended. In the first of these it does not look at the
- * guest, in the second only when xenstore says that some domain has ended.
+ * libxl's operation is started asynchronously and its events are handled here, so that between them
+ * Xen can be asked for the guest's state and libxl be told to give up. libxl writes "suspend" to
+ * the guest's control node and waits a minute for the guest to remove it, then a minute for the
+ * guest to suspend. In the first minute it does not check the guest's state, in the second only
+ * when xenstore reports that some domain has ended.
  */
 #include "libxl-ext/xen/xen_suspend.h"
 
@@ -42,7 +42,7 @@ static void on_done(libxl_ctx *ctx, int rc, void *priv)
     r->done = true;
 }
 
-/* One turn of libxl's events, of LOOK_MS at most. */
+/* Handle libxl's events once, for at most LOOK_MS. */
 static void turn(libxl_ctx *ctx)
 {
     struct pollfd fds[FDS_MAX];
@@ -51,7 +51,7 @@ static void turn(libxl_ctx *ctx)
 
     gettimeofday(&now, NULL);
     if (libxl_osevent_beforepoll(ctx, &n, fds, &timeout, now))
-        n = 0; /* it needs three descriptors; without any it still sees its time run out */
+        n = 0; /* it needs three descriptors; without them its timeout still works */
     if (poll(fds, (nfds_t)n, timeout) < 0)
         for (int i = 0; i < n; i++)
             fds[i].revents = 0;
@@ -60,8 +60,8 @@ static void turn(libxl_ctx *ctx)
 }
 
 /*
- * Take the request back. True: the guest has not seen it and never will. In a transaction, as the
- * guest takes it in one: either of the two has it.
+ * Withdraw the request. True: the guest has not seen it and never will. In a transaction, as in the
+ * guest: only one of the two gets the request.
  */
 static bool withdraw(uint32_t domid)
 {
@@ -98,7 +98,7 @@ static int stopped(enum xf_here here, struct xf_err *err)
                    xf_here_text(here));
 }
 
-/* Until libxl has done with it. Returns how the guest was when that was clear. */
+/* Wait until libxl has finished. Returns the guest's state at that time. */
 static enum xf_here await(struct xf_xen_source *x, struct request *r, const libxl_asyncop_how *how)
 {
     enum xf_here here = XF_HERE_RUNS;
@@ -117,11 +117,11 @@ static enum xf_here await(struct xf_xen_source *x, struct request *r, const libx
 }
 
 /*
- * libxl's word is not enough. When the guest does not take the request within 60 seconds, libxl
- * withdraws it and reports success all the same (domain_suspend_common_pvcontrol_suspending,
- * tools/libs/light/libxl_dom_suspend.c: rc is what the commit of its transaction returned); and
- * when the guest takes it but suspends only after libxl has given up, it lies suspended with
- * nobody to resume it. So Xen itself is asked, both ways.
+ * libxl's result is not reliable. When the guest does not accept the request within 60 seconds,
+ * libxl withdraws it and nevertheless reports success (domain_suspend_common_pvcontrol_suspending,
+ * tools/libs/light/libxl_dom_suspend.c: rc is the result of committing its transaction); and when
+ * the guest accepts it but suspends only after libxl has given up, it stays suspended with nobody
+ * to resume it. So in both cases Xen itself is asked.
  */
 int xf_xen_suspend(struct xf_source_vm *vm, struct xf_err *err)
 {
@@ -144,7 +144,7 @@ int xf_xen_suspend(struct xf_source_vm *vm, struct xf_err *err)
             xf_qdisks_flush_last(x->disks);
         return 0;
     }
-    /* 0: libxl itself has taken the request back. */
+    /* 0: libxl itself has withdrawn the request. */
     if (xf_here_lives(here) && begun && r.rc)
         x->may_stop = !withdraw(x->domid);
     if (here != XF_HERE_RUNS && here != XF_HERE_SUSPENDED)
