@@ -84,12 +84,11 @@ int xf_extents_take(struct xf_extents_in *in, const struct xf_extents *x, struct
                            (unsigned long long)x->list[0].gfn);
         in->next = last->gfn + last->count;
     } else if (x && !(x->flags & XF_EXTENTS_LAST)) {
-        return xf_fail(err, EPROTO, "the destination sent a part of a set with nothing in it");
+        return xf_fail(err, EPROTO, "the destination sent an empty part of a set of pages");
     }
     if (xf_now_ms() < in->until_ms || (x && (x->flags & XF_EXTENTS_LAST)))
         return 0;
-    return xf_fail_peer(err, ETIMEDOUT,
-                        "the destination did not come to the end of a set of pages");
+    return xf_fail_peer(err, ETIMEDOUT, "the destination did not finish a set of pages");
 }
 
 void xf_set_extents(unsigned long *map, const struct xf_extents *x)

@@ -585,10 +585,10 @@ static int hear_attach(struct xf_link *link, struct xf_tick tick, struct xf_err 
         if (xf_tick(tick, err))
             return -1;
         if (waited >= XF_ATTACH_MS)
-            return xf_fail_peer(err, ETIMEDOUT, "the source connected and said nothing");
+            return xf_fail_peer(err, ETIMEDOUT, "the source connected but sent nothing");
     }
     if (!rc && (m.type != XF_MSG_ATTACH || m.payload_len))
-        rc = xf_fail(err, EPROTO, "the source sent message %u where it should attach", m.type);
+        rc = xf_fail(err, EPROTO, "the source sent message %u instead of ATTACH", m.type);
     return rc;
 }
 
@@ -729,7 +729,7 @@ static enum xf_pull_end serve(struct xf_pager *p, struct xf_tick tick, struct xf
                 return end;
         }
         if (p->silence_ms > 0 && xf_now_ns() - heard > (uint64_t)p->silence_ms * 1000000u) {
-            xf_fail_link(err, ETIMEDOUT, "the source has said nothing for %d ms", p->silence_ms);
+            xf_fail_link(err, ETIMEDOUT, "the source has sent nothing for %d ms", p->silence_ms);
             return XF_PULL_LOST;
         }
     }

@@ -349,7 +349,7 @@ enum xf_pull_end xf_rejoin_take(struct xf_rejoin *r, struct xf_pager *p, struct 
         }
         if (w.called) {
             xf_clear(&why);
-            xf_fail_link(&why, ECONNRESET, "the source has begun another one");
+            xf_fail_link(&why, ECONNRESET, "the source has opened another link");
         }
         tell(r, &why);
         xf_link_close(link);

@@ -110,11 +110,10 @@ static int was_resumed(struct xf_server *s, struct xf_err *err)
     lacking = s->status.pulled.missing > 0;
     s->status.hopeless |= lacking;
     xf_unlock(&s->lock, server_lock);
-    return xf_wrap(err,
-                   lacking ? "the guest runs at the destination and was let run here, too, so that "
-                             "the pages it lacks there cannot be sent any more"
-                           : "the guest runs at the destination with all its pages, and was "
-                             "let run here, too");
+    return xf_wrap(err, lacking ? "the guest runs at the destination and somebody let it run here, "
+                                  "too, so the pages it lacks there can no longer be sent"
+                                : "the guest runs at the destination with all its pages, and "
+                                  "somebody let it run here, too");
 }
 
 int xf_server_check(struct xf_server *s, struct xf_err *err)
@@ -481,7 +480,8 @@ static int learn_missing(struct xf_server *s, struct xf_link *link, struct xf_ti
             return -1;
         if (rc == XF_AGAIN) {
             if (!in.next && xf_now() > until)
-                return xf_fail_peer(err, ETIMEDOUT, "the destination did not say what it lacks");
+                return xf_fail_peer(err, ETIMEDOUT,
+                                    "the destination did not report the pages it lacks");
             if (xf_extents_take(&in, NULL, err))
                 return -1;
             continue;
@@ -688,7 +688,7 @@ static enum xf_pull_end listen_to_sink(struct xf_server *s, struct xf_tick tick,
                 return end;
         }
         if (s->silence_ms > 0 && now - heard > s->silence_ms / 1000.0) {
-            xf_fail_link(err, ETIMEDOUT, "the destination has said nothing for %d ms",
+            xf_fail_link(err, ETIMEDOUT, "the destination has sent nothing for %d ms",
                          s->silence_ms);
             return XF_PULL_LOST;
         }
@@ -702,7 +702,7 @@ static enum xf_pull_end listen_to_sink(struct xf_server *s, struct xf_tick tick,
 /* If the guest was resumed: the sink must not wait for pages that cannot be sent any more. */
 static void say_resumed(struct xf_server *s, uint8_t *meta)
 {
-    static const char why[] = "the guest was let run at its source, too";
+    static const char why[] = "somebody let the guest run at its source, too";
     bool resumed;
 
     xf_lock(&s->lock, server_lock);

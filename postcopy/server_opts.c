@@ -48,8 +48,8 @@ int xf_server_opts_words(const char *word, struct xf_server_opts *opts, struct x
 
         if (take_word(word, len, opts))
             return xf_fail(err, EINVAL,
-                           "XENFERRY_PULL knows linear, no-push and no-push=N (1 to %d seconds), "
-                           "with a comma between two, and not \"%.40s\": unset it or mend it",
+                           "XENFERRY_PULL takes linear, no-push and no-push=N (1 to %d seconds), "
+                           "separated by commas, not \"%.40s\": unset it or correct it",
                            QUIET_MAX_S, word);
         word += len;
         word += *word == ',';

@@ -14,7 +14,7 @@ const char *xf_switch_reason_text(enum xf_switch_reason r)
     case XF_SWITCH_NOT_PAYING:
         return "rounds no longer pay";
     case XF_SWITCH_AT_ONCE:
-        return "post-copy without a copy before";
+        return "post-copy without a copy phase";
     case XF_SWITCH_ASKED:
         return "asked for by migrate-postcopy";
     }

@@ -160,7 +160,7 @@ static int put_data(struct receiver *w, struct xf_view *view, struct scratch *x,
     rc = niov == 1 ? receive_pages(w, x, x->iov[0].iov_base, err)
                    : receive_scattered(w, x, niov, err);
     if (!rc && x->batch.sum && !sum_is(x, niov, x->batch.sum))
-        rc = xf_fail(err, EBADMSG, "pages arrived with another checksum than they were sent with");
+        rc = xf_fail(err, EBADMSG, "the pages received do not match their checksum");
     ops->unmap(view, &x->map);
     return rc;
 }
@@ -175,8 +175,7 @@ static int put_mixed(struct receiver *w, struct xf_view *view, struct scratch *x
     if (len && receive_pages(w, x, x->bounce, err))
         return -1;
     if (x->batch.sum && XXH3_64bits(x->bounce, len) != x->batch.sum)
-        return xf_fail(err, EBADMSG,
-                       "pages arrived with another checksum than they were sent with");
+        return xf_fail(err, EBADMSG, "the pages received do not match their checksum");
     if (x->nr_data) {
         if (ops->map(view, x->data, x->nr_data, true, &x->map, err))
             return -1;

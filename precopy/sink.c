@@ -115,7 +115,7 @@ static int take_absent(struct serve *s, const struct xf_msg *m, struct xf_err *e
     struct xf_sink_vm *vm = s->vm;
 
     if (!vm->absent || s->switching)
-        return xf_fail(err, EPROTO, "the source left pages out, and it must not");
+        return xf_fail(err, EPROTO, "the source left pages out, which is not allowed now");
     if (!s->set) {
         s->set = calloc(2, sizeof(*s->set));
         s->refused = xf_bitmap_new(vm->nr_gfns);
@@ -148,7 +148,7 @@ static int take_follow(struct serve *s, const struct xf_msg *m, struct xf_err *e
     if (xf_follow_decode(&f, m, s->meta, err))
         return -1;
     if (!s->watch->follow || s->switching)
-        return xf_fail(err, EPROTO, "the source changed the guest, and it must not");
+        return xf_fail(err, EPROTO, "the source changed the guest, which is not allowed now");
     if (s->watch->follow(s->watch->priv, &f, err))
         return -1;
     return xf_link_say(s->link, XF_MSG_FOLLOW_ACK, NULL, 0, err);
@@ -161,7 +161,7 @@ static int take_go(struct serve *s, const struct xf_msg *m, enum xf_sink_end *en
     struct xf_err lost = {0};
 
     if (!s->loaded || !xf_receivers_complete(s->receivers))
-        return xf_fail(err, EPROTO, "the source said GO before everything was here");
+        return xf_fail(err, EPROTO, "the source sent GO before everything had arrived");
     /* Both sides must mean the same pages, or the guest would wait for one for ever. */
     if (m->meta_len && xf_u64s_decode(&missing, 1, m, s->meta, err))
         return -1;
@@ -184,8 +184,8 @@ static int take_message(struct serve *s, const struct xf_msg *m, enum xf_sink_en
                         struct xf_err *err)
 {
     if (m->payload_len && m->type != XF_MSG_STATE)
-        return xf_fail(err, EPROTO, "message %u came with %u bytes it cannot have", m->type,
-                       m->payload_len);
+        return xf_fail(err, EPROTO, "message %u must not have a payload, but has one of %u bytes",
+                       m->type, m->payload_len);
     switch (m->type) {
     case XF_MSG_PING:
         return xf_link_say(s->link, XF_MSG_PONG, NULL, 0, err);
@@ -206,7 +206,8 @@ static int take_message(struct serve *s, const struct xf_msg *m, enum xf_sink_en
         *end = XF_SINK_ABORTED;
         return 1;
     default:
-        return xf_fail(err, EPROTO, "the source sent message %u, which has no place here", m->type);
+        return xf_fail(err, EPROTO, "the source sent message %u, which is not allowed here",
+                       m->type);
     }
 }
 

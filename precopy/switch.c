@@ -120,7 +120,8 @@ static int still_there(struct xf_copy *c, struct xf_err *err)
     int rc = xf_link_hear(c->link, XF_MSG_RUNNING, &m, meta, 0, err);
 
     if (!rc)
-        return xf_fail(err, EPROTO, "the destination says that the guest runs before it may");
+        return xf_fail(err, EPROTO,
+                       "the destination reports that the guest runs before GO was sent");
     return rc == XF_AGAIN ? 0 : -1;
 }
 
@@ -184,7 +185,7 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
         return XF_SWITCH_UNKNOWN;
     while ((rc = xf_link_hear(c->link, XF_MSG_RUNNING, &m, meta, TICK_MS, err)) == XF_AGAIN)
         if (xf_now() > deadline) {
-            xf_fail(err, ETIMEDOUT, "the destination did not say that the guest runs");
+            xf_fail(err, ETIMEDOUT, "the destination did not confirm that the guest runs");
             return XF_SWITCH_UNKNOWN;
         }
     if (rc)

@@ -75,11 +75,12 @@ static int refuse_lacking(const char *domain, unsigned does, struct xf_err *err)
                        "how far it is",
                        much, domain, host[0] ? host : "its source");
     case XF_LACKS_NOBODY:
-        return xf_fail(err, EBUSY,
-                       "Xen counts %s of the memory of \"%s\" as paged out, and no move that would "
-                       "bring it answers: it would be waited for without end, or be left out; see "
-                       "xl-migrate(1), \"While memory is missing\"",
-                       much, domain);
+        return xf_fail(
+            err, EBUSY,
+            "Xen counts %s of the memory of \"%s\" as paged out, and no move that would "
+            "bring it answers: anything that reads it would wait for ever, or leave it out; see "
+            "xl-migrate(1), \"While memory is missing\"",
+            much, domain);
     }
     return 0;
 }
@@ -97,8 +98,8 @@ static int refuse_held(const char *domain, unsigned does, struct xf_err *err)
     case XF_HELD_INCOMING:
         return xf_fail(
             err, EBUSY,
-            "\"%.100s\" is what a move builds here, and must not be used before that has "
-            "ended; if no move of it is under way (`xl migrate-status`), `xl destroy` it",
+            "\"%.100s\" is being built here by a move, and must not be used before that move has "
+            "ended; if none is under way (`xl migrate-status`), `xl destroy` it",
             domain);
     case XF_HELD_GOING: /* until the switch its memory may be read, and it may be paused and
                            unpaused */
@@ -107,18 +108,17 @@ static int refuse_held(const char *domain, unsigned does, struct xf_err *err)
             break;
         return xf_fail(
             err, EBUSY,
-            "\"%.100s\" is being moved to %.150s, and must not be let run or suspended by "
-            "anybody else; wait for the end of that; `xl migrate-status` shows how far it is",
+            "\"%.100s\" is being moved to %.150s, and no other command may let it run or suspend "
+            "it; wait for that move to end; `xl migrate-status` shows how far it is",
             domain, to);
     case XF_HELD_LEFT:
         if (!(does & (INCOMPLETE_STOPS | INCOMPLETE_RUNS)))
             break;
-        return xf_fail(
-            err, EBUSY,
-            "\"%.60s\" lies here as a move to %.100s left it, and may run there: `xl "
-            "migrate-recover %.60s` finishes that move; `xl migrate-recover --resume %.60s` "
-            "lets it run here if it does not run there",
-            domain, to, domain, domain);
+        return xf_fail(err, EBUSY,
+                       "\"%.60s\" is here as a move to %.100s left it, and may run there: `xl "
+                       "migrate-recover %.60s` finishes that move; `xl migrate-recover --resume "
+                       "%.60s` lets it run here if it does not run there",
+                       domain, to, domain, domain);
     }
     return 0;
 }

@@ -53,7 +53,7 @@ static int run_move(void *priv, struct background *background)
     if (!show_end(&show, &report, &err))
         return (int)report.outcome;
     if (args->move.check_only)
-        printf("Nothing stands against moving %s to %s.\n", report.domain, report.host);
+        printf("Nothing prevents moving %s to %s.\n", report.domain, report.host);
     else
         report_print(stdout, &report);
     fflush(stdout);

@@ -57,7 +57,7 @@ static int serve_ours(const char *real_xl, const struct receive_args *args)
     char text[60];
     int rc;
 
-    snprintf(text, sizeof(text), "Xenferry %s: a move comes in", xf_version());
+    snprintf(text, sizeof(text), "Xenferry %s: incoming move", xf_version());
     background_log("migrate-receive", text);
     if (xf_config_load(NULL, &cfg, &err)) {
         xf_receive_refuse(o.in_fd, o.out_fd, &err);

@@ -116,7 +116,7 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_RECONNECT] = {"reconnect", 0, "S", true,
                      "If the link is lost while memory is copied, try to connect\n"
                      "again for S seconds (default 60); 0: give up at once."},
-    [O_VERSION] = {"version", 0, NULL, true, "Print which Xenferry this is."},
+    [O_VERSION] = {"version", 0, NULL, true, "Print the version of Xenferry."},
 };
 
 /* getopt_long's return value for the table's row i where it has no letter. */
@@ -271,7 +271,7 @@ static int usage_error(int opt, const char *word, struct xf_err *err)
     if (row < 0 && optopt)
         return xf_fail(err, EINVAL, "there is no option -%c %s", optopt, pointer);
     if (row < 0)
-        return xf_fail(err, EINVAL, "there is no option '%.60s', or it stands for several %s", word,
+        return xf_fail(err, EINVAL, "there is no option '%.60s', or it is ambiguous %s", word,
                        pointer);
     if (migrate_options[row].name)
         snprintf(name, sizeof(name), "--%s", migrate_options[row].name);
@@ -337,7 +337,7 @@ static int check_whole(int words, const struct xl_globals *g, bool debug, struct
         return xf_fail(err, EINVAL, "migrate takes a domain and a host, %s %s",
                        words < 2 ? "and one is missing" : "and nothing more", pointer);
     if (!out->move.domain[0] || !out->move.host[0])
-        return xf_fail(err, EINVAL, "the %s is an empty word: name it %s",
+        return xf_fail(err, EINVAL, "the %s is empty: name it %s",
                        out->move.domain[0] ? "host" : "domain", pointer);
     return 0;
 }
@@ -481,15 +481,15 @@ void migrate_help(FILE *out)
           out);
     options_help(out, &migrate_options[O_TCP], &migrate_options[OPTIONS - 1]);
     fputs("\nExit status:\n\n"
-          "  0  The domain runs at HOST (with --check: nothing stands against it;\n"
+          "  0  The domain runs at HOST (with --check: nothing prevents it;\n"
           "     with --no-wait: some of its memory may still be on its way).\n"
           "  1  Refused: nothing was touched.\n"
           "  3  It never stopped and runs on here.\n"
           "  4  It had stopped, was resumed and runs on here.\n"
           "  5  It is suspended here and may run at HOST; the message says what to do.\n"
           "  6  It is suspended here and could not be resumed.\n"
-          "  7  It runs at HOST and lacks pages that lie here: xl migrate-recover.\n"
-          "\nxl-migrate(1) says more.\n",
+          "  7  It runs at HOST and lacks pages that are only here: xl migrate-recover.\n"
+          "\nSee xl-migrate(1).\n",
           out);
 }
 

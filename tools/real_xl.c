@@ -110,10 +110,11 @@ int real_xl_find(char path[PATH_MAX], struct xf_err *err)
         return xf_fail(err, ENAMETOOLONG, REAL_XL_ENV " is too long for a path");
     switch (examine(named)) {
     case NO_PROGRAM:
-        return xf_fail(err, ENOENT,
-                       REAL_XL_ENV " is %s, which is no program; set it to the path of the "
-                                   "distribution's xl",
-                       named);
+        return xf_fail(
+            err, ENOENT,
+            REAL_XL_ENV
+            " is %s, which is not a program; set it to the path of the distribution's xl",
+            named);
     case A_FRONT:
         return xf_fail(err, ELOOP,
                        REAL_XL_ENV

@@ -54,10 +54,10 @@ int recover_parse(int argc, char **argv, struct recover_args *out, struct xf_err
     if (out->help)
         xf_clear(err); /* nothing else matters */
     else if (!out->domain[0] || argc - optind > (out->resume ? 1 : 2))
-        xf_fail(err, EINVAL, "say with which domain%s, and nothing more %s",
-                out->resume ? "" : ", and to which host it went if you like", pointer);
+        xf_fail(err, EINVAL, "migrate-recover takes a domain%s, and nothing more %s",
+                out->resume ? "" : " and, if you like, the host it went to", pointer);
     else if (out->force && !out->resume)
-        xf_fail(err, EINVAL, "--force belongs to --resume %s", pointer);
+        xf_fail(err, EINVAL, "--force works only with --resume %s", pointer);
     else if (out->resume && (out->json || out->quiet))
         xf_fail(err, EINVAL, "--json and --quiet are for finishing a move, not for --resume %s",
                 pointer);
@@ -68,19 +68,18 @@ void recover_help(FILE *out)
 {
     fputs("Usage: xl migrate-recover [--json] [--quiet] DOMAIN [HOST]\n"
           "       xl migrate-recover --resume [--force] DOMAIN\n\n"
-          "After a move of DOMAIN to HOST that did not end, because its `xl migrate` was\n"
-          "killed, was given up, or heard nothing any more (exit status 5 or 7): ask HOST\n"
-          "where the guest is, bring it the pages that it lacks, destroy what is suspended\n"
-          "here.\n\n",
+          "Finish a move of DOMAIN to HOST whose `xl migrate` was killed, gave up or got no\n"
+          "answer (exit status 5 or 7): ask HOST where the guest is, send it the pages that\n"
+          "it lacks, and destroy the suspended domain here.\n\n",
           out);
     options_help(out, recover_options, &recover_options[OPTIONS - 1]);
     fputs("\nExit status:\n\n"
           "  0  The domain runs at HOST, complete, or has ended there (--resume: it runs\n"
           "     here).\n"
-          "  1  Nothing to finish, or the move's process lives (--resume: refused).\n"
-          "  5  HOST cannot be asked, or has no clear answer: all is as before.\n"
+          "  1  Nothing to finish, or the move's process still runs (--resume: refused).\n"
+          "  5  HOST cannot be asked, or gives no clear answer: nothing has changed.\n"
           "  6  The domain does not run at HOST: --resume lets it run here.\n"
-          "  7  It runs at HOST and lacks pages that lie here: try again.\n"
-          "\nxl-migrate(1) says more.\n",
+          "  7  It runs at HOST and lacks pages that are only here: try again.\n"
+          "\nSee xl-migrate(1).\n",
           out);
 }

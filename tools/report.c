@@ -54,8 +54,8 @@ static void print_compression(FILE *out, const struct xf_report *r)
         return;
     }
     snprintf(text, sizeof(text),
-             "%" PRIu64 " pages by LZ4, %" PRIu64 " by zstd: %s became %s (%.0f%%), in %s of the "
-             "sending threads",
+             "%" PRIu64 " pages by LZ4, %" PRIu64
+             " by zstd: %s became %s (%.0f%%), taking %s of the sending threads' time",
              r->lz4_pages, r->zstd_pages, fmt_bytes(a, bytes),
              fmt_bytes(b, (double)r->packed_bytes), 100 * (double)r->packed_bytes / bytes,
              fmt_duration(c, r->pack_s));
@@ -99,14 +99,15 @@ static void print_links(FILE *out, const struct xf_report *r)
     char text[300], a[FMT_LEN], b[FMT_LEN], c[FMT_LEN], n[24];
 
     if (r->copy_reconnects) {
-        snprintf(text, sizeof(text), "lost %s while memory was copied, and made again; %s without",
+        snprintf(text, sizeof(text),
+                 "lost %s while memory was copied, and re-established; down for %s",
                  times(n, r->copy_reconnects), fmt_duration(a, r->copy_away_s));
         row(out, "link", text);
     }
     if (r->pull_reconnects) {
         snprintf(text, sizeof(text),
-                 "lost %s after the switch, and made again; away %s (at most %s), and within %s of "
-                 "the first answer pages came again",
+                 "lost %s after the switch, and re-established; down for %s (at most %s at a "
+                 "time); pages arrived again within %s of the first answer",
                  times(n, r->pull_reconnects), fmt_duration(a, r->pull_away_s),
                  fmt_duration(b, r->pull_longest_s), fmt_duration(c, r->pull_recovery_s));
         row(out, "link", text);
@@ -158,8 +159,8 @@ void report_print(FILE *out, const struct xf_report *r)
     row(out, "rounds", text);
     if (r->left_out) {
         snprintf(text, sizeof(text),
-                 "%" PRIu64 " after the switch; %" PRIu64 " touched before they came, %" PRIu64
-                 " asked for; median %s, 99%% within %s",
+                 "%" PRIu64 " after the switch; %" PRIu64 " touched before they arrived, %" PRIu64
+                 " requested; median %s, 99%% within %s",
                  r->left_out, r->faults, r->requested, fmt_duration(a, r->fault_median_s),
                  fmt_duration(b, r->fault_p99_s));
         if (r->network_held_s > 0) {
@@ -214,20 +215,18 @@ static void advise_twice(char *buf, size_t n, const struct xf_report *r)
     if (r->outcome == XF_PULLING)
         snprintf(
             buf, n,
-            "%s was let run here by somebody while it ran at %s, so its disks may have been "
-            "written by both. It is paused here, and at %s if that host could be told, where it "
-            "lacks pages that cannot come any more: `xl destroy %s` on both hosts, check its "
-            "disks, and boot it anew.",
+            "Somebody let %s run here while it ran at %s, so both may have written its disks. It "
+            "is paused here, and at %s if that host could be told, where it lacks pages that can "
+            "no longer arrive: `xl destroy %s` on both hosts, check its disks, and boot it anew.",
             d, h, h, d);
     else
-        snprintf(
-            buf, n,
-            "%s was let run here by somebody while it ran at %s, so its disks may have been "
-            "written by both. It is paused here. If it runs there with all its pages (`xl list` "
-            "and `xl migrate-status` there), `xl destroy %s` here; else `xl destroy %s` on both "
-            "hosts, check its disks, and boot it anew. Only if it is gone there for good and you "
-            "know what it wrote there, `xl migrate-recover --resume --force %s` here.",
-            d, h, d, d, d);
+        snprintf(buf, n,
+                 "Somebody let %s run here while it ran at %s, so both may have written its disks. "
+                 "It is paused here. If it runs there with all its pages (`xl list` and `xl "
+                 "migrate-status` there), `xl destroy %s` here; else `xl destroy %s` on both "
+                 "hosts, check its disks, and boot it anew. Only if it is gone there for good and "
+                 "you know what it wrote there, `xl migrate-recover --resume --force %s` here.",
+                 d, h, d, d, d);
 }
 
 static void advise_stayed(char *buf, size_t n, const struct xf_report *r)
@@ -300,22 +299,21 @@ static void advise(char *buf, size_t n, const struct xf_report *r)
         if (r->ran_there) {
             snprintf(
                 buf, n,
-                "%s ran at %s, and lies here, suspended, as it was at the switch. It must not run "
-                "on both, nor from here again: its disks have been written since. `xl "
-                "migrate-recover %s` here asks there, and finishes the move if it runs there with "
-                "all its pages. If that does not help, look there with `xl list`. If it does not "
-                "run there, `xl destroy %s` here, and boot it anew.",
+                "%s ran at %s, and is suspended here as it was at the switch. It must not run on "
+                "both hosts, and must not go on from its state here: its disks have been written "
+                "since. `xl migrate-recover %s` here asks there, and finishes the move if it runs "
+                "there with all its pages. If that does not help, look there with `xl list`. If it "
+                "does not run there, `xl destroy %s` here, and boot it anew.",
                 d, h, d, d);
             break;
         }
-        snprintf(
-            buf, n,
-            "%s is suspended here and may run at %s, which had been told to start it. It must "
-            "not run on both: `xl migrate-recover %s` here asks there and finishes the move, or "
-            "says that it may be resumed here. If that does not help, look there with `xl list`. "
-            "If it runs there, with all its pages, `xl destroy %s` here. If it is not there, `xl "
-            "migrate-recover --resume %s` here.",
-            d, h, d, d, d);
+        snprintf(buf, n,
+                 "%s is suspended here and may run at %s, which had been told to start it. It must "
+                 "not run on both hosts: `xl migrate-recover %s` here asks there and finishes the "
+                 "move, or says that it may be resumed here. If that does not help, look there "
+                 "with `xl list`. If it runs there, with all its pages, `xl destroy %s` here. If "
+                 "it is not there, `xl migrate-recover --resume %s` here.",
+                 d, h, d, d, d);
         break;
     case XF_SUSPENDED:
         snprintf(buf, n,
@@ -327,13 +325,13 @@ static void advise(char *buf, size_t n, const struct xf_report *r)
         if (r->hopeless) {
             snprintf(
                 buf, n,
-                "%s is at %s and lacks pages that cannot come any more, so it cannot go on: "
-                "`xl destroy %s` there and, if its old domain is left, here, and boot it anew.",
+                "%s is at %s and lacks pages that can no longer arrive, so it cannot go on: `xl "
+                "destroy %s` there and, if its old domain is left, here, and boot it anew.",
                 d, h, d);
             break;
         }
         snprintf(buf, n,
-                 "%s runs at %s and lacks pages that only lie here. Its old domain stays here, "
+                 "%s runs at %s and lacks pages that are only here. Its old domain stays here, "
                  "suspended: it must not be resumed or destroyed while the other runs. `xl "
                  "migrate-recover %s` here brings them.",
                  d, h, d);

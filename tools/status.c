@@ -24,13 +24,13 @@
 
 static const char status_help[] =
     "Usage: xl migrate-status [--json] [DOMAIN]\n\n"
-    "Show the moves that are under way from this host and to it, or that of DOMAIN,\n"
-    "and how those begun with --no-wait ended during the last day. A migrate-recover\n"
-    "shows as a move in PULL.\n\n"
+    "Show the moves under way from and to this host, or that of DOMAIN, and how moves\n"
+    "begun with --no-wait ended during the last day. A migrate-recover shows as a move\n"
+    "in PULL.\n\n"
     "  -h, --help  Print this help.\n"
     "  --json      One JSON object per line.\n\n"
-    "Exit status: 0, also when there is nothing to show; 1 when there is none of\n"
-    "DOMAIN, and for errors.\n";
+    "Exit status: 0, also when there is nothing to show; 1 when DOMAIN has no move,\n"
+    "and for errors.\n";
 
 static const char postcopy_help[] =
     "Usage: xl migrate-postcopy DOMAIN\n\n"
@@ -70,7 +70,7 @@ static int parse(const struct front *f, bool has_json, struct words *out, struct
     if (argc - optind > 1)
         return xf_fail(err, EINVAL, "name one domain only (xl %s --help)", cmd);
     if (optind < argc && !argv[optind][0])
-        return xf_fail(err, EINVAL, "the domain is an empty word: name it (xl %s --help)", cmd);
+        return xf_fail(err, EINVAL, "the domain is empty: name it (xl %s --help)", cmd);
     out->domain = optind < argc ? argv[optind] : NULL;
     return 0;
 }
@@ -125,7 +125,7 @@ static void show_speed(const struct xf_status *s)
         snprintf(text, sizeof(text), "%s/s", fmt_bytes(a, s->rate_bps));
     if (s->eta_s >= 0)
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s %s", text[0] ? ", " : "",
-                 s->phase == XF_PHASE_COPY ? "this round ends in" : "all there in",
+                 s->phase == XF_PHASE_COPY ? "this round ends in" : "all pages there in",
                  fmt_duration(a, s->eta_s));
     if (text[0])
         row("rate", text);
@@ -147,7 +147,8 @@ static void show(const struct xf_status *s)
     show_faults(s);
     show_speed(s);
     if (s->age_s > QUIET_S) {
-        snprintf(text, sizeof(text), "this is how it was %s ago; process %d has had no time since",
+        snprintf(text, sizeof(text),
+                 "this was the state %s ago; process %d has had no time to update it since",
                  fmt_duration(a, s->age_s), (int)s->pid);
         row("note", text);
     }

@@ -182,12 +182,13 @@ int xf_link_cfg_check(const struct xf_link_cfg *cfg, struct xf_err *err)
         return xf_fail(err, EINVAL, "a move has 1 to %u bulk channels, not %u", XF_CHANNELS_MAX,
                        cfg->channels);
     if (cfg->version && (cfg->version < XF_WIRE_OLDEST || cfg->version > XF_WIRE_VERSION))
-        return xf_fail(err, EINVAL, "version %u of the wire protocol is not spoken here",
+        return xf_fail(err, EINVAL, "version %u of the wire protocol is not supported here",
                        cfg->version);
     if (!cfg->key)
         return xf_fail(err, EINVAL, "a connection needs a key");
     if (cfg->timeout_ms <= 0)
-        return xf_fail(err, EINVAL, "a connection needs some time, not %d ms", cfg->timeout_ms);
+        return xf_fail(err, EINVAL, "a connection needs a timeout above 0, not %d ms",
+                       cfg->timeout_ms);
     return 0;
 }
 

@@ -152,7 +152,7 @@ int xf_handshakes_accept(struct xf_handshakes *h, int listen_fd, int timeout_ms,
         if (n < 0 && errno != EINTR)
             return xf_fail(err, errno, "accepting connections: poll: %s", strerror(errno));
         if (atomic_load_explicit(&h->aborted, memory_order_acquire))
-            return xf_fail(err, ECANCELED, "waiting for the peer was given up on this side");
+            return xf_fail(err, ECANCELED, "this side gave up waiting for the peer");
         if (n >= 0) {
             rc = step_ready(h, fds, out, id, err);
             if (rc != XF_HANDSHAKE_GOES_ON)

@@ -81,8 +81,8 @@ int xf_iov_sum(const struct iovec *iov, int niov, uint64_t *sum, struct xf_err *
 
     *sum = 0;
     if (niov < 0 || niov > XF_IOV_MAX)
-        return xf_fail(err, EINVAL, "%d pieces of memory in one message, %d are possible", niov,
-                       XF_IOV_MAX);
+        return xf_fail(err, EINVAL, "%d pieces of memory in one message, over the limit of %d",
+                       niov, XF_IOV_MAX);
     for (i = 0; i < niov; i++) {
         if (iov[i].iov_len > XF_PAYLOAD_MAX)
             return xf_fail(err, EMSGSIZE, "a piece of payload of %zu bytes, over the limit of %u",

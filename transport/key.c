@@ -15,7 +15,7 @@ int xf_key_make(struct xf_key *k, struct xf_err *err)
 
         if (n < 0 && errno != EINTR) {
             xf_key_wipe(k);
-            return xf_fail(err, errno, "the system has no random numbers: %s", strerror(errno));
+            return xf_fail(err, errno, "cannot get random numbers: %s", strerror(errno));
         }
         have += n > 0 ? (size_t)n : 0;
     }

@@ -80,8 +80,8 @@ int xf_link_hear(struct xf_link *l, uint16_t type, struct xf_msg *m, void *meta,
     if (m->type != type)
         return xf_fail(err, EPROTO, "the peer sent message %u where %u was due", m->type, type);
     if (m->payload_len)
-        return xf_fail(err, EPROTO, "message %u came with %u bytes it cannot have", m->type,
-                       m->payload_len);
+        return xf_fail(err, EPROTO, "message %u must not have a payload, but has one of %u bytes",
+                       m->type, m->payload_len);
     return 0;
 }
 

@@ -62,7 +62,7 @@ int xf_wait_on(struct xf_wait *w, bool moved, struct xf_err *err)
         return xf_fail_link(err, ETIMEDOUT, "%s: the peer has %s nothing for %d ms", s->who,
                             w->input ? "sent" : "taken", w->stall_ms);
     return xf_fail_link(err, ETIMEDOUT,
-                        "%s: the peer has sent a part of one message, and not the rest for %lld ms",
+                        "%s: the peer sent only part of a message, and not the rest within %lld ms",
                         s->who, (long long)s->waited_ms);
 }
 

@@ -211,7 +211,8 @@ int xf_state_take(struct xf_state_in *in, const struct xf_pieces *p, struct iove
                   struct xf_err *err)
 {
     if (in->complete)
-        return xf_fail(err, EPROTO, "the source sent more of the guest's state than all of it");
+        return xf_fail(err, EPROTO,
+                       "the source sent more of the guest's state after its last part");
     for (uint32_t i = 0; i < p->nr; i++) {
         const struct xf_piece *x = &p->list[i];
         struct xf_piece *now = &in->now;
@@ -220,8 +221,8 @@ int xf_state_take(struct xf_state_in *in, const struct xf_pieces *p, struct iove
             return -1;
         if (x->kind != now->kind || x->flags != now->flags || x->total != now->total ||
             x->offset != now->offset)
-            return xf_fail(err, EPROTO, "part %u of the guest's state does not go on as it began",
-                           now->kind);
+            return xf_fail(err, EPROTO,
+                           "part %u of the guest's state does not continue as it began", now->kind);
         iov[i] = (struct iovec){.iov_len = x->len};
         if (bounds_of(x->kind))
             iov[i].iov_base = (uint8_t *)in->state.list[in->state.nr - 1].data + x->offset;

@@ -389,7 +389,7 @@ int xf_built_decode(uint32_t *domid, int *num, char why[XF_TEXT_MAX], const stru
         return -1;
     id = get_le64(meta);
     if (!id || id > DOMID_LAST)
-        return xf_fail(err, EPROTO, "BUILT names domain %llu, which no guest can be",
+        return xf_fail(err, EPROTO, "BUILT names domain %llu, which cannot be a guest",
                        (unsigned long long)id);
     *domid = (uint32_t)id;
     text.meta_len -= BUILT_FIXED;
@@ -447,7 +447,8 @@ int xf_follow_decode(struct xf_follow *f, const struct xf_msg *m, const void *me
     memcpy(f->vcpus, p + FOLLOW_FIXED, bytes);
     memcpy(f->name, p + FOLLOW_FIXED + bytes, len);
     if (!xf_text_is_clean(f->name, len))
-        return xf_fail(err, EPROTO, "a change of the guest has a name that is not clean text");
+        return xf_fail(err, EPROTO,
+                       "a change of the guest has a name with characters that cannot be shown");
     if (!xf_follow_vcpus(f) || (f->nr_vcpus % 8 && f->vcpus[bytes - 1] >> f->nr_vcpus % 8))
         return xf_fail(err, EPROTO, "a change of the guest has no vCPU, or more than there are");
     return 0;

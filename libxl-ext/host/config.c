@@ -43,8 +43,8 @@ static void first_error(struct reading *r, int line, const char *what)
     int len = (int)strcspn(what, "\n");
 
     if (!r->failed)
-        xf_fail(r->err, EINVAL, "%s:%d: %.*s; xenferry.xml(5) says what may stand there", r->name,
-                line > 0 ? line : 1, len, what);
+        xf_fail(r->err, EINVAL, "%s:%d: %.*s; see xenferry.xml(5) for what is allowed there",
+                r->name, line > 0 ? line : 1, len, what);
     r->failed = true;
 }
 
@@ -76,13 +76,13 @@ static void on_schema_error(void *priv, xmlErrorPtr e)
     if (node && line <= 0)
         line = (int)xmlGetLineNo(node);
     if (value)
-        snprintf(text, sizeof(text), "%s=\"%.60s\" is wrong in <%s>", e->str1, (char *)value,
+        snprintf(text, sizeof(text), "%s=\"%.60s\" is invalid in <%s>", e->str1, (char *)value,
                  (const char *)node->name);
     else if (port)
         snprintf(text, sizeof(text),
-                 "<port> holds 0 to 65535, or a range as 8600-8615: not '%.60s'", (char *)port);
+                 "<port> takes 0 to 65535 or a range such as 8600-8615, not '%.60s'", (char *)port);
     else
-        snprintf(text, sizeof(text), "%s", e->message ? e->message : "not as the schema wants it");
+        snprintf(text, sizeof(text), "%s", e->message ? e->message : "does not match the schema");
     first_error(r, line, text);
     xmlFree(value);
     xmlFree(port);
@@ -98,7 +98,7 @@ static void on_doctype(void *priv, const xmlChar *name, const xmlChar *external,
     (void)external;
     (void)system;
     first_error(ctxt->_private, xmlSAX2GetLineNumber(ctxt),
-                "a document type has no place in this file");
+                "a document type declaration is not allowed in this file");
     xmlStopParser(ctxt);
 }
 
@@ -160,8 +160,8 @@ static void take_address(struct reading *r, xmlNodePtr node, xmlChar *text, bool
         len--;
     snprintf(out, XF_ADDR_LEN, "%.*s", (int)len, begin);
     if (len >= XF_ADDR_LEN || !(or_device ? xf_is_address_or_device(out) : xf_is_address(out))) {
-        snprintf(what, sizeof(what), "'%.80s' is no numeric IPv4 or IPv6 address%s", begin,
-                 or_device ? " and no name of a device" : "");
+        snprintf(what, sizeof(what), "'%.80s' is not a numeric IPv4 or IPv6 address%s", begin,
+                 or_device ? " or the name of a device" : "");
         first_error(r, (int)xmlGetLineNo(node), what);
     }
     xmlFree(text);
@@ -216,7 +216,8 @@ static void take_port(struct reading *r, xmlNodePtr node, xmlChar *text, struct 
         last = strtoul(end + 1, NULL, 10);
     if (end && (!first || last < first)) {
         snprintf(what, sizeof(what),
-                 "a range of ports goes from one above 0 up to another, as 8600-8615: not '%.40s'",
+                 "a range of ports takes two above 0, the lower first, such as 8600-8615, not "
+                 "'%.40s'",
                  (const char *)text);
         first_error(r, (int)xmlGetLineNo(node), what);
     }
@@ -291,7 +292,7 @@ static xmlDocPtr parse(struct reading *r, const char *text, size_t len)
     doc = xmlCtxtReadMemory(ctxt, text, (int)len, NULL, NULL,
                             XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
     if (!doc || !ctxt->wellFormed || r->failed) {
-        first_error(r, 1, "this is no XML document");
+        first_error(r, 1, "this is not an XML document");
         xmlFreeDoc(doc);
         doc = NULL;
     }
@@ -312,7 +313,7 @@ static void validate(struct reading *r, xmlDocPtr doc)
     } else {
         xmlRelaxNGSetValidStructuredErrors(vctxt, on_schema_error, r);
         if (xmlRelaxNGValidateDoc(vctxt, doc))
-            first_error(r, 1, "not as the schema wants it");
+            first_error(r, 1, "does not match the schema");
     }
     xmlRelaxNGFreeValidCtxt(vctxt);
     xmlRelaxNGFree(schema);
@@ -333,8 +334,8 @@ int xf_config_parse(const char *name, const char *text, size_t len, struct xf_co
 
     clear(out);
     if (len > XF_CONFIG_MAX)
-        return xf_fail(err, EFBIG, "%s is larger than %u bytes, which no configuration needs", name,
-                       XF_CONFIG_MAX);
+        return xf_fail(err, EFBIG, "%s is larger than %u bytes, the limit for a configuration",
+                       name, XF_CONFIG_MAX);
     doc = parse(&r, text, len);
     if (!doc)
         return -1;

@@ -52,7 +52,7 @@ int xf_json_bad(const struct xf_json *j, const char *name, const char *how)
 
 static int lacks(const struct xf_json *j, const char *name)
 {
-    return xf_fail(j->err, EPROTO, "%s lacks a good field \"%s\"", j->what, name);
+    return xf_fail(j->err, EPROTO, "%s has no valid field \"%s\"", j->what, name);
 }
 
 /* NULL: an error. */
@@ -85,7 +85,7 @@ static int word_of(const struct xf_json *j, const char *name, json_object *v, ch
     if (!text)
         return -1;
     if (!xf_text_is_clean(text, len))
-        return xf_json_bad(j, name, "has control characters, or others that are not shown");
+        return xf_json_bad(j, name, "has control characters or others that cannot be shown");
     memcpy(out, text, len);
     out[len] = 0;
     return 0;

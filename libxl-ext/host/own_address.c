@@ -34,11 +34,10 @@ int xf_own_addresses(const char *name, struct xf_own *out, struct xf_err *err)
         out->n = (unsigned)xf_interface_addresses(name, out->list, XF_OWN_MAX);
     if (out->n)
         return 0;
-    return xf_fail(
-        err, ENODEV,
-        "nothing here that is called \"%s\" has an address: --migration-address takes an "
-        "address of this host, a network interface or an RDMA device",
-        name);
+    return xf_fail(err, ENODEV,
+                   "nothing here named \"%s\" has an address: --migration-address takes an address "
+                   "of this host, a network interface or an RDMA device",
+                   name);
 }
 
 const char *xf_own_for(const struct xf_own *own, const char *peer)

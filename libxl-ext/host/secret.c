@@ -113,7 +113,7 @@ char *xf_secret_take(const char *text, size_t len, struct xf_key *k, struct xf_e
         }
     }
     if (found != 1)
-        xf_fail(&why, EPROTO, found ? "it has more than one \"key\"" : "it lacks a good \"key\"");
+        xf_fail(&why, EPROTO, found ? "it has more than one \"key\"" : "it has no valid \"key\"");
     if (why.num) {
         xf_key_wipe(k);
         xf_fail(err, why.num, "%s", why.text);

@@ -101,7 +101,7 @@ static void read_holder(int fd, char *out, size_t size)
     ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
     size_t digits;
 
-    snprintf(out, size, "its receiver does not say more");
+    snprintf(out, size, "its receiver gives no details");
     if (n <= 0)
         return;
     text[n] = 0;
@@ -132,8 +132,8 @@ static void refuse(struct xf_findings *f, bool by_uuid, const char *domain, int 
                 who);
     else
         xf_find(f, XF_REFUSAL, "name",
-                "another move of a domain named \"%s\" goes there already (%.200s); wait until it "
-                "has ended",
+                "another move of a domain named \"%s\" is arriving there already (%.200s); "
+                "wait until it has ended",
                 domain, who);
 }
 
@@ -195,5 +195,5 @@ int xf_port_lock(uint16_t port, struct xf_err *err)
         return fd;
     if (fd >= 0)
         close(fd);
-    return rc < 0 ? -1 : xf_fail(err, EBUSY, "another move comes in by port %u", port);
+    return rc < 0 ? -1 : xf_fail(err, EBUSY, "another incoming move uses port %u", port);
 }

@@ -97,7 +97,7 @@ static int get_ran(const struct xf_json *j, uint64_t *ns)
     errno = 0;
     *ns = strtoull(digits, NULL, 10);
     if (strspn(digits, "0123456789") != RAN_DIGITS || errno)
-        return xf_json_bad(j, "ran_ns", "is no number of 20 digits");
+        return xf_json_bad(j, "ran_ns", "is not a number of 20 digits");
     return 0;
 }
 
@@ -138,8 +138,8 @@ static int read_fields(const struct xf_json *j, struct xf_record *r)
     if (xf_json_number(j, "version", 0, INT32_MAX, &version))
         return -1;
     if (version != VERSION)
-        return xf_fail(j->err, EPROTO, "it is of another version of Xenferry (%" PRId64 ")",
-                       version);
+        return xf_fail(j->err, EPROTO,
+                       "it was written by another version of Xenferry (%" PRId64 ")", version);
     if (xf_json_number(j, "state", 0, XF_RECORD_STATES - 1, &state) || read_names(j, r) ||
         xf_json_number(j, "domid", 1, 32767, &domid) ||
         xf_json_number(j, "there_domid", 0, 32767, &there) ||
@@ -171,7 +171,7 @@ int xf_record_parse(const char *text, size_t len, struct xf_record *r, struct xf
 
     memset(r, 0, sizeof(*r));
     if (len < sizeof(HEAD) || len > TEXT_MAX || memcmp(text, HEAD, sizeof(HEAD) - 1))
-        return xf_fail(err, EPROTO, "it does not begin as it should");
+        return xf_fail(err, EPROTO, "its beginning is invalid");
     rest = xf_secret_take(text, len, &r->key, &no_key);
     if (!rest)
         return xf_fail(err, ENOMEM, "out of memory");
@@ -230,8 +230,8 @@ int xf_record_lock(const char *dir, uint32_t domid, int *fd, struct xf_err *err)
     while (rc == VANISHED);
     if (rc && errno == EWOULDBLOCK)
         xf_fail(err, EBUSY,
-                "domain %u is being migrated already; wait for its end "
-                "(`xl migrate-status` shows how far it is)",
+                "domain %u is being migrated already; wait for that to end (`xl migrate-status` "
+                "shows how far it is)",
                 domid);
     else if (rc)
         xf_fail(err, errno, "cannot lock %s/%s: %s", dir, name, strerror(errno));
@@ -314,10 +314,10 @@ static int replace(int fd, const char *text, size_t len, size_t at, struct xf_er
     do
         n = pwrite(fd, text, len, (off_t)at);
     while (n < 0 && errno == EINTR);
-    return n == (ssize_t)len ? 0
-                             : xf_fail(err, n < 0 ? errno : EIO,
-                                       "cannot note in %s how far the move has come: %s",
-                                       xf_run_dir(), strerror(n < 0 ? errno : EIO));
+    return n == (ssize_t)len
+               ? 0
+               : xf_fail(err, n < 0 ? errno : EIO, "cannot record the move's progress in %s: %s",
+                         xf_run_dir(), strerror(n < 0 ? errno : EIO));
 }
 
 int xf_record_mark(int fd, enum xf_record_state state, struct xf_err *err)
@@ -379,7 +379,7 @@ int xf_record_read(const char *dir, uint32_t domid, struct xf_record *r, int *fd
     if (rc && err && err->num != EPERM && *fd >= 0)
         xf_wrap(err, "%s cannot be used", path);
     if (!rc && r->domid != domid)
-        rc = xf_fail(err, EPROTO, "%s is that of domain %u", path, r->domid);
+        rc = xf_fail(err, EPROTO, "%s belongs to domain %u", path, r->domid);
     if (rc && *fd >= 0) {
         close(*fd);
         *fd = -1;

@@ -274,8 +274,8 @@ static int ask(int fd, struct xf_err *err)
     if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) != (ssize_t)sizeof(request) - 1 ||
         (len = read_line(fd, line)) < 0)
         return xf_fail(err, ETIMEDOUT,
-                       "the process that moves it did not answer; "
-                       "`xl migrate-status` shows whether it is still there");
+                       "the process that moves it did not answer; `xl migrate-status` shows "
+                       "whether it is still running");
     return xf_answer_decode(line, (size_t)len, err);
 }
 

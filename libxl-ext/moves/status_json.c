@@ -14,7 +14,7 @@
 #define SECONDS_MAX 1e12
 #define DEPTH 3
 
-static const char what[] = "what a move says of itself";
+static const char what[] = "a move's status";
 
 /* --- out --- */
 

@@ -295,7 +295,7 @@ int xf_ended_write(const struct xf_ended *e, struct xf_err *err)
     if (!len ||
         snprintf(path, sizeof(path), "%s/ended-%d", dir, (int)e->pid) >= (int)sizeof(path) ||
         snprintf(draft, sizeof(draft), "%s/.ended-%d", dir, (int)e->pid) >= (int)sizeof(draft))
-        return xf_fail(err, EINVAL, "the end of a move cannot be written down in %s", dir);
+        return xf_fail(err, EINVAL, "cannot record the end of a move in %s", dir);
     if (xf_run_dir_make(err))
         return -1;
     fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);

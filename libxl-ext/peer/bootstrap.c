@@ -178,7 +178,7 @@ int xf_pipe_await_banner(struct xf_pipe *p, int timeout_ms, const volatile sig_a
         ssize_t got;
 
         if (noise > NOISE_MAX)
-            return xf_fail(err, EPROTO, "the receiver's banner does not come, only other text");
+            return xf_fail(err, EPROTO, "the receiver sent other text instead of its banner");
         got = read_some(p->in, text, len - have, until, cancel, err);
         if (got < 0)
             return -1;
@@ -215,7 +215,8 @@ static int frame_receive(struct xf_pipe *p, char **text, size_t *len, int timeou
         return -1;
     *len = le32toh(le);
     if (*len == 0 || *len > XF_FRAME_MAX)
-        return xf_fail(err, EPROTO, "the peer announced a message of %zu bytes", *len);
+        return xf_fail(err, EPROTO, "the peer announced a message of an invalid length (%zu bytes)",
+                       *len);
     *text = calloc(1, *len + 1);
     if (!*text)
         return xf_fail(err, ENOMEM, "out of memory");

@@ -20,7 +20,7 @@ void xf_find_too(struct xf_findings *f, const struct xf_finding *x)
         last->severity = x->severity;
     snprintf(last->code, sizeof(last->code), "more");
     snprintf(last->text, sizeof(last->text),
-             "there are %u findings more; mend the others first, and check again", f->dropped);
+             "there are %u more findings; fix the others first, and check again", f->dropped);
 }
 
 void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code, const char *fmt,

@@ -49,7 +49,7 @@ static void report(struct xf_findings *f, const libxl_dominfo *d, const char *na
         const char *code, *text;
     } words[] = {{"dying", "is being destroyed"},
                  {"other", "is not the copy that the move made"},
-                 {"incoming", "was not let run"},
+                 {"incoming", "was never started"},
                  {"lacking", "is the guest, and lacks pages"},
                  {"found", "is the guest, with all its pages"}};
 

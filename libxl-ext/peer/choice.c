@@ -74,7 +74,7 @@ void xf_rdma_judge(const struct xf_rdma_device *ports, int n, const char only[][
     } else if (unusable) {
         out->state = XF_RDMA_UNUSABLE;
         snprintf(out->why, sizeof(out->why),
-                 "%s is neither InfiniBand nor RoCE, as a move needs it; use another device",
+                 "%s is neither InfiniBand nor RoCE, which a move needs; use another device",
                  unusable->name);
     } else {
         out->state = XF_RDMA_NO_DEVICE;
@@ -101,7 +101,7 @@ enum xf_choice xf_choose(enum xf_transport wish, const struct xf_rdma_side *here
                          const struct xf_rdma_side *there, const struct xf_err *route, char *why,
                          size_t size)
 {
-    const char *where = "", *reason = "nobody has looked for devices";
+    const char *where = "", *reason = "the devices have not been checked";
 
     if (size)
         why[0] = 0;
@@ -122,6 +122,6 @@ enum xf_choice xf_choose(enum xf_transport wish, const struct xf_rdma_side *here
         snprintf(why, size, "RDMA is not possible: %s%s; or move with --tcp", where, reason);
         return XF_CHOICE_NONE;
     }
-    snprintf(why, size, "memory goes over TCP, for RDMA is not possible: %s%s", where, reason);
+    snprintf(why, size, "memory goes over TCP because RDMA is not possible: %s%s", where, reason);
     return XF_CHOICE_TCP;
 }

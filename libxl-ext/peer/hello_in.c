@@ -43,7 +43,7 @@ static int get_blob(const struct xf_json *j, const char *name, size_t max, void 
     if (!hex)
         return -1;
     if (n % 2)
-        return xf_json_bad(j, name, "has half a byte");
+        return xf_json_bad(j, name, "has an odd number of digits");
     n /= 2;
     bytes = calloc(1, n + 1);
     if (!bytes)

@@ -70,7 +70,8 @@ static void check_script(const struct xf_host_paths *paths, const struct xf_need
     locate(path, paths->scripts, x->what);
     if (stat(path, &st) || !S_ISREG(st.st_mode) || access(path, X_OK))
         xf_find(f, XF_REFUSAL, "script-missing",
-                "%s: the hotplug script \"%s\" is not there, or cannot be run; install it there",
+                "%s: the hotplug script \"%s\" does not exist there, or cannot be run; install it "
+                "there",
                 x->of, x->what);
 }
 
@@ -78,8 +79,8 @@ static void check_boot(const struct xf_need *x, struct xf_findings *f)
 {
     if (access(x->what, R_OK))
         xf_find(f, XF_WARNING, "kernel-missing",
-                "the %s \"%s\" is not there: the guest can be moved, but not booted there again; "
-                "copy it",
+                "the %s \"%s\" does not exist there: the guest can be moved, but not booted there "
+                "again; copy it",
                 x->of, x->what);
 }
 

@@ -126,7 +126,7 @@ static int check_cpu(xc_interface *xch, const struct xf_hello *hello, struct xf_
         goto out;
     rc = 0;
     if (hello->cpuid_len % sizeof(xen_cpuid_leaf_t) || hello->msr_len % sizeof(xen_msr_entry_t)) {
-        rc = xf_fail(err, EPROTO, "the source sent a CPU policy of a bad length");
+        rc = xf_fail(err, EPROTO, "the source sent a CPU policy of an invalid length");
         goto out;
     }
     if (xf_policy_vendors_differ(hello->cpuid, hello->cpuid_len, leaves, len, made, here)) {
@@ -173,8 +173,8 @@ static void check_name(libxl_ctx *ctx, const struct xf_hello *hello, bool same_h
                 hello->domain, domid);
     if (!libxl_name_to_domid(ctx, incoming, &domid))
         xf_find(f, XF_REFUSAL, "name",
-                "a domain named \"%s\" exists there already (domain %u): a move of the same "
-                "domain is under way, or was left behind; destroy it if so",
+                "a domain named \"%s\" exists there already (domain %u): a move of the same domain "
+                "is under way, or one has left it behind; destroy it in that case",
                 incoming, domid);
 }
 

@@ -49,10 +49,10 @@ int xf_hold_vif_possible(const char *config, struct xf_err *why)
         if (json_object_object_get_ex(nic, "backend_domname", &x) && json_object_get_string(x))
             away = away || *json_object_get_string(x);
         if (away)
-            rc = xf_fail(why, EOPNOTSUPP,
-                         "a network interface of the guest is served by another domain than dom0, "
-                         "where it cannot be kept waiting for pages; leave out backend= in its vif "
-                         "for post-copy");
+            rc = xf_fail(
+                why, EOPNOTSUPP,
+                "a network interface of the guest is served by a domain other than dom0, where it "
+                "cannot be kept waiting for pages; leave out backend= in its vif for post-copy");
     }
     json_object_put(root);
     return rc;
@@ -80,7 +80,7 @@ static struct xs_handle *reach(struct xf_err *err)
     struct xs_handle *xs = xs_open(0);
 
     if (!xs)
-        xf_fail(err, errno, "cannot reach xenstore: the guest's network is as it was");
+        xf_fail(err, errno, "cannot reach xenstore: the guest's network was left as it was");
     return xs;
 }
 
@@ -105,7 +105,7 @@ int xf_hold_vif_begin(struct xf_hold_vif *h, uint32_t domid, struct xf_err *err)
     if (!rc && !all)
         rc = xf_fail(err, EIO,
                      "not all network interfaces of the guest were found in xenstore, or there are "
-                     "more than %u: with --precopy none has to be held back",
+                     "more than %u: use --precopy, which does not hold them back",
                      XF_VIFS_MAX);
     return rc;
 }

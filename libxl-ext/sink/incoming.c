@@ -32,11 +32,11 @@ int xf_incoming_fits(const struct xf_incoming *in, libxl_ctx *ctx, const char *c
         rc = xf_fail(err, EPROTO, "libxl cannot read the configuration that the source sent");
     else if (!c.c_info.name || strcmp(c.c_info.name, in->domain))
         rc = xf_fail(err, EPROTO,
-                     "the source's configuration is not of domain \"%s\", which it announced",
+                     "the source's configuration is not that of domain \"%s\", which it announced",
                      in->domain);
     else if (libxl_uuid_compare(&c.c_info.uuid, &in->uuid))
         rc = xf_fail(err, EPROTO,
-                     "the source's configuration has another uuid than the one it announced");
+                     "the source's configuration has a uuid other than the one it announced");
     *type = c.c_info.type;
     libxl_domain_config_dispose(&c);
     return rc;
@@ -49,8 +49,8 @@ int xf_incoming_absent(const struct xf_incoming *in, libxl_ctx *ctx, struct xf_e
     if (libxl_name_to_domid(ctx, in->name, &domid))
         return 0;
     return xf_fail(err, EEXIST,
-                   "a domain named \"%s\" (%u) has come into being there since the move was "
-                   "checked; destroy it unless another move is building it",
+                   "a domain named \"%s\" (%u) has appeared there since the move was checked; "
+                   "destroy it unless another move is building it",
                    in->name, domid);
 }
 
@@ -97,10 +97,11 @@ int xf_incoming_destroy(const struct xf_incoming *in, libxl_ctx *ctx, struct xf_
     char why[300];
 
     if (!in->domid && !libxl_name_to_domid(ctx, in->name, &domid))
-        return xf_fail(err, EEXIST,
-                       "a domain named \"%s\" (%u) is there that this move cannot tell to be its "
-                       "own, and it was left alone; destroy it unless another move is building it",
-                       in->name, domid);
+        return xf_fail(
+            err, EEXIST,
+            "a domain named \"%s\" (%u) exists there that this move cannot identify as its own, so "
+            "it was left alone; destroy it unless another move is building it",
+            in->name, domid);
     if (!in->domid || xf_incoming_check(in, ctx, NULL))
         return 0;
     if (libxl_domain_destroy(ctx, in->domid, NULL))

@@ -19,7 +19,7 @@ void xf_sink_let_network(struct sink *s)
     xf_clear(&s->net.failed);
     if (xf_hold_vif_end(&s->net.hold, &why)) {
         xf_fail(&s->net.failed, why.num,
-                "the guest runs here, but its network was not let go on: %s", why.text);
+                "the guest runs here, but its network is still held back: %s", why.text);
         return;
     }
     s->net.let = true;

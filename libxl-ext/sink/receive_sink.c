@@ -46,7 +46,7 @@ static int run_sink(struct sink *s, struct xf_err *err)
     case XF_SINK_RUNS:
         return xf_sink_finish(s, err);
     case XF_SINK_ABORTED:
-        return xf_fail(err, ECANCELED, "the source gave the move up");
+        return xf_fail(err, ECANCELED, "the source gave up the move");
     case XF_SINK_FAILED:
         break;
     }

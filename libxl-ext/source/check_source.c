@@ -99,7 +99,7 @@ static void check_size(xc_interface *xch, uint32_t domid, const libxl_domain_con
     xf_find(f, XF_REFUSAL, "address-space",
             "the guest has mapped something at gfn 0x%llx, far above its memory (of %llu MiB at "
             "most, which may reach to 0x%llx); shut it down and start it again, and if that does "
-            "not help, leave out the driver in it that does so",
+            "not help, remove the driver in it that does so",
             (unsigned long long)nr - 1, (unsigned long long)((max > target ? max : target) >> 10),
             (unsigned long long)limit - 1);
 }
@@ -162,7 +162,7 @@ int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, u
         check_pod(xch, domid, config, f);
     if (xf_save_helper_runs("/proc", domid))
         xf_find(f, XF_REFUSAL, "busy",
-                "another migration or save of the domain is under way; wait for its end");
+                "another migration or save of the domain is under way; wait for that to end");
 
     if (xf_first_refusal(f))
         return 0; /* it will not be built anywhere, so its size does not matter */

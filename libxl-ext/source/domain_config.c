@@ -70,7 +70,7 @@ static int from_file(libxl_ctx *ctx, const struct xf_move_opts *o, libxl_domain_
     if (whole && !json_object_object_get_ex(whole, "config", &inner))
         inner = whole;
     if (!whole || libxl_domain_config_from_json(ctx, config, json_object_to_json_string(inner)))
-        rc = xf_fail(err, EINVAL, "cannot understand what xl made of %s (-C)", o->config_file);
+        rc = xf_fail(err, EINVAL, "cannot parse xl's output for %s (-C)", o->config_file);
     json_object_put(whole);
     free(text);
     return rc;

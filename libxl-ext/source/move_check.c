@@ -34,13 +34,13 @@ static int judge_name(const char *name, size_t size, uint32_t domid, struct xf_e
 {
     if (strlen(name) >= size)
         return xf_fail(err, ENAMETOOLONG,
-                       "the domain's name has %zu bytes, and one of more than %zu cannot be moved: "
-                       "`xl rename %u NEW-NAME`, or with -C another name in the file",
+                       "the domain's name has %zu bytes, over the limit of %zu: `xl rename %u "
+                       "NEW-NAME`, or give it another name in the file for -C",
                        strlen(name), size - 1, domid);
     if (!xf_text_is_clean(name, strlen(name)))
         return xf_fail(err, EILSEQ,
-                       "the domain's name \"%.100s\" has characters that cannot be shown: "
-                       "`xl rename %u NEW-NAME`, or with -C another name in the file",
+                       "the domain's name \"%.100s\" has characters that cannot be shown: `xl "
+                       "rename %u NEW-NAME`, or give it another name in the file for -C",
                        name, domid);
     return 0;
 }
@@ -51,13 +51,13 @@ static int find_domain(struct xf_move *m, struct xf_err *err)
 
     if (libxl_domain_qualifier_to_domid(m->ctx, m->o->domain, &m->domid))
         return xf_fail(err, ESRCH,
-                       "there is no domain \"%s\" here; `xl list` shows those there are",
+                       "there is no domain \"%s\" here; `xl list` shows those that exist",
                        m->o->domain);
     if (m->domid == 0)
         return xf_fail(err, EINVAL, "domain 0 cannot be moved");
     name = libxl_domid_to_name(m->ctx, m->domid);
     if (!name)
-        return xf_fail(err, ESRCH, "there is no domain %u here; `xl list` shows those there are",
+        return xf_fail(err, ESRCH, "there is no domain %u here; `xl list` shows those that exist",
                        m->domid);
     if (judge_name(name, sizeof(m->name), m->domid, err)) {
         free(name);

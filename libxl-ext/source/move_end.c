@@ -27,7 +27,8 @@ static enum xf_outcome let_go_on(struct xf_move *m, struct xf_err *err)
         return XF_ENDED;
     if (!m->skeleton.xen.vm.ops->resume(&m->skeleton.xen.vm, &why)) {
         m->report->here = XF_HERE_RUNS;
-        xf_move_note(m, "the guest suspended after its suspend had been given up, and was resumed");
+        xf_move_note(
+            m, "the guest suspended after the move had given up waiting for that, and was resumed");
         return XF_RESUMED;
     }
     xf_wrap(err, "%s; and before that", why.text);
@@ -39,11 +40,10 @@ enum xf_outcome xf_move_settle(struct xf_move *m, enum xf_outcome end, struct xf
     struct xf_report *r = m->report;
 
     if (m->skeleton.xen.may_stop)
-        xf_move_note(
-            m,
-            "the guest has taken the suspend request and not suspended yet: waiting for it "
-            "for up to %d s, to let it go on",
-            LATE_MS / 1000);
+        xf_move_note(m,
+                     "the guest has taken the suspend request but has not suspended yet: waiting "
+                     "for up to %d s, to resume it then",
+                     LATE_MS / 1000);
     r->here = m->skeleton.open ? xf_xen_await_stop(&m->skeleton.xen, LATE_MS, m->o->cancel)
                                : xf_xen_here(m->xch, m->domid);
     r->may_stop = m->skeleton.xen.may_stop;
@@ -119,7 +119,8 @@ enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err)
                 m->domid);
         return XF_UNKNOWN;
     case XF_DOM_OTHER:
-        xf_move_note(m, "domain %u here is another one by now and was left alone", m->domid);
+        xf_move_note(m, "domain %u here is a different domain by now, so it was left alone",
+                     m->domid);
         break;
     case XF_DOM_GONE:
     case XF_DOM_DYING:
@@ -130,7 +131,7 @@ enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err)
         xf_move_mark(m, XF_RECORD_WHOLE, NULL);
         xf_move_note(m,
                      "the guest runs at the destination, but Xen does not say whether domain %u "
-                     "here still is its old one, so it was left alone; `xl migrate-recover %u` "
+                     "here is still its old one, so it was left alone; `xl migrate-recover %u` "
                      "looks again, and destroys it",
                      m->domid, m->domid);
         return XF_MOVED;

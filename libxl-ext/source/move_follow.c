@@ -20,9 +20,8 @@ static void take_name(struct xf_move *m, const char *name)
 {
     xf_move_note(m, "the guest was renamed from \"%s\" to \"%s\"%s", m->name, name,
                  strcmp(m->check.hello.domain, m->name)
-                     ? "; at the destination it is called as in the "
-                       "configuration that was given"
-                     : ", and will be called so at the destination");
+                     ? "; at the destination it has the name in the configuration that was given"
+                     : ", and will have that name at the destination");
     /* With -C it may have another name at the destination, as requested. */
     if (!strcmp(m->check.hello.domain, m->name))
         snprintf(m->check.hello.domain, sizeof(m->check.hello.domain), "%s", name);

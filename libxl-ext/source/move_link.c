@@ -124,10 +124,11 @@ static void say_transport(struct xf_move *m, struct xf_findings *found)
                 m->net.address);
     if (m->report->encrypted)
         return;
-    xf_find(found, XF_WARNING, "encryption",
-            rdma && m->o->encrypt == XF_ENCRYPT_USUAL
-                ? "the guest's memory will cross the RDMA network unencrypted; --encrypt seals it"
-                : "the guest's memory will cross the network unencrypted (--no-encrypt)");
+    xf_find(
+        found, XF_WARNING, "encryption",
+        rdma && m->o->encrypt == XF_ENCRYPT_USUAL
+            ? "the guest's memory will cross the RDMA network unencrypted; --encrypt encrypts it"
+            : "the guest's memory will cross the network unencrypted (--no-encrypt)");
 }
 
 /* RDMA, if it is wanted and possible; *choice says what remains to be tried. */
@@ -334,17 +335,19 @@ int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err)
     if (xf_move_tick(m, err))
         return -1;
     if (until <= began)
-        return xf_fail(err, why->num,
-                       "%s (%.200s) again and again, for %u s in which no page has arrived", what,
-                       why->text, m->o->reconnect_s);
+        return xf_fail(
+            err, why->num,
+            "%s (%.200s), and has been lost again and again for %u s without a page arriving", what,
+            why->text, m->o->reconnect_s);
     xf_move_note(m, "the link is lost (%s); trying again for up to %.0f s", why->text,
                  until - began);
     rc = keep_connecting(m, rdma, until, tried, sizeof(tried), &last, err);
     r->copy_away_s += xf_now() - began;
     if (rc == UNREACHED)
-        return xf_fail(err, last.num ? last.num : EHOSTUNREACH,
-                       "%s (%.150s), and there was no other for %u s (tried %s: %.100s)", what,
-                       why->text, m->o->reconnect_s, tried[0] ? tried : "no address", last.text);
+        return xf_fail(
+            err, last.num ? last.num : EHOSTUNREACH,
+            "%s (%.150s), and could not be re-established within %u s (tried %s: %.100s)", what,
+            why->text, m->o->reconnect_s, tried[0] ? tried : "no address", last.text);
     if (rc)
         return -1;
     m->net.linked_at = xf_now();
@@ -353,7 +356,7 @@ int xf_move_relink(void *priv, const struct xf_err *why, struct xf_err *err)
         say_fallback(m, what, why);
         xf_move_note(m, "%s (%s); going on over TCP", what, why->text);
     } else {
-        xf_move_note(m, "the link is there again after %.1f s", m->net.linked_at - began);
+        xf_move_note(m, "the link is back after %.1f s", m->net.linked_at - began);
     }
     return 0;
 }

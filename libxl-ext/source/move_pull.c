@@ -37,11 +37,11 @@ static void link_changed(void *priv, const struct xf_err *why)
 {
     if (why)
         xf_move_note(priv,
-                     "the link is lost (%s); the guest runs on with the pages it has, and "
-                     "the link is made again as soon as that is possible",
+                     "the link is lost (%s); the guest runs on with the pages it has, and the link "
+                     "will be re-established as soon as possible",
                      why->text);
     else
-        xf_move_note(priv, "the link is there again");
+        xf_move_note(priv, "the link is back");
 }
 
 /* Serve until the destination has every page, or reports that nobody needs them. */
@@ -68,8 +68,8 @@ enum xf_outcome xf_move_pull(struct xf_move *m, struct xf_err *err)
         return m->report->ran_twice && !m->report->hopeless ? XF_UNKNOWN : XF_PULLING;
     if (end == XF_PULL_GONE) {
         xf_wrap(err,
-                "whether the guest still runs at the destination is not known: nobody there who "
-                "knows this move's key has listened for its missing pages for %lld s",
+                "cannot tell whether the guest still runs at the destination: no process there "
+                "that knows this move's key has listened for its missing pages for %lld s",
                 (long long)r.gone_ms / 1000);
         return XF_UNKNOWN;
     }

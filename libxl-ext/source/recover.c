@@ -40,15 +40,14 @@ static int not_suspended(struct recovery *v, struct xf_err *err)
 
     if (r->state == XF_RECORD_READY)
         return xf_fail(err, EINVAL,
-                       "domain %u is not suspended: it was resumed since it was to move, and there "
+                       "domain %u is not suspended: it has been resumed since that move, so there "
                        "is nothing to finish",
                        v->m.domid);
-    return xf_fail(
-        err, EINVAL,
-        "domain %u is not suspended: it was resumed here after \"%.100s\" had been told to "
-        "run it, so that it may run on both hosts. Look there with `xl list`, and `xl "
-        "destroy` one of the two; the disks may have been written by both",
-        v->m.domid, r->host);
+    return xf_fail(err, EINVAL,
+                   "domain %u is not suspended: it was resumed here after \"%.100s\" had been told "
+                   "to run it, so it may run on both hosts. Look there with `xl list`, and `xl "
+                   "destroy` one of the two; the disks may have been written by both",
+                   v->m.domid, r->host);
 }
 
 /* The domain here, its record and its lock. */
@@ -68,11 +67,10 @@ static int load_record(struct recovery *v, const char *domain, struct xf_err *er
         xf_recover_fit(m->ctx, m->xch, m->domid, r, &fit, &here, err))
         return -1;
     if (fit == XF_FIT_OLD)
-        return xf_fail(
-            err, ESTALE,
-            "no move of \"%s\" from here waits to be finished; what one before this host "
-            "was started left in %s/%u.move is of no use any more",
-            domain, xf_run_dir(), m->domid);
+        return xf_fail(err, ESTALE,
+                       "no move of \"%s\" from here waits to be finished; %s/%u.move is from a "
+                       "move before this host was started, and no longer of use",
+                       domain, xf_run_dir(), m->domid);
     if (fit == XF_FIT_OTHER)
         return xf_recover_misfit(domain, m->domid, r, err);
     return here == XF_DOM_SUSPENDED || r->state == XF_RECORD_TWICE ? 0 : not_suspended(v, err);
@@ -170,35 +168,35 @@ static enum xf_outcome by_asking(struct recovery *v, const struct xf_err *no_lin
         return XF_MOVED;
     case XF_WHERE_LACKING:
         xf_fail(err, no_link->num ? no_link->num : EHOSTUNREACH,
-                "the guest runs there and lacks pages, but nobody there takes them (%.200s)",
-                no_link->num ? no_link->text : "the move was to leave none out");
+                "the guest runs there and lacks pages, but no process there takes them (%.200s)",
+                no_link->num ? no_link->text : "the move should have left none out");
         return XF_PULLING;
     case XF_WHERE_INCOMING:
         xf_fail(err, EAGAIN,
-                "the destination still has a copy that was not let run, and may be about "
-                "to destroy it; call again in a minute. If that does not change, nobody is left "
+                "the destination still has a copy that was never started, and may be about to "
+                "destroy it; try again in a minute. If that does not change, no process is left "
                 "there to do it: `xl destroy %s--incoming` there first",
                 r->name);
         return XF_UNKNOWN;
     case XF_WHERE_DYING:
-        xf_fail(err, EAGAIN, "at the destination %.200s; call again in a minute", why.text);
+        xf_fail(err, EAGAIN, "at the destination %.200s; try again in a minute", why.text);
         return XF_UNKNOWN;
     case XF_WHERE_OTHER:
         xf_fail(err, EEXIST,
                 "the copy that the move made is not at the destination, and %.150s: the guest, "
-                "booted anew, or a clone. What lies here is as old as the switch",
+                "booted anew, or a clone. The domain here is as old as the switch",
                 why.text);
         return XF_UNKNOWN;
     case XF_WHERE_NOWHERE:
         if (r->state == XF_RECORD_GO) {
             xf_fail(err, ECANCELED,
-                    "the destination does not have the guest: it never let it run, or "
-                    "the guest has ended there since");
+                    "the destination does not have the guest: it was never started there, or has "
+                    "ended there since");
             return XF_SUSPENDED;
         }
         xf_fail(err, ESRCH,
-                "the guest ran at the destination and is not there any more; what lies "
-                "here is as old as the switch");
+                "the guest ran at the destination and is no longer there; the domain here is as "
+                "old as the switch");
         return XF_UNKNOWN;
     case XF_WHERE_SILENT:
         break;
@@ -222,7 +220,7 @@ static enum xf_outcome run_recovery(struct recovery *v, const struct xf_recover_
     m->report->ran_there = v->record.state >= XF_RECORD_PULLING;
     if (v->record.state == XF_RECORD_TWICE) {
         m->report->ran_twice = true;
-        xf_fail(err, EBUSY, "the guest was let run here while it ran at the destination");
+        xf_fail(err, EBUSY, "somebody let the guest run here while it ran at the destination");
         return XF_UNKNOWN;
     }
     if (v->record.state == XF_RECORD_READY) {

@@ -48,7 +48,7 @@ int xf_recover_domain(libxl_ctx *ctx, const char *domain, uint32_t *domid, struc
     }
     if (!libxl_domain_qualifier_to_domid(ctx, domain, domid))
         return 0;
-    return xf_fail(err, ESRCH, "there is no domain \"%s\" here; `xl list` shows those there are",
+    return xf_fail(err, ESRCH, "there is no domain \"%s\" here; `xl list` shows those that exist",
                    domain);
 }
 
@@ -60,8 +60,8 @@ int xf_recover_lock(uint32_t domid, int *fd, struct xf_err *err)
         return 0;
     if (why.num == EBUSY)
         return xf_fail(err, EBUSY,
-                       "the process that moves domain %u lives (`xl migrate`, or another "
-                       "`xl migrate-recover`): let it go on, or end it first",
+                       "the process that moves domain %u is still running (`xl migrate`, or "
+                       "another `xl migrate-recover`): let it finish, or end it first",
                        domid);
     return xf_fail(err, why.num, "%s", why.text);
 }
@@ -139,7 +139,7 @@ static enum xf_where read_answer(const struct xf_finding *list, unsigned n, stru
         }
     }
     if (most == XF_WHERE_SILENT)
-        xf_fail(why, EPROTO, "its receiver gave no answer that is known here: %s",
+        xf_fail(why, EPROTO, "its receiver gave no answer that this host understands: %s",
                 n ? list[0].text : "none");
     return most;
 }
@@ -180,7 +180,7 @@ static enum xf_where ask_there(const struct xf_record *r, const struct xf_hello 
     if (where != XF_WHERE_SILENT && strcmp(reply->boot_id, r->there)) {
         where = XF_WHERE_SILENT;
         xf_clear(why);
-        xf_fail(why, ESTALE, "it has been started anew since then, or is another host");
+        xf_fail(why, ESTALE, "it has been rebooted since then, or is another host");
     }
     xf_pipe_close(&pipe, CHILD_MS);
     free(reply);

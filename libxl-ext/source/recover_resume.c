@@ -46,11 +46,10 @@ static int may_resume(libxl_ctx *ctx, const struct xf_record *r, struct xf_err *
     if (r->state == XF_RECORD_READY)
         return 0;
     if (r->state == XF_RECORD_TWICE)
-        return xf_fail(
-            err, EEXIST,
-            "it was let run here while it ran at \"%.100s\": if it is gone there for good, "
-            "`xl migrate-recover --resume --force` lets it go on here",
-            r->host);
+        return xf_fail(err, EEXIST,
+                       "somebody let it run here while it ran at \"%.100s\": if it is gone there "
+                       "for good, `xl migrate-recover --resume --force` lets it go on here",
+                       r->host);
     if (r->state != XF_RECORD_GO)
         return xf_fail(err, EEXIST,
                        "it runs at \"%.100s\"%s: `xl migrate-recover` without --resume "
@@ -71,12 +70,12 @@ static int may_resume(libxl_ctx *ctx, const struct xf_record *r, struct xf_err *
                        "`xl migrate-recover --resume --force` lets this one run here",
                        r->host, why.text);
     case XF_WHERE_DYING:
-        return xf_fail(err, EAGAIN, "at \"%.80s\" %.150s; call again in a minute", r->host,
+        return xf_fail(err, EAGAIN, "at \"%.80s\" %.150s; try again in a minute", r->host,
                        why.text);
     case XF_WHERE_INCOMING:
         return xf_fail(err, EAGAIN,
-                       "\"%.100s\" still has a copy that was not let run, and may be about "
-                       "to destroy it; call again in a minute",
+                       "\"%.100s\" still has a copy that was never started, and may be about to "
+                       "destroy it; try again in a minute",
                        r->host);
     case XF_WHERE_SILENT:
         break;
@@ -101,7 +100,7 @@ static int check_record(libxl_ctx *ctx, xc_interface *xch, const char *domain, u
         return xf_fail(err, ENOMEM, "out of memory");
     rc = xf_record_read(xf_run_dir(), domid, r, &fd, err);
     if (rc)
-        xf_wrap(err, "whether it runs elsewhere cannot be known (--force does without)");
+        xf_wrap(err, "cannot tell whether it runs elsewhere (--force resumes it all the same)");
     else
         rc = xf_recover_fit(ctx, xch, domid, r, &fit, &here, err);
     if (!rc && fit == XF_FIT_OTHER && !force)

@@ -192,7 +192,7 @@ static int say_device(const char *before, const char *after, struct xf_err *err)
         what = has_device(after, line, kind + 1 + id + 1) ? "changed in" : "detached from";
     return xf_fail(err, EBUSY,
                    "a device (%.*s %.*s) was %s the guest while it was moved, and the destination "
-                   "has it as it was: move the guest again",
+                   "still has the devices as they were: move the guest again",
                    (int)kind, line, (int)id, line + kind + 1, what);
 }
 

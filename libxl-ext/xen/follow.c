@@ -29,7 +29,7 @@ int xf_follow_online(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
 
     memcpy(bits, f->vcpus, sizeof(bits));
     if (libxl_set_vcpuonline(ctx, domid, &online, NULL))
-        return xf_fail(err, EIO, "cannot set which vCPUs the guest shall have online: %s",
+        return xf_fail(err, EIO, "cannot set which of the guest's vCPUs are online: %s",
                        xf_toollog_last(log, why, sizeof(why)));
     return 0;
 }

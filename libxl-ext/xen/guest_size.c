@@ -41,7 +41,7 @@ int xf_config_max_kib(const char *json, uint64_t *max_kib, struct xf_err *err)
     if (!json_object_is_type(top, json_type_object) ||
         !json_object_object_get_ex(top, "b_info", &info) ||
         !json_object_is_type(info, json_type_object)) {
-        xf_fail(err, EPROTO, "the source's configuration is not one of libxl's");
+        xf_fail(err, EPROTO, "the source's configuration is not a libxl configuration");
     } else if (!get_kib(info, "max_memkb", &max, err) &&
                !get_kib(info, "target_memkb", &target, err) &&
                !get_kib(info, "video_memkb", &video, err)) {
@@ -67,8 +67,8 @@ int xf_check_skeleton_size(const struct xf_skeleton *k, const char *json, uint64
     if (k->nr_gfns <= limit)
         return 0;
     return xf_fail(err, EFBIG,
-                   "the guest's address space reaches to gfn 0x%llx, and here one of %llu MiB may "
-                   "reach to 0x%llx; shut the guest down and start it again",
+                   "the guest's address space reaches to gfn 0x%llx, and the limit here for a "
+                   "guest of %llu MiB is 0x%llx; shut the guest down and start it again",
                    (unsigned long long)k->nr_gfns - 1, (unsigned long long)(kib >> 10),
                    (unsigned long long)limit - 1);
 }

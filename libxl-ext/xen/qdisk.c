@@ -131,7 +131,7 @@ static void flush_all(struct xf_qdisks *q, struct xf_err *err)
     /* The kernel reports an error only once, so it must be remembered. */
     for (unsigned i = 0; i < q->nr; i++)
         if (fsync(q->disk[i].fd))
-            xf_fail(err, errno, "what the guest has written to %s is not on the disk: %s",
+            xf_fail(err, errno, "the guest's writes to %s have not all reached the disk: %s",
                     q->disk[i].path, strerror(errno));
 }
 
@@ -178,7 +178,7 @@ int xf_qdisks_flush_begin(struct xf_qdisks *q, struct xf_err *err)
         return 0;
     num = pthread_create(&q->thread, NULL, flush, q);
     if (num)
-        return xf_fail(err, num, "no thread to write disks back: %s", strerror(num));
+        return xf_fail(err, num, "cannot start a thread to write disks back: %s", strerror(num));
     q->runs = true;
     return 0;
 }

@@ -64,13 +64,10 @@ static int rest(xengnttab_handle *xgt, struct xs_handle *xs, uint32_t domid, con
                        devid);
     ring = xengnttab_map_grant_ref(xgt, domid, (uint32_t)ref, PROT_READ);
     if (!ring)
-        return xf_fail(err, errno, "cannot look at the ring of disk %s: %s", devid,
-                       strerror(errno));
+        return xf_fail(err, errno, "cannot map the ring of disk %s: %s", devid, strerror(errno));
     while (!rc && !rests(ring)) {
         if (xf_now_ms() > until)
-            rc = xf_fail(err, EBUSY,
-                         "QEMU does not come to an end with what the guest has asked of disk %s",
-                         devid);
+            rc = xf_fail(err, EBUSY, "QEMU does not finish the guest's requests to disk %s", devid);
         else
             usleep(LOOK_US);
     }

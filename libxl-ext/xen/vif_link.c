@@ -287,7 +287,7 @@ int xf_vif_link_up(struct xf_vif_link *l, struct xf_err *err)
         if (errno != ENODEV)
             return fail(l, "bring up", err);
     } else if (give_all_back(l)) {
-        return fail(l, "give the routes back to", err);
+        return fail(l, "restore the routes of", err);
     }
     forget(l);
     l->down = false;

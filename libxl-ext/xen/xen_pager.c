@@ -46,11 +46,11 @@ const char *xf_paging_refusal(int num)
     case ENODEV:
         return "memory paging needs a guest with hardware-assisted paging (hap=1)";
     case EMLINK:
-        return "memory paging does not go together with an IOMMU: set passthrough=\"disabled\" in "
-               "the guest's configuration";
+        return "memory paging does not work with an IOMMU: set passthrough=\"disabled\" in the "
+               "guest's configuration";
     case EXDEV:
-        return "memory paging does not go together with populate-on-demand: give the guest "
-               "maxmem equal to memory";
+        return "memory paging does not work with populate-on-demand: give the guest maxmem equal "
+               "to memory";
     case EBUSY:
         return "another program pages this guest's memory already (xenpaging?): stop it";
     case EPERM:
@@ -59,7 +59,7 @@ const char *xf_paging_refusal(int num)
     case EINVAL:
     case ENOENT:
         return "Xen does not accept the guest's ring page, or the guest has no vCPUs yet: try "
-               "again, and without post-copy if that is the answer again";
+               "again, and if that fails, move without post-copy";
     case ENOMEM:
         return "Xen has no memory left for memory paging of this guest: free some there";
     case ESRCH:

@@ -628,7 +628,7 @@ static int loop_accept(struct xf_listener *l, int timeout_ms, struct xf_chan **o
         struct call *call = l->calls;
 
         if (l->aborted) {
-            rc = xf_fail(err, ECANCELED, "waiting for the peer was given up on this side");
+            rc = xf_fail(err, ECANCELED, "this side gave up waiting for the peer");
         } else if (call) {
             l->calls = call->next;
             rc = judge(l, call, out, id, err);

@@ -71,7 +71,7 @@ static void test_payload(void)
         t = xf_now_ms();
         CU_ASSERT(!first || row->ops->recv_payload(p.c, &v[0], 1, &err) == 0);
         CU_ASSERT(row->ops->recv_payload(p.c, &v[1], 1, &err) == -1);
-        CU_ASSERT(err.num == ETIMEDOUT && strstr(err.text, "part of one message"));
+        CU_ASSERT(err.num == ETIMEDOUT && strstr(err.text, "part of a message"));
         t = xf_now_ms() - t;
         CU_ASSERT(t >= PATIENT && t < PATIENT + PAYLOAD / XF_BYTES_PER_MS + SOON / 2);
         drip_end(&d);

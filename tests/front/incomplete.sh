@@ -116,7 +116,7 @@ not_for_held() {
 for name in web2 8; do
     for cmd in save resume unpause suspend "remus -e" fork-vm "migrate --stock" migrate; do
         # shellcheck disable=SC2086 # a command with its option
-        not_for_held "wait for the end of that" $cmd $name
+        not_for_held "wait for that move to end" $cmd $name
     done
     passed destroy $name
     passed pause $name

@@ -25,9 +25,9 @@ refused() {
 out=$("$XL" migrate-recover --help)
 same "--help: status" 0 $?
 contains "--help" "--resume [--force] DOMAIN" "$out"
-refused "no domain" "say with which domain"
+refused "no domain" "migrate-recover takes a domain"
 refused "an unknown option" "no option '--tcp'" --tcp g1
-refused "--force alone" "--force belongs to --resume" --force g1
+refused "--force alone" "--force works only with --resume" --force g1
 refused "two domains" "and nothing more" --resume g1 g2
 out=$("$XL" migrate-recover --json --force g1 2>/dev/null)
 contains "an error in JSON" '"type":"error"' "$out"

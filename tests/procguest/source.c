@@ -140,7 +140,7 @@ static int untouched(struct xf_source_vm *vm, struct xf_view *v, struct xf_err *
         (atomic_compare_exchange_strong(&s->runs, &before, runs) || before == runs))
         return 0;
     s->g->gate = 0; /* sleeping vCPUs find it so: nothing here waits for them */
-    return xf_fail(err, EBUSY, "the guest was let run at its source");
+    return xf_fail(err, EBUSY, "somebody let the guest run at its source");
 }
 
 static int state(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err)

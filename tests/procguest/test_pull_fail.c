@@ -567,12 +567,12 @@ static void test_let_run(void)
         CU_ASSERT(EVENTUALLY(m->source.done));
         CU_ASSERT_EQUAL(m->source.pull, XF_PULL_FAILED);
         CU_ASSERT_EQUAL(m->source.err.num, EBUSY);
-        CU_ASSERT_PTR_NOT_NULL(strstr(m->source.err.text, "let run"));
+        CU_ASSERT_PTR_NOT_NULL(strstr(m->source.err.text, "let the guest run"));
         CU_ASSERT(m->source.resumed && EVENTUALLY(pg_stopped(m->src)));
         if (way != LINK_CUT) {
             CU_ASSERT(EVENTUALLY(m->sink.done));
             CU_ASSERT_EQUAL(m->sink.pull, XF_PULL_FAILED);
-            CU_ASSERT_PTR_NOT_NULL(strstr(m->sink.err.text, "let run at its source"));
+            CU_ASSERT_PTR_NOT_NULL(strstr(m->sink.err.text, "let the guest run at its source"));
         }
         pg_kill(m->dst); /* its vCPUs may wait for pages */
         CU_ASSERT_EQUAL(foreign_pages(), 0);

@@ -82,7 +82,7 @@ static void test_no_banner(void)
     CU_ASSERT_EQUAL(err.num, ECONNRESET);
     closed();
     CU_ASSERT_EQUAL(banner("exec head -c 70000 /dev/zero", 10000), -1);
-    CU_ASSERT_STRING_EQUAL(err.text, "the receiver's banner does not come, only other text");
+    CU_ASSERT_STRING_EQUAL(err.text, "the receiver sent other text instead of its banner");
     closed();
     CU_ASSERT(xf_now() - began < 5);
 

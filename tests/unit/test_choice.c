@@ -127,7 +127,7 @@ static void test_choices(void)
                 struct xf_rdma_side there = {.state = (enum xf_rdma_state)b, .why = "reason B"};
                 const struct xf_err *route = r ? &no_route : NULL;
                 bool can = a == XF_RDMA_READY && b == XF_RDMA_READY && !r;
-                const char *reason = a == XF_RDMA_UNASKED   ? "here nobody has looked"
+                const char *reason = a == XF_RDMA_UNASKED   ? "here the devices have not"
                                      : a != XF_RDMA_READY   ? "here reason A"
                                      : b == XF_RDMA_UNASKED ? "at the destination nobody"
                                      : b != XF_RDMA_READY   ? "at the destination reason B"

@@ -235,11 +235,11 @@ static void test_beyond_the_schema(void)
     fails_with(IN("<receive><port>1</port>\n<port>1</port></receive>"),
                "x.xml:3: ", "second <port>");
     fails_with(IN("<receive>\n<address>host2</address></receive>"),
-               "x.xml:3: ", "'host2' is no numeric");
+               "x.xml:3: ", "'host2' is not a numeric");
     fails_with(IN("<receive>\n<address>10.0.1</address></receive>"), "x.xml:3: ", "10.0.1");
     fails_with(IN("<receive>\n<address>10.0.0.256</address></receive>"), "x.xml:3: ", "10.0.0.256");
     fails_with(IN("<receive>\n<address>10.0.0.1 10.0.0.2</address></receive>"),
-               "x.xml:3: ", "no numeric");
+               "x.xml:3: ", "not a numeric");
     fails_with(IN("<receive>\n<address>fd00:::1</address></receive>"), "x.xml:3: ", "fd00:::1");
     fails_with(IN("<source address='no/where'/>"), "x.xml:2: ", "no/where");
     CU_ASSERT_EQUAL(parse(IN("<receive>" EIGHT "</receive>")), 0);

@@ -289,7 +289,7 @@ static void test_misplaced(void)
     for (unsigned i = 0; i < sizeof(control) / sizeof(control[0]); i++) {
         begin();
         xf_link_say(&m.source, control[i], NULL, 0, NULL);
-        refused(EPROTO, "no place here");
+        refused(EPROTO, "not allowed here");
     }
     for (unsigned i = 0; i < sizeof(bulk) / sizeof(bulk[0]); i++) {
         struct xf_msg msg = {.type = bulk[i]};
@@ -303,7 +303,7 @@ static void test_misplaced(void)
 
         begin();
         m.source.ops->send(m.source.control, &msg, NULL, &iov, 1, NULL);
-        refused(EPROTO, "cannot have");
+        refused(EPROTO, "must not have");
     }
     begin();
     xf_link_say(&m.source, XF_MSG_TARGET, meta, 7, NULL);

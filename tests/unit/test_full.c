@@ -262,7 +262,7 @@ static void test_limit(void)
     CU_ASSERT_EQUAL(xf_record_write(dir, &r, &fd, &err), 0);
     limit(0);
     CU_ASSERT_EQUAL(xf_record_mark(fd, XF_RECORD_GO, &err), -1);
-    said(EFBIG, "how far the move has come");
+    said(EFBIG, "the move's progress");
     limit(100); /* within the record */
     close(fd);
     CU_ASSERT_EQUAL(xf_record_write(dir, &r, &fd, &err), -1);
@@ -280,7 +280,7 @@ static void test_no_mark(void)
     play.no_mark = true;
     CU_ASSERT_EQUAL(move(), XF_RESUMED);
     CU_ASSERT(play.switched && !play.gone);
-    said(EFBIG, "how far the move has come");
+    said(EFBIG, "the move's progress");
     play.no_mark = false;
     CU_ASSERT_EQUAL(entries(), 0);
     CU_ASSERT_EQUAL(move(), XF_MOVED); /* else nothing of this says anything */

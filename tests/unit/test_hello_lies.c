@@ -20,11 +20,11 @@ static const struct row {
     const char *good, *from, *to; /* `from` occurs in the good message */
     const char *says;
 } rows[] = {
-    {SEED_REPLY, "40000", "\"x\"", "the peer's message lacks a good field \"port\""},
-    {SEED_REPLY, "\"port\":40000,", "", "the peer's message lacks a good field \"port\""},
+    {SEED_REPLY, "40000", "\"x\"", "the peer's message has no valid field \"port\""},
+    {SEED_REPLY, "\"port\":40000,", "", "the peer's message has no valid field \"port\""},
     {SEED_REPLY, "memory", "m\\u0007",
-     "the peer's message has a field \"code\" that has control characters, or others that are "
-     "not shown"},
+     "the peer's message has a field \"code\" that has control characters or others that cannot be "
+     "shown"},
     {SEED_REPLY, "tight", LONG, "the peer's message has a field \"text\" that is too long"},
     {SEED_REPLY, "40000", "65536", "the peer's message has a field \"port\" that is out of range"},
     {SEED_REPLY, "}]}", "}]", "the peer's message is not JSON: "},
@@ -55,7 +55,7 @@ static const struct row {
      "the peer (Xenferry 9.1?) speaks version 2 of the bootstrap, this one ("},
     {SEED_REPLY, "\"version\":1", "\"protocol\":3,\"oldest\":4,\"version\":1",
      "the peer's message has a field \"oldest\" that is out of range"},
-    {SEED_HELLO, "\"oldest\":1,", "", "the peer's message lacks a good field \"oldest\""},
+    {SEED_HELLO, "\"oldest\":1,", "", "the peer's message has no valid field \"oldest\""},
     {SEED_HELLO, "auto", "pigeon", "the peer wants an unknown transport"},
     {SEED_HELLO, SEED_KEY, "00", "the peer's message cannot be used: "},
     {SEED_HELLO, "[{\"kind\"", "[5,{\"kind\"",
@@ -64,7 +64,7 @@ static const struct row {
      "the peer's message has a field \"needs\" that has too many entries"},
     {SEED_HELLO, "web1", "", "the peer's domain has no name"},
     {SEED_HELLO, "\"0102\"", "\"012\"",
-     "the peer's message has a field \"cpuid\" that has half a byte"},
+     "the peer's message has a field \"cpuid\" that has an odd number of digits"},
     {SEED_HELLO, "\"0102\"", "\"01zz\"",
      "the peer's message has a field \"cpuid\" that is not hexadecimal"},
 };

@@ -166,7 +166,7 @@ static void test_long(void)
     running = longest;
     in_file = name_of(128);
     check(&m);
-    refused(ENAMETOOLONG, "with -C another name in the file");
+    refused(ENAMETOOLONG, "another name in the file for -C");
     CU_ASSERT(looked);
 }
 
@@ -182,7 +182,7 @@ static void test_hostile(void)
         running = "web1";
         in_file = hostiles[i].text;
         check(&m);
-        refused(EILSEQ, "with -C another name in the file");
+        refused(EILSEQ, "another name in the file for -C");
     }
     in_file = NULL;
     running = "gr\xc3\xbc\xc3\x9f"; /* of another alphabet it may be */

@@ -309,10 +309,10 @@ static void test_refusals(void)
     fails_with("--tcp g1", "one is missing");
     fails_with("--tcp", "one is missing");
     fails_with("--tcp g1 host2 host3", "nothing more");
-    fails_with("--tcp _ host2", "the domain is an empty word");
-    fails_with("--tcp g1 _", "the host is an empty word");
+    fails_with("--tcp _ host2", "the domain is empty");
+    fails_with("--tcp g1 _", "the host is empty");
     fails_with("--tcp --nonsense g1 host2", "no option '--nonsense'");
-    fails_with("--ch 2 g1 host2 --tcp", "stands for several"); /* --channels, --check */
+    fails_with("--ch 2 g1 host2 --tcp", "ambiguous"); /* --channels, --check */
     fails_with("--tcp g1 host2 -C", "-C needs a value");
     fails_with("--tcp --live=1 g1 host2", "--live takes no value");
     fails_with("--migration-address fd00::zz g1 host2", "numeric IPv4 or IPv6 address");

@@ -214,7 +214,7 @@ static void test_let_run_late(void)
     m.f->running = true;
     xf_link_say(&m.sink, XF_MSG_PULLED, meta, xf_pulled_encode(&all, meta), NULL);
     CU_ASSERT_EQUAL(xf_server_run(s, no_tick, &err), XF_PULL_FAILED);
-    CU_ASSERT(err.num == EBUSY && strstr(err.text, "let run here, too"));
+    CU_ASSERT(err.num == EBUSY && strstr(err.text, "let it run here, too"));
     xf_server_status(s, &status);
     CU_ASSERT(status.resumed);
     do {
@@ -230,7 +230,7 @@ static void test_let_run_late(void)
 /* And so is the sink's part: it goes on if it has every page, and cannot if one is missing. */
 static void test_told(void)
 {
-    static const char why[] = "the guest was let run at its source, too";
+    static const char why[] = "somebody let the guest run at its source, too";
     uint8_t meta[XF_TEXT_MAX + 64];
 
     for (unsigned lacking = 0; lacking < 2; lacking++) {

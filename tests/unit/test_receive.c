@@ -175,8 +175,7 @@ static void test_log(void)
     int log[2];
 
     setenv(XF_CONFIG_ENV, "/nonexistent/xenferry.xml", 1);
-    snprintf(wanted, sizeof(wanted), "migrate-receive: Xenferry %s: a move comes in\n",
-             xf_version());
+    snprintf(wanted, sizeof(wanted), "migrate-receive: Xenferry %s: incoming move\n", xf_version());
     CU_ASSERT_EQUAL_FATAL(pipe(log), 0);
     fake_log_to(log[1]);
     CU_ASSERT_EQUAL(run("migrate-receive"), 0);

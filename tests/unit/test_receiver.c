@@ -373,7 +373,7 @@ static void test_given_up(void)
     xf_link_say(&m.link, XF_MSG_ABORT, NULL, 0, NULL);
     CU_ASSERT_EQUAL(hear(&m, XF_MSG_ABORTED), 0);
     CU_ASSERT_PTR_NULL(fake_host_find(COPY));
-    ends(&m, 1, "gave the move up");
+    ends(&m, 1, "gave up the move");
     end();
 }
 
@@ -479,7 +479,7 @@ static void test_came_since(void)
     other = fake_host_add(COPY, UUID);
     fake_host_at(other)->introduced = true;
     CU_ASSERT_EQUAL(build(&m, "web1", UUID, &domid), -1);
-    ends(&m, 1, "has come into being there");
+    ends(&m, 1, "has appeared there");
     CU_ASSERT_PTR_NOT_NULL(fake_host_at(other));
     CU_ASSERT_EQUAL(fake_host->xl_started, 0);
     end();
@@ -783,7 +783,7 @@ static void test_ports(void)
     start(&m[1], "web2", OTHER_UUID);
     CU_ASSERT_FALSE(greet(&m[1]));
     refused(&m[1], "receiver", "give a range as <port>");
-    ends(&m[1], 1, "is in use (another move comes in by port");
+    ends(&m[1], 1, "is in use (another incoming move uses port");
     ends(&m[0], 1, "");
     end();
 }

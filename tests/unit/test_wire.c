@@ -387,9 +387,9 @@ static void test_follow(void)
     REFUSED(xf_follow_decode(&f2, &m, meta, &err), "no vCPU");
     meta[8] = 1;
     meta[11] = 0x1b;
-    REFUSED(xf_follow_decode(&f2, &m, meta, &err), "clean text");
+    REFUSED(xf_follow_decode(&f2, &m, meta, &err), "cannot be shown");
     meta[11] = 0;
-    REFUSED(xf_follow_decode(&f2, &m, meta, &err), "clean text");
+    REFUSED(xf_follow_decode(&f2, &m, meta, &err), "cannot be shown");
     put32(0, 0);
     REFUSED(xf_follow_decode(&f2, &m, meta, &err), "0 vCPUs");
     put32(0, XF_VCPUS_MAX + 1);
@@ -496,9 +496,9 @@ static void test_built(void)
     m.meta_len = 0;
     REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "");
     m = msg(xf_built_encode(0, 0, NULL, meta), 0);
-    REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "no guest");
+    REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "cannot be a guest");
     m = msg(xf_built_encode(32752, 0, NULL, meta), 0);
-    REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "no guest");
+    REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "cannot be a guest");
     m = msg(xf_built_encode(1, 0, NULL, meta), 1);
     REFUSED(xf_built_decode(&domid, &num, why, &m, meta, &err), "payload");
 }

@@ -13,7 +13,7 @@ int xf_rdma_nonce(uint8_t out[XF_NONCE_BYTES], struct xf_err *err)
 {
     int rc = gnutls_rnd(GNUTLS_RND_NONCE, out, XF_NONCE_BYTES);
 
-    return rc ? xf_fail(err, EIO, "no random numbers: %s", gnutls_strerror(rc)) : 0;
+    return rc ? xf_fail(err, EIO, "cannot get random numbers: %s", gnutls_strerror(rc)) : 0;
 }
 
 static int expand(uint8_t out[32], const uint8_t prk[32], const char *label)

@@ -42,7 +42,7 @@ struct rdma_cm_id *xf_cm_id(struct rdma_event_channel *ch, void *context, struct
     struct rdma_cm_id *id;
 
     if (rdma_create_id(ch, &id, context, RDMA_PS_TCP)) {
-        xf_fail(err, errno, "rdma_cm gives no connection id: %s", strerror(errno));
+        xf_fail(err, errno, "rdma_cm cannot create a connection id: %s", strerror(errno));
         return NULL;
     }
     return id;
@@ -69,7 +69,7 @@ static int bad_event(const struct rdma_cm_event *ev, const char *doing, struct x
         if (status == REJ_NO_SERVICE)
             return xf_fail_link(err, ECONNREFUSED, "%s: nobody listens there over RDMA", doing);
         if (status == REJ_CONSUMER)
-            return xf_fail_link(err, ECONNRESET, "%s: the peer turned us away", doing);
+            return xf_fail_link(err, ECONNRESET, "%s: the peer refused the connection", doing);
         return xf_fail_link(err, ECONNREFUSED, "%s: rejected (reason %d)", doing, status);
     case RDMA_CM_EVENT_DISCONNECTED:
         return xf_fail_link(err, ECONNRESET, "%s: the peer closed the connection", doing);

@@ -74,7 +74,7 @@ static int dial(const struct xf_link_cfg *cfg, struct xf_chan *c, int64_t deadli
         return turned_away(back, len, err);
     c->connected = true;
     if (xf_greeting_decode(&version, back, len))
-        return xf_fail(err, EPROTO, "what listens there is no Xenferry of version %u",
+        return xf_fail(err, EPROTO, "the listener there is not a Xenferry of version %u",
                        XF_RDMA_VERSION);
     return 0;
 }

@@ -61,7 +61,7 @@ static void take_data(struct xf_chan *c, const struct ibv_wc *wc, const struct x
     if (wc->byte_len < least || wc->byte_len > c->rx.slot)
         return violated(c, "sent a fragment of an impossible length");
     if (c->bye)
-        return violated(c, "went on after its good-bye");
+        return violated(c, "sent data after its good-bye");
     f = &c->queue[c->arrived % c->window];
     f->slot = c->small ? (uint32_t)wc->wr_id : c->arrived % c->rx.slots;
     f->len = wc->byte_len;
@@ -78,7 +78,7 @@ static void arrived(struct xf_chan *c, const struct ibv_wc *wc)
     if (!c->small)
         c->reposts++;
     if (!(wc->wc_flags & IBV_WC_WITH_IMM))
-        return violated(c, "sent something that is no fragment");
+        return violated(c, "sent something that is not a fragment");
     if (xf_imm_decode(&imm, ntohl(wc->imm_data), &c->fault)) {
         xf_wrap(&c->fault, "%s", c->who);
         return;

@@ -175,7 +175,8 @@ static int finish(struct xf_rdma_hs *hs, struct xf_chan **out, struct xf_chan_id
     if (!cm)
         return -1;
     if (rdma_migrate_id(c->id, cm)) {
-        xf_fail(err, errno, "%s: events of its own: %s", c->who, strerror(errno));
+        xf_fail(err, errno, "%s: moving it to an event channel of its own: %s", c->who,
+                strerror(errno));
         rdma_destroy_event_channel(cm);
         return -1;
     }

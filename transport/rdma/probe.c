@@ -190,7 +190,7 @@ int xf_rdma_memlock_ok(uint64_t bytes, struct xf_err *err)
                          (unsigned long long)limit.rlim_cur >> 10, (unsigned long long)bytes >> 10,
                          (unsigned long long)bytes >> 10);
         else
-            rc = xf_fail(err, num, "the RDMA device %s does not register memory: %s",
+            rc = xf_fail(err, num, "the RDMA device %s cannot register memory: %s",
                          ibv_get_device_name(ctx->device), strerror(num));
     }
     ibv_close_device(ctx);

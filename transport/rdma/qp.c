@@ -87,7 +87,8 @@ static int open_cq(struct xf_chan *c, const struct ibv_device_attr *attr, struct
     int flags;
 
     if (entries > (uint32_t)attr->max_cqe)
-        return xf_fail(err, ENOTSUP, "%s: the RDMA device's completion queues have %d entries",
+        return xf_fail(err, ENOTSUP,
+                       "%s: the RDMA device's completion queues have at most %d entries, too few",
                        c->who, attr->max_cqe);
     c->comp = ibv_create_comp_channel(c->id->verbs);
     if (!c->comp)

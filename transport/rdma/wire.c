@@ -54,7 +54,8 @@ int xf_ring_decode(struct xf_rdma_peer *r, const uint8_t in[XF_RING_BYTES], bool
     if (r->slots < XF_SLOTS_MIN || r->slots > XF_SLOTS_MAX)
         return xf_fail(err, EPROTO, "the peer's ring has %u slots", r->slots);
     if (small && (r->addr || r->rkey))
-        return xf_fail(err, EPROTO, "the peer offers memory on a channel that writes to none");
+        return xf_fail(err, EPROTO,
+                       "the peer offers memory on a channel that does not write to memory");
     if (r->addr + (uint64_t)r->slot * r->slots < r->addr)
         return xf_fail(err, EPROTO, "the peer's ring lies beyond the end of its memory");
     for (i = 20; i < XF_RING_BYTES; i++)
@@ -76,8 +77,8 @@ int xf_imm_decode(struct xf_imm *i, uint32_t word, struct xf_err *err)
     if (i->flags > XF_IMM_BYE || i->credits > XF_SLOTS_MAX)
         return xf_fail(err, EPROTO, "the peer's immediate 0x%08x has no meaning", word);
     if (!i->flags && !i->credits)
-        return xf_fail(err, EPROTO, "the peer sent a fragment that says nothing");
+        return xf_fail(err, EPROTO, "the peer sent a fragment with neither data nor credits");
     if (i->flags != XF_IMM_DATA && i->seq)
-        return xf_fail(err, EPROTO, "the peer numbers a fragment without data");
+        return xf_fail(err, EPROTO, "the peer numbered a fragment without data");
     return 0;
 }

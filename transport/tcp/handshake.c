@@ -110,7 +110,8 @@ static int do_recv(struct xf_hs *hs, short *events, struct xf_err *err)
         return again(hs, events);
     if (n == 0)
         return xf_fail_link(err, ECONNRESET,
-                            "%s: the peer closed the connection instead of a hello", hs->c->who);
+                            "%s: the peer closed the connection instead of sending a hello",
+                            hs->c->who);
     if (n < 0)
         return failed(hs, (int)n, err);
     /* one record, one hello: what is left in the session would be lost when we leave TLS */

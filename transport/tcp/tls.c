@@ -227,7 +227,7 @@ int xf_tls_client(struct xf_chan *c, const struct xf_link_cfg *cfg, struct xf_er
     }
     rc = gnutls_psk_set_client_credentials(c->psk_clnt, IDENTITY, &key, GNUTLS_PSK_KEY_RAW);
     if (rc)
-        return xf_fail(err, EIO, "TLS does not take the one-time key: %s", gnutls_strerror(rc));
+        return xf_fail(err, EIO, "TLS does not accept the one-time key: %s", gnutls_strerror(rc));
     return setup(c, GNUTLS_CLIENT, c->psk_clnt, PRIORITY(AES ":" CHACHA), err);
 }
 

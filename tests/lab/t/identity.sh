@@ -48,7 +48,7 @@ on a "kill -KILL \$(cat /tmp/move.pid)"
 until_true 60 on a "! kill -0 \$(cat /tmp/move.pid) 2>/dev/null" || bad "it lives"
 refused_on a 1 "finishes the move" xl migrate-recover --resume "$guest"
 for words in "unpause" "save" "migrate --stock"; do
-    refused_on a 1 "lies here as a move to" xl "$words" "$guest" /tmp/saved
+    refused_on a 1 "is here as a move to" xl "$words" "$guest" /tmp/saved
 done
 rc=0
 timeout 300 "$here/../lab" ssh a "xl migrate-recover --json $guest" >"$work/json" 2>"$work/stderr" </dev/null || rc=$?
@@ -109,9 +109,9 @@ case $(state_on b) in *p*) ;; *) bad "it is not paused at its source: $(state_on
 # shellcheck disable=SC2317 # called by until_true
 paused_there() { case $(state_on a) in *p*) ;; *) return 1 ;; esac; }
 until_true 30 paused_there || bad "it is not paused at the destination: $(on a 'xl list')"
-refused_on b 5 "let run here while it ran" xl migrate-recover "$guest"
+refused_on b 5 "let the guest run here while it ran" xl migrate-recover "$guest"
 refused_on b 1 "--resume --force" xl migrate-recover --resume "$guest"
-refused_on b 1 "lies here as a move to" xl unpause "$guest"
+refused_on b 1 "is here as a move to" xl unpause "$guest"
 refused_on a 1 "as paged out" xl unpause "$guest"
 on b "xl migrate-status $guest" >"$work/said" 2>&1 && bad "migrate-status: $(cat "$work/said")"
 for h in a b; do

@@ -37,7 +37,7 @@ in_copy() { # cut|down SECONDS RECONNECTS-AT-LEAST
         bad "the report tells of $(report '.link_lost') and not of $3 new links"
     note "$(report '.link_lost // "TCP waited by itself"'), $(report .total_s) s in all"
     [ "$(report '.link_lost.reconnects // 0')" = 0 ] ||
-        grep -q "the link is there again" "$work/json" || bad "nobody said that the link is back"
+        grep -q "the link is back" "$work/json" || bad "nobody said that the link is back"
     intact "${other[$at]}"
     empty "$at"
     at=${other[$at]}

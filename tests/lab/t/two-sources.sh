@@ -36,7 +36,7 @@ second_is_refused() {
     [ "$(jq -rs 'map(select(.type == "report")) | last | .outcome' "$work/second")" = refused ] ||
         bad "outcome: $(cat "$work/second" "$work/second.err")"
     case $text in
-    *"another move of a domain named \"$3\" goes there already"*) ;;
+    *"another move of a domain named \"$3\" is arriving there already"*) ;;
     *) bad "it is refused for another reason: $text" ;;
     esac
     pid=$(sed -n "s/.*receiver's pid \([0-9]*\).*/\1/p" <<<"$text")
