@@ -34,7 +34,7 @@ void xf_absent_free(struct xf_absent *a)
     memset(a, 0, sizeof(*a));
 }
 
-/* One batch of gfns, none of which is absent, all of which shall be. */
+/* Mark one batch of gfns, none of which is absent yet. */
 XF_NEEDS(xf_absent_lock)
 static int mark_some(struct xf_absent *a, struct xf_view *v, const uint64_t *gfns, unsigned n,
                      unsigned long *present, unsigned long *refused, struct xf_err *err)
@@ -80,7 +80,7 @@ static int mark_set(struct xf_absent *a, struct xf_view *v, const struct xf_exte
                                (unsigned long long)g);
             if (xf_is_absent(a, g))
                 continue;
-            /* What was built with the domain is in use by the hypervisor, or will be. */
+            /* Pages built with the domain are in use by the hypervisor, or will be. */
             if (xf_bit(a->built, g)) {
                 xf_set(refused, g);
                 continue;

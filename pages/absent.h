@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which pages of the guest are not at the sink yet although it may run without them, and the
- * one way to put them in. A page may come twice (asked for, and pushed at the same time), on
- * two channels at once: it is put in once.
+ * Which pages of the guest are not at the sink yet although it may run without them, and the only
+ * way to put them in. A page may arrive twice, on two channels at once (requested, and pushed at
+ * the same time): it is put in once.
  *
- * Threads: put and drop may be called from any thread, mark from the one that runs the move.
- * Who maps or populates pages holds the lock shared meanwhile, mark holds it alone, so no
- * page becomes absent that somebody has mapped, whatever a peer sends when.
+ * Threads: put and drop may be called from any thread, mark from the one that runs the move. A
+ * thread that maps or populates pages holds the lock shared meanwhile; mark holds it exclusively.
+ * So no page that is mapped becomes absent, whatever a peer sends and when.
  */
 #ifndef XF_ABSENT_H
 #define XF_ABSENT_H
@@ -25,7 +25,7 @@ XF_LOCK_ROLE(xf_absent_lock);
 struct xf_absent {
     struct xf_sink_vm *vm;
     unsigned long *missing;       /* bits, atomic: absent, and nobody is putting it in just now */
-    atomic_uint_fast64_t nr;      /* absent pages, those included that are being put in */
+    atomic_uint_fast64_t nr;      /* absent pages, including those being put in */
     uint64_t at_go;               /* nr when the guest began to run here; 0: no PULL */
     unsigned long *rings, *built; /* of the vm; constant */
     pthread_rwlock_t lock;
@@ -44,13 +44,13 @@ int xf_absent_mark(struct xf_absent *a, struct xf_view *v, const struct xf_exten
                    unsigned long *present, unsigned long *refused, struct xf_err *err);
 
 /*
- * Put in those of n <= XF_BATCH_PAGES pages that are absent; pages[i] as in the `put` op.
- * Returns how many that were, or -1 with nothing lost: they are still absent, or in.
+ * Of n <= XF_BATCH_PAGES pages, put in those that are absent; pages[i] as in the `put` op. Returns
+ * their number, or -1 with nothing lost: each is still absent, or in.
  */
 int xf_absent_put(struct xf_absent *a, struct xf_view *v, const uint64_t *gfns,
                   const uint8_t *const *pages, unsigned n, struct xf_err *err);
 
-/* The guest has no page there any more. */
+/* The guest has no page at gfn any more. */
 void xf_absent_drop(struct xf_absent *a, uint64_t gfn);
 
 static inline bool xf_is_absent(const struct xf_absent *a, uint64_t gfn)

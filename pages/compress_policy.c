@@ -2,51 +2,51 @@
 /*
  * Whether and how to compress: see compress_policy.h.
  *
- * The time of a byte by codec c, which takes pack(c) to compress and leaves the part
- * ratio(c), is predicted as
+ * The time per byte with codec c, which takes pack(c) to compress and leaves the fraction ratio(c),
+ * is predicted as
  *
  *     max(other + pack(c) + ratio(c) * copy, ratio(c) * line)
  *
- * The first is what the thread computes, the second what its share of the link takes; they
- * overlap, because the transport has buffers. `line` is seen when the thread waits for the
- * link; when it does not wait, `line` is no more than what a byte took, and how much less
- * only a probe can tell: a few batches as they are.
+ * The first is the thread's compute time, the second the time on its share of the link; they
+ * overlap, because the transport has buffers. `line` is measured when the thread waits for the
+ * link; when it does not wait, `line` is at most what a byte took, and only a probe can tell how
+ * much less: a few uncompressed batches.
  *
- * Where LZ4 leaves the processors idle and zstd the link, batches of both in turns keep both at
- * work. The prediction says in what proportion they begin; then the proportion follows what the
- * threads wait for the link, which is nearly all that one needs to know: zstd's part grows while
+ * Where LZ4 leaves the processors idle and zstd the link, alternating batches of both keep both
+ * busy. The prediction sets the initial proportion; then the proportion follows how long the
+ * threads wait for the link, which is nearly all the information needed: zstd's share grows while
  * they wait for more than a little, and shrinks while they wait for less.
  */
 #include "pages/compress_policy.h"
 
 #include <string.h>
 
-/* Batches until what was chosen is judged, at least; each thread's first still meets the buffers
- * of what was before. */
+/* Fewest batches before a choice is judged; each thread's first still meets the buffers of the
+ * previous choice. */
 #define MEASURE 2u
-/* What is new must promise so much, and then keep so much, to be preferred. */
+/* To be preferred, a new choice must promise less than PROMISE of the old time, then meet KEEP. */
 #define PROMISE 0.87
 #define KEEP 0.97
-/* ... while what was before is not known well; see `firm`. */
+/* ... while the old time is not known well; see `firm`. */
 #define KEEP_FIRST 1.5
-/* A batch whose sample keeps more than this is sent as it is. */
+/* A batch whose sample keeps more than this is sent uncompressed. */
 #define WORTH 0.9
-/* The threads wait for the link if they do so for this part of their time. */
+/* The threads count as waiting for the link if they wait for this part of their time. */
 #define BLOCKED 0.15
-/* ... and zstd's part is made such that they do for this part of it: the link is never idle. By
- * how much of the difference it changes with each batch. */
+/* ... and zstd's share is set so that they wait for this part of it: the link is never idle. STEP:
+ * how much of the difference each batch corrects. */
 #define WAIT 0.05
 #define STEP 0.2
-/* So much longer than with less zstd, and the sink cannot keep up with it. */
+/* If a byte takes this much longer than with less zstd, the sink cannot keep up. */
 #define WORSE 1.15
-/* How soon to look again, seconds: at first, and at most. A trial is short, and a moment in which
- * the processors were busy elsewhere may have spoilt it: it is soon repeated. */
+/* Seconds until the next look: at first, and at most. A trial is short, and processors busy
+ * elsewhere may have spoilt it: it is soon repeated (BAR_S). */
 #define AGAIN_S 3.0
 #define BAR_S 0.5
 #define AGAIN_MAX_S 60.0
-/* Where compressing cannot pay whatever it gives, every so many-th batch is still sampled. */
+/* Where compressing cannot pay at any ratio, one batch in SAMPLE_EVERY is still sampled. */
 #define SAMPLE_EVERY 16u
-/* After so many samples in a row that were not worth it one batch in four is. */
+/* After UNWORTHY samples in a row that were not worth it, one batch in UNWORTHY_EVERY is. */
 #define UNWORTHY 4u
 #define UNWORTHY_EVERY 4u
 #define BEST_RATIO 0.05
@@ -54,8 +54,8 @@
 #define TELLING (64u * XF_PAGE_SIZE)
 /* Weight of the newest value in an average. */
 #define NEW 0.3
-/* First guesses. A block is larger than a sample and keeps less of itself; zstd's fastest
- * level takes two to three times as long as LZ4. */
+/* First guesses. A block is larger than a sample and compresses better; zstd's fastest level takes
+ * two to three times as long as LZ4. */
 #define LZ4_FACTOR 0.9
 #define ZSTD_FACTOR 0.65
 #define ZSTD_TIMES 2.5
@@ -92,8 +92,8 @@ static double computed(const struct xf_compress_policy *p, enum xf_codec c)
     return p->other + p->pack[c] + ratio(p, c) * p->copy;
 }
 
-/* The part of batches by zstd with which what it computes longer than the link takes is what the
- * others, by LZ4, send longer than they compute. 0: it does, with none; 1: with all. */
+/* Share of zstd batches at which zstd's excess of compute over link time equals LZ4's excess of
+ * link over compute time. 0: LZ4 has no such excess; 1: zstd has none. */
 static double zstd_part(const struct xf_compress_policy *p)
 {
     double waits = ratio(p, XF_CODEC_LZ4) * p->line - computed(p, XF_CODEC_LZ4);
@@ -104,7 +104,7 @@ static double zstd_part(const struct xf_compress_policy *p)
     return waits <= 0 ? 0 : lags <= 0 ? 1 : waits / (waits + lags);
 }
 
-/* What a byte takes with that part. */
+/* Seconds per byte at that share. */
 static double predict_packed(const struct xf_compress_policy *p)
 {
     double part = zstd_part(p);
@@ -114,7 +114,7 @@ static double predict_packed(const struct xf_compress_policy *p)
     return here > sent ? here : sent;
 }
 
-/* ... and as it is. */
+/* ... and uncompressed. */
 static double predict_plain(const struct xf_compress_policy *p)
 {
     double here = p->other + p->copy;
@@ -122,7 +122,7 @@ static double predict_plain(const struct xf_compress_policy *p)
     return here > p->line ? here : p->line;
 }
 
-/* What a byte has taken since the choice was made; 0: not known yet. */
+/* Seconds per byte since the choice was made; 0: not known yet. */
 static double took(const struct xf_compress_policy *p)
 {
     return p->batches >= p->settle + measure(p) && p->bytes > 0 ? p->seconds / p->bytes : 0;
@@ -222,7 +222,7 @@ void xf_compress_sampled(struct xf_compress_policy *p, struct xf_compress_batch 
     b->sample = part;
     if (part > WORTH) {
         p->unworthy++;
-        return; /* says nothing of those that will be compressed */
+        return; /* says nothing about batches that will be compressed */
     }
     p->unworthy = 0;
     p->sample = average(p->sample, part);
@@ -299,7 +299,7 @@ static void judge(struct xf_compress_policy *p, double now_s)
     change(p, !p->packs, now_s);
 }
 
-/* Zstd's part follows what the batch has waited for the link. */
+/* Adjust zstd's share to how long the batch has waited for the link. */
 static void balance(struct xf_compress_policy *p, const struct xf_compress_batch *b, double now_s)
 {
     double part = (b->send_s - b->send_cpu_s) / b->total_s;
@@ -309,8 +309,8 @@ static void balance(struct xf_compress_policy *p, const struct xf_compress_batch
     set_part(p, p->part + STEP * (part - WAIT), now_s);
 }
 
-/* A thread also waits for a sink that is slow; then more zstd makes it wait longer than it has
- * with the least that was seen since the choice was made. */
+/* A thread also waits for a slow sink; then a byte takes longer with more zstd than it did with the
+ * least zstd since the choice was made. */
 static void check_balance(struct xf_compress_policy *p, double now_s)
 {
     double t = took(p), part = p->zstd / p->bytes;
@@ -328,7 +328,7 @@ static void check_balance(struct xf_compress_policy *p, double now_s)
 static void look_around(struct xf_compress_policy *p, double now_s)
 {
     double need = PROMISE * took(p);
-    bool least = p->part <= 0 || !can(p, XF_CODEC_LZ4); /* there is no zstd to have less of */
+    bool least = p->part <= 0 || !can(p, XF_CODEC_LZ4); /* zstd cannot be reduced further */
 
     if (p->packs) {
         if (predict_plain(p) < need || (!waited(p) && least && now_s - p->since > p->probe_s))
@@ -362,7 +362,7 @@ void xf_compress_sent(struct xf_compress_policy *p, const struct xf_compress_bat
         judge(p, now_s);
     else
         look_around(p, now_s);
-    /* The recent past counts. */
+    /* Only the recent past counts. */
     if (p->batches > p->settle + 4 * measure(p)) {
         if (p->packs)
             check_balance(p, now_s);

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whether a batch is compressed, and how: pure arithmetic over what the batches before it
- * showed, without a clock, so that tests can drive it with made-up links and processors.
+ * Decides whether and how a batch is compressed: pure arithmetic over measurements of earlier
+ * batches, without a clock, so that tests can drive it with made-up links and processors.
  *
- * The bulk sending threads of a move share one policy and tell it of every batch: with one
- * each, a thread that compresses leaves its part of the link to another, for which it then
- * never pays to compress as well. What is compared is the time that a byte of guest memory
- * takes one thread from the beginning of its batch until the transport has it. A method whose
- * time is only predicted is tried for a few batches and left again if it does not keep the
- * promise; so what the prediction does not know (a destination that unpacks slowly, processors
- * that others use) counts as well.
+ * The bulk sending threads of a move share one policy and report every batch to it: with a policy
+ * each, a thread that compresses leaves its share of the link to another, for which compressing
+ * then never pays. The policy compares the time that a byte of guest memory takes one thread from
+ * the beginning of its batch until the transport has it. A method whose time is only predicted is
+ * tried for a few batches and dropped if it misses the prediction; so factors unknown to the
+ * prediction (a destination that unpacks slowly, processors that others use) count as well.
  *
- * No lock is in here: see packing.h.
+ * Takes no lock: see packing.h.
  */
 #ifndef XF_COMPRESS_POLICY_H
 #define XF_COMPRESS_POLICY_H
@@ -27,19 +26,19 @@ struct xf_compress_opts {
     unsigned can; /* XF_CODEC_BIT()s of what the destination can unpack; 0: nothing */
 };
 
-/* A batch is compressed only with so many data pages: fewer teach nothing and gain nothing. */
+/* Fewest data pages of a batch that is compressed: fewer teach nothing and gain nothing. */
 #define XF_COMPRESS_PAGES 16u
 
-/* One batch: how it is sent, and what that took. All 0 before it is begun. */
+/* One batch: how it is sent, and what that cost. All 0 before it begins. */
 struct xf_compress_batch {
     enum xf_codec codec; /* as chosen, even if it gained nothing */
     unsigned choice;     /* which of the policy's choices that was */
-    double sample;       /* part that LZ4 leaves of a sample of it; 0: none was taken */
+    double sample;       /* fraction that LZ4 leaves of a sample of it; 0: no sample */
     uint64_t bytes;      /* its data pages */
     uint64_t wire;       /* its payload */
     double pack_s;       /* compressing */
     double send_s;       /* within the transport */
-    double send_cpu_s;   /* of that, computing and not waiting */
+    double send_cpu_s;   /* of that, computing rather than waiting */
     double total_s;      /* all of it, mapping and zero test included */
 };
 
@@ -47,34 +46,34 @@ struct xf_compress_policy {
     struct xf_compress_opts opts;
     unsigned threads; /* that share the policy */
     bool packs;       /* pages are compressed now, if a batch's sample is worth it */
-    double part;      /* of the batches that are: by zstd instead of LZ4, 0 to 1 */
-    double turn;      /* 1 or more: it is zstd's */
+    double part;      /* share of compressed batches by zstd instead of LZ4, 0 to 1 */
+    double turn;      /* at 1 or more it is zstd's */
 
-    /* Since that was chosen, the first batches left out. */
+    /* Totals since that was chosen, without the first batches. */
     unsigned choice, settle, batches;
-    double bytes, zstd, wire, seconds, blocked_s; /* zstd: of bytes */
+    double bytes, zstd, wire, seconds, blocked_s; /* zstd: those of `bytes` by zstd */
     double since;                                 /* when it was chosen */
 
-    /* A trial: what the time per byte was before, and that it has to be beaten. The very first
-     * batches find the transport's buffers empty: what they take is too little to be `firm`. */
+    /* A trial: the time per byte before, which it has to beat. The very first batches find the
+     * transport's buffers empty: their time is too short to be `firm`. */
     bool trial, firm;
     double before;
 
     /* What is known, seconds per byte; 0: nothing yet. */
     double pack[XF_CODECS];   /* compressing */
-    double other;             /* all that is neither compressing nor the transport */
+    double other;             /* everything but compressing and the transport */
     double copy;              /* CPU of the transport, per byte that it is given */
     double line;              /* a thread's share of the link, per byte that it is given */
-    double sample;            /* part that LZ4 leaves of the samples */
-    double factor[XF_CODECS]; /* part that a batch keeps, in relation to its sample */
+    double sample;            /* fraction that LZ4 leaves of the samples */
+    double factor[XF_CODECS]; /* fraction that a batch keeps, relative to its sample */
     bool tried[XF_CODECS];
 
     unsigned unsampled; /* batches since the last sample */
     unsigned unworthy;  /* samples in a row that were not worth it */
-    /* When to compress again, to look whether the link has become faster, and to let zstd's part
-     * grow beyond most_part; and after what time the next time. */
+    /* When to compress again, to check whether the link has become faster, and to let zstd's share
+     * grow beyond most_part; and the delay until the next time. */
     double barred_until, bar_s, probe_s, more_from, more_s;
-    double most_part, marked_part, marked; /* and what a byte took with marked_part */
+    double most_part, marked_part, marked; /* marked: time per byte with marked_part */
 };
 
 /* threads: how many share the policy, 1 or more. */
@@ -84,10 +83,9 @@ void xf_compress_init(struct xf_compress_policy *p, const struct xf_compress_opt
 /* Can the policy ever choose to compress? */
 bool xf_compress_possible(const struct xf_compress_policy *p);
 
-/* Before each batch of XF_COMPRESS_PAGES data pages or more: should a few pages of it be
- * compressed by LZ4 to see what that gives? Then tell what it gave, and the seconds of
- * processor time it took: so short a time would be none at all if another thread's turn fell
- * into it. */
+/* Before each batch of XF_COMPRESS_PAGES data pages or more: should a few of its pages be
+ * compressed by LZ4 as a sample? Then report the result and the seconds of processor time: elapsed
+ * time this short would be worthless if another thread ran meanwhile. */
 bool xf_compress_wants_sample(struct xf_compress_policy *p);
 void xf_compress_sampled(struct xf_compress_policy *p, struct xf_compress_batch *b, uint64_t bytes,
                          uint64_t packed, double cpu_s);
@@ -95,7 +93,7 @@ void xf_compress_sampled(struct xf_compress_policy *p, struct xf_compress_batch 
 /* How to send that batch: b->codec. */
 enum xf_codec xf_compress_choose(struct xf_compress_policy *p, struct xf_compress_batch *b);
 
-/* After it was sent. now_s: any clock that goes forward, seconds. */
+/* Call after it was sent. now_s: seconds on any monotonic clock. */
 void xf_compress_sent(struct xf_compress_policy *p, const struct xf_compress_batch *b,
                       double now_s);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a kind of work has cost so far, summed by any number of threads. */
+/* The cost of one kind of work so far, summed by any number of threads. */
 #ifndef XF_COST_H
 #define XF_COST_H
 
@@ -12,7 +12,7 @@ struct xf_cost {
     atomic_uint_fast64_t pages, ns;
 };
 
-/* So many pages took from `since` (xf_now_ns()) until now. */
+/* Add `pages` pages, which took from `since` (xf_now_ns()) until now. */
 static inline void xf_cost_add(struct xf_cost *c, uint64_t pages, uint64_t since)
 {
     atomic_fetch_add_explicit(&c->pages, pages, memory_order_relaxed);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sets of gfns over the control channel: see extents.h. */
+/* Sets of gfns sent over the control channel: see extents.h. */
 #include "pages/extents.h"
 
 #include <errno.h>
 
 #include "transport/clock.h"
 
-/* At worst every other gfn is an extent of its own, 8 bytes for each gfn: at 1 Mbit/s. */
+/* At 1 Mbit/s; at worst every other gfn is an extent of its own: 8 bytes per gfn. */
 #define GFNS_PER_MS 16
 
 bool xf_next_extents(struct xf_extents *x, const unsigned long *map, uint64_t *at, uint64_t nr_gfns)

@@ -12,10 +12,10 @@
 
 #include "transport/bytes.h"
 
-/* The fastest of zstd's own levels: a link slow enough for a better one is rare, and the
- * processors are the guests'. */
+/* The fastest of zstd's own levels: a link slow enough for a better one is rare, and the processors
+ * belong to the guests. */
 #define ZSTD_LEVEL 1
-/* A block must become smaller by this part, or it is sent as it is. */
+/* A block must shrink by 1/GAIN_PART, or it is sent uncompressed. */
 #define GAIN_PART 16u
 /* Of a sample: places, and pages at each. */
 #define SAMPLE_PLACES 2u
@@ -47,8 +47,8 @@ int xf_packer_new(struct xf_packer **out, struct xf_err *err)
 
     if (!p)
         return xf_fail(err, ENOMEM, "out of memory for compressing");
-    /* Its large buffer is touched by the first batch that is compressed: most moves over a fast
-     * link have none. */
+    /* Its large buffer is first touched when a batch is compressed, which most moves over a fast
+     * link never do. */
     p->lz4 = malloc((size_t)LZ4_sizeofState());
     p->zstd = ZSTD_createCCtx();
     if (!p->lz4 || !p->zstd ||
@@ -69,7 +69,7 @@ void xf_packer_free(struct xf_packer *p)
     free(p);
 }
 
-/* Returns the length of what `raw` bytes become, 0 if not less than cap. */
+/* Returns the compressed length of `raw` bytes, 0 if not less than cap. */
 static uint32_t pack_block(struct xf_packer *p, enum xf_codec codec, const uint8_t *from,
                            uint32_t raw, uint8_t *to, uint32_t cap)
 {
@@ -82,7 +82,7 @@ static uint32_t pack_block(struct xf_packer *p, enum xf_codec codec, const uint8
     return ZSTD_isError(n) ? 0 : (uint32_t)n;
 }
 
-/* Where in an iovec one is. */
+/* A position in an iovec. */
 struct place {
     const struct iovec *iov;
     size_t at;
@@ -145,7 +145,7 @@ void xf_pack_sample(struct xf_packer *p, const struct iovec *iov, int niov, uint
         const struct iovec *v = &iov[(unsigned)niov * i / (SAMPLE_PLACES + 1)];
         size_t pages = v->iov_len / XF_PAGE_SIZE;
         size_t n = pages < SAMPLE_PAGES ? pages : SAMPLE_PAGES;
-        /* Of a few long pieces, two places of one may be looked at. */
+        /* With few long pieces, two places may lie in the same one. */
         size_t at = (pages - n) * i / (SAMPLE_PLACES + 1) * XF_PAGE_SIZE;
         uint32_t raw = (uint32_t)(n * XF_PAGE_SIZE), got;
 
@@ -188,8 +188,8 @@ uint8_t *xf_unpack_buffer(struct xf_unpacker *u)
     return u->buffer;
 }
 
-/* One frame of today's format and nothing else: the library would also take skippable frames
- * and those of formats before 1.0, whose decoders nobody looks at any more. */
+/* Accepts one frame of today's format only: the library would also take skippable frames and those
+ * of formats before 1.0, whose decoders nobody maintains any more. */
 static bool unpack_zstd(struct xf_unpacker *u, const uint8_t *from, uint32_t len, uint8_t *to,
                         uint32_t raw)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A batch on its way: see packing.h. */
+/* Sending and receiving batches: see packing.h. */
 #include "pages/packing.h"
 
 #include <string.h>
@@ -43,7 +43,7 @@ static double cpu_now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* How to send a batch with these pages. */
+/* Choose how to send a batch with these pages. */
 static enum xf_codec choose(struct xf_packing *k, const struct iovec *iov, int niov)
 {
     struct xf_packing_rule *r = k->rule;
@@ -66,8 +66,8 @@ static enum xf_codec choose(struct xf_packing *k, const struct iovec *iov, int n
     return codec;
 }
 
-/* Compress the batch if that is worth it: then m and the iovec are of what became of it, and
- * the meta part is written. Returns the new length of the iovec. */
+/* Compress the batch if that is worth it: then m and the iovec describe the result, and the meta
+ * part is written. Returns the new length of the iovec. */
 static int pack(struct xf_packing *k, struct xf_batch *b, struct iovec *iov, int niov, bool still,
                 struct xf_msg *m, uint8_t *meta)
 {
@@ -133,8 +133,7 @@ int xf_packing_decode(struct xf_pack *pack, struct xf_batch *b, const struct xf_
                                     : xf_batch_decode(b, m, meta, nr_gfns, err);
 }
 
-/* Blocks are received one by one, so that one is decompressed while the network brings the
- * next. */
+/* Blocks are received one by one, so that one is decompressed while the next arrives. */
 int xf_packing_receive(struct xf_unpacker **unpacker, const struct xf_transport_ops *t,
                        struct xf_chan *chan, const struct xf_pack *pack, const struct xf_batch *b,
                        uint8_t *to, struct xf_err *err)

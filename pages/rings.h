@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Lists of gfns against maps of all gfns: a guest's rings, which the destination makes anew and
- * nobody sends, and the pages that were built with it. A gfn of a list that is outside the map is
- * passed over. Pure.
+ * Applies lists of gfns to maps of all gfns: a guest's rings, which the destination makes anew and
+ * which are never sent, and the pages built with the guest. A listed gfn outside the map is
+ * ignored. Pure.
  */
 #ifndef XF_RINGS_H
 #define XF_RINGS_H
@@ -19,7 +19,7 @@ static inline void xf_set_gfns(unsigned long *map, uint64_t nr_gfns, const uint6
             xf_set(map, gfns[i]);
 }
 
-/* Take the guest's rings out of a map of pages to be sent or left out. */
+/* Remove the guest's rings from a map of pages to be sent or left out. */
 static inline void xf_drop_rings(const struct xf_source_vm *vm, unsigned long *map)
 {
     for (unsigned i = 0; i < vm->nr_rings; i++)
@@ -33,7 +33,7 @@ static inline void xf_mark_rings(const struct xf_sink_vm *vm, unsigned long *map
     xf_set_gfns(map, vm->nr_gfns, vm->rings, vm->nr_rings);
 }
 
-/* What exists before the first batch. */
+/* Gfns that exist before the first batch. */
 static inline void xf_mark_built(const struct xf_sink_vm *vm, unsigned long *map)
 {
     xf_set_gfns(map, vm->nr_gfns, vm->built, vm->nr_built);

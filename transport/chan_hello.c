@@ -14,7 +14,7 @@
 
 #define HELLO_MAGIC 0x31484658u /* "XFH1" */
 #define HELLO_FLAG_ENCRYPT 1u
-/* Where the bytes begin that are zero in version 1, and in 2. */
+/* Start of the bytes that are zero in version 1, and in version 2. */
 #define HELLO_END_1 14u
 #define HELLO_END_2 18u
 
@@ -105,7 +105,7 @@ int xf_chan_hello_decode(struct xf_chan_hello *h, const uint8_t in[XF_HELLO_BYTE
     h->status = get_le16(in + 6);
     h->oldest = h->version < 2 ? h->version : get_le16(in + 16);
     if (h->version < XF_WIRE_OLDEST || h->version > XF_WIRE_VERSION)
-        return 0; /* only what every version has in common may be looked at */
+        return 0; /* only the fields common to all versions may be read */
     nr = get_le16(in + 8);
     h->channels = get_le16(in + 10);
     flags = get_le16(in + 12);
@@ -141,7 +141,7 @@ static unsigned limit(enum xf_role role, unsigned channels)
     }
 }
 
-/* Its place in a set of channels. */
+/* The channel's bit in a set of channels. */
 static uint32_t bit(struct xf_chan_id id)
 {
     static const unsigned first[XF_ROLES] = {

@@ -42,8 +42,8 @@ static inline int64_t xf_now_us(void)
     return t.tv_sec * 1000000ll + t.tv_nsec / 1000;
 }
 
-/* Milliseconds until a deadline on xf_now_ms(), as poll wants them: -1 if it is < 0 (none),
- * never below 0. */
+/* Milliseconds until `deadline` (on xf_now_ms()) as a timeout for poll: -1 if it is < 0 (no
+ * deadline), otherwise at least 0. */
 static inline int xf_ms_left(int64_t deadline)
 {
     int64_t left;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Filling and wrapping struct xf_err. How errors travel is said in err.h; nothing
- * here prints.
+ * Filling and wrapping struct xf_err. err.h describes how errors travel; nothing here prints.
  */
 #include "transport/err.h"
 
@@ -23,7 +22,7 @@ static void fill(struct xf_err *err, int num, enum xf_whose whose, const char *f
     err->whose = whose;
     if (vsnprintf(err->text, sizeof(err->text), fmt, ap) < 0)
         err->text[0] = '\0';
-    /* A sentence may quote a peer, a file, the words of a command. */
+    /* A sentence may quote a peer, a file, a command's output. */
     xf_text_clean(err->text);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The sink's half of making a link: it listens with one or more transports and gathers the
- * channels that the source connects. The source decides which transport it is, and may
- * change its mind: each control channel begins a link anew. It may go on listening
- * while a link is in use, for the one that will replace it. One thread.
+ * The sink's half of making a link: it listens with one or more transports and gathers the channels
+ * that the source connects. The source chooses the transport and may change its choice: each
+ * control channel begins a new link. The sink may keep listening while a link is in use, for the
+ * link that will replace it. One thread.
  */
 #ifndef XF_GATHER_H
 #define XF_GATHER_H
@@ -18,38 +18,38 @@ struct xf_gather {
         struct xf_listener *listener;
     } at[XF_GATHER_MAX];
     unsigned nr;
-    unsigned channels;   /* bulk channels of a link */
-    unsigned version;    /* of the wire protocol: as xf_link_cfg has it */
-    bool urgent;         /* and an urgent one; the caller sets it before the first step */
-    struct xf_link link; /* in the making; ops NULL: nobody has come yet */
-    int64_t began;       /* when that link was (xf_now_ms()) */
+    unsigned channels; /* bulk channels of a link */
+    unsigned version;  /* of the wire protocol, as in xf_link_cfg */
+    bool urgent; /* the link has an urgent channel, too; the caller sets it before the first step */
+    struct xf_link link; /* being made; ops NULL: no channel yet */
+    int64_t began;       /* when that link began (xf_now_ms()) */
 };
 
-/* Listen with one more transport. cfg->channels and cfg->version are the same for all; the rest is
- * as xf_transport_ops.listen has it. */
+/* Listen with one more transport. cfg->channels and cfg->version are the same for all; otherwise as
+ * in xf_transport_ops.listen. */
 int xf_gather_listen(struct xf_gather *g, const struct xf_transport_ops *ops,
                      const struct xf_link_cfg *cfg, const char *addr, uint16_t port,
                      uint16_t *port_out, struct xf_err *err);
 
 /*
- * Take what comes within about timeout_ms (0: has come). 0: the link has all its channels;
- * XF_AGAIN: not yet; -1: a peer who knows the key was refused, or listening is broken. While
- * there is another transport that is no failure: the one that it happened to is taken out, and
- * the source will find that out. Nor is a channel that was connected already: the source has been
- * told, and begins anew.
+ * Take the channels that arrive within about timeout_ms (0: that have arrived). Returns 0: the link
+ * has all its channels; XF_AGAIN: not yet; -1: a peer that knows the key was refused, or listening
+ * is broken. While another transport is left that is no failure: the one concerned is dropped,
+ * which the source will notice. A channel that is connected already is not a failure either: the
+ * source has been told, and begins again.
  */
 int xf_gather_step(struct xf_gather *g, int timeout_ms, struct xf_err *err);
 
-/* Has the source begun to connect, as far as the last step knew? */
+/* Had the source begun to connect by the last step? */
 bool xf_gather_called(const struct xf_gather *g);
 
-/* The channels so far become those of `out`, which has none; g goes on listening. */
+/* Move the channels so far to `out`, which has none; g keeps listening. */
 void xf_gather_take(struct xf_gather *g, struct xf_link *out);
 
-/* Stop listening with this transport, or (NULL) with all; a link in the making is closed if
- * it is of this transport. */
+/* Stop listening with this transport, or (NULL) with all; a link being made is closed if it uses
+ * this transport. */
 void xf_gather_unlisten(struct xf_gather *g, const struct xf_transport_ops *ops);
-/* With all but this one. */
+/* Stop listening with all transports but this one. */
 void xf_gather_keep(struct xf_gather *g, const struct xf_transport_ops *ops);
 
 #endif

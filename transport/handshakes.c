@@ -58,7 +58,7 @@ static bool are_same(const struct xf_neighbourhood *a, const struct xf_neighbour
     return a->family == b->family && !memcmp(a->prefix, b->prefix, sizeof(a->prefix));
 }
 
-/* Every place is taken: whose handshake is to go for a new one from there. */
+/* Every place is taken: the handshake to cancel for a new one from that neighbourhood. */
 static unsigned find_victim(const struct xf_handshakes *h, const struct xf_neighbourhood *from)
 {
     unsigned victim = 0, most = 0;
@@ -69,7 +69,7 @@ static unsigned find_victim(const struct xf_handshakes *h, const struct xf_neigh
 
         for (unsigned k = 0; k < XF_HANDSHAKES; k++)
             weight += are_same(&h->place[i].from, &h->place[k].from);
-        weight = 2 * weight + own; /* among equals, the new one's own */
+        weight = 2 * weight + own; /* in a tie, the new one's own */
         if (weight > most || (weight == most && h->place[i].deadline < h->place[victim].deadline)) {
             most = weight;
             victim = i;
@@ -107,7 +107,7 @@ void xf_handshakes_drop(struct xf_handshakes *h, unsigned i)
     h->place[i].fd = -1;
 }
 
-/* XF_HANDSHAKE_GOES_ON: none is done; else as step. */
+/* XF_HANDSHAKE_GOES_ON: no handshake is done; otherwise as the step op. */
 static int step_ready(struct xf_handshakes *h, const struct pollfd *fds, struct xf_chan **out,
                       struct xf_chan_id *id, struct xf_err *err)
 {
@@ -160,7 +160,7 @@ int xf_handshakes_accept(struct xf_handshakes *h, int listen_fd, int timeout_ms,
             if (fds[XF_HANDSHAKES].revents && h->ops->take(h->listener, err))
                 return -1;
         }
-        if (xf_ms_left(deadline) == 0) /* whatever strangers keep us busy with */
+        if (xf_ms_left(deadline) == 0) /* however busy strangers keep us */
             return XF_AGAIN;
     }
 }

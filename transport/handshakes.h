@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Accepting connections, whatever the transport: a bounded table of unfinished handshakes
- * behind one poll(), so that a slow or hostile peer holds up nobody. Each handshake's time is
- * bounded as well. The table knows places, descriptors and deadlines; what a step of a
- * handshake is, and what it owns, the transport's listener says, with its own array of
- * XF_HANDSHAKES of them.
+ * Accepting connections, whatever the transport: a bounded table of unfinished handshakes behind
+ * one poll(), so that a slow or hostile peer holds up nobody. Each handshake's time is bounded as
+ * well. The table knows places, descriptors and deadlines; the transport's listener defines the
+ * steps of a handshake and what it owns, in its own array of XF_HANDSHAKES.
  *
- * All calls but xf_handshakes_abort() are the listener's thread's.
+ * All calls but xf_handshakes_abort() belong to the listener's thread.
  */
 #ifndef XF_HANDSHAKES_H
 #define XF_HANDSHAKES_H
@@ -21,31 +20,31 @@ struct xf_chan;
 struct xf_chan_id;
 struct xf_listener; /* each transport has its own */
 
-#define XF_HANDSHAKES 32u /* a whole move of 18 channels may come at once */
+#define XF_HANDSHAKES 32u /* all 18 channels of a move may arrive at once */
 
 enum xf_handshake_step {
     XF_HANDSHAKE_GOES_ON = 0,
     XF_HANDSHAKE_DONE = 1,  /* *out and *id are set; the channel is the caller's */
-    XF_HANDSHAKE_ENDED = 2, /* a stranger, or one who went away: to be cancelled in silence */
+    XF_HANDSHAKE_ENDED = 2, /* a stranger, or the peer has left: cancel it silently */
 };
 
 struct xf_handshakes_ops {
-    /* The listening descriptor is readable: take what came, each to a place of its own. -1: this
-     * side can serve nobody any more. */
+    /* The listening descriptor is readable: take what has arrived, each connection to a place of
+     * its own. -1: this side cannot take connections any more. */
     int (*take)(struct xf_listener *l, struct xf_err *err);
-    /* The descriptor of handshake i is ready: one step. *events may be set to what the next one
-     * waits for. enum xf_handshake_step, or -1: a peer who knows the key is refused, as err
-     * says; it will be cancelled. */
+    /* The descriptor of handshake i is ready: do one step. *events may be set to what the next step
+     * waits for. Returns enum xf_handshake_step, or -1: a peer that knows the key is refused, for
+     * the reason in err; the handshake will be cancelled. */
     int (*step)(struct xf_listener *l, unsigned i, short *events, struct xf_chan **out,
                 struct xf_chan_id *id, struct xf_err *err);
-    /* Give up handshake i with all that it has. */
+    /* Give up handshake i and free all that it owns. */
     void (*cancel)(struct xf_listener *l, unsigned i);
 };
 
-/* Who shares one allowance of places: an IPv4 address, or the /64 of an IPv6 address, which is
- * what one host can choose its addresses from. */
+/* Peers that share one allowance of places: one IPv4 address, or one /64 of IPv6, from which a
+ * single host can choose its addresses. */
 struct xf_neighbourhood {
-    sa_family_t family; /* AF_INET also of an IPv4 peer that a dual-stack socket sees */
+    sa_family_t family; /* AF_INET also for an IPv4 peer on a dual-stack socket */
     uint8_t prefix[8];
 };
 struct xf_neighbourhood xf_neighbourhood(const struct sockaddr *sa);
@@ -63,27 +62,28 @@ struct xf_handshakes {
     } place[XF_HANDSHAKES];
 };
 
-/* Before all else of a listener; on failure, too, h can be closed. */
+/* Before anything else in a listener. h can be closed even after a failure. */
 int xf_handshakes_open(struct xf_handshakes *h, const struct xf_handshakes_ops *ops,
                        struct xf_listener *l, struct xf_err *err);
-/* Cancels those that are left. */
+/* Cancels the handshakes that are left. */
 void xf_handshakes_close(struct xf_handshakes *h);
 
 /*
- * A free place for a new handshake with the peer at sa, before it costs anything. If there is none,
- * the oldest of the neighbourhood that has the most places is cancelled, the new one counted; among
- * equals it is the new one's own. So a flood from one of them pushes out nobody else.
+ * Returns a free place for a new handshake with the peer at sa, before it costs anything. If there
+ * is none, the oldest handshake of the neighbourhood with the most places (the new one counted) is
+ * cancelled; in a tie, of the new one's own. So a flood from one neighbourhood pushes out nobody
+ * else.
  */
 unsigned xf_handshakes_room(struct xf_handshakes *h, const struct sockaddr *sa);
-/* The new one is at this place, waits for `events` on fd and has timeout_ms in all. */
+/* The new handshake is at place i, waits for `events` on fd and has timeout_ms in all. */
 void xf_handshakes_begin(struct xf_handshakes *h, unsigned i, int fd, short events, int timeout_ms);
 /* Cancel handshake i; its place is free again. */
 void xf_handshakes_drop(struct xf_handshakes *h, unsigned i);
 
-/* The accept of transport.h, with the descriptor that announces new connections. */
+/* The accept op of transport.h; listen_fd is the descriptor that announces new connections. */
 int xf_handshakes_accept(struct xf_handshakes *h, int listen_fd, int timeout_ms,
                          struct xf_chan **out, struct xf_chan_id *id, struct xf_err *err);
-/* Its abort_accept. Any thread. */
+/* The abort_accept op. Any thread. */
 void xf_handshakes_abort(struct xf_handshakes *h);
 
 #endif

@@ -24,8 +24,8 @@ struct xf_iter {
 /* The first len bytes of iov, which holds at least as many. */
 struct xf_iter xf_iter(const struct iovec *iov, int niov, size_t len);
 
-/* Where the iterator stands, and how much (up to max) lies there in one piece, neighbours
- * joined. 0 only at the end. */
+/* *at is where the iterator stands. Returns how many bytes (up to max) lie there in one piece,
+ * adjacent entries joined. 0 only at the end. */
 size_t xf_iter_piece(const struct xf_iter *it, size_t max, uint8_t **at);
 
 /* Step over n bytes, n <= left. */

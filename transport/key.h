@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The one-time key of a move. It has one owner on each side, which wipes it when it goes: the
- * hello (libxl-ext/peer/bootstrap.h) while the move lasts, a record (libxl-ext/moves/record.h)
- * while one is written or read. All others point to it. On its way it is text, which is wiped as
- * well (libxl-ext/host/secret.h).
+ * The one-time key of a move. Each side has one owner, which wipes it at the end: the hello
+ * (libxl-ext/peer/bootstrap.h) while the move lasts, a record (libxl-ext/moves/record.h) while one
+ * is written or read. All others point to it. It travels as text, which is wiped as well
+ * (libxl-ext/host/secret.h).
  *
  * Any thread; no state.
  */
@@ -20,9 +20,9 @@ struct xf_key {
     uint8_t bytes[XF_KEY_BYTES];
 };
 
-/* A new one, of random bytes. */
+/* Make a new key of random bytes. */
 int xf_key_make(struct xf_key *k, struct xf_err *err);
-/* Its owner has no more use for it. */
+/* For the owner, once the key is not needed any more. */
 void xf_key_wipe(struct xf_key *k);
 
 #endif

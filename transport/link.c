@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One channel, if it is not there yet. */
+/* Connect one channel unless it is connected already. */
 static int connect_one(struct xf_link *l, const struct xf_link_cfg *cfg,
                        const struct xf_link_peer *peer, struct xf_chan_id id, struct xf_chan **at,
                        struct xf_tick tick, struct xf_err *err)
@@ -91,7 +91,7 @@ void xf_link_last_words(struct xf_link *l, int wait_ms, struct xf_err *err)
     struct xf_err said = {0};
     uint8_t *meta = malloc(XF_META_MAX);
 
-    /* The message is likely to be the next one: the peer says it before it closes. */
+    /* The message is likely to be the next one: the peer sends it before it closes. */
     for (int i = 0; meta && l->control && i < 4; i++) {
         if (l->ops->recv(l->control, &m, meta, wait_ms, &said) || m.payload_len)
             break;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A link: the channels of one move held together. It belongs to the thread that runs
- * the move; each bulk channel is lent to one worker thread while there are workers, and
- * the urgent channel, of a move that has one, to the thread that asks or answers there.
+ * A link: the channels of one move held together. It belongs to the thread that runs the move; each
+ * bulk channel is lent to one worker thread while there are workers, and the urgent channel, if the
+ * move has one, to the thread that sends requests or answers on it.
  */
 #ifndef XF_LINK_H
 #define XF_LINK_H
@@ -16,7 +16,7 @@ struct xf_link {
     struct xf_chan *bulk[XF_CHANNELS_MAX];
     unsigned nr_bulk;
     struct xf_chan *urgent;    /* NULL: this move has none */
-    unsigned version;          /* of the wire protocol: as xf_link_cfg has it */
+    unsigned version;          /* of the wire protocol, as in xf_link_cfg */
     struct xf_chan_stats past; /* of channels that are closed */
 };
 
@@ -27,23 +27,24 @@ struct xf_link_peer {
     const char *src; /* local address, or NULL */
 };
 
-/* The version that this link is spoken in. */
+/* The protocol version of this link. */
 static inline unsigned xf_link_version(const struct xf_link *l)
 {
     return l->version ? l->version : XF_WIRE_VERSION;
 }
 
 /*
- * Source: connect every channel of cfg that is not there yet, the urgent one only if asked;
- * l->ops is set. tick is called before each; -1 from it ends this. Blocks for cfg->timeout_ms
- * per channel at most. After a failure the channels that are there stay, for the caller to close.
+ * Source: connect every channel of cfg that is not connected yet, the urgent one only if `urgent`.
+ * The caller has set l->ops. tick is called before each channel; -1 from it ends the call. Blocks
+ * for at most cfg->timeout_ms per channel. After a failure the caller closes the channels that were
+ * connected.
  */
 int xf_link_connect(struct xf_link *l, const struct xf_link_cfg *cfg,
                     const struct xf_link_peer *peer, bool urgent, struct xf_tick tick,
                     struct xf_err *err);
 
-/* The control channel's watch (transport.h): its thread has nobody who would abort it. For as long
- * as this link lasts. */
+/* Set the control channel's watch (transport.h), since no other thread would abort it. For the
+ * lifetime of the link. */
 void xf_link_watch(struct xf_link *l, struct xf_tick tick);
 
 /* Send a message that has only a meta part on the control channel. */
@@ -54,20 +55,20 @@ int xf_link_say_u64s(struct xf_link *l, uint16_t type, const uint64_t *v, unsign
                      struct xf_err *err);
 
 /*
- * Wait for a message of the given type, without payload, on the control channel. An
- * XF_MSG_ERROR from the peer becomes the error; any other type is EPROTO, and *m is what came.
+ * Wait for a message of the given type, without payload, on the control channel. An XF_MSG_ERROR
+ * from the peer becomes the error; any other type is EPROTO, and *m is the message received.
  * XF_AGAIN after timeout_ms. meta has XF_META_MAX bytes.
  */
 int xf_link_hear(struct xf_link *l, uint16_t type, struct xf_msg *m, void *meta, int timeout_ms,
                  struct xf_err *err);
 
 /*
- * A channel has failed: if the peer said why on the control channel (within wait_ms), put
- * that in place of what `err` holds. For the one who reports the failure.
+ * A channel has failed: if the peer sends the reason on the control channel (within wait_ms),
+ * replace `err` with it. For whoever reports the failure.
  */
 void xf_link_last_words(struct xf_link *l, int wait_ms, struct xf_err *err);
 
-/* Sums over all channels, those included that are closed. */
+/* Sums over all channels, including closed ones. */
 struct xf_chan_stats xf_link_stats(const struct xf_link *l);
 /* Bytes on the wire so far, both directions. */
 uint64_t xf_link_bytes(const struct xf_link *l);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Locks whose use clang checks (-Wthread-safety, in `make lint`): which members a lock guards, and
- * which functions need it. In every other build these are the calls of pthread and nothing more.
+ * which functions need it. In every other build these are plain pthread calls.
  *
  * In C an attribute of a member cannot name another member. So a lock has a role, named by
- * XF_LOCK_ROLE() beside its struct, and members and functions name the role: the check is that such
- * a lock is held, not of which object. Waiting on a condition is plain pthread_cond_wait().
+ * XF_LOCK_ROLE() beside its struct, and members and functions name the role: clang checks that such
+ * a lock is held, but not which object's. Waiting on a condition is plain pthread_cond_wait().
  */
 #ifndef XF_LOCK_H
 #define XF_LOCK_H
@@ -29,11 +29,11 @@ void xf_role_leave(struct xf_lock_role *r) XF_ATTRIBUTE(release_generic_capabili
 #define xf_role_leave(r) ((void)0)
 #endif
 
-/* Of a member: it is used with this lock only. */
+/* On a member: used only with this lock held. */
 #define XF_GUARDED(role) XF_ATTRIBUTE(guarded_by(role))
-/* Of a function, before it: the caller has the lock. */
+/* Before a function: the caller holds the lock. */
 #define XF_NEEDS(role) XF_ATTRIBUTE(requires_capability(role))
-/* Of a function, before it: no other thread knows the object, so it needs no lock. */
+/* Before a function: no other thread knows the object, so it needs no lock. */
 #define XF_ALONE XF_ATTRIBUTE(no_thread_safety_analysis)
 
 #define xf_lock(mutex, role) (pthread_mutex_lock(mutex), xf_role_take(&(role)))

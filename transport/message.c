@@ -18,7 +18,7 @@ struct xf_wait xf_wait_begin(struct xf_messages *s, int stall_ms, bool input)
     return (struct xf_wait){.s = s, .stall_ms = stall_ms, .input = input, .at = now, .moved = now};
 }
 
-/* Until this peer has kept us waiting too long, as far as it is known now; -1: never. */
+/* Time until this peer has kept us waiting too long, as far as known now, ms; -1: never. */
 static int64_t time_left(const struct xf_wait *w)
 {
     int64_t stall, whole;
@@ -66,7 +66,7 @@ int xf_wait_on(struct xf_wait *w, bool moved, struct xf_err *err)
                         s->who, (long long)s->waited_ms);
 }
 
-/* A message of so many bytes is on its way. */
+/* Set the time allowed for a message of `bytes` bytes. */
 static void allow(struct xf_messages *s, uint64_t bytes)
 {
     s->allowed_ms = (int64_t)(bytes / XF_BYTES_PER_MS);

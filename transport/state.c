@@ -8,7 +8,7 @@
 
 #include "transport/wire_guest.h"
 
-/* Every kind that is known here. */
+/* Every known kind. */
 static const struct bounds {
     uint16_t kind;
     const char *name;
@@ -30,7 +30,7 @@ static const struct bounds *bounds_of(uint16_t kind)
     return NULL;
 }
 
-/* Can there be a part of this kind and size? num: of the error. */
+/* Is a part of this kind and size valid? num: errno of the error. */
 static int check_part(uint16_t kind, uint32_t total, int num, struct xf_err *err)
 {
     const struct bounds *b = bounds_of(kind);
@@ -144,7 +144,7 @@ int xf_state_context(const struct xf_state *s, const void **data, uint32_t *len,
     return 0;
 }
 
-/* --- on its way --- */
+/* --- on the wire --- */
 
 void xf_state_cut(const struct xf_state *s, struct xf_state_at *at, struct xf_pieces *p,
                   struct iovec iov[XF_PARTS_MAX])
@@ -172,7 +172,7 @@ void xf_state_cut(const struct xf_state *s, struct xf_state_at *at, struct xf_pi
     p->last = at->part == s->nr;
 }
 
-/* The beginning of another part: make room for it, if it is one of ours. */
+/* Begin another part: make room for it, if its kind is known. */
 static int begin(struct xf_state_in *in, const struct xf_piece *x, struct xf_err *err)
 {
     void *data;

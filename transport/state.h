@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a guest is beside its pages, as a list of parts. Each has a kind, and each kind its bounds.
- * Who makes a part and who takes it know its bytes; everything between them does not
+ * A guest's state other than its pages, as a list of parts. Each part has a kind, and each kind its
+ * bounds. Only the code that makes a part and the code that loads it know its bytes
  * (docs/wire-protocol.md, "STATE", has the kinds and their bytes).
  *
- * Parts ascend by kind, each kind once. A kind that is not known here is refused if its part must
- * be understood, and left out if it may be skipped, so that a later version can add both.
+ * Parts ascend by kind, each kind once. An unknown kind is refused if its part must be understood,
+ * and skipped otherwise, so that a later version can add kinds of either sort.
  *
  * Any thread; no state but the structs.
  */
@@ -16,7 +16,7 @@
 
 #include "transport/wire.h"
 
-/* The numbers are those of the wire. 16 and above are left for what a device model keeps. */
+/* The numbers are those on the wire. 16 and above are reserved for a device model's state. */
 enum xf_part_kind {
     XF_PART_CPUID = 1,       /* CPUID leaves; for building the domain */
     XF_PART_MSRS = 2,        /* MSR entries; the same */
@@ -25,27 +25,26 @@ enum xf_part_kind {
     XF_PART_HVM_PARAMS = 5,  /* struct xf_param, as many as there are */
 };
 
-#define XF_PART_MUST 1u           /* flag: who does not know the kind cannot take the guest */
-#define XF_PARTS_MAX 32u          /* of one guest */
+#define XF_PART_MUST 1u  /* flag: a sink that does not know the kind cannot take the guest */
+#define XF_PARTS_MAX 32u /* of one guest */
 #define XF_STATE_MAX (128u << 20) /* bytes of all parts together */
 
 struct xf_part {
     uint16_t kind;
     uint16_t flags;
     uint32_t len;
-    void *data; /* malloc()ed, the list's */
+    void *data; /* malloc()ed, owned by the list */
 };
 struct xf_state {
     unsigned nr;
     struct xf_part list[XF_PARTS_MAX];
 };
 
-/* Add a part behind those that there are. `data` is malloc()ed and the list's afterwards, also when
- * it fails. EINVAL: not ascending, or not within the kind's bounds; EPROTO in a list from a peer.
- */
+/* Append a part. `data` is malloc()ed and owned by the list afterwards, even on failure. EINVAL:
+ * not ascending, or not within the kind's bounds; EPROTO in a list from a peer. */
 int xf_state_add(struct xf_state *s, uint16_t kind, uint16_t flags, void *data, uint32_t len,
                  struct xf_err *err);
-/* The same with a copy of data; of no bytes: nothing is added. */
+/* The same with a copy of data; if len is 0 nothing is added. */
 int xf_state_add_copy(struct xf_state *s, uint16_t kind, const void *data, uint32_t len,
                       struct xf_err *err);
 int xf_state_add_tsc(struct xf_state *s, const struct xf_tsc *tsc, struct xf_err *err);
@@ -55,14 +54,15 @@ void xf_state_free(struct xf_state *s);
 
 /* The part of a kind, or NULL. */
 const struct xf_part *xf_state_find(const struct xf_state *s, uint16_t kind);
-/* What parts say. EPROTO: there is no such part, or its bytes are wrong. No parameters: *n is 0. */
+/* The contents of parts. EPROTO: the part is missing, or its bytes are invalid. Without parameters
+ * *n is 0. */
 int xf_state_tsc(const struct xf_state *s, struct xf_tsc *tsc, struct xf_err *err);
 int xf_state_params(const struct xf_state *s, struct xf_param list[XF_PARAMS_MAX], uint32_t *n,
                     struct xf_err *err);
 int xf_state_context(const struct xf_state *s, const void **data, uint32_t *len,
                      struct xf_err *err);
 
-/* --- on its way: XF_MSG_STATE from version 2 on --- */
+/* --- on the wire: XF_MSG_STATE from version 2 on --- */
 
 /* A stretch of one part, in one message. */
 struct xf_piece {
@@ -71,7 +71,7 @@ struct xf_piece {
     uint32_t offset; /* of this stretch in it */
     uint32_t len;    /* at least 1 */
 };
-/* What one message holds; the payload is the pieces' bytes. */
+/* The contents of one message; the payload is the pieces' bytes. */
 struct xf_pieces {
     bool last; /* nothing follows */
     uint32_t nr;
@@ -94,11 +94,11 @@ void xf_state_cut(const struct xf_state *s, struct xf_state_at *at, struct xf_pi
 struct xf_state_in {
     struct xf_state state;
     struct xf_piece now; /* the part begun last; offset: bytes of it so far */
-    uint64_t bytes;      /* of all parts begun, those included that are skipped */
+    uint64_t bytes;      /* of all parts begun, including skipped ones */
     bool complete;       /* the last message was taken */
 };
-/* A message has come: where the bytes of its pieces belong. iov_base NULL: nowhere, they are of a
- * part that is skipped. On failure nothing of it may be taken. */
+/* A message has arrived: set iov to where the bytes of its pieces belong. iov_base NULL: nowhere,
+ * the part is skipped. On failure none of them may be taken. */
 int xf_state_take(struct xf_state_in *in, const struct xf_pieces *p, struct iovec iov[XF_PARTS_MAX],
                   struct xf_err *err);
 
@@ -112,10 +112,10 @@ struct xf_state1 {
 size_t xf_state1_encode(const struct xf_state1 *s, void *meta);
 int xf_state1_decode(struct xf_state1 *s, const struct xf_msg *m, const void *meta,
                      struct xf_err *err);
-/* EPROTONOSUPPORT: there is something that version 1 cannot say, and that must be understood. */
+/* EPROTONOSUPPORT: a part that must be understood cannot be expressed in version 1. */
 int xf_state_to1(const struct xf_state *s, struct xf_state1 *one, const void **context,
                  uint32_t *len, struct xf_err *err);
-/* context is malloc()ed and s's afterwards, also when it fails. */
+/* context is malloc()ed and owned by s afterwards, even on failure. */
 int xf_state_from1(struct xf_state *s, const struct xf_state1 *one, void *context, uint32_t len,
                    struct xf_err *err);
 

@@ -26,7 +26,7 @@ const char *xf_test_env(const char *name)
         syslog(LOG_DAEMON | LOG_WARNING, "xenferry: %s is ignored: only root may set it", name);
         return NULL;
     }
-    /* The value is not said: it comes from outside, and who looks for it finds the process. */
+    /* The value is not logged: it comes from outside, and can be looked up in the process. */
     syslog(LOG_DAEMON | LOG_NOTICE, "xenferry: %s, which is for tests, is in effect", name);
     return value;
 }

@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Beyond ASCII: characters that are not seen, and change what is (Unicode 15: controls, format
- * characters, separators of lines, tags). */
+/* Beyond ASCII: invisible characters that affect the display (Unicode 15: controls, format
+ * characters, line separators, tags). */
 static const struct {
     uint32_t first, last;
 } hidden[] = {
@@ -14,8 +14,8 @@ static const struct {
     {0xad, 0xad},       /* soft hyphen */
     {0x61c, 0x61c},     /* Arabic letter mark */
     {0x180e, 0x180e},   /* Mongolian vowel separator */
-    {0x200b, 0x200f},   /* zero-width, and the marks of a direction */
-    {0x2028, 0x202e},   /* separators of lines; bidirectional embeddings and overrides */
+    {0x200b, 0x200f},   /* zero-width, and direction marks */
+    {0x2028, 0x202e},   /* line separators; bidirectional embeddings and overrides */
     {0x2060, 0x206f},   /* invisible operators, bidirectional isolates */
     {0xfdd0, 0xfdef},   /* noncharacters */
     {0xfeff, 0xfeff},   /* zero-width no-break space */
@@ -23,7 +23,7 @@ static const struct {
     {0xe0000, 0xe0fff}, /* tags, variation selectors */
 };
 
-/* Bytes of a character by its first one; 0: none begins so. */
+/* Length of a character by its first byte; 0: no character begins with it. */
 static size_t length_of(uint8_t lead)
 {
     return lead < 0x80                    ? 1
@@ -34,8 +34,8 @@ static size_t length_of(uint8_t lead)
 }
 
 /*
- * The character at s, well-formed or not: how many bytes it has (0: none that begins so), and its
- * number. Fewer than it should have: the text ends within it. UINT32_MAX: not well-formed.
+ * The character at s: returns its length (0: no character begins so; less than length_of(): the
+ * text ends within it) and sets its number (UINT32_MAX: not well-formed).
  */
 static size_t decode(const char *s, size_t len, uint32_t *number)
 {
@@ -47,7 +47,7 @@ static size_t decode(const char *s, size_t len, uint32_t *number)
     *number = UINT32_MAX;
     for (; have < n && have < len && (b[have] & 0xc0) == 0x80; have++)
         c = c << 6 | (b[have] & 0x3f);
-    if (have < n) /* torn by the end, or by something else: then it is no character */
+    if (have < n) /* cut off by the end of the text, or (0) by another character */
         return have == len ? have : 0;
     if (n && c >= least[n] && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff))
         *number = c;
@@ -80,7 +80,7 @@ bool xf_text_is_clean(const char *s, size_t len)
     return true;
 }
 
-/* One character of `from` into out, which has room for it. *used: what it was, in bytes. */
+/* Copy one character of `from` to out, which has room for it. *used: its bytes in `from`. */
 static size_t put(char *out, const char *from, size_t len, size_t *used)
 {
     uint32_t c;
@@ -91,7 +91,7 @@ static size_t put(char *out, const char *from, size_t len, size_t *used)
         memmove(out, from, n);
         return n;
     }
-    if (n == len && n < length_of((uint8_t)*from)) { /* its end is missing */
+    if (n == len && n < length_of((uint8_t)*from)) { /* cut off by the end */
         *used = n;
         return 0;
     }
@@ -118,6 +118,6 @@ void xf_text_clean(char *s)
 {
     size_t len = strlen(s);
 
-    /* In place: what is written is never ahead of what is read. */
+    /* Works in place: the write position never passes the read position. */
     xf_text_copy(s, len + 1, s, len);
 }

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Text that was written elsewhere: by a peer, a guest's owner, another process, a file, the
- * distribution's xl. A terminal obeys some of it, and shows other parts in an order in which
- * nobody wrote them.
+ * distribution's xl. A terminal obeys parts of such text, and displays others in a changed order.
  *
  * The rule of the whole tree: a sentence is cleaned (xf_text_clean) once, where it enters a struct
  * of ours: an error, a finding, a note, a report, a status. A word that is also compared or
  * executed (a name, a uuid, a host) is never changed: if it comes from a peer or from another
- * process it is refused unless it is clean (xf_text_is_clean), else it is cleaned in the copy that
- * is shown. So whoever prints need not look at what he prints.
+ * process it is refused unless it is clean (xf_text_is_clean); otherwise the copy that is shown is
+ * cleaned. So code that prints need not check its text.
  *
- * What is not clean: control characters (C0, DEL, C1); bytes that are no UTF-8 (overlong forms,
- * surrogates, beyond U+10FFFF included); and what is not seen but changes what is: bidirectional
+ * Not clean are control characters (C0, DEL, C1); invalid UTF-8 (including overlong forms,
+ * surrogates, beyond U+10FFFF); and invisible characters that affect the display: bidirectional
  * controls, zero-width characters, line and paragraph separators, tags, noncharacters.
  *
  * Any thread; no state.
@@ -22,20 +21,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Bytes of the clean character at s, of which `len` bytes may be read; 0: there is none. */
+/* Length in bytes of the clean character at s, of which `len` bytes may be read; 0: no clean
+ * character. */
 size_t xf_text_char(const char *s, size_t len);
 
 bool xf_text_is_clean(const char *s, size_t len);
 
 /*
- * Clean a string in place; it never grows. A blank takes the place of tab, line feed, carriage
- * return and the two separators, a '?' that of anything else. A character of which the end is
- * missing at the end of the string, as when it was cut to fit, goes without a trace.
+ * Clean a string in place; it never grows. Tab, line feed, carriage return and the two separators
+ * become a blank, any other unclean character a '?'. A character cut off at the end of the string
+ * is dropped.
  */
 void xf_text_clean(char *s);
 
-/* The same for the first `len` bytes at `from`, which need not end with a NUL and may hold some;
- * cut to fit into `out` of `size` bytes (at least 1). Returns the length of what `out` has. */
+/* The same for the first `len` bytes at `from`, which may contain NULs and need not end with one;
+ * cut to fit into `out` of `size` bytes (at least 1). Returns the length of the string in `out`. */
 size_t xf_text_copy(char *out, size_t size, const char *from, size_t len);
 
 #endif

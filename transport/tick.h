@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a call that may block calls meanwhile, some ten times a second unless its header says
- * otherwise, in the thread that made the call: the caller shows progress, looks for a cancel, or
- * for anything else that shall end the wait.
+ * A callback that a blocking call makes about ten times a second, unless its header says otherwise,
+ * in the calling thread. With it the caller shows progress and checks for a cancel, or for anything
+ * else that should end the wait.
  */
 #ifndef XF_TICK_H
 #define XF_TICK_H
@@ -11,7 +11,7 @@
 
 #include "transport/err.h"
 
-/* Passed by value. priv must live as long as whoever keeps the tick. */
+/* Passed by value. priv must live for as long as the tick is kept. */
 struct xf_tick {
     int (*call)(void *priv, struct xf_err *err); /* -1 ends the wait, with its error. NULL: nothing
                                                     is called */

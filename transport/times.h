@@ -1,31 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The times of the protocol that depend on each other: what one side waits for while the other may
- * still be busy. In milliseconds. A time of one file that nothing else depends on stays there.
+ * The times of the protocol that depend on each other: how long one side waits while the other may
+ * still be busy. In milliseconds. A time of one file that nothing else depends on stays in that
+ * file.
  *
- * Both hosts run the same of these; docs/wire-protocol.md names them.
+ * Both hosts use the same values; docs/wire-protocol.md lists them.
  */
 #ifndef XF_TRANSPORT_TIMES_H
 #define XF_TRANSPORT_TIMES_H
 
 /* --- a link --- */
 
-/* A peer is dead that acknowledges nothing, or says nothing while it is waited for. */
+/* A peer is dead if for this long it acknowledges nothing, or sends nothing while we wait. */
 #define XF_SOURCE_STALL_MS 10000
 #define XF_SINK_STALL_MS 20000
-/* How often each side of PULL says something, so that the other knows it alive. */
+/* How often each side of PULL sends something, so that the other knows that it is alive. */
 #define XF_PING_MS 200
 #define XF_TELL_MS 200
-/* The source connects one channel, with its handshake: control, any other, any of PULL's next link.
- * When the network comes back the kernel's next SYN finds it: of one connection they are 1, 2, 4,
- * 8 s apart, so PULL begins a new one before the steps are long. */
+/* Limit for the source to connect one channel, including its handshake: control, any other, any of
+ * PULL's next link. After an outage a connection waits for the kernel's next SYN; these are 1, 2,
+ * 4, 8 s apart, so PULL begins a new connection before the gaps are long. */
 #define XF_CONTROL_MS 5000
 #define XF_BULK_MS 15000
 #define XF_REJOIN_CONNECT_MS 5000
-/* The sink: one handshake; all channels of the first link. */
+/* Limit at the sink for one handshake, and for all channels of the first link. */
 #define XF_ACCEPT_MS 15000
 #define XF_CHANNELS_MS 60000
-/* COPY: beyond the user's limit the sink waits this long for a new link, since it may have noticed
+/* COPY: the sink waits this long beyond the user's limit for a new link, since it may have noticed
  * the loss that much earlier than the source. */
 #define XF_LATER_MS 30000
 
@@ -43,15 +44,15 @@ _Static_assert(XF_LATER_MS >= XF_SOURCE_STALL_MS + XF_CONTROL_MS,
 
 /* --- CHECK and SKELETON --- */
 
-/* The source waits for the receiver's banner (ssh may ask for a password), and for its reply; the
- * receiver for the hello. */
+/* How long the source waits for the receiver's banner (ssh may ask for a password) and for its
+ * reply, and the receiver for the hello. */
 #define XF_BANNER_MS 60000
 #define XF_REPLY_MS 30000
 #define XF_HELLO_MS 30000
 /* The stock xl may take this long to build the domain, and to destroy what it built. */
 #define XF_BUILD_MS 120000
 #define XF_UNDO_MS 30000
-/* The source waits for BUILT, and for ABORTED. */
+/* How long the source waits for BUILT, and for ABORTED. */
 #define XF_BUILT_MS 150000
 #define XF_ABORTED_MS 40000
 
@@ -61,19 +62,19 @@ _Static_assert(XF_ABORTED_MS > XF_UNDO_MS, "the source hears whether the copy is
 
 /* --- PULL --- */
 
-/* Over a new link: the sink waits for ATTACH, and the source for the first MISSING. */
+/* How long, on a new link, the sink waits for ATTACH and the source for the first MISSING. */
 #define XF_ATTACH_MS 10000
-/* All pages are at the sink, or the guest has ended, and the source is not there to be told: how
- * long the sink listens for it. */
+/* All pages are at the sink, or the guest has ended, but the source cannot be told: how long the
+ * sink listens for it. */
 #define XF_DONE_MS 60000
-/* The source gives up when nobody has listened at the sink for this long, or only a stranger. More
- * than a sink takes to listen again, or to get its port back from somebody. */
+/* The source gives up when nobody, or only a stranger, has listened at the sink for this long.
+ * Longer than a sink takes to listen again, or to get its port back. */
 #define XF_GONE_MS 60000
-/* ... or when whoever listens says nothing. It may be a sink that is stopped (a debugger, a machine
- * that swaps, a suspended virtual machine), and `xl migrate-recover` goes on if it comes back later
- * still. */
+/* ... or when the listener has been silent for this long. It may be a sink that is stopped (a
+ * debugger, a machine that swaps, a suspended virtual machine); if it comes back even later, `xl
+ * migrate-recover` continues. */
 #define XF_SILENT_MS 600000
-/* `xl migrate-recover` tries this long to take a sink over. */
+/* How long `xl migrate-recover` tries to take over a sink. */
 #define XF_TAKE_OVER_MS 60000
 
 _Static_assert(XF_ATTACH_MS <= XF_SINK_STALL_MS,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which Xenferry this is. */
+/* The version of this Xenferry. */
 #ifndef XF_VERSION_H
 #define XF_VERSION_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Encoders and decoders of the meta parts (docs/wire-protocol.md is the specification,
- * wire.h the contract). No I/O, no allocation; payloads are only counted here. An
- * encoder returns 0, which is no message's length, when its struct breaks a limit.
+ * Encoders and decoders of the meta parts (docs/wire-protocol.md is the specification, wire.h the
+ * contract). No I/O, no allocation; payloads are only counted here. An encoder returns 0, which is
+ * not a valid length, when its struct breaks a limit.
  */
 #include "transport/wire.h"
 
@@ -30,7 +30,7 @@ _Static_assert(EXTENTS_FIXED + XF_EXTENTS_MAX * EXTENT_BYTES <= XF_META_MAX, "to
 
 /* XF_MSG_BATCH */
 
-/* What both directions hold true of the runs. They were counted against the limits before. */
+/* Checks of the runs, for both directions. Their counts were checked against the limits before. */
 static int check_runs(const struct xf_batch *b, uint64_t gfn_limit, struct xf_err *err)
 {
     uint64_t next = 0;
@@ -83,7 +83,7 @@ size_t xf_batch_encode(const struct xf_batch *b, void *meta)
     return BATCH_FIXED + (size_t)b->nr_runs * RUN_BYTES;
 }
 
-/* meta holds m->meta_len bytes, and nothing but a batch. The payload is the caller's to judge. */
+/* meta holds m->meta_len bytes, and nothing but a batch. The caller checks the payload. */
 static int decode_batch(struct xf_batch *b, const struct xf_msg *m, const void *meta,
                         uint64_t gfn_limit, struct xf_err *err)
 {
@@ -124,7 +124,7 @@ int xf_batch_decode(struct xf_batch *b, const struct xf_msg *m, const void *meta
 
 /* XF_MSG_PACKED */
 
-/* The blocks as the batch's data pages and the payload make them. The batch was checked. */
+/* Check the blocks against the batch's data pages and the payload. The batch was checked. */
 static int check_pack(const struct xf_pack *k, uint32_t data_pages, uint32_t payload_len,
                       struct xf_err *err)
 {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the messages of the data connections mean, and how they look on the wire
- * (docs/wire-protocol.md is the specification; this is its decoder). Little-endian.
- * Encoders write into a caller's buffer of XF_META_MAX bytes and return the length.
- * Decoders trust nothing: every count, length, kind and gfn is checked, and on
- * failure `err` says which. They allocate nothing.
+ * The messages of the data connections: their meaning, and their form on the wire
+ * (docs/wire-protocol.md is the specification; this is its decoder). Little-endian. Encoders write
+ * into a caller's buffer of XF_META_MAX bytes and return the length. Decoders trust nothing: every
+ * count, length, kind and gfn is checked, and on failure `err` says which. They allocate nothing.
  */
 #ifndef XF_WIRE_H
 #define XF_WIRE_H
@@ -15,8 +14,8 @@
 #include "transport/err.h"
 #include "transport/transport.h"
 
-/* The version of the wire protocol that is spoken here, and the oldest one that is still
- * understood: this one and the two before it, as far as there are any. */
+/* The current version of the wire protocol, and the oldest one still understood: the current one
+ * and the two before it, if they exist. */
 #define XF_WIRE_VERSION 2u
 #define XF_WIRE_OLDEST 1u
 #define XF_PAGE_SIZE 4096u
@@ -31,28 +30,28 @@ enum xf_msg_type {
     XF_MSG_ERROR = 4,     /* control, sink -> source: the move has failed; errno and sentence */
     XF_MSG_PACKED = 5,    /* bulk, source -> sink: a batch whose payload is compressed */
     XF_MSG_SKELETON = 16, /* control, source -> sink: build the domain (meta: xf_skeleton) */
-    XF_MSG_BUILT = 17,  /* control, sink -> source: the domain is there, its memory can be filled */
-    XF_MSG_TARGET = 18, /* control, source -> sink: the guest's memory target changed */
+    XF_MSG_BUILT = 17,    /* control, sink -> source: the domain exists, its memory can be filled */
+    XF_MSG_TARGET = 18,   /* control, source -> sink: the guest's memory target changed */
     XF_MSG_TARGET_ACK = 19,
     XF_MSG_STATE = 20,   /* control, source -> sink: the final state, in parts (state.h) */
-    XF_MSG_LOADED = 21,  /* control, sink -> source: everything is in place, GO is awaited */
+    XF_MSG_LOADED = 21,  /* control, sink -> source: everything is in place; waits for GO */
     XF_MSG_GO = 22,      /* control, source -> sink: the guest is yours */
     XF_MSG_RUNNING = 23, /* control, sink -> source: it runs (or is left paused, as asked) */
     XF_MSG_ABORT = 24,   /* control, source -> sink: give up, destroy your copy */
     XF_MSG_ABORTED = 25, /* control, sink -> source: nothing of it is left */
     XF_MSG_PING = 26,    /* control, source -> sink: measures the round trip */
     XF_MSG_PONG = 27,
-    XF_MSG_ABSENT = 28,      /* control, source -> sink: pages that come after GO; mark them */
-    XF_MSG_ABSENT_ACK = 29,  /* control, sink -> source: of those, the ones that cannot */
+    XF_MSG_ABSENT = 28,      /* control, source -> sink: pages that follow after GO; mark them */
+    XF_MSG_ABSENT_ACK = 29,  /* control, sink -> source: those that cannot be absent */
     XF_MSG_REQUEST = 30,     /* urgent, sink -> source: pages that a vCPU waits for */
     XF_MSG_ANSWER = 31,      /* urgent, source -> sink: these pages (meta: a batch) */
     XF_MSG_TAKEN = 32,       /* bulk, sink -> source, in PULL: pages taken on this channel */
     XF_MSG_PULLED = 33,      /* control, sink -> source, in PULL: what is missing; see xf_pulled */
     XF_MSG_BYE = 34,         /* control, source -> sink: I know that nothing is missing */
-    XF_MSG_ATTACH = 35,      /* control, source -> sink: a new link to go on with PULL */
+    XF_MSG_ATTACH = 35,      /* control, source -> sink: a new link to continue PULL */
     XF_MSG_MISSING = 36,     /* control, sink -> source: the answer, pages still missing */
-    XF_MSG_ENDED = 37,       /* control, sink -> source, in PULL: the guest is no more */
-    XF_MSG_DEVICES = 40,     /* control, source -> sink: say when the devices are attached */
+    XF_MSG_ENDED = 37,       /* control, sink -> source, in PULL: the guest has ended */
+    XF_MSG_DEVICES = 40,     /* control, source -> sink: report when devices are attached */
     XF_MSG_DEVICES_ACK = 41, /* control, sink -> source: they are; the guest may be suspended */
     XF_MSG_FOLLOW = 44,      /* control, source -> sink: the guest was renamed, or its vCPUs set */
     XF_MSG_FOLLOW_ACK = 45,
@@ -81,18 +80,18 @@ struct xf_batch {
 };
 
 size_t xf_batch_encode(const struct xf_batch *b, void *meta);
-/* gfn_limit: no run may reach beyond it. m gives meta_len and payload_len to be checked against. */
+/* No run may reach beyond gfn_limit. m: its meta_len and payload_len are checked. */
 int xf_batch_decode(struct xf_batch *b, const struct xf_msg *m, const void *meta,
                     uint64_t gfn_limit, struct xf_err *err);
 
-/* How the payload of a batch is compressed. The numbers are those of the wire. */
+/* How the payload of a batch is compressed. The numbers are those on the wire. */
 enum xf_codec { XF_CODEC_NONE, XF_CODEC_LZ4, XF_CODEC_ZSTD, XF_CODECS };
 #define XF_CODEC_BIT(codec) (1u << (codec))
 
 /*
- * XF_MSG_PACKED meta, beside its batch. The batch's data pages, in their order, are cut into
- * blocks of XF_PACK_PAGES pages, of which the last may have fewer; each is compressed by
- * itself. A block whose length is that of its pages is these pages, as they are.
+ * XF_MSG_PACKED meta, in addition to its batch. The batch's data pages, in order, are cut into
+ * blocks of XF_PACK_PAGES pages (the last may have fewer), each compressed on its own. A block as
+ * long as its pages holds them uncompressed.
  */
 #define XF_PACK_PAGES 64u
 #define XF_PACK_BLOCKS (XF_BATCH_PAGES / XF_PACK_PAGES)
@@ -102,7 +101,7 @@ struct xf_pack {
     uint32_t nr_blocks;           /* xf_pack_blocks() of the batch's data pages, at least 1 */
     uint32_t len[XF_PACK_BLOCKS]; /* 1..xf_pack_raw(); payload = their sum */
 };
-/* Blocks of so many data pages, and the bytes of block i before it is compressed. */
+/* The number of blocks of data_pages pages, and the bytes of block i before compression. */
 static inline uint32_t xf_pack_blocks(uint32_t data_pages)
 {
     return (data_pages + XF_PACK_PAGES - 1) / XF_PACK_PAGES;
@@ -118,7 +117,7 @@ size_t xf_packed_encode(const struct xf_pack *k, const struct xf_batch *b, void 
 int xf_packed_decode(struct xf_pack *k, struct xf_batch *b, const struct xf_msg *m,
                      const void *meta, uint64_t gfn_limit, struct xf_err *err);
 
-#define XF_SYNC_LAST 1u /* SYNC flag: no page comes after this one */
+#define XF_SYNC_LAST 1u /* SYNC flag: no page follows this message */
 
 /* XF_MSG_SYNC and XF_MSG_SYNC_ACK meta. */
 struct xf_sync {
@@ -129,8 +128,8 @@ struct xf_sync {
 size_t xf_sync_encode(const struct xf_sync *s, void *meta);
 int xf_sync_decode(struct xf_sync *s, const struct xf_msg *m, const void *meta, struct xf_err *err);
 
-/* XF_MSG_ABSENT, ABSENT_ACK, MISSING: a set of gfns as extents that ascend and do not
- * overlap. One set may take several messages, each of which stands for itself. */
+/* XF_MSG_ABSENT, ABSENT_ACK, MISSING: a set of gfns as extents that ascend and do not overlap. One
+ * set may take several messages, each valid on its own. */
 #define XF_EXTENTS_MAX 4095u
 #define XF_EXTENTS_LAST 1u /* flag: the set ends with this message */
 struct xf_extent {
@@ -156,23 +155,23 @@ size_t xf_request_encode(const struct xf_request *r, void *meta);
 int xf_request_decode(struct xf_request *r, const struct xf_msg *m, const void *meta,
                       uint64_t gfn_limit, struct xf_err *err);
 
-/* A kind of work: pages that it was done for, and the time of all threads together. */
+/* The cost of one kind of work: pages it was done for, and the time of all threads together. */
 struct xf_cost_sum {
     uint64_t pages, ns;
 };
 
-/* XF_MSG_PULLED: how far PULL is, at the sink. */
+/* XF_MSG_PULLED: the progress of PULL, at the sink. */
 struct xf_pulled {
-    uint64_t missing;   /* pages whose content is not there yet */
+    uint64_t missing;   /* pages whose content has not arrived yet */
     uint64_t faults;    /* accesses to absent pages so far, each page once */
-    uint64_t requested; /* of them, asked for over the network */
-    uint64_t median_ns; /* from the fault until the page was in; 0: none yet */
+    uint64_t requested; /* of these, requested over the network */
+    uint64_t median_ns; /* from the fault until the page was in; 0: no fault yet */
     uint64_t p99_ns;
-    struct xf_cost_sum populate; /* before GO: memory for pages that were to be marked absent */
+    struct xf_cost_sum populate; /* before GO: memory for pages to be marked absent */
     struct xf_cost_sum evict;    /* ... and marking them */
     struct xf_cost_sum prep;     /* giving absent pages their memory and content */
-    struct xf_cost_sum copy;     /* taking pages off the link, from when their message is there */
-    uint64_t held_ns; /* the guest's network, from GO until it was let go; 0: not (yet) */
+    struct xf_cost_sum copy;     /* receiving pages, from the arrival of their message on */
+    uint64_t held_ns;            /* guest's network held, from GO to its release; 0: not (yet) */
 };
 #define XF_PULLED_NUMBERS 14u
 size_t xf_pulled_encode(const struct xf_pulled *p, void *meta);
@@ -208,7 +207,7 @@ struct xf_skeleton {
     uint64_t nr_pages; /* pages the guest has now, for the claim */
     struct xf_tsc tsc;
     uint32_t nr_params; /* <= XF_PARAMS_MAX */
-    /* <= XF_SPECIALS_MAX: gfns that exist at once and are built by the sink */
+    /* <= XF_SPECIALS_MAX: gfns that exist from the start and are built by the sink */
     uint32_t nr_specials;
     struct xf_param params[XF_PARAMS_MAX];
     uint64_t specials[XF_SPECIALS_MAX];
@@ -217,25 +216,25 @@ size_t xf_skeleton_encode(const struct xf_skeleton *s, void *meta);
 int xf_skeleton_decode(struct xf_skeleton *s, const struct xf_msg *m, const void *meta,
                        struct xf_err *err);
 
-/* XF_MSG_BUILT: the number of the domain there, and if pages were to be absent and cannot be, why
- * (why: NULL if not; num: 0). meta has room for 8 bytes and a text. */
+/* XF_MSG_BUILT: the domid at the sink, and the reason if pages were to be absent but cannot be
+ * (otherwise why is NULL and num 0). meta has room for 8 bytes and a text. */
 size_t xf_built_encode(uint32_t domid, int num, const char *why, void *meta);
-/* *domid is that of a guest. why[0] is 0 if there was none. */
+/* *domid is a guest's. why[0] is 0 if no reason was given. */
 int xf_built_decode(uint32_t *domid, int *num, char why[XF_TEXT_MAX], const struct xf_msg *m,
                     const void *meta, struct xf_err *err);
 
-/* XF_MSG_FOLLOW: what the guest is called, and which vCPUs it shall have online. */
+/* XF_MSG_FOLLOW: the guest's name, and which vCPUs are to be online. */
 #define XF_VCPUS_MAX 512u
 #define XF_NAME_BYTES 128u
 struct xf_follow {
-    char name[XF_NAME_BYTES];        /* there; not empty, no control characters */
+    char name[XF_NAME_BYTES];        /* at the sink; not empty, no control characters */
     uint32_t nr_vcpus;               /* 1..XF_VCPUS_MAX */
     uint8_t vcpus[XF_VCPUS_MAX / 8]; /* bit n of byte m: vCPU 8 m + n; at least one, none beyond */
 };
 size_t xf_follow_encode(const struct xf_follow *f, void *meta);
 int xf_follow_decode(struct xf_follow *f, const struct xf_msg *m, const void *meta,
                      struct xf_err *err);
-/* How many vCPUs shall be online. */
+/* The number of vCPUs to be online. */
 unsigned xf_follow_vcpus(const struct xf_follow *f);
 
 /* Messages whose meta is a few u64 (TARGET, LOADED, GO, RUNNING, TAKEN, ...): exactly n. */

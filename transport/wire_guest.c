@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Encoders and decoders of what a guest is beside its pages: SKELETON (wire.h) and STATE (state.h).
- * As in wire.c: no I/O, no allocation; payloads are only counted here.
+ * Encoders and decoders of a guest's state other than its pages: SKELETON (wire.h), STATE
+ * (state.h). As in wire.c: no I/O, no allocation; payloads are only counted here.
  */
 #include "transport/wire_guest.h"
 
@@ -18,7 +18,7 @@
 #define STATE_LAST 1u
 #define PIECE_BYTES 16u
 
-/* What both have */
+/* Shared by both */
 
 void xf_tsc_encode(uint8_t out[XF_TSC_BYTES], const struct xf_tsc *t)
 {
@@ -55,7 +55,7 @@ static int check_params(const struct xf_param *v, uint32_t n, struct xf_err *err
     uint32_t i;
 
     for (i = 0; i < n; i++)
-        if (v[i].index > UINT32_MAX) /* what Xen takes; it knows itself which ones exist */
+        if (v[i].index > UINT32_MAX) /* the range Xen takes; Xen itself knows which ones exist */
             return xf_fail(err, EPROTO, "HVM parameter %u has the impossible index 0x%llx", i,
                            (unsigned long long)v[i].index);
     return 0;
@@ -201,7 +201,7 @@ int xf_state1_decode(struct xf_state1 *s, const struct xf_msg *m, const void *me
 
 /* XF_MSG_STATE */
 
-/* What both directions hold true of one message by itself. */
+/* Checks of a single message, for both directions. */
 static int check_pieces(const struct xf_pieces *p, struct xf_err *err)
 {
     for (uint32_t i = 0; i < p->nr; i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Bytes that both SKELETON and STATE have. For transport/state.c and wire_guest.c. */
+/* Encodings that SKELETON and STATE share. For transport/state.c and wire_guest.c. */
 #ifndef XF_WIRE_GUEST_H
 #define XF_WIRE_GUEST_H
 

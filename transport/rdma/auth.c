@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Keys and proofs. Everything comes from the one-time key and from both nonces, by HKDF with
- * SHA-256: a proof key for each role, so that neither proof can be sent back to who made it,
- * and a sealing key for each direction, so that no key meets a nonce twice.
+ * Keys and proofs. All are derived from the one-time key and both nonces, by HKDF with SHA-256: a
+ * proof key for each role, so that neither proof can be sent back to its author, and a sealing key
+ * for each direction, so that no key meets a nonce twice.
  */
 #include "transport/rdma/rdma.h"
 

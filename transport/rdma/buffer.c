@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Rings: how large, where, and known to the device. Guest memory itself cannot be: it is a
- * foreign mapping (VM_PFNMAP), and its pages cannot be pinned.
+ * Rings: their size, memory and registration with the device. Guest memory itself cannot be
+ * registered: it is a foreign mapping (VM_PFNMAP), and its pages cannot be pinned.
  */
 #include "transport/rdma/rdma.h"
 
@@ -15,10 +15,10 @@
 #define SMALL_SLOT 16384u /* small channels, and the way back of bulk channels */
 #define SMALL_SLOTS 32u
 #define BULK_SLOT (256u << 10)
-#define BULK_SLOTS 16u /* no fewer; smaller ones instead */
+#define BULK_SLOTS 16u /* at least; a small ring has smaller slots instead */
 #define HUGE_PAGE (2u << 20)
 #define DEFAULT_MAX (8u << 20)
-#define DEFAULT_SHARE 32 /* of the memory that is free, for all channels together */
+#define DEFAULT_SHARE 32 /* 1/DEFAULT_SHARE of free memory, for all channels together */
 
 /* MemAvailable, bytes; 0 if unknown. */
 static uint64_t available(void)
@@ -57,7 +57,7 @@ static uint32_t bulk_slot(uint32_t bytes)
     return slot;
 }
 
-/* Bulk flows from source to sink; the way back is for answers. */
+/* Bulk data flows from source to sink; the way back is for answers. */
 int xf_rdma_geometry(struct xf_rdma_geometry *g, const struct xf_link_cfg *cfg, bool source,
                      bool small, const struct ibv_device_attr *attr, struct xf_err *err)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Channels of the RDMA transport: their life, and the table of ops. How bytes move is in stream.c
- * and flow.c; how a channel comes to be, in connect.c and listen.c.
+ * and flow.c; how a channel is made, in connect.c and listen.c.
  */
 #include "transport/rdma/rdma.h"
 
@@ -44,7 +44,7 @@ struct xf_chan *xf_rdma_chan_new(const struct xf_link_cfg *cfg, struct rdma_cm_i
     }
     c->id = id;
     c->source = source;
-    snprintf(c->who, sizeof(c->who), "this side"); /* until a peer is known, all that fails is */
+    snprintf(c->who, sizeof(c->who), "this side"); /* failures are ours until a peer is known */
     c->epoll = -1;
     c->ahead_slot = -1;
     c->messages = (struct xf_messages){.ops = &stream_ops, .chan = c, .who = c->who};
@@ -92,8 +92,8 @@ static bool all_done(const struct xf_chan *c)
     return c->done == c->posted;
 }
 
-/* Tell an orderly end from a cut line. The peer's device has everything when it has
- * acknowledged the good-bye; what is on its way when a queue pair is destroyed is lost. */
+/* Lets the peer tell an orderly end from a cut line. Once its device has acknowledged the good-bye
+ * it has everything; data in flight when a queue pair is destroyed is lost. */
 static void rdma_close(struct xf_chan *c)
 {
     if (c && !atomic_load(&c->aborted) && !xf_rdma_ended(c) &&
@@ -126,7 +126,7 @@ static int rdma_pollfd(struct xf_chan *c, bool *ready)
     xf_rdma_take_events(c);
     xf_rdma_progress(c);
     if (!c->armed && xf_rdma_arm(c, &c->fault) == 0)
-        xf_rdma_progress(c); /* what came before that raises no event */
+        xf_rdma_progress(c); /* earlier completions raise no event */
     *ready = c->ahead_len || c->waiting || xf_rdma_ended(c);
     return c->epoll;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* rdma_cm with deadlines: see cm.h. What an event's status means is decided here. */
+/* rdma_cm with deadlines: see cm.h. This file interprets the status of events. */
 #include "transport/rdma/cm.h"
 
 #include <errno.h>
@@ -59,7 +59,7 @@ int xf_cm_next(struct rdma_event_channel *ch, struct rdma_cm_event **ev, struct 
     return xf_fail_link(err, errno, "rdma_cm: %s", strerror(errno));
 }
 
-/* An event that is not the one hoped for. */
+/* The error for an unexpected event. */
 static int bad_event(const struct rdma_cm_event *ev, const char *doing, struct xf_err *err)
 {
     int status = ev->status < 0 ? -ev->status : ev->status;
@@ -130,7 +130,7 @@ int xf_cm_await(struct rdma_event_channel *ch, enum rdma_cm_event_type want, int
 
 bool xf_cm_usable(const struct ibv_device *dev)
 {
-    return dev->transport_type == IBV_TRANSPORT_IB; /* RoCE is one of them */
+    return dev->transport_type == IBV_TRANSPORT_IB; /* includes RoCE */
 }
 
 int xf_cm_bind_source(struct rdma_cm_id *id, const char *src, int family, struct xf_err *err)

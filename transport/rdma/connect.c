@@ -13,7 +13,7 @@
 #include "transport/clock.h"
 #include "transport/lookup.h"
 
-#define RETRIES 6 /* 7 is the most there are, and for Soft-RoCE without end */
+#define RETRIES 6 /* 7 is the maximum, and unlimited for Soft-RoCE */
 
 void xf_rdma_conn_param(struct rdma_conn_param *p, uint8_t greeting[XF_GREETING_BYTES])
 {
@@ -22,11 +22,11 @@ void xf_rdma_conn_param(struct rdma_conn_param *p, uint8_t greeting[XF_GREETING_
     p->private_data = greeting;
     p->private_data_len = XF_GREETING_BYTES;
     p->retry_count = RETRIES;
-    p->rnr_retry_count = 7; /* without end: credits see to it, and stall_ms ends it */
-    /* nobody reads from anybody: both RDMA READ resources stay 0 */
+    p->rnr_retry_count = 7; /* unlimited: credits prevent it, and stall_ms ends it */
+    /* neither side uses RDMA READ: both resources for it stay 0 */
 }
 
-/* So that a dead peer shows within stall_ms, but no sooner than a loaded one may answer. */
+/* Set the ACK timeout: a dead peer is noticed within stall_ms, a loaded one has time to answer. */
 void xf_rdma_ack_timeout(struct rdma_cm_id *id, int stall_ms)
 {
     uint8_t t = 14; /* 4.096 us * 2^14 = 67 ms */
@@ -35,11 +35,11 @@ void xf_rdma_ack_timeout(struct rdma_cm_id *id, int stall_ms)
         return;
     while (t < 21 && (4096ll << (t + 1)) * (RETRIES + 1) <= stall_ms * 1000000ll)
         t++;
-    /* old kernels cannot; then rdma_cm's own time holds */
+    /* old kernels cannot; then rdma_cm's own timeout applies */
     (void)rdma_set_option(id, RDMA_OPTION_ID, RDMA_OPTION_ID_ACK_TIMEOUT, &t, sizeof(t));
 }
 
-/* Not accepted. If the peer speaks another version of our own greeting it says so. */
+/* The connection was rejected. If the peer's greeting has another version, the error says so. */
 static int turned_away(const void *data, size_t len, struct xf_err *err)
 {
     struct xf_err other = {0};
@@ -79,7 +79,7 @@ static int dial(const struct xf_link_cfg *cfg, struct xf_chan *c, int64_t deadli
     return 0;
 }
 
-/* One address, by `deadline`. */
+/* Try one address, by `deadline`. */
 static struct xf_chan *try_address(const struct xf_link_cfg *cfg, const struct addrinfo *ai,
                                    const char *src, struct xf_chan_id id, int64_t deadline,
                                    struct xf_err *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Completions and what they mean: fragments that arrived, slots that are free again, the end.
- * And waiting for them: a look, then for a short time many looks, then asleep until the
+ * Completions and what they mean: fragments that arrived, slots that are free again, the end. And
+ * waiting for them: poll once, then in a busy loop for a short time, then sleep until the
  * completion queue, rdma_cm or an abort raises an event.
  */
 #include "transport/rdma/rdma.h"
@@ -48,7 +48,7 @@ static void failed(struct xf_chan *c, const struct ibv_wc *wc)
     }
 }
 
-/* Data in the slot that is next, or that the work request names. */
+/* Data has arrived in the next slot, or in the one that the work request names. */
 static void take_data(struct xf_chan *c, const struct ibv_wc *wc, const struct xf_imm *imm)
 {
     struct xf_rdma_fragment *f;
@@ -97,7 +97,7 @@ static void arrived(struct xf_chan *c, const struct ibv_wc *wc)
         c->bye = true;
 }
 
-/* wr_id says how much is done with this one. */
+/* wr_id says how much is done once this one is. */
 static void sent(struct xf_chan *c, const struct ibv_wc *wc)
 {
     c->done = (uint32_t)wc->wr_id;
@@ -115,7 +115,7 @@ void xf_rdma_progress(struct xf_chan *c)
             if (wc[i].status != IBV_WC_SUCCESS) {
                 failed(c, &wc[i]);
             } else if (c->fault.num) {
-                continue; /* nothing is believed any more */
+                continue; /* nothing is trusted any more */
             } else if (wc[i].opcode & IBV_WC_RECV) {
                 arrived(c, &wc[i]);
             } else {
@@ -149,7 +149,7 @@ void xf_rdma_take_events(struct xf_chan *c)
     struct ibv_cq *cq;
     void *context;
 
-    /* asked for once, it comes once: no second look costs a system call */
+    /* one request, one event: no second system call to check */
     if (c->armed && ibv_get_cq_event(c->comp, &cq, &context) == 0) {
         ibv_ack_cq_events(cq, 1);
         c->armed = false;
@@ -174,7 +174,7 @@ bool xf_rdma_ended(const struct xf_chan *c)
 
 int xf_rdma_end(struct xf_chan *c, struct xf_err *err)
 {
-    xf_rdma_cm_events(c); /* what rdma_cm says is nearer to the cause than what it led to */
+    xf_rdma_cm_events(c); /* rdma_cm's report is closer to the cause than what followed from it */
     if (c->fault.num && c->fault.num != ETIMEDOUT)
         return xf_fail_as(err, &c->fault, "%s", c->fault.text);
     if (c->bye)
@@ -184,8 +184,8 @@ int xf_rdma_end(struct xf_chan *c, struct xf_err *err)
     return xf_fail_link(err, ECONNRESET, "%s: the connection was cut", c->who);
 }
 
-/* Nothing has come for half of stall_ms: does the peer's device still answer? Its own retries
- * may take longer than that, or for ever: how many there are is the source's choice. */
+/* Nothing has arrived for half of stall_ms: does the peer's device still answer? The device's own
+ * retries may take longer than that, or for ever: the source chooses their number. */
 static int probe(struct xf_chan *c, struct xf_err *err)
 {
     int64_t now = xf_now_ms();
@@ -257,7 +257,7 @@ int xf_rdma_wait(struct xf_chan *c, bool (*cond)(const struct xf_chan *c), int t
         if (spin && xf_now_us() < spin)
             continue;
         spin = 0;
-        if (!c->armed) { /* and look once more: a completion before that raised no event */
+        if (!c->armed) { /* and poll once more: an earlier completion raised no event */
             if (xf_rdma_arm(c, err))
                 return -1;
             continue;

@@ -7,7 +7,7 @@
  *   source  challenge: hello, nonce          sink  answer: nonce, proof
  *   source  proof: ring, proof               sink  welcome: hello with verdict, ring, proof
  *
- * A proof covers everything said before it, by either side, and what it comes with.
+ * A proof covers all messages before it, from either side, and the rest of its own.
  */
 #include "transport/rdma/rdma.h"
 
@@ -36,7 +36,7 @@ static uint8_t *append(struct xf_rdma_hs *hs, const void *bytes, size_t len)
     return at;
 }
 
-/* The last len bytes of the script are the next message, but for the proof at its end. */
+/* Send the last len bytes of the script as the next message, with a proof (if any) appended. */
 static int say(struct xf_rdma_hs *hs, unsigned n, size_t len, const uint8_t *proof_key,
                struct xf_err *err)
 {
@@ -133,7 +133,7 @@ static int refused(struct xf_rdma_hs *hs, struct xf_err *err)
     return xf_wrap(err, "%s", hs->c->who);
 }
 
-/* Source, on the sink's welcome: its verdict, and our own on what it says of itself. */
+/* Source, on the sink's welcome: check its verdict, and judge its hello ourselves. */
 static int welcomed(struct xf_rdma_hs *hs, struct xf_err *err)
 {
     const uint8_t *hello = hs->script + hs->script_len - XF_HS_WELCOME;
@@ -168,7 +168,7 @@ static int answer(struct xf_rdma_hs *hs, struct xf_err *err)
     return say(hs, 0, XF_NONCE_BYTES, hs->keys.proof_sink, err);
 }
 
-/* Sink: what to answer. The channel is taken from here on. */
+/* Sink: decide on the answer. From here on the channel counts as taken. */
 static void judge(struct xf_rdma_hs *hs)
 {
     struct xf_chan *c = hs->c;
@@ -236,7 +236,7 @@ static int broken(const struct xf_rdma_hs *hs, const struct ibv_wc *wc, struct x
                         hs->c->who);
 }
 
-/* One completion; 1: there was none. No more than the handshake's own are taken. */
+/* Handle one completion; 1: there was none. Takes only the handshake's own. */
 static int step(struct xf_rdma_hs *hs, struct xf_err *err)
 {
     struct xf_chan *c = hs->c;
@@ -270,7 +270,7 @@ int xf_rdma_hs_step(struct xf_rdma_hs *hs, struct xf_err *err)
         }
         if (rc == 1 && c->armed)
             return 0;
-        if (rc == 1 && xf_rdma_arm(c, err)) /* and look once more */
+        if (rc == 1 && xf_rdma_arm(c, err)) /* and poll once more */
             return -1;
     }
 }

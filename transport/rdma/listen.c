@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The sink's side of making connections: the listening id, and what a handshake on one of its
- * connections is to the table of transport/handshakes.h. A stranger gets a queue pair and a page
- * of memory until he has proved that he knows the key; the ring comes after that.
+ * The sink's side of making connections: the listening id, and the handshake ops for the table of
+ * transport/handshakes.h. A peer that has not yet proved that it knows the key gets a queue pair
+ * and a page of memory; the ring follows after that.
  */
 #include "transport/rdma/rdma.h"
 
@@ -16,7 +16,7 @@
 #include "transport/handshakes.h"
 #include "transport/lookup.h"
 
-/* Requests that the kernel keeps until they are taken: see transport/tcp/listen.c. */
+/* Requests that the kernel queues until they are taken: see transport/tcp/listen.c. */
 #define BACKLOG 256
 
 struct xf_listener {
@@ -25,7 +25,7 @@ struct xf_listener {
     struct xf_link_cfg cfg;
     uint32_t taken; /* bit n: channel n is connected */
     struct xf_handshakes table;
-    struct xf_rdma_hs hs[XF_HANDSHAKES]; /* at the table's places */
+    struct xf_rdma_hs hs[XF_HANDSHAKES]; /* indexed by the table's places */
 };
 
 static int bind_to(struct xf_listener *l, const struct sockaddr *sa, struct xf_err *err)
@@ -43,7 +43,7 @@ static int bind_to(struct xf_listener *l, const struct sockaddr *sa, struct xf_e
     return 0;
 }
 
-/* Every address: one IPv6 id takes IPv4 as well, unless the machine has no IPv6. */
+/* Listen on every address: one IPv6 id takes IPv4 as well, unless the machine has no IPv6. */
 static int listen_any(struct xf_listener *l, uint16_t port, struct xf_err *err)
 {
     struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
@@ -84,15 +84,15 @@ static void name_peer(struct xf_chan *c)
     getnameinfo(
         sa, sa->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in),
         host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
-    /* a dual-stack listener sees IPv4 peers as ::ffff:192.0.2.1: no operator knows them so */
+    /* a dual-stack listener sees IPv4 peers as ::ffff:192.0.2.1, which no operator expects */
     snprintf(c->who, sizeof(c->who), "%s port %s",
              strncmp(host, "::ffff:", 7) || !strchr(host, '.') ? host : host + 7, port);
 }
 
 /*
- * A new connection. Whatever it lacks is its own trouble and ends it alone: a stranger may come in
- * over another device than the source does, one that cannot do what we need (iWARP) or has nothing
- * left to give. If that happens to the source, it hears that it was turned away.
+ * A new connection. A failure ends this connection only: a stranger may come in over another device
+ * than the source does, one that cannot do what we need (iWARP) or is out of resources. If that
+ * happens to the source, it gets a rejection.
  */
 static void take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours)
 {
@@ -103,7 +103,7 @@ static void take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours)
 
     xf_rdma_conn_param(&param, greeting);
     if (!ours || !xf_cm_usable(id->verbs->device)) {
-        /* with our version, so that a later one can say what is wrong */
+        /* with our version, so that a later one can report what is wrong */
         rdma_reject(id, greeting, sizeof(greeting));
         rdma_destroy_id(id);
         return;
@@ -111,7 +111,7 @@ static void take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours)
     i = xf_handshakes_room(&l->table, rdma_get_peer_addr(id));
     c = xf_rdma_chan_new(&l->cfg, id, false, NULL);
     if (!c)
-        return; /* and the id is gone, which rejects it */
+        return; /* the id is gone, which rejects the connection */
     name_peer(c);
     xf_rdma_ack_timeout(id, l->cfg.stall_ms);
     if (xf_rdma_qp_open(c, &l->cfg, NULL)) {
@@ -120,7 +120,7 @@ static void take_new(struct xf_listener *l, struct rdma_cm_id *id, bool ours)
     }
     xf_rdma_hs_init(&l->hs[i], c, &l->cfg, true, &l->taken);
     xf_handshakes_begin(&l->table, i, c->comp->fd, POLLIN, l->cfg.timeout_ms);
-    if (rdma_accept(id, &param)) /* he may have gone away meanwhile */
+    if (rdma_accept(id, &param)) /* the peer may have left meanwhile */
         xf_handshakes_drop(&l->table, i);
     else
         c->connected = true;
@@ -137,7 +137,7 @@ static unsigned find(const struct xf_listener *l, const struct rdma_cm_id *id)
     return i;
 }
 
-/* What rdma_cm has to say. */
+/* Handle rdma_cm's events. */
 static int take_events(struct xf_listener *l, struct xf_err *err)
 {
     struct rdma_cm_event *ev;
@@ -164,7 +164,7 @@ static int take_events(struct xf_listener *l, struct xf_err *err)
     return rc < 0 ? -1 : 0;
 }
 
-/* Out of the listener's hands: events of its own from here on. */
+/* The channel leaves the listener, with an event channel of its own from here on. */
 static int finish(struct xf_rdma_hs *hs, struct xf_chan **out, struct xf_chan_id *id,
                   struct xf_err *err)
 {
@@ -198,7 +198,7 @@ static int step(struct xf_listener *l, unsigned i, short *events, struct xf_chan
     struct xf_err why = {0};
     int rc;
 
-    (void)events; /* completions, from the first step to the last */
+    (void)events; /* always completions, in every step */
     xf_rdma_take_events(hs->c);
     rc = xf_rdma_hs_step(hs, &why);
     if (rc == 0)

@@ -180,7 +180,7 @@ int xf_rdma_memlock_ok(uint64_t bytes, struct xf_err *err)
         return -1;
     getrlimit(RLIMIT_MEMLOCK, &limit);
     low = limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < bytes;
-    if (low) /* just more than it allows: only a limit that applies refuses that */
+    if (low) /* just above the limit: refused only if the limit applies */
         len = ((size_t)limit.rlim_cur / page + 1) * page;
     if (try_register(ctx, len, &num)) {
         if (low)

@@ -27,9 +27,9 @@ struct xf_rdma_device {
     char addr[XF_RDMA_ADDRS_MAX][XF_ADDR_LEN]; /* numeric addresses a peer may reach it by, */
     int nr_addr;                               /* as rdma_cm assigns them; global scope first */
     unsigned mtu;         /* bytes of payload in a packet, at most (active MTU) */
-    unsigned max_qp_wr;   /* work requests of one queue; max_sge: pieces of one */
-    unsigned max_sge;     /* work request; max_mr_size: bytes of one memory region; all */
-    uint64_t max_mr_size; /* from ibv_query_device */
+    unsigned max_qp_wr;   /* work requests of one queue; these three are from ibv_query_device */
+    unsigned max_sge;     /* pieces of one work request */
+    uint64_t max_mr_size; /* bytes of one memory region */
 };
 
 /*
@@ -41,10 +41,10 @@ int xf_rdma_devices(struct xf_rdma_device *out, int max);
 
 /*
  * Whether rdma_cm finds an address and a route to `host` (numeric or a name), from the local
- * address `src` or any (NULL). Whether somebody listens there is not asked. Takes up to
- * timeout_ms, and the time of getaddrinfo. Fails with ENODEV (no device, or none that leads
- * there), EADDRNOTAVAIL (host or src is no address, or src is not ours), EHOSTUNREACH,
- * ETIMEDOUT, EPERM.
+ * address `src` or any (NULL). Does not check whether anybody listens there. Takes up to
+ * timeout_ms, and the time of getaddrinfo. Fails with ENODEV (no device, or none that leads there),
+ * EADDRNOTAVAIL (host or src is not an address, or src is not ours), EHOSTUNREACH, ETIMEDOUT,
+ * EPERM.
  */
 int xf_rdma_can_reach(const char *host, const char *src, int timeout_ms, struct xf_err *err);
 

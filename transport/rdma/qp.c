@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The verbs objects of one channel, within the device's limits, and posting to the queue
- * pair. Only every so many-th work request is signalled: a completion costs, and one of an
- * RC queue pair says that all before it are done as well.
+ * The verbs objects of one channel, within the device's limits, and posting to the queue pair. Only
+ * one in several work requests is signalled: a completion costs time, and on an RC queue pair it
+ * says that all earlier requests are done as well.
  */
 #include "transport/rdma/rdma.h"
 
@@ -63,7 +63,7 @@ int xf_rdma_repost(struct xf_chan *c, struct xf_err *err)
     return 0;
 }
 
-/* No device says how much it takes inline; the way to learn it is to ask for less and less. */
+/* No device reports how much it takes inline; find out by asking for less and less. */
 static int create_qp(struct xf_chan *c, struct ibv_qp_init_attr *init, struct xf_err *err)
 {
     static const uint32_t sizes[] = {256, 128, 64, 0};
@@ -178,7 +178,7 @@ int xf_rdma_tx_open(struct xf_chan *c, const struct xf_link_cfg *cfg, struct xf_
         return xf_fail(err, errno, "%s: asking the RDMA device: %s", c->who, strerror(errno));
     if (xf_rdma_geometry(&g, cfg, c->source, c->small, &attr, err))
         return -1;
-    /* a peer with large slots does not decide how much memory we take */
+    /* a peer with large slots must not decide how much memory we take */
     while (parts > 1 && g.tx_bytes / (parts * XF_SLOT_MIN) < XF_SLOTS_MIN)
         parts /= 2;
     slot = parts * XF_SLOT_MIN;
@@ -194,10 +194,10 @@ int xf_rdma_tx_open(struct xf_chan *c, const struct xf_link_cfg *cfg, struct xf_
     return 0;
 }
 
-/* wr_id of sending: how much is done when this one is. */
+/* wr_id of a send: how much is done when this one is. */
 static int post_send(struct xf_chan *c, struct ibv_send_wr *wr, bool signal, struct xf_err *err)
 {
-    uint32_t every = c->tx.slots / 4; /* of the handshake: each */
+    uint32_t every = c->tx.slots / 4; /* 0 during the handshake: signal each */
     struct ibv_send_wr *bad;
     int num;
 
@@ -222,7 +222,7 @@ int xf_rdma_post_hs(struct xf_chan *c, unsigned n, size_t len, struct xf_err *er
     return post_send(c, &wr, true, err);
 }
 
-/* As many as are owed, and the immediate holds. */
+/* As many credits as are owed and the immediate can hold. */
 static uint32_t take_owed(struct xf_chan *c)
 {
     uint32_t n = c->owed < XF_SLOTS_MAX ? c->owed : XF_SLOTS_MAX;
@@ -260,7 +260,7 @@ int xf_rdma_post_note(struct xf_chan *c, uint32_t flags, struct xf_err *err)
 
 int xf_rdma_post_probe(struct xf_chan *c, struct xf_err *err)
 {
-    /* of no bytes: neither address nor key is looked at (InfiniBand C9-88) */
+    /* empty: neither address nor key is checked (InfiniBand C9-88) */
     struct ibv_send_wr wr = {.opcode = IBV_WR_RDMA_WRITE};
 
     c->probe = c->posted + 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the files of the RDMA transport share, and nobody else may see (docs/wire-protocol.md,
- * "RDMA"). Their work:
+ * What the files of the RDMA transport share; private to them (docs/wire-protocol.md, "RDMA").
+ * What each file does:
  *   cm.c         rdma_cm with deadlines            probe.c   what this machine can do
  *   buffer.c     rings: geometry, memory, registration
  *   qp.c         protection domain, completion queue, queue pair; posting work requests
@@ -13,10 +13,10 @@
  *   seal.c       AEAD of fragments
  *   stream.c     bytes on an open channel          chan.c    life of a channel; the ops
  *
- * A channel is one RC queue pair with one completion queue. Its bytes travel in fragments;
- * each fills one slot of the receiver's ring. Bulk channels WRITE WITH IMMEDIATE into the
- * ring; small channels (control, page requests) SEND into posted slots, because there a
- * fragment must not cost the exchange of an address, and their memory is given to nobody.
+ * A channel is one RC queue pair with one completion queue. Its bytes travel in fragments; each
+ * fills one slot of the receiver's ring. Bulk channels WRITE WITH IMMEDIATE into the ring; small
+ * channels (control, page requests) SEND into posted slots, because a fragment there must not cost
+ * an exchange of addresses, and their memory is exposed to nobody.
  */
 #ifndef XF_RDMA_H
 #define XF_RDMA_H
@@ -32,17 +32,17 @@
 #include "transport/rdma/wire.h"
 #include "transport/transport.h"
 
-/* Fragments without data (credits, the good-bye) that may be on their way at once, beyond the
- * credits: a receiver returns credits by the eighth of its ring. */
+/* Fragments without data (credits, the good-bye) that may be in flight at once, beyond the credits:
+ * a receiver returns credits in eighths of its ring. */
 #define XF_RDMA_SPARE 16u
 #define XF_RDMA_CREDIT_SHARE 8u
-#define XF_RDMA_SEND_DEPTH 128u /* work requests of one send queue, if the device can */
+#define XF_RDMA_SEND_DEPTH 128u /* work requests of one send queue, if the device has them */
 #define XF_RDMA_BATCH 16        /* completions taken at once */
 #define XF_RDMA_HS_RECVS 2u     /* handshake messages each side receives */
 #define XF_RDMA_BUFFER_MIN (256u << 10)
 #define XF_RDMA_BUFFER_MAX (1u << 30)
 
-/* Slots side by side in memory that is registered once. */
+/* Adjacent slots in memory that is registered once. */
 struct xf_rdma_ring {
     uint8_t *base; /* NULL: none yet */
     size_t bytes;  /* as mapped */
@@ -59,7 +59,7 @@ struct xf_rdma_fragment {
     uint32_t slot, len;
 };
 
-/* All of it belongs to the thread that uses the channel, but for what says "any thread". */
+/* Belongs to the thread that uses the channel, except for members marked "any thread". */
 struct xf_chan {
     struct rdma_event_channel *cm; /* NULL while the listener's is used */
     struct rdma_cm_id *id;
@@ -79,9 +79,9 @@ struct xf_chan {
     char who[128]; /* "bulk channel 1 to 192.0.2.1 port 8002", for errors */
 
     /* how it ends */
-    bool bye;            /* the peer has closed in order */
-    bool cut;            /* rdma_cm says that the connection is gone */
-    bool flushed;        /* work requests come back undone */
+    bool bye;            /* the peer has closed the channel in order */
+    bool cut;            /* rdma_cm reports that the connection is gone */
+    bool flushed;        /* work requests complete undone */
     struct xf_err fault; /* a work request failed, or the peer broke the protocol */
 
     /* the handshake's messages; registered */
@@ -97,15 +97,15 @@ struct xf_chan {
     uint32_t posted, done;    /* work requests; they wrap */
     uint32_t data, data_done; /* those with data; they wrap */
     uint32_t unsignalled;     /* since the last signalled one */
-    int64_t probe_ms;         /* when it did */
-    uint32_t probe;           /* `posted` when the last probe went out */
+    int64_t probe_ms;         /* when the last probe went out */
+    uint32_t probe;           /* the value of `posted` at that time */
 
     /* receiving */
     struct xf_rdma_ring rx;
     uint32_t window; /* slots the peer may fill */
     uint32_t recv_depth;
     uint32_t arrived;               /* fragments with data so far; wraps */
-    uint32_t waiting;               /* of them, not taken yet */
+    uint32_t waiting;               /* of these, not taken yet */
     uint32_t owed;                  /* slots freed and not yet returned as credits */
     uint32_t reposts;               /* bulk: receive work requests to be posted again */
     struct xf_rdma_fragment *queue; /* [window] */
@@ -136,7 +136,7 @@ struct xf_rdma_geometry {
 };
 int xf_rdma_geometry(struct xf_rdma_geometry *g, const struct xf_link_cfg *cfg, bool source,
                      bool small, const struct ibv_device_attr *attr, struct xf_err *err);
-/* access: of verbs. */
+/* access: the verbs' access flags. */
 int xf_rdma_ring_open(struct xf_rdma_ring *r, struct ibv_pd *pd, uint32_t slot, uint32_t slots,
                       int access, struct xf_err *err);
 void xf_rdma_ring_close(struct xf_rdma_ring *r);
@@ -146,25 +146,25 @@ static inline uint8_t *xf_rdma_slot(const struct xf_rdma_ring *r, uint32_t i)
 }
 
 /* qp.c */
-/* Everything a queue pair needs, for an id that has a device; receives of the handshake posted. */
+/* Make what a queue pair needs, for an id that has a device; posts the handshake's receives. */
 int xf_rdma_qp_open(struct xf_chan *c, const struct xf_link_cfg *cfg, struct xf_err *err);
 /* Rings for an authenticated peer: the receive ring, its work requests posted... */
 int xf_rdma_rx_open(struct xf_chan *c, const struct xf_link_cfg *cfg, struct xf_err *err);
 /* ...and, once c->peer is known, the send ring. */
 int xf_rdma_tx_open(struct xf_chan *c, const struct xf_link_cfg *cfg, struct xf_err *err);
-/* A message of the handshake: place n (0..3) of sending, of receiving. */
+/* The buffer for message n (0..3) of the handshake: to send, and received. */
 uint8_t *xf_rdma_hs_out(struct xf_chan *c, unsigned n);
 uint8_t *xf_rdma_hs_in(struct xf_chan *c, unsigned n);
 int xf_rdma_post_hs(struct xf_chan *c, unsigned n, size_t len, struct xf_err *err);
 /* Post len bytes of the next slot of the send ring. There is a credit and room. */
 int xf_rdma_post_data(struct xf_chan *c, uint32_t len, struct xf_err *err);
-/* Post a fragment without data; takes what is owed along. `flags`: XF_IMM_... */
+/* Post a fragment without data, which also returns the credits owed. `flags`: XF_IMM_... */
 int xf_rdma_post_note(struct xf_chan *c, uint32_t flags, struct xf_err *err);
-/* Post a WRITE of nothing, which a live peer's device answers. */
+/* Post an empty WRITE, which a live peer's device acknowledges. */
 int xf_rdma_post_probe(struct xf_chan *c, struct xf_err *err);
 int xf_rdma_repost(struct xf_chan *c, struct xf_err *err); /* bulk: c->reposts */
 int xf_rdma_repost_slot(struct xf_chan *c, uint32_t slot, struct xf_err *err); /* small */
-/* Free everything of the channel that verbs and rdma_cm know. */
+/* Free the channel's verbs and rdma_cm objects. */
 void xf_rdma_qp_close(struct xf_chan *c);
 
 /* auth.c */
@@ -192,14 +192,14 @@ struct xf_rdma_hs {
     struct xf_chan_hello ours, peer;
     enum xf_chan_hello_status verdict;
     struct xf_rdma_keys keys;
-    uint8_t script[XF_HS_SCRIPT]; /* what was said so far; the proofs cover it */
+    uint8_t script[XF_HS_SCRIPT]; /* all messages so far; the proofs cover them */
     size_t script_len;
 };
 void xf_rdma_hs_init(struct xf_rdma_hs *hs, struct xf_chan *c, const struct xf_link_cfg *cfg,
                      bool server, uint32_t *taken);
-/* Source: say the first word, once connected. */
+/* Source: send the first message, once connected. */
 int xf_rdma_hs_begin(struct xf_rdma_hs *hs, struct xf_err *err);
-/* 1: done, the channel is open; 0: again after the next completion; -1: failed. */
+/* 1: done, the channel is open; 0: call again after the next completion; -1: failed. */
 int xf_rdma_hs_step(struct xf_rdma_hs *hs, struct xf_err *err);
 /* Give up before it is done, or after it failed: frees the channel. */
 void xf_rdma_hs_cancel(struct xf_rdma_hs *hs);
@@ -216,20 +216,20 @@ int xf_rdma_seal_scatter(struct xf_chan *c, const uint8_t *in, size_t n, struct 
                          struct xf_err *err);
 
 /* flow.c */
-/* Take all completions there are. A broken connection or protocol is left in c->fault. */
+/* Take all completions. A broken connection or a protocol violation is left in c->fault. */
 void xf_rdma_progress(struct xf_chan *c);
-/* Events of rdma_cm, once the channel has an event channel of its own. */
+/* Take rdma_cm's events, once the channel has an event channel of its own. */
 void xf_rdma_cm_events(struct xf_chan *c);
-/* Consume the event that was raised: readable then says something new. */
+/* Consume the event that was raised, so that readable means a new one. */
 void xf_rdma_take_events(struct xf_chan *c);
 int xf_rdma_arm(struct xf_chan *c, struct xf_err *err);
 bool xf_rdma_ended(const struct xf_chan *c);
-int xf_rdma_end(struct xf_chan *c, struct xf_err *err); /* why it ended. Returns -1 */
+int xf_rdma_end(struct xf_chan *c, struct xf_err *err); /* fills err with the reason. Returns -1 */
 int xf_rdma_check_abort(struct xf_chan *c, struct xf_err *err);
-/* Wait for what cond says: 0, 1: timeout_ms (-1: none) are over, -1: aborted, or ended without. */
+/* Wait for cond. 0: true; 1: timeout_ms (-1: no limit) are over; -1: aborted, or channel ended. */
 int xf_rdma_wait(struct xf_chan *c, bool (*cond)(const struct xf_chan *c), int timeout_ms,
                  struct xf_err *err);
-/* A slot has been emptied: return it, with others, when there are enough. */
+/* A slot has been emptied: return it together with others once there are enough. */
 int xf_rdma_release(struct xf_chan *c, uint32_t slot, struct xf_err *err);
 
 /* stream.c: as in the TCP transport */
@@ -240,10 +240,10 @@ int xf_rdma_stream_recv(struct xf_chan *c, struct xf_iter *to, struct xf_err *er
 
 /* chan.c */
 int xf_rdma_check(const struct xf_link_cfg *cfg, struct xf_err *err);
-/* Takes the id, also on failure. */
+/* Takes ownership of the id, even on failure. */
 struct xf_chan *xf_rdma_chan_new(const struct xf_link_cfg *cfg, struct rdma_cm_id *id, bool source,
                                  struct xf_err *err);
-/* The handshake is over: descriptors for waiting. */
+/* The handshake is over: set up the descriptors for waiting. */
 int xf_rdma_chan_open(struct xf_chan *c, struct xf_err *err);
 void xf_rdma_chan_free(struct xf_chan *c);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Sealing: every fragment is AES-256-GCM, its nonce the number of fragments before it. Plain
- * text is encrypted on its way into the send ring. Coming in, a fragment is first copied to
- * where it belongs and decrypted there: the ring is memory that others may write to, and what
- * was authenticated there could be something else a moment later.
+ * Sealing: every fragment is AES-256-GCM, its nonce the number of fragments before it. Plain text
+ * is encrypted on its way into the send ring. A received fragment is first copied to where it
+ * belongs and decrypted there: the ring is memory that others may write to, and bytes authenticated
+ * there could change a moment later.
  */
 #include "transport/rdma/rdma.h"
 
@@ -43,7 +43,7 @@ static int next_nonce(struct xf_rdma_seal *s, uint8_t nonce[GCM_NONCE], const ch
     return 0;
 }
 
-/* The next n bytes of the iterator as entries behind those in win; steps over them. */
+/* Append the next n bytes of the iterator to the entries in win; steps over them. */
 static int window(struct xf_chan *c, int nr, struct xf_iter *it, size_t n)
 {
     while (n) {
@@ -67,7 +67,8 @@ int xf_rdma_seal_gather(struct xf_chan *c, struct xf_iter *head, struct xf_iter 
     if (next_nonce(&c->seal, nonce, c->who, err))
         return -1;
     nr = window(c, window(c, 0, head, first), body, n - first);
-    /* reads each byte once: a page that changes meanwhile gives some mix, and a good tag */
+    /* reads each byte once: a page that changes meanwhile gives a mix of old and new, and a good
+     * tag */
     rc = gnutls_aead_cipher_encryptv(c->seal.cipher, nonce, sizeof(nonce), NULL, 0, XF_TAG_BYTES,
                                      c->win, nr, out, &len);
     if (rc || len != n + XF_TAG_BYTES)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Bytes on an open channel: cut into fragments, one copy between the caller's memory and the
- * ring at each end. Knows no message.
+ * Bytes on an open channel: cut into fragments, one copy between the caller's memory and the ring
+ * at each end. Knows nothing of messages.
  */
 #include "transport/rdma/rdma.h"
 
@@ -32,7 +32,7 @@ static int wait_stall(struct xf_chan *c, bool (*cond)(const struct xf_chan *), s
     return rc;
 }
 
-/* The next fragment into its slot; *len is what is to be sent. */
+/* Put the next fragment into its slot; *len is the length to send. */
 static int fill_slot(struct xf_chan *c, struct xf_iter *head, struct xf_iter *body, uint32_t *len,
                      struct xf_err *err)
 {
@@ -45,8 +45,8 @@ static int fill_slot(struct xf_chan *c, struct xf_iter *head, struct xf_iter *bo
         *len = (uint32_t)n;
         return 0;
     }
-    /* A fragment can be decrypted in place if it belongs to one place: of a message that
-     * needs several, the head goes by itself. */
+    /* A fragment can be decrypted in place if it belongs to one place: in a message of several
+     * fragments, the head is sent on its own. */
     if (n > max && head->left)
         n = head->left;
     if (n > max)
@@ -77,7 +77,7 @@ static struct xf_rdma_fragment next(const struct xf_chan *c)
     return c->queue[(c->arrived - c->waiting) % c->window];
 }
 
-/* Make the next fragment what is `ahead`. */
+/* Make the next fragment available at `ahead`. */
 static int load(struct xf_chan *c, struct xf_err *err)
 {
     struct xf_rdma_fragment f = next(c);
@@ -126,7 +126,7 @@ static int take_ahead(struct xf_chan *c, struct xf_iter *to, struct xf_err *err)
     return xf_rdma_release(c, (uint32_t)slot, err);
 }
 
-/* Straight to where it belongs, if all of it belongs there. */
+/* Decrypt the next fragment straight into `to`, where all of it belongs. */
 static int take_sealed(struct xf_chan *c, struct xf_iter *to, struct xf_err *err)
 {
     struct xf_rdma_fragment f = next(c);

@@ -20,7 +20,7 @@
 #define XF_RING_BYTES 32u
 #define XF_TAG_BYTES 16u /* of a sealed fragment */
 
-/* The handshake's messages, and all of them one behind the other. */
+/* Lengths of the handshake's messages, and of all of them in sequence. */
 #define XF_HS_CHALLENGE (XF_HELLO_BYTES + XF_NONCE_BYTES)             /* source */
 #define XF_HS_ANSWER (XF_NONCE_BYTES + XF_MAC_BYTES)                  /* sink */
 #define XF_HS_PROOF (XF_RING_BYTES + XF_MAC_BYTES)                    /* source */
@@ -34,7 +34,7 @@
 #define XF_SLOTS_MAX 1024u
 
 void xf_greeting_encode(uint8_t out[XF_GREETING_BYTES]);
-/* 0, or -1 without an error: not one of ours (version 0) or of another version. */
+/* 0, or -1 without filling an error: not a greeting of ours (version 0) or of another version. */
 int xf_greeting_decode(uint16_t *version, const void *in, size_t len);
 
 /* The receive ring of a peer. */
@@ -50,7 +50,7 @@ int xf_ring_decode(struct xf_rdma_peer *r, const uint8_t in[XF_RING_BYTES], bool
                    struct xf_err *err);
 
 /* The immediate of every fragment. */
-#define XF_IMM_DATA 1u /* it has data; otherwise it has none */
+#define XF_IMM_DATA 1u /* the fragment has data; otherwise it has none */
 #define XF_IMM_BYE 2u  /* the sender has closed in order */
 
 struct xf_imm {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Channels of the TCP transport: their life, and the table of ops. How bytes move is in stream.c;
- * how a channel comes to be, in connect.c and listen.c.
+ * how a channel is made, in connect.c and listen.c.
  */
 #include "transport/tcp/tcp.h"
 
@@ -22,7 +22,7 @@ static void set_int(int fd, int level, int opt, int value)
     (void)setsockopt(fd, level, opt, &value, sizeof(value));
 }
 
-/* Ask the kernel to notice a dead peer within stall_ms, also while nothing is sent. */
+/* Make the kernel notice a dead peer within stall_ms, even while nothing is sent. */
 static void tune(int fd, int stall_ms)
 {
     int s = stall_ms / 1000;
@@ -66,7 +66,7 @@ struct xf_chan *xf_chan_new(const struct xf_link_cfg *cfg, int fd, const struct 
         return NULL;
     }
     getnameinfo(peer, len, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
-    /* a dual-stack listener sees IPv4 peers as ::ffff:192.0.2.1: no operator knows them so */
+    /* a dual-stack listener sees IPv4 peers as ::ffff:192.0.2.1, which no operator expects */
     snprintf(c->who, sizeof(c->who), "%s port %s",
              strncmp(host, "::ffff:", 7) || !strchr(host, '.') ? host : host + 7, port);
     tune(fd, cfg->stall_ms);
@@ -86,7 +86,7 @@ void xf_chan_free(struct xf_chan *c)
 
 static void tcp_close(struct xf_chan *c)
 {
-    /* Tell an orderly end from a cut line. Non-blocking: if it does not go out, so be it. */
+    /* Lets the peer tell an orderly end from a cut line. Non-blocking: it may not go out. */
     if (c && c->tls && !atomic_load(&c->aborted))
         gnutls_bye(c->tls, GNUTLS_SHUT_WR);
     if (c && c->tls)

@@ -20,7 +20,7 @@ static int64_t cpu_ns(void)
     return ts.tv_sec * 1000000000ll + ts.tv_nsec;
 }
 
-/* Bytes per microsecond, 0 if the cipher cannot be had. */
+/* Bytes per microsecond, 0 if the cipher is not available. */
 static double speed(gnutls_cipher_algorithm_t alg)
 {
     uint8_t key[32] = {0}, nonce[12] = {0}, in[BLOCK] = {0}, out[BLOCK + 16];

@@ -28,7 +28,7 @@ static int bind_source(int fd, const char *src, int family, struct xf_err *err)
     return rc ? -1 : 0;
 }
 
-/* One address, at most timeout_ms. Returns the socket. */
+/* Try one address for at most timeout_ms. Returns the socket. */
 static int try_address(const struct addrinfo *ai, const char *src, int timeout_ms,
                        struct xf_err *err)
 {

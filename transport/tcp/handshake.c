@@ -35,7 +35,7 @@ static bool would_block(int rc)
     return rc == GNUTLS_E_AGAIN || rc == GNUTLS_E_INTERRUPTED;
 }
 
-/* Before the key mattered: what one of the two hosts allows, the other one does not. */
+/* Failed before the key mattered: the hosts allow nothing in common. */
 static bool has_nothing_in_common(const struct xf_chan *c, int rc)
 {
     gnutls_alert_description_t alert;
@@ -56,7 +56,7 @@ static int failed(struct xf_hs *hs, int rc, struct xf_err *err)
 
     if (hs->stage != HS_TLS)
         return xf_tls_error(c, rc, err);
-    gnutls_alert_send_appropriate(c->tls, rc); /* so that the peer can say why; or not */
+    gnutls_alert_send_appropriate(c->tls, rc); /* so that the peer can report why; best effort */
     if (has_nothing_in_common(c, rc))
         return xf_tls_nothing_in_common(c, err);
     if (rc == GNUTLS_E_FATAL_ALERT_RECEIVED)
@@ -114,14 +114,14 @@ static int do_recv(struct xf_hs *hs, short *events, struct xf_err *err)
                             hs->c->who);
     if (n < 0)
         return failed(hs, (int)n, err);
-    /* one record, one hello: what is left in the session would be lost when we leave TLS */
+    /* one record, one hello: anything left in the session would be lost when we leave TLS */
     if (n != XF_HELLO_BYTES || gnutls_record_check_pending(hs->c->tls))
         return xf_fail(err, EPROTO, "%s: the peer's hello is not of %u bytes", hs->c->who,
                        XF_HELLO_BYTES);
     return 1;
 }
 
-/* Sink: what to answer. The channel is taken from here on. */
+/* Sink: decide on the answer. From here on the channel counts as taken. */
 static void judge(struct xf_hs *hs)
 {
     if (xf_chan_hello_decode(&hs->peer, hs->bytes, NULL)) {
@@ -143,7 +143,7 @@ static int refused(struct xf_hs *hs, struct xf_err *err)
     return xf_wrap(err, "%s", hs->c->who);
 }
 
-/* Source: the sink's verdict, and our own on what it says of itself. */
+/* Source: check the sink's verdict, and judge its hello ourselves. */
 static int do_verdict(struct xf_hs *hs, struct xf_err *err)
 {
     if (xf_chan_hello_decode(&hs->peer, hs->bytes, err))

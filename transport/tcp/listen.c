@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The sink's side of making connections: the listening socket, and what a handshake on one of
- * its sockets is to the table of transport/handshakes.h.
+ * The sink's side of making connections: the listening socket, and the handshake ops for the table
+ * of transport/handshakes.h.
  */
 #include "transport/tcp/tcp.h"
 
@@ -16,15 +16,15 @@
 #include "transport/handshakes.h"
 #include "transport/lookup.h"
 
-/* Connections that the kernel keeps until they are taken. When a flood has filled that, the
- * source's SYN is dropped as well, and comes again after 1, 3, 7 s; so it is long, and emptied in
- * long strides: to take one and to close it again costs next to nothing. */
+/* Connections that the kernel queues until they are accepted. When a flood has filled the queue,
+ * the source's SYN is dropped as well, and sent again after 1, 3, 7 s. So the queue is long, and
+ * emptied in long strides: accepting a connection and closing it costs next to nothing. */
 #define BACKLOG 1024
 #define STRIDE 256u
 
-/* One that has not said anything yet: no more than its socket until it does. */
+/* A connection that has sent nothing yet: no more than its socket until it does. */
 struct caller {
-    int fd; /* -1: it has, and hs has the channel */
+    int fd; /* -1: it has sent something, and hs has the channel */
     struct sockaddr_storage from;
     socklen_t len;
 };
@@ -36,7 +36,7 @@ struct xf_listener {
     bool chacha;
     uint32_t taken; /* channels connected: frame.h */
     struct xf_handshakes table;
-    struct caller callers[XF_HANDSHAKES]; /* at the table's places, this and the next */
+    struct caller callers[XF_HANDSHAKES]; /* this and hs: indexed by the table's places */
     struct xf_hs hs[XF_HANDSHAKES];
 };
 
@@ -58,7 +58,7 @@ static int bind_listen(const struct sockaddr *sa, socklen_t len, struct xf_err *
     return fd;
 }
 
-/* Every address: one IPv6 socket takes IPv4 as well, unless the machine has no IPv6. */
+/* Listen on every address: one IPv6 socket takes IPv4 as well, unless the machine has no IPv6. */
 static int listen_any(uint16_t port, struct xf_err *err)
 {
     struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
@@ -85,7 +85,7 @@ static int listen_at(const char *addr, uint16_t port, struct xf_err *err)
     return fd;
 }
 
-/* Take what the kernel has. Fails only if accepting itself is broken. */
+/* Accept what the kernel has queued. Fails only if accepting itself is broken. */
 static int take_new(struct xf_listener *l, struct xf_err *err)
 {
     for (unsigned n = 0; n < STRIDE; n++) {
@@ -100,7 +100,7 @@ static int take_new(struct xf_listener *l, struct xf_err *err)
                        errno == EBADF || errno == EINVAL))
             return xf_fail(err, errno, "accepting connections: %s", strerror(errno));
         if (fd < 0)
-            continue; /* that connection's own trouble (accept(2)) */
+            continue; /* an error of that connection only (accept(2)) */
         i = xf_handshakes_room(&l->table, (struct sockaddr *)&new.from);
         new.fd = fd;
         l->callers[i] = new;
@@ -109,14 +109,14 @@ static int take_new(struct xf_listener *l, struct xf_err *err)
     return 0;
 }
 
-/* The caller at place i speaks: from here on it costs a channel and a TLS session. */
+/* The caller at place i has sent something: from here on it costs a channel and a TLS session. */
 static int listen_to(struct xf_listener *l, unsigned i, struct xf_err *err)
 {
     struct caller *from = &l->callers[i];
     struct xf_chan *c =
         xf_chan_new(&l->cfg, from->fd, (struct sockaddr *)&from->from, from->len, err);
 
-    from->fd = -1; /* the channel's, or closed */
+    from->fd = -1; /* owned by the channel, or closed */
     l->hs[i] = (struct xf_hs){0};
     if (!c)
         return -1;
@@ -141,7 +141,7 @@ static int step(struct xf_listener *l, unsigned i, short *events, struct xf_chan
         return XF_HANDSHAKE_GOES_ON;
     if (rc < 0 && hs->verdict == XF_HELLO_WELCOME)
         return XF_HANDSHAKE_ENDED;
-    if (rc < 0) /* so it came as far as a hello: it knows the key */
+    if (rc < 0) /* it got as far as a hello, so it knows the key */
         return xf_fail_as(err, &why, "%s", why.text);
     memcpy(peer, c->who, sizeof(peer));
     snprintf(c->who, sizeof(c->who), "%s from %.70s", xf_chan_name(name, c->which), peer);

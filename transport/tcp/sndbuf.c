@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Keeping a channel's bytes out of the queues of a slow path: the socket's buffer is made so
- * small that what is in it is about what the path holds, and whoever sends waits.
+ * Keeping a channel's bytes out of the queues of a slow path: the socket's buffer is made so small
+ * that it holds about as much as the path, and the sender waits.
  *
- * The buffer counts what is not acknowledged yet, so it bounds the queues on the way, too. The
- * kernel looks at it before each segment of up to 64 KiB and fills that whatever the buffer's
- * size (tcp_sendmsg_locked(), net/ipv4/tcp.c), so a call must be given little as well.
+ * The buffer counts unacknowledged bytes, so it bounds the queues on the path, too. The kernel
+ * checks it before each segment of up to 64 KiB and fills the segment whatever the buffer's size
+ * (tcp_sendmsg_locked(), net/ipv4/tcp.c), so each call must be given little as well.
  */
-#include <linux/tcp.h> /* tcpi_min_rtt; not to be had together with netinet/tcp.h */
+#include <linux/tcp.h> /* tcpi_min_rtt; cannot be included with netinet/tcp.h */
 
 #include "transport/tcp/tcp.h"
 
@@ -15,7 +15,7 @@
 #define HELD_MAX (4u << 20)
 #define PIECE_MIN 4096u
 
-/* The path's shortest round trip in seconds, of late; 0: unknown. */
+/* The path's shortest recent round trip in seconds; 0: unknown. */
 static double min_rtt(int fd)
 {
     struct tcp_info info = {0};
@@ -34,7 +34,7 @@ void xf_tcp_hold(struct xf_chan *c, double rate, size_t more)
 
     if (bytes > c->held - c->held / 4 && bytes < c->held + c->held / 4)
         return;
-    /* Beyond the limit of all users only root may go. It is for speed alone. */
+    /* Only root may exceed the system-wide limit. This affects speed alone. */
     if (setsockopt(c->fd, SOL_SOCKET, SO_SNDBUFFORCE, &half, sizeof(half)) &&
         setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &half, sizeof(half)))
         return;

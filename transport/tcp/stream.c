@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Bytes on an open channel, plain or in TLS: straight from and into the caller's memory
- * where the protocol below allows it, waiting with poll() for the socket, the deadline or
- * an abort. Knows no message.
+ * Bytes on an open channel, plain or in TLS: straight from and into the caller's memory where the
+ * protocol below allows it, waiting with poll() for the socket, the deadline or an abort. Knows
+ * nothing of messages.
  *
  * Payload memory may be a foreign mapping (VM_PFNMAP): the kernel and memcpy may read and
  * write it, but its pages cannot be pinned, so no MSG_ZEROCOPY and no splice here.
@@ -37,7 +37,7 @@ int xf_tcp_wait(struct xf_chan *c, short events, int timeout_ms, struct xf_err *
         if (check_abort(c, err))
             return -1;
         if (n > 0)
-            return 0; /* also on POLLERR and POLLHUP: the next call says what it is */
+            return 0; /* also on POLLERR and POLLHUP: the next call reports the cause */
         if (n == 0 && xf_ms_left(deadline) == 0)
             return 1;
         if (n < 0 && errno != EINTR)
@@ -45,8 +45,7 @@ int xf_tcp_wait(struct xf_chan *c, short events, int timeout_ms, struct xf_err *
     }
 }
 
-/* Bytes in the socket: those that the peer has not acknowledged, or (POLLIN) that we have not read.
- */
+/* Bytes in the socket: not acknowledged by the peer, or (POLLIN) not read by us. */
 static int queued(struct xf_chan *c, short events)
 {
     int n = 0;
@@ -55,19 +54,19 @@ static int queued(struct xf_chan *c, short events)
 }
 
 /*
- * Wait for so many bytes, not for the first that come: on a fast link a thread would be woken for
- * each 64 KiB, and to wake a processor costs about as much as to copy that.
+ * Wait for this many bytes, not for the first to arrive: on a fast link a thread would be woken for
+ * each 64 KiB, and waking a processor costs about as much as copying that.
  */
 static void await_bytes(struct xf_chan *c, size_t bytes)
 {
     int n = bytes < XF_TCP_FEW ? 1 : bytes < XF_TCP_MANY ? (int)bytes : (int)XF_TCP_MANY;
 
     if (n == c->lowat || setsockopt(c->fd, SOL_SOCKET, SO_RCVLOWAT, &n, sizeof(n)))
-        return; /* as before, then: it is for speed alone */
+        return; /* stays as before: it affects speed alone */
     c->lowat = n;
 }
 
-/* Wait for progress in the middle of something. */
+/* Wait for progress within a message. */
 static int wait_stall(struct xf_chan *c, short events, struct xf_err *err)
 {
     struct xf_wait w = xf_wait_begin(&c->messages, c->stall_ms, events == POLLIN);
@@ -77,8 +76,8 @@ static int wait_stall(struct xf_chan *c, short events, struct xf_err *err)
         before = after;
         rc = xf_tcp_wait(c, events, xf_wait_slice(&w), err);
         after = queued(c, events);
-        /* a socket is writable only when a third of its buffer is free, and readable when what was
-         * asked for is there: on a slow line that may take longer, while bytes do move */
+        /* a socket is writable only when a third of its buffer is free, and readable when the bytes
+         * asked for have arrived: on a slow line that may take longer although bytes do move */
         if (rc >= 0 &&
             xf_wait_on(&w, rc == 0 || (events == POLLOUT ? after < before : after > before), err))
             return -1;
@@ -93,7 +92,7 @@ static int io_failed(struct xf_chan *c, int num, struct xf_err *err)
     return xf_fail_link(err, num, "%s: %s", c->who, strerror(num));
 }
 
-/* Add up to max bytes of the iterator's to the window; returns how many entries it now has. */
+/* Add up to max bytes of the iterator to the window; returns how many entries it now has. */
 static int iter_window(struct xf_iter it, size_t max, struct iovec *win, int n)
 {
     if (it.left > max)
@@ -154,7 +153,7 @@ static size_t next_record(struct xf_chan *c, struct xf_iter *head, struct xf_ite
     return n;
 }
 
-/* Until fewer than `enough` bytes of records are unsent. */
+/* Send until fewer than `enough` bytes of records are unsent. */
 static int flush_tls(struct xf_chan *c, size_t enough, struct xf_err *err)
 {
     while (xf_tls_unsent(c) >= enough) {
@@ -314,7 +313,7 @@ int xf_stream_recv(struct xf_chan *c, struct xf_iter *to, struct xf_err *err)
     for (;;) {
         take_ahead(c, to);
         if (to->left == 0) {
-            await_bytes(c, 1); /* also for those who poll it themselves */
+            await_bytes(c, 1); /* also for callers that poll it themselves */
             return 0;
         }
         if (check_abort(c, err))
@@ -324,9 +323,9 @@ int xf_stream_recv(struct xf_chan *c, struct xf_iter *to, struct xf_err *err)
         else if (to->left >= XF_TCP_AHEAD)
             rc = recv_direct(c, to, err);
         else
-            rc = fill_plain(c, err); /* the next message's head may come along */
+            rc = fill_plain(c, err); /* the next message's head may arrive with it */
         if (rc == 1) {
-            await_bytes(c, c->tls ? 1 : to->left); /* nobody knows the length of records to come */
+            await_bytes(c, c->tls ? 1 : to->left); /* the length of the next records is unknown */
             rc = wait_stall(c, POLLIN, err);
         }
         if (rc < 0)

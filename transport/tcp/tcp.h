@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the files of the TCP transport share, and nobody else may see. Their work:
- *   cipher.c     which cipher this machine is fastest with
+ * What the files of the TCP transport share; private to them. What each file does:
+ *   cipher.c     which cipher is fastest on this machine
  *   tls.c        TLS sessions and credentials; their bytes in and out of the socket
  *   handshake.c  proof of the key and channel hello, one step at a time, both roles
  *   connect.c    source: resolve, connect        listen.c  sink: listen, accept
- *   sndbuf.c     how many of them the network holds
+ *   sndbuf.c     how many bytes the network may hold
  *   stream.c     bytes on an open channel        chan.c    life of a channel; the ops
  */
 #ifndef XF_TCP_H
@@ -23,14 +23,14 @@
 
 #define XF_TCP_AHEAD 16384u   /* plain: read this far ahead of a message's head */
 #define XF_TCP_RECORD 16384u  /* largest TLS record */
-#define XF_TLS_GATHER 131072u /* TLS: bytes per system call, about */
-/* Plain: of a payload with MANY bytes to come a reader sleeps until so many are there, with FEW or
- * more until all are. */
+#define XF_TLS_GATHER 131072u /* TLS: about this many bytes per system call */
+/* Plain: with MANY or more bytes of a payload to come a reader sleeps until MANY have arrived, with
+ * FEW or more until all have. */
 #define XF_TCP_FEW 65536u
 #define XF_TCP_MANY 524288u
 #define XF_TCP_WINDOW 512 /* iovecs given to one system call, < IOV_MAX */
 
-/* All of it belongs to the thread that uses the channel, but for what says "any thread". */
+/* Belongs to the thread that uses the channel, except for members marked "any thread". */
 struct xf_chan {
     int fd;              /* the socket, non-blocking */
     int wake;            /* eventfd, readable once aborted; written by any thread */
@@ -43,8 +43,8 @@ struct xf_chan {
     gnutls_psk_client_credentials_t psk_clnt; /* source */
     const struct xf_key *key;                 /* sink: only during the handshake */
     int io_errno;                             /* of the last push or pull that failed */
-    struct xf_tls_io *io;                     /* TLS: records on their way; NULL until open */
-    bool mid_record;                          /* pull: inside a TLS record */
+    struct xf_tls_io *io; /* TLS: records being sent or received; NULL until open */
+    bool mid_record;      /* pull: inside a TLS record */
 
     struct xf_messages messages;
     const uint8_t *ahead; /* bytes received but not yet taken */
@@ -52,8 +52,8 @@ struct xf_chan {
     gnutls_packet_t packet;    /* TLS: where `ahead` points into */
     uint8_t buf[XF_TCP_AHEAD]; /* plain: where `ahead` points into; TLS: a record to be sent */
     struct iovec win[XF_TCP_WINDOW];
-    size_t held;  /* bytes that the socket may hold; 0: as many as it likes */
-    size_t piece; /* bytes given to one system call at most */
+    size_t held;  /* bytes that the socket may hold; 0: no limit */
+    size_t piece; /* most bytes given to one system call */
     int lowat;    /* bytes that make the socket readable */
 
     atomic_uint_fast64_t tx, rx; /* bytes on the wire; read by any thread */
@@ -67,15 +67,15 @@ int xf_tls_client(struct xf_chan *c, const struct xf_link_cfg *cfg, struct xf_er
 int xf_tls_server(struct xf_chan *c, const struct xf_link_cfg *cfg,
                   gnutls_psk_server_credentials_t cred, bool chacha, struct xf_err *err);
 int xf_tls_server_cred(gnutls_psk_server_credentials_t *out, struct xf_err *err);
-/* The handshake is over and TLS stays: from here on records are gathered and read ahead. */
+/* The handshake is over and TLS stays on: from now on records are gathered and read ahead. */
 int xf_tls_open(struct xf_chan *c, struct xf_err *err);
-/* Send what was gathered. 0: all of it; 1: the socket is full; -1: failed, see errno. */
+/* Send the gathered records. 0: all sent; 1: the socket is full; -1: failed, see errno. */
 int xf_tls_flush(struct xf_chan *c);
 size_t xf_tls_unsent(const struct xf_chan *c);
 bool xf_tls_has_input(const struct xf_chan *c);
-/* The error for a peer with which TLS found nothing in common; -1. */
+/* Fill err for a peer with which TLS found nothing in common. Returns -1. */
 int xf_tls_nothing_in_common(const struct xf_chan *c, struct xf_err *err);
-void xf_tls_drop(struct xf_chan *c); /* leave TLS without a word */
+void xf_tls_drop(struct xf_chan *c); /* leave TLS without telling the peer */
 int xf_tls_error(struct xf_chan *c, int rc, struct xf_err *err);
 
 /* handshake.c */
@@ -91,7 +91,7 @@ struct xf_hs {
 
 void xf_hs_init(struct xf_hs *hs, struct xf_chan *c, const struct xf_link_cfg *cfg, bool server,
                 uint32_t *taken);
-/* 1: done, the channel is open; 0: again when the socket is ready for *events; -1: failed. */
+/* 1: done, the channel is open; 0: call again when the socket is ready for *events; -1: failed. */
 int xf_hs_step(struct xf_hs *hs, short *events, struct xf_err *err);
 /* Give up before it is done, or after it failed: frees the channel. */
 void xf_hs_cancel(struct xf_hs *hs);
@@ -106,11 +106,11 @@ int xf_stream_fill(struct xf_chan *c, int timeout_ms, struct xf_err *err);
 /* Fill `to` to its end; a peer that is silent for stall_ms is dead. */
 int xf_stream_recv(struct xf_chan *c, struct xf_iter *to, struct xf_err *err);
 
-/* sndbuf.c: the hold of transport.h */
+/* sndbuf.c: the hold op of transport.h */
 void xf_tcp_hold(struct xf_chan *c, double rate, size_t more);
 
 /* chan.c */
-/* Takes the socket, also on failure. */
+/* Takes ownership of the socket, even on failure. */
 struct xf_chan *xf_chan_new(const struct xf_link_cfg *cfg, int fd, const struct sockaddr *peer,
                             socklen_t len, struct xf_err *err);
 void xf_chan_free(struct xf_chan *c);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * TLS sessions as docs/wire-protocol.md wants them, and their way in and out of the
- * socket: bytes are counted here, never block, and never raise SIGPIPE. When to wait, and
- * for how long, is decided in stream.c and by the loops around handshake.c.
+ * TLS sessions as docs/wire-protocol.md specifies them, and their I/O on the socket, which counts
+ * bytes, never blocks and never raises SIGPIPE. stream.c and the loops around handshake.c decide
+ * when to wait, and for how long.
  */
 #include "transport/tcp/tcp.h"
 
@@ -13,9 +13,9 @@
 
 #define IDENTITY "xenferry"
 
-/* Spelled out from NONE, so that no system-wide policy adds anything; what one takes away is found
- * out by xf_tcp_allowed(). Both ciphers are of SHA-256, as an external key is; whichever group is
- * left will do. */
+/* Spelled out from NONE, so that no system-wide policy adds anything; xf_tcp_allowed() detects what
+ * one removes. Both ciphers use SHA-256, as an external key does; any group that is left will do.
+ */
 #define PRIORITY(ciphers)                                                                          \
     "NONE:+VERS-TLS1.3:+MAC-ALL:+ECDHE-PSK:+DHE-PSK:+GROUP-X25519:+GROUP-SECP256R1:"               \
     "+GROUP-SECP384R1:+GROUP-FFDHE3072:+SIGN-ALL:+COMP-NULL:%SERVER_PRECEDENCE:" ciphers
@@ -23,10 +23,10 @@
 #define CHACHA "+CHACHA20-POLY1305"
 
 /*
- * Once a channel is open its records are gathered on their way out (xf_tls_flush sends
- * them, many at a time) and read ahead on their way in. A system call per record of 16 KiB,
- * and two to receive it, cost little natively (2% of the CPU time was measured) and most of
- * the time in a PV dom0 under emulation, where every system call passes through Xen.
+ * Once a channel is open its outgoing records are gathered (xf_tls_flush sends them, many at a
+ * time) and incoming ones read ahead. A system call per record of 16 KiB, and two to receive it,
+ * cost little natively (2% of the CPU time was measured) and most of the time in a PV dom0 under
+ * emulation, where every system call passes through Xen.
  */
 struct xf_tls_io {
     size_t out_at, out_len; /* bytes of `out` that are still to be sent */
@@ -84,7 +84,7 @@ static ssize_t push_gathered(struct xf_chan *c, const void *data, size_t len)
         io->out_at = 0;
     }
     if (io->out_len + len > sizeof(io->out)) {
-        /* Nobody sends a record with so much unsent; gnutls would for an alert. */
+        /* We never send a record with this much unsent; gnutls would, for an alert. */
         gnutls_transport_set_errno(c->tls, c->io_errno = EAGAIN);
         return -1;
     }
