@@ -195,7 +195,8 @@ static void test_reply(void)
     CU_ASSERT_EQUAL(reply("printf '\\1\\0\\004\\0'", &r), -1); /* one more than the limit */
     CU_ASSERT_EQUAL(err.num, EPROTO);
     CU_ASSERT_EQUAL(reply("printf '\\377\\377\\377\\377'", &r), -1);
-    CU_ASSERT_STRING_EQUAL(err.text, "the peer announced a message of 4294967295 bytes");
+    CU_ASSERT_STRING_EQUAL(err.text,
+                           "the peer announced a message of an invalid length (4294967295 bytes)");
     CU_ASSERT_EQUAL(reply("printf '\\4\\0\\0\\0nul'", &r), -1); /* cut off */
     CU_ASSERT_EQUAL(err.num, ECONNRESET);
     CU_ASSERT_EQUAL(reply("printf '\\4\\0\\0\\0'; exec sleep 60", &r), -1);

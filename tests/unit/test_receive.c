@@ -156,7 +156,7 @@ static void test_broken_config(void)
     CU_ASSERT_EQUAL(r->findings[0].severity, XF_REFUSAL);
     CU_ASSERT_STRING_EQUAL(r->findings[0].code, "receiver");
     CU_ASSERT_PTR_NOT_NULL(strstr(r->findings[0].text, "the destination cannot receive: /tmp/"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(r->findings[0].text, ":3: <port> holds"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(r->findings[0].text, ":3: <port> takes"));
     drain(quiet[0], errs, sizeof(errs));
     CU_ASSERT_PTR_NOT_NULL(strstr(errs, path));
     waitpid(pid, &status, 0);

@@ -149,11 +149,11 @@ static void test_lies(void)
         {{LAST, 1, {{XF_PART_TSC, 1, 24, 0, 20}}}, {0}, "cut off"},
         {{LAST, 1, {{XF_PART_TSC, 1, 24, 4, 20}}}, {0}, "begins at byte 4"},
         {{false, 1, {TSC}}, {LAST, 1, {TSC}}, "after one of kind 3"},
-        {{false, 1, {{4, 1, 8, 0, 4}}}, {LAST, 1, {{4, 1, 8, 5, 3}}}, "go on"},
-        {{false, 1, {{4, 1, 8, 0, 4}}}, {LAST, 1, {{4, 1, 9, 4, 5}}}, "go on"},
-        {{false, 1, {{4, 1, 8, 0, 4}}}, {LAST, 1, {{4, 0, 8, 4, 4}}}, "go on"},
-        {{false, 1, {{4, 1, 8, 0, 4}}}, {LAST, 1, {{5, 1, 16, 0, 16}}}, "go on"},
-        {{false, 1, {{99, 0, XF_STATE_MAX - 8, 0, 9}}}, {LAST, 1, {{99, 0, 16, 9, 7}}}, "go on"},
+        {{false, 1, {{4, 1, 8, 0, 4}}}, {LAST, 1, {{4, 1, 8, 5, 3}}}, "does not continue"},
+        {{false, 1, {{4, 1, 8, 0, 4}}}, {LAST, 1, {{4, 1, 9, 4, 5}}}, "does not continue"},
+        {{false, 1, {{4, 1, 8, 0, 4}}}, {LAST, 1, {{4, 0, 8, 4, 4}}}, "does not continue"},
+        {{false, 1, {{4, 1, 8, 0, 4}}}, {LAST, 1, {{5, 1, 16, 0, 16}}}, "does not continue"},
+        {{false, 1, {{99, 0, XF_STATE_MAX - 8, 0, 9}}}, {LAST, 1, {{99, 0, 16, 9, 7}}}, "does not continue"},
         {{LAST, 1, {TSC}}, {LAST, 1, {{4, 1, 8, 0, 8}}}, "more"},
     };
 

@@ -261,9 +261,9 @@ static void test_findings_more(void)
     xf_find(&f, XF_REFUSAL, "disk-missing", "x");
     CU_ASSERT(f.n == XF_FINDINGS_MAX && xf_first_refusal(&f) == last);
     CU_ASSERT_STRING_EQUAL(last->code, "more");
-    CU_ASSERT_PTR_NOT_NULL(strstr(last->text, "2 findings more"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(last->text, "2 more findings"));
     xf_find(&f, XF_INFO, "one", "x");
-    CU_ASSERT_PTR_NOT_NULL(strstr(last->text, "3 findings more"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(last->text, "3 more findings"));
     CU_ASSERT_EQUAL(last->severity, XF_REFUSAL);
 }
 
