@@ -374,7 +374,7 @@ static inline int rr_prove(struct rr *r, const uint8_t key[32], const uint8_t he
     rr_derive(r, key);
     if (!rr_proved(r, r->proof_sink))
         return -1;
-    rr_own_ring(r, ring, hello[8] == 0);
+    rr_own_ring(r, ring, hello[14] != 1); /* role: bulk */
     rr_add(r, lie->ring ? lie->ring : ring, 32);
     rr_proof(r, lie->mirror ? r->proof_sink : r->proof_source);
     memcpy(bytes, r->script + 128, 64);
@@ -413,7 +413,7 @@ static inline bool rr_serve(struct rr *r, const uint8_t key[32], const uint8_t h
         return false;
     rr_peer_ring(r, bytes);
     rr_add(r, hello, 32);
-    rr_own_ring(r, ring, hello[8] == 0);
+    rr_own_ring(r, ring, hello[14] != 1); /* role: bulk */
     rr_add(r, lie->ring ? lie->ring : ring, 32);
     rr_proof(r, r->proof_sink);
     memcpy(bytes, r->script + 192, 96);
