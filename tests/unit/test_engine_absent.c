@@ -254,7 +254,7 @@ static void test_lies(void)
 
     begin(false); /* post-copy was not asked for */
     say_absent(100, 1);
-    refused("must not");
+    refused("not allowed now");
 
     begin(true);
     say_absent(m.f->rings[0], 1);
@@ -267,7 +267,7 @@ static void test_lies(void)
     begin(true); /* too late: the state is loaded */
     complete();
     say_absent(100, 1);
-    refused("must not");
+    refused("not allowed now");
 
     for (unsigned i = 0; i < 3; i++) {
         begin(true);
