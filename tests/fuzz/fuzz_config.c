@@ -18,7 +18,7 @@ static void fuzz_taken(const struct xf_config *c)
         MUST(memchr(c->addresses[i], 0, XF_ADDR_LEN) && xf_is_address(c->addresses[i]));
     MUST(memchr(c->source_address, 0, XF_ADDR_LEN));
     MUST(!c->source_address[0] || xf_is_address_or_device(c->source_address));
-    MUST(!c->port_last || c->port_last > c->port);
+    MUST(!c->port_last || c->port_last >= c->port); /* a range may be of one port */
     MUST(c->transport == XF_TRANSPORT_TCP || c->ours);
     fuzz_reached(c->max_downtime_ms && c->channels ? TOOK_MIGRATE : TOOK_EMPTY);
     if (c->port && c->nr_addresses)
