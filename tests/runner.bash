@@ -85,7 +85,7 @@ wait_for_all() {
     done
 }
 
-# For a trap: a run that is stopped leaves no test behind; timeout hands the signal on to its own.
+# A run that is stopped leaves no test behind; timeout hands the signal on to its own.
 stopped() {
     local pid
     tests_running
@@ -94,6 +94,7 @@ stopped() {
     done
     exit 1
 }
+trap stopped INT TERM
 
 # Scripts about the source, and the manual pages.
 run_about_source() {
