@@ -153,7 +153,9 @@ static void test_lies(void)
         {{false, 1, {{4, 1, 8, 0, 4}}}, {LAST, 1, {{4, 1, 9, 4, 5}}}, "does not continue"},
         {{false, 1, {{4, 1, 8, 0, 4}}}, {LAST, 1, {{4, 0, 8, 4, 4}}}, "does not continue"},
         {{false, 1, {{4, 1, 8, 0, 4}}}, {LAST, 1, {{5, 1, 16, 0, 16}}}, "does not continue"},
-        {{false, 1, {{99, 0, XF_STATE_MAX - 8, 0, 9}}}, {LAST, 1, {{99, 0, 16, 9, 7}}}, "does not continue"},
+        {{false, 1, {{99, 0, XF_STATE_MAX - 8, 0, 9}}},
+         {LAST, 1, {{99, 0, 16, 9, 7}}},
+         "does not continue"},
         {{LAST, 1, {TSC}}, {LAST, 1, {{4, 1, 8, 0, 8}}}, "more"},
     };
 
@@ -220,6 +222,7 @@ static void test_first_version(void)
     struct xf_state s = {0}, back = {0};
     struct xf_state1 one;
     const void *context;
+    void *copy;
     uint32_t len;
 
     CU_ASSERT_EQUAL(xf_state_add_tsc(&s, &(struct xf_tsc){1, 2, 3, 4}, &err), 0);
@@ -228,7 +231,9 @@ static void test_first_version(void)
     add(&s, 50, 0, 9);
     CU_ASSERT_EQUAL_FATAL(xf_state_to1(&s, &one, &context, &len, &err), 0); /* without 50 */
     CU_ASSERT(one.tsc.khz == 2 && one.nr_params == 0 && len == 1000);
-    CU_ASSERT_EQUAL(xf_state_from1(&back, &one, memcpy(malloc(len), context, len), len, &err), 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(copy = malloc(len));
+    memcpy(copy, context, len);
+    CU_ASSERT_EQUAL(xf_state_from1(&back, &one, copy, len, &err), 0); /* takes copy over */
     CU_ASSERT(back.nr == 2 && same(&s.list[0], &back.list[0]) && same(&s.list[1], &back.list[1]));
     add(&s, 51, XF_PART_MUST, 9);
     xf_clear(&err);

@@ -5,6 +5,7 @@
  */
 #include "transport/tcp/tcp.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -136,6 +137,7 @@ static int step(struct xf_listener *l, unsigned i, short *events, struct xf_chan
     if (l->callers[i].fd >= 0 && listen_to(l, i, err))
         return -1;
     c = hs->c;
+    assert(c); /* set by listen_to(), and until the handshake has ended */
     rc = xf_hs_step(hs, events, &why);
     if (rc == 0)
         return XF_HANDSHAKE_GOES_ON;
