@@ -14,7 +14,7 @@
 
 #ifdef XF_CHECK_LOCKS
 #define XF_ATTRIBUTE(...) __attribute__((__VA_ARGS__))
-struct XF_ATTRIBUTE(capability("lock")) xf_role {
+struct XF_ATTRIBUTE(capability("lock")) xf_lock_role {
     int unused;
 };
 #define XF_LOCK_ROLE(role) extern struct xf_lock_role role
