@@ -79,8 +79,9 @@ TEST_NAMES := $(basename $(TEST_SRC))
 # process guest's, which need root, two short ones.
 SLOW_TESTS := $(addprefix tests/unit/test_,bootstrap engine engine_fail relink) tests/conformance/test_drip
 QUICK_FRONT := $(filter-out tests/front/incomplete.sh tests/front/hostile.sh,$(FRONT_TESTS))
-QUICK_TESTS := $(filter-out $(SLOW_TESTS),$(filter-out tests/procguest/%,$(TEST_NAMES))) \
-               tests/procguest/test_hangup
+QUICK_FIRST := tests/unit/test_recover tests/unit/test_postcopy
+QUICK_TESTS := $(QUICK_FIRST) tests/procguest/test_hangup $(filter-out $(QUICK_FIRST) \
+               $(SLOW_TESTS),$(filter-out tests/procguest/%,$(TEST_NAMES)))
 BENCH_NAMES := $(basename $(BENCH_SRC))
 FUZZ_NAMES := $(notdir $(basename $(FUZZ_SRC)))
 

@@ -9,18 +9,21 @@
 set -u -o pipefail
 
 logs=$DIR/test
+# Most of these wait most of their time.
+CHECK_JOBS=${CHECK_JOBS:-$((2 * $(nproc)))}
 # shellcheck source=tests/runner.bash
 . "$(dirname "$0")/runner.bash"
 [ "$(id -u)" = 0 ] || may_skip=yes
 export SEEDS=${SEEDS:-5}
 
-for t in $TESTS; do
-    run "$t" "$DIR/$t"
-done
+# Those that wait longest first, so that none of them is left over at the end.
 for t in $FRONT_TESTS; do
     run "$t" env XL="$PWD/$DIR/xl" bash "$t"
 done
 run_about_source
+for t in $TESTS; do
+    run "$t" "$DIR/$t"
+done
 wait_for_all
 
 passed=$(count "$logs/passed")
