@@ -7,7 +7,7 @@
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
-sources=(precopy/{copy,leave,sender,switch,state_link}.c postcopy/{server,rejoin}.c transport/link.c
+sources=(precopy/copy*.c precopy/{leave,sender,switch,state_link}.c postcopy/server*.c postcopy/rejoin.c transport/link.c
     libxl-ext/peer/{agree,bootstrap,hello,hello_in}.c libxl-ext/source/{recover,move*}.c)
 # What no peer can bring about; each with its reason.
 never=(

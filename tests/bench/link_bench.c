@@ -2,7 +2,7 @@
 /*
  * A transport by itself, between two hosts: bulk throughput as in COPY, the time from a 4 KiB
  * page's request to its answer as in PULL (the sink asks; idle, and beside pages that are pushed
- * as postcopy/server.c does), work requests, completions, bytes on the wire and CPU time. The
+ * as postcopy/server_push.c does), work requests, completions, bytes on the wire and CPU time. The
  * source measures and writes one JSON object.
  *
  *   link_bench --serve [--addr A] [--port P] ...          prints "port P" when it listens
