@@ -49,16 +49,15 @@ struct xf_switch_times {
 };
 
 struct xf_copy {
+    /* The caller, before xf_copy_begin(), and then constant but for the link's channels, which
+     * relink replaces; xf_copy_rounds() sets opts.policy.may_leave. */
     struct xf_source_vm *vm;
     struct xf_link *link;
     struct xf_copy_opts opts;
-    struct xf_compress_opts compress; /* set before xf_copy_begin(); all 0: no compression */
+    struct xf_compress_opts compress; /* all 0: no compression */
     /* Called about ten times a second while the engine waits: show progress, check for a cancel
      * or a message from the peer. -1 ends the phase with its error. */
     struct xf_tick tick;
-    /* Hybrid: tick may set it in COPY, which then ends as soon as the pages in flight have
-     * arrived; those that the round has not sent are sent after GO. Ignored in other modes. */
-    bool switch_now;
     /*
      * In COPY, and until the suspend: the link is lost (`why`), the guest runs, and no thread uses
      * the link. Close it and replace its channels by as many new ones, on which COPY continues; -1
@@ -68,40 +67,57 @@ struct xf_copy {
     int (*relink)(void *priv, const struct xf_err *why, struct xf_err *err);
     void *priv; /* of relink, and of before_go in xf_switch() */
 
+    /* The caller, in its tick. */
+    /* Hybrid: COPY ends as soon as the pages in flight have arrived; those that the round has not
+     * sent are sent after GO. Ignored in other modes. */
+    bool switch_now;
+    /* Changes of the guest that the destination must follow; the tick may set both until SWITCH has
+     * suspended the guest. copy_follow.c clears follow_due. */
+    const struct xf_follow *follow;
+    bool follow_due;
+
+    /* For the caller to read: status by the parts of COPY, times by SWITCH. */
     struct xf_copy_status status;
     struct xf_switch_times times;
+
+    /* Begun and ended by copy.c. */
     struct xf_senders *senders;
+    struct xf_presence presence; /* each sweep updates it */
+    bool log_on;
+
+    /* The pages on their way: every part, each in its turn. */
     struct xf_order order;
-    struct xf_presence presence;
-    unsigned long *dirty;    /* scratch: the dirty log as last read */
-    unsigned long *owed;     /* this round's pages, from its beginning to its end */
-    unsigned long *pending;  /* those of owed that no sync has confirmed */
-    unsigned long *zeros;    /* post-copy: found zero, and so at the destination; or NULL */
+    unsigned long *dirty;   /* scratch: the dirty log as last read */
+    unsigned long *owed;    /* this round's pages, from its beginning to its end */
+    unsigned long *pending; /* those of owed that no sync has confirmed */
+    bool again;             /* copy.c: this round has lost its link and continues over a new one */
+
+    /* copy_round.c; copy.c also adds to growth, and clears cut with a lost link. */
     uint64_t confirmed;      /* pages, as xf_senders_count(), when a sync was last confirmed */
     double confirm_at;       /* when the next sync within a round is due, CLOCK_MONOTONIC */
-    bool again;              /* this round has lost its link and continues over a new one */
     bool cut;                /* hybrid: this round was cut short because it did not pay */
     struct xf_growth growth; /* hybrid: sizes of the dirty log since the last CLEAN */
     double cleaned;          /* when that was, CLOCK_MONOTONIC */
-    /* Pages left for PULL (leave.c); NULL: none. Final when xf_switch() calls before_go. */
+    double log_read_s;       /* duration of the last read of the dirty log */
+    uint64_t tokens_pages;   /* bandwidth limit: pages handed out since tokens_began */
+    double tokens_began;
+
+    /* copy_zeros.c. */
+    unsigned long *zeros; /* post-copy: found zero, and so at the destination; or NULL */
+
+    /* copy_follow.c; copy.c begins target_kib, and clears devices_asked with a lost link. */
+    double alive_at;     /* when vm->ops->alive was last called */
+    uint64_t target_kib; /* last sent to the destination */
+    bool devices_asked;  /* DEVICES was sent over this link */
+    bool devices;        /* the destination has attached the guest's devices */
+
+    /* leave.c. Pages left for PULL; NULL: none. Final when xf_switch() calls before_go. */
     unsigned long *missing;
     uint64_t nr_missing;
-    unsigned long
-        *due; /* to be sent, or reported, in SWITCH before GO, whatever the last log names */
-    /* Changes of the guest that the destination must follow; tick may set both until SWITCH has
-     * suspended the guest.
-     *  */
-    const struct xf_follow *follow;
-    bool follow_due;
-    double alive_at; /* when vm->ops->alive was last called */
-    bool log_on;
-    uint64_t target_kib;   /* last sent to the destination */
-    bool devices_asked;    /* DEVICES was sent over this link */
-    bool devices;          /* the destination has attached the guest's devices */
-    double log_read_s;     /* duration of the last read of the dirty log */
-    double deadline;       /* when SWITCH is given up; 0 in COPY */
-    uint64_t tokens_pages; /* bandwidth limit: pages handed out since tokens_began */
-    double tokens_began;
+    unsigned long *due; /* to be sent, or reported, before GO, whatever the last log names */
+
+    /* switch.c. */
+    double deadline; /* when SWITCH is given up; 0 in COPY */
 };
 
 /* Prepare: workers, bitmaps, dirty log. After a failure only xf_copy_end() may be called. */
@@ -134,29 +150,8 @@ void xf_copy_free_bulk(struct xf_copy *c);
 /* Stop the workers and the dirty log, free everything. Idempotent. */
 void xf_copy_end(struct xf_copy *c);
 
-/* Will SWITCH leave pages for PULL, as things stand? */
-bool xf_copy_leaves(const struct xf_copy *c);
-/* For switch.c. Before the suspend: choose the pages to leave out (c->missing) and have the
- * destination mark them absent. */
-int xf_copy_leave(struct xf_copy *c, struct xf_err *err);
-/* The guest is suspended and order.todo holds the pages of the last dirty log: add those that
- * must not be left out (c->due), and remove all of these from c->missing. In a hybrid move whose
- * switch was not asked for, c->missing becomes empty if few pages are left in it
- * (xf_policy_worth(), policy.h). */
-void xf_copy_settle(struct xf_copy *c);
-
-/* For copy.c and switch.c: queue all pages that order holds. */
-int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err);
 /* Called by every wait of the source: the caller's tick and, about ten times a second until
  * SWITCH begins, a check that the guest still exists. priv is the xf_copy. */
 int xf_copy_tick(void *priv, struct xf_err *err);
-/* Send the destination the changes that it must follow, if that is due and the control channel
- * is free. */
-int xf_copy_follow(struct xf_copy *c, struct xf_err *err);
-/* -1 with an error if the deadline has passed. */
-int xf_copy_late(struct xf_copy *c, struct xf_err *err);
-/* Something failed with err while the guest runs. 0: it was the link, which has been replaced;
- * pages that no sync has confirmed must be sent again. -1: it was not, or there is no new link. */
-int xf_copy_change_link(struct xf_copy *c, struct xf_err *err);
 
 #endif

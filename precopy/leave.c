@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Choosing, at the source, the pages that are sent only after GO (contract in copy.h).
+ * Choosing, at the source, the pages that are sent only after GO (contract in copy_parts.h).
  *
  * While the guest still runs: take the dirty log, have the destination mark these pages absent, and
  * repeat this for pages written meanwhile, until these are few. A page that is already marked costs
@@ -10,7 +10,7 @@
  *
  * A link that is lost meanwhile may be replaced, as in COPY; then this starts again.
  */
-#include "precopy/copy.h"
+#include "precopy/copy_parts.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -11,7 +11,7 @@
  * Until GO is written any failure resumes the guest here. From then on it may run only at the
  * destination.
  */
-#include "precopy/copy.h"
+#include "precopy/copy_parts.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "postcopy/server.h"
+#include "precopy/copy_parts.h"
 #include "pages/absent.h"
 #include "pages/extents.h"
 #include "tests/unit/fake_move.h"

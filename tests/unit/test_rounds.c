@@ -279,7 +279,7 @@ static void test_growth(void)
 
 /*
  * COPY of a guest that writes any of its `hot` pages at random, `writes` per second, over a link
- * of so many pages per second, decided as copy.c does: a look every 20 ms. What is hot lies
+ * of so many pages per second, decided as copy_round.c does: a look every 20 ms. What is hot lies
  * scattered. Returns pages sent before GO and after, *left of them after.
  */
 static double simulate(double memory, double hot, double writes, double link, double *left,
