@@ -178,7 +178,7 @@ same "a file" "real migrate-receive" "$("$XL" migrate-receive <"$work/stream")"
 same "/dev/null" "real migrate-receive" "$("$XL" migrate-receive </dev/null)"
 
 # Our own source is told why it cannot be served, in a reply: never left to guess from a closed
-# pipe. (That the sink cannot be started, or dies: tests/unit/test_receiver.c.)
+# pipe. (That the sink cannot be started, or dies: tests/unit/test_receiver.c, test_receivers.c.)
 hello=$(
     printf '{"version":1,"domain":"web1","uuid":"2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a11","boot_id":"",'
     printf '"key":"%064d","channels":2,"transport":"tcp","encrypt":true,"seal":false,' 0
