@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libFuzzer target for the destination's state machines (precopy/sink.c, receiver.c, absent.c,
- * postcopy/pager.c) driven by a source that knows the key and says whatever it likes: a sequence
+ * postcopy/pager*.c) driven by a source that knows the key and says whatever it likes: a sequence
  * of messages on the control channel, two bulk channels and the urgent one, from the first page
  * of COPY to the end of PULL. A first byte whose lowest bit is set: a guest that is in PULL
  * already, whose source attaches.

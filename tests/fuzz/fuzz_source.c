@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libFuzzer target for the source's state machines (precopy/copy.c, sender.c, leave.c, switch.c,
- * postcopy/server.c) driven by a destination that knows the key and lies: it answers what it is
+ * libFuzzer target for the source's state machines (precopy/copy*.c, sender.c, leave.c, switch.c,
+ * postcopy/server*.c) driven by a destination that knows the key and lies: it answers what it is
  * asked as an honest one would, until the input says otherwise. So an empty input is a whole move,
  * and a short one a single lie at a place of its choice.
  *
