@@ -50,9 +50,10 @@ struct xf_qmp {
                     * last answer. The caller may clear it */
     bool log_on;   /* QEMU has answered our xf_qmp_log_on(). Survives closing */
 
-    /* Private to qmp.c. */
-    int limit_ms;
+    int limit_ms; /* of one call, and its tick: the caller may change them between calls */
     struct xf_tick tick;
+
+    /* Private to qmp.c. */
     int64_t until, next_tick; /* of the current call, on xf_now_ms() */
     uint32_t id;              /* of the last command */
     char *in;                 /* XF_QMP_LINE bytes; received and not yet read: from at to end */
@@ -66,9 +67,8 @@ void xf_qmp_path(uint32_t domid, char out[XF_QMP_PATH]);
 
 /*
  * Connect to the monitor at `path`, which must be that of domid's device model, and wait for its
- * greeting. limit_ms holds for this call, and for each one after it. tick.priv must live until
- * xf_qmp_close(). Also ENOENT, ECONNREFUSED: nobody listens there, not yet or not any more;
- * ENAMETOOLONG; others of connect(2).
+ * greeting. limit_ms and tick hold for this call, and for each one after it. Also ENOENT,
+ * ECONNREFUSED: nobody listens there, not yet or not any more; ENAMETOOLONG; others of connect(2).
  */
 int xf_qmp_open(struct xf_qmp *q, const char *path, uint32_t domid, int limit_ms,
                 struct xf_tick tick, struct xf_err *err);
