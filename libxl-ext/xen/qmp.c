@@ -117,8 +117,8 @@ static int receive(struct xf_qmp *q, struct xf_err *err)
     return 0;
 }
 
-/* The next line that has been received, without its end; NULL: none is complete. Valid until the
- * next receive(). */
+/* The next line that has been received, without its newline; NULL: none is complete. Valid until
+ * the next receive(). */
 static const char *next_line(struct xf_qmp *q, size_t *len)
 {
     const char *line = q->in + q->at;
@@ -128,8 +128,6 @@ static const char *next_line(struct xf_qmp *q, size_t *len)
         return NULL;
     *len = (size_t)(end - line);
     q->at += *len + 1;
-    if (*len && line[*len - 1] == '\r')
-        --*len;
     return line;
 }
 

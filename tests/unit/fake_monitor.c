@@ -52,6 +52,18 @@ static bool greet(int fd)
     return say(fd, QMP_DONE(1), strlen(QMP_DONE(1)));
 }
 
+/* Many events at once, so that they are sent faster than they can be read. */
+static bool flood(int fd)
+{
+    static const char event[] = QMP_EVENT("RTC_CHANGE");
+    const size_t len = sizeof(event) - 1;
+    char many[500 * (sizeof(event) - 1)];
+
+    for (size_t at = 0; at < sizeof(many); at += len)
+        memcpy(many + at, event, len);
+    return say(fd, many, sizeof(many));
+}
+
 static void *play(void *arg)
 {
     int fd = accept(fake_monitor.listener, NULL, NULL);
@@ -68,7 +80,7 @@ static void *play(void *arg)
     if (fake_monitor.deaf)
         poll(&(struct pollfd){.fd = fd}, 1, -1); /* until the client hangs up */
     while (alive && fake_monitor.floods)
-        alive = say(fd, QMP_EVENT("RTC_CHANGE"), strlen(QMP_EVENT("RTC_CHANGE")));
+        alive = flood(fd);
     while (alive && !fake_monitor.hang_up)
         alive = hear(fd);
     close(fd);
