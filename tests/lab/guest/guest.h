@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// The lab's guest: process 1 of a small PVH domain that makes load, and knows
+// The lab's guest: process 1 of a small PVH or HVM domain that makes load, and knows
 // at any time what every byte of its memory and disk must be. One thread per
 // source file: mem.c, disk.c, late.c, rogue.c, beat.c, server.c; main.c starts them. work.c
 // remembers what mem.c did.

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Guests: small PVH domains running our workload (guest/), and the commands
+# Guests: small PVH or HVM domains running our workload (guest/), and the commands
 # they answer on TCP port 7000, reached from the outside.
 
 guest_help() {
     cat <<'END'
 lab guest start HOST NAME [--mem MiB] [--maxmem MiB] [--fill MiB] [--zero PCT]
+                [--type pvh|hvm]
+                [--emulated]         HVM without PV drivers: disk and NIC are QEMU's
+                [--vga none|stdvga]  of an HVM guest; stdvga on VNC, with 16 MiB out of --mem
                 [--rate PAGES/s] [--pattern seq|random|hot|stride] [--hot PCT]
                 [--reads PCT]        of the touches; the others write
                 [--vcpus N] [--ip N] [--disk vdb|vdc|none] [--diskrate N]
@@ -13,7 +16,7 @@ lab guest start HOST NAME [--mem MiB] [--maxmem MiB] [--fill MiB] [--zero PCT]
                 [--rogue 0|1]        a second interface that connects by itself, and sends
                 [--late MiB]         of memory that only the kernel hands on
                 [--persistent 0|1]   grants of its disk
-                [--beat MS]          between two heartbeats (20; 0: none)
+                [--beat MS]          between two heartbeats (20, with --emulated 2000; 0: none)
                 [--config LINE]      a line more for its xl configuration
 lab guest cmd NAME status|verify|pause|resume|rate N|pattern X|reads PCT|poweroff
 lab guest cmd NAME send          the late memory, by sendfile
@@ -33,61 +36,77 @@ END
 # rdtsc trapped by Xen (tsc_mode), and 100,000 reads of a PIT that is not there
 # (clearcpuid=tsc; the guest's clock is Xen's all the same). Without a TSC the
 # kernel would wait for ticks that do not come yet: lpj= is its delay loop.
-guest_config() { # NAME MEM MAXMEM VCPUS VIFS DISK EXTRA LINE
+PV_BOOT='console=hvc0 clearcpuid=tsc lpj=6000000'
+
+guest_config() { # TYPE NAME MEM MAXMEM VCPUS VIFS DISK KERNEL INITRAMFS EXTRA LINES
     cat <<END
-name = "$1"
-type = "pvh"
-kernel = "/srv/guest/vmlinux"
-ramdisk = "/srv/guest/initramfs"
-memory = $2
-maxmem = $3
-vcpus = $4
-vif = [ $5 ]
-disk = [ $6 ]
+name = "$2"
+type = "$1"
+kernel = "/srv/guest/$8"
+ramdisk = "/srv/guest/$9"
+memory = $3
+maxmem = $4
+vcpus = $5
+vif = [ $6 ]
+disk = [ $7 ]
 tsc_mode = "native"
-extra = "console=hvc0 quiet loglevel=3 mitigations=off clearcpuid=tsc lpj=6000000 panic=1 $7"
+extra = "quiet loglevel=3 mitigations=off panic=1 ${10}"
 on_poweroff = "destroy"
 on_reboot = "destroy"
 on_crash = "preserve"
-$8
+${11}
 END
 }
 
 guest_start() {
-    local host=$1 name=$2 mem=128 maxmem='' fill=40 zero=25 rate=200 pattern=random
-    local hot=10 reads=0 vcpus=1 ip=100 disk=vdb diskrate=20 late=0 persistent=1 beat=20 diskline='' config='' words mac vifs out
+    local host=$1 name=$2 type=pvh emulated='' vga=none mem='' maxmem='' fill='' zero=25 rate=200 pattern=random
+    local hot=10 reads=0 vcpus=1 ip=100 disk=vdb diskrate=20 late=0 persistent=1 beat='' diskline='' config='' words mac vifs out
     local diskblocks=0 backend='' rogue=0
+    local kernel=vmlinux initramfs=initramfs boot=$PV_BOOT nic='' vdev=xvda device=/dev/xvda lines='' create_s=120 boot_s=60
     host_ok "$host"
     shift 2
-    while [ $# -gt 1 ]; do
+    while [ $# -gt 0 ]; do
         case $1 in
-        --mem | --maxmem | --fill | --zero | --rate | --pattern | --hot | --reads | --vcpus | \
+        --emulated)
+            emulated=yes
+            shift
+            continue
+            ;;
+        --type | --vga | --mem | --maxmem | --fill | --zero | --rate | --pattern | --hot | --reads | --vcpus | \
             --ip | --disk | --diskrate | --diskblocks | --backend | --rogue | --late | --persistent | --beat | \
-            --config) printf -v "${1#--}" %s "$2" ;;
+            --config)
+            [ $# -gt 1 ] || die "$1 needs a value (lab guest help)"
+            printf -v "${1#--}" %s "$2"
+            ;;
         *) die "unknown option $1 (lab guest help)" ;;
         esac
         shift 2
     done
-    [ $# = 0 ] || die "what is '$1'? (lab guest help)"
     [ "$ip" -ge 100 ] && [ "$ip" -le 199 ] || die "--ip is 100 to 199"
-    [ "$disk" = none ] || diskline="'format=raw,vdev=xvda,access=rw${backend:+,backendtype=$backend},target=/dev/$disk'"
-    words="xf.ip=10.9.1.$ip xf.fill=$fill xf.zero=$zero xf.rate=$rate xf.pattern=$pattern"
+    case $type in
+    pvh) [ "$vga$emulated" = none ] || die "--vga and --emulated need --type hvm" ;;
+    hvm) hvm_defaults ;;
+    *) die "--type is pvh or hvm, not '$type'" ;;
+    esac
+    : "${mem:=128}" "${fill:=40}" "${beat:=20}"
+    [ "$disk" = none ] || diskline="'format=raw,vdev=$vdev,access=rw${backend:+,backendtype=$backend},target=/dev/$disk'"
+    words="$boot xf.ip=10.9.1.$ip xf.fill=$fill xf.zero=$zero xf.rate=$rate xf.pattern=$pattern"
     words+=" xf.hot=$hot xf.reads=$reads xf.diskrate=$diskrate xf.late=$late xf.persistent=$persistent xf.beat=$beat xf.diskblocks=$diskblocks"
-    [ "$disk" = none ] || words+=" xf.disk=/dev/xvda"
+    [ "$disk" = none ] || words+=" xf.disk=$device"
     mac=$(printf '00:16:3e:09:01:%02x' "$ip")
-    vifs="'mac=$mac,bridge=xenbr0'"
+    vifs="'mac=$mac,bridge=xenbr0$nic'"
     if [ "$rogue" = 1 ]; then
-        vifs+=",'mac=00:16:3e:09:02:$(printf %02x "$ip"),script=vif-quick'"
+        vifs+=",'mac=00:16:3e:09:02:$(printf %02x "$ip"),script=vif-quick$nic'"
         words+=" xf.rogue=10.9.1.$((200 + ip % 50))"
     fi
     printf '%s\n' "$ip" >"$STATE/guest.$name"
     # Fixed: else a guest that is away for a while costs our own ARP's seconds.
     in_ns ip neigh replace "10.9.1.$ip" lladdr "$mac" dev lan nud permanent
-    guest_config "$name" "$mem" "${maxmem:-$mem}" "$vcpus" "$vifs" "$diskline" "$words" "$config" |
-        host_ssh "$host" "cat >/root/$name.cfg"
-    out=$(run "$host" 120 "xl create -q /root/$name.cfg" 2>&1) ||
+    guest_config "$type" "$name" "$mem" "${maxmem:-$mem}" "$vcpus" "$vifs" "$diskline" "$kernel" "$initramfs" \
+        "$words" "$lines$config" | host_ssh "$host" "cat >/root/$name.cfg"
+    out=$(run "$host" "$create_s" "xl create -q /root/$name.cfg" 2>&1) ||
         die "host $host did not start $name: $out"
-    guest_wait "$name" 60
+    guest_wait "$name" "$boot_s"
     out=$(guest_cmd "$name" status)
     case $out in
     *'"errors": 0,'*) ;;

@@ -177,6 +177,15 @@ beat() { # SECONDS
         bad "the heartbeat stopped for $gap s (at most $1)"
 }
 
+# --- of an HVM guest: its QEMU. DOMAIN: $guest, or $guest--incoming where it is to come ---
+
+qemu_pid() { on "$1" "xenstore-read /local/domain/\$(xl domid $2)/image/device-model-pid"; } # HOST DOMAIN
+kill_qemu() { on "$1" "kill -KILL $(qemu_pid "$1" "$2")"; } # HOST DOMAIN
+# running, inmigrate, paused, ...; nothing if it does not answer
+qemu_status() { lab qmp "$1" "$2" '{"execute": "query-status"}' 2>/dev/null | jq -r .return.status || true; } # HOST DOMAIN
+# No QEMU of any guest: it ends a little after its domain.
+no_qemu() { until_true 20 on "$1" "! pgrep -f '^[^ ]*qemu-system-i386 -xen-domid'"; } # HOST
+
 # --- moves ---
 
 # move FROM [options]: our xl, to the other host; its JSON lines in $work/json. MOVE_LIMIT: seconds.

@@ -18,7 +18,7 @@
 #define MAX_LOGS 64
 
 struct log {
-    char name[64]; // the guest's, without "--incoming"
+    char name[64]; // the guest's, without "--incoming" or "--serial"
     char file[96];
     int fd;
     char line[256]; // an unfinished line
@@ -48,9 +48,9 @@ static struct log *log_find(const char *file, bool from_end)
         lseek(l->fd, 0, SEEK_END);
     strcpy(l->file, file);
     memcpy(l->name, file + 6, len - 10);
-    char *incoming = strstr(l->name, "--incoming");
-    if (incoming)
-        *incoming = 0;
+    char *suffix = strstr(l->name, "--");
+    if (suffix)
+        *suffix = 0;
     return l;
 }
 
