@@ -58,4 +58,11 @@ lab guest cmd "$guest" damage disk >/dev/null
 answer=$(lab guest cmd "$guest" verify)
 [[ $answer == BAD*disk\[* ]] || bad "a damaged block of the emulated disk is not found: $answer"
 case_end
+
+case_begin "hvm-stock: QEMU is found and killed"
+qemu_runs b || bad "no QEMU is seen on host b"
+kill_qemu b "$guest"
+no_qemu b || bad "it lives on"
+[ -z "$(qemu_status b "$guest")" ] || bad "it still answers"
+case_end
 finish

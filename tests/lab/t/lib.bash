@@ -183,8 +183,9 @@ qemu_pid() { on "$1" "xenstore-read /local/domain/\$(xl domid $2)/image/device-m
 kill_qemu() { on "$1" "kill -KILL $(qemu_pid "$1" "$2")"; } # HOST DOMAIN
 # running, inmigrate, paused, ...; nothing if it does not answer
 qemu_status() { lab qmp "$1" "$2" '{"execute": "query-status"}' 2>/dev/null | jq -r .return.status || true; } # HOST DOMAIN
-# No QEMU of any guest: it ends a little after its domain.
-no_qemu() { until_true 20 on "$1" "! pgrep -f '^[^ ]*qemu-system-i386 -xen-domid'"; } # HOST
+qemu_runs() { on "$1" "pgrep -f '^[^ ]*qemu-system-i386 -xen-domid' >/dev/null"; } # HOST: of any guest
+qemu_is_gone() { ! qemu_runs "$1"; }
+no_qemu() { until_true 20 qemu_is_gone "$1"; } # HOST: it ends a little after its domain
 
 # --- moves ---
 
