@@ -66,6 +66,16 @@ int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *er
     return 0;
 }
 
+XF_ALONE
+void xf_server_hush(struct xf_server *s)
+{
+    if (!s || !s->answering)
+        return;
+    s->link->ops->abort(s->link->urgent);
+    pthread_join(s->answerer, NULL);
+    s->answering = false;
+}
+
 /* Join all threads. The link is dead afterwards. */
 static void stop(struct xf_server *s)
 {

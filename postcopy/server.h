@@ -63,7 +63,8 @@ int xf_server_new(struct xf_server **out, struct xf_source_vm *vm, const unsigne
  */
 int xf_server_check(struct xf_server *s, struct xf_err *err);
 
-/* Answer requests on this link's urgent channel from now on; call before GO is sent. */
+/* Answer requests on this link's urgent channel from now on; call when the guest is suspended, and
+ * before GO is sent. */
 int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *err);
 /* The same for a link that replaces a lost one, whose sink is in PULL already: receive the set
  * of pages it lacks, or learn that the guest has ended meanwhile, which xf_server_run() then
@@ -71,6 +72,10 @@ int xf_server_start(struct xf_server *s, struct xf_link *link, struct xf_err *er
  * work; XF_OURS: tick has ended it, or this side cannot continue. */
 int xf_server_attach(struct xf_server *s, struct xf_link *link, struct xf_tick tick,
                      struct xf_err *err);
+
+/* The move is off before GO: answer no more, so that the guest can be resumed here. The urgent
+ * channel is dead afterwards. NULL allowed. */
+void xf_server_hush(struct xf_server *s);
 
 /*
  * Push until the sink has everything, or the guest has ended there; BYE tells the sink that this

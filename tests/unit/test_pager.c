@@ -188,6 +188,58 @@ static void test_short_there(void)
     }
 }
 
+/*
+ * SWITCH has failed, the guest is to go on here, and the sink asks for a page nevertheless: nobody
+ * answers, or the answering thread would find that the guest runs, and stop it. The control channel
+ * still works, to call the move off.
+ */
+static void test_hushed(void)
+{
+    static unsigned long missing[1024];
+    const struct xf_request r = {.nr = 1, .gfns = {100}};
+    struct xf_server *s = NULL;
+    struct xf_err err = {0};
+    uint8_t meta[XF_META_MAX], page[XF_PAGE_SIZE];
+    struct iovec iov = {.iov_base = page};
+    struct xf_msg msg = {.type = XF_MSG_REQUEST};
+    struct xf_server_status status;
+    struct xf_chan *urgent;
+
+    xf_set(missing, 100);
+    begin();
+    m.f->running = false;
+    xf_server_hush(NULL);
+    CU_ASSERT_EQUAL_FATAL(xf_server_new(&s, &m.f->src, missing, NULL, &err), 0);
+    xf_server_hush(s); /* it has not begun */
+    m.source.urgent = m.source.bulk[1];
+    m.source.bulk[1] = NULL;
+    m.source.nr_bulk = 1;
+    urgent = m.sink.bulk[1];
+    CU_ASSERT_EQUAL_FATAL(xf_server_start(s, &m.source, &err), 0);
+    /* Before GO it answers: devices may need a page when they are loaded. */
+    msg.meta_len = (uint32_t)xf_request_encode(&r, meta);
+    CU_ASSERT_EQUAL(m.sink.ops->send(urgent, &msg, meta, NULL, 0, &err), 0);
+    CU_ASSERT_EQUAL(m.sink.ops->recv(urgent, &msg, meta, 5000, &err), 0);
+    CU_ASSERT_FATAL(msg.type == XF_MSG_ANSWER && msg.payload_len <= sizeof(page));
+    iov.iov_len = msg.payload_len;
+    if (iov.iov_len)
+        CU_ASSERT_EQUAL(m.sink.ops->recv_payload(urgent, &iov, 1, &err), 0);
+    xf_server_hush(s);
+    m.f->running = true;
+    msg = (struct xf_msg){.type = XF_MSG_REQUEST};
+    msg.meta_len = (uint32_t)xf_request_encode(&r, meta);
+    m.sink.ops->send(urgent, &msg, meta, NULL, 0, NULL);
+    CU_ASSERT_NOT_EQUAL(m.sink.ops->recv(urgent, &msg, meta, 300, NULL), 0);
+    xf_server_status(s, &status); /* it has not asked, either, whether the guest runs */
+    CU_ASSERT(!status.resumed && status.answered == 1);
+    CU_ASSERT_EQUAL(xf_link_say(&m.source, XF_MSG_ABORT, NULL, 0, &err), 0);
+    CU_ASSERT_EQUAL(m.sink.ops->recv(m.sink.control, &msg, meta, 5000, &err), 0);
+    CU_ASSERT_EQUAL(msg.type, XF_MSG_ABORT);
+    xf_server_hush(s);
+    xf_server_free(s);
+    end();
+}
+
 /* The guest is let run at its source when its last page is there already: that is no good end, and
  * the sink is told. */
 static void test_let_run_late(void)
@@ -335,7 +387,8 @@ static void test_given_back(void)
 
 int main(void)
 {
-    CU_TestInfo tests[] = {{"before GO it cannot be had", test_before_go},
+    CU_TestInfo tests[] = {{"called off before GO", test_hushed},
+                           {"before GO it cannot be had", test_before_go},
                            {"after GO a thread of its cannot be had", test_after_go},
                            {"no memory for a page", test_short},
                            {"no memory for a page, at the source", test_short_there},
