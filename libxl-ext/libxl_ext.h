@@ -196,6 +196,7 @@ struct xf_move_opts {
     bool preserve_domid;      /* -D */
     bool leave_paused;        /* -p */
     bool check_only;          /* stop after CHECK */
+    bool late_devices;        /* attach the devices in SWITCH, not ahead */
     enum xf_transport transport;
     enum xf_encryption encrypt;
     unsigned rdma_buffer_mib; /* RDMA: ring of one bulk channel, each side; 0: automatic */

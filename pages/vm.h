@@ -118,8 +118,15 @@ struct xf_sink_ops {
 
     int (*set_target)(struct xf_sink_vm *vm, uint64_t kib, struct xf_err *err);
     /* Load the guest's state. It is from a peer: check that every part needed is present. Once,
-     * before GO; -1 refuses the guest. */
+     * before GO; -1 refuses the guest. May run while the last pages arrive, unless there is
+     * load_devices. */
     int (*load_state)(struct xf_sink_vm *vm, const struct xf_state *s, struct xf_err *err);
+    /*
+     * NULL: the guest has no emulated devices. Else the state of those, once, right before GO:
+     * after load_state, every page but absent ones is in place, and absent ones are served. The
+     * devices may read and write the guest's memory from then on.
+     */
+    int (*load_devices)(struct xf_sink_vm *vm, const struct xf_state *s, struct xf_err *err);
     /* GO: from now on the guest lives here. */
     int (*run)(struct xf_sink_vm *vm, struct xf_err *err);
 };

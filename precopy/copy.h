@@ -24,6 +24,7 @@ struct xf_copy_opts {
     struct xf_policy policy;
     uint64_t bandwidth; /* bytes per second of page data, 0: no limit */
     double fixed_s;     /* first estimate of the time SWITCH takes without any pages */
+    double switch_s;    /* limit of SWITCH beyond its pages; 0: a few seconds */
     double confirm_s;   /* interval of syncs within a round; 0: chosen from what a sync takes */
 };
 
@@ -65,7 +66,14 @@ struct xf_copy {
      * was any progress since the last loss.
      */
     int (*relink)(void *priv, const struct xf_err *why, struct xf_err *err);
-    void *priv; /* of relink, and of before_go in xf_switch() */
+    /*
+     * SWITCH; both may be NULL. serve(): the state has been sent, and pages that were left out may
+     * be asked for from now on, by the devices that are loaded there before GO. back(): it has
+     * failed before GO, and the guest is about to be resumed here: nothing may read it any more.
+     */
+    int (*serve)(void *priv, struct xf_err *err);
+    void (*back)(void *priv);
+    void *priv; /* of these, and of before_go in xf_switch() */
 
     /* The caller, in its tick. */
     /* Hybrid: COPY ends as soon as the pages in flight have arrived; those that the round has not

@@ -15,6 +15,7 @@
 #include "transport/clock.h"
 
 #define TICK_MS 50
+#define LAST_MS 1 /* the guest stands still and only the last pages are missing */
 
 struct serve {
     struct xf_sink_vm *vm;
@@ -66,12 +67,39 @@ static int claim(struct serve *s, struct xf_err *err)
     return rc;
 }
 
+/* Has the final state arrived, and is not loaded yet? */
+static bool awaits_pages(const struct serve *s)
+{
+    return s->state.complete && !s->loaded;
+}
+
 /* Prepare what the guest will depend on when pages are absent at GO. */
 static int make_ready(struct serve *s, struct xf_err *err)
 {
     if (claim(s, err))
         return -1;
     return s->watch->prepare ? s->watch->prepare(s->watch->priv, err) : 0;
+}
+
+/*
+ * The final state has arrived: load it, and report that. Emulated devices read and write the
+ * guest's memory as soon as they have their state, and Xen writes to it for some guests when it
+ * loads its own (viridian's pages), so with them this waits for the last page.
+ */
+static int load(struct serve *s, struct xf_err *err)
+{
+    const struct xf_sink_ops *ops = s->vm->ops;
+
+    if (!awaits_pages(s))
+        return 0;
+    if (ops->load_devices && !xf_receivers_complete(s->receivers))
+        return 0;
+    if (ops->load_state(s->vm, &s->state.state, err) || make_ready(s, err) ||
+        (ops->load_devices && ops->load_devices(s->vm, &s->state.state, err)))
+        return -1;
+    xf_state_free(&s->state.state);
+    s->loaded = true;
+    return xf_link_say(s->link, XF_MSG_LOADED, NULL, 0, err);
 }
 
 static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *err)
@@ -82,13 +110,7 @@ static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *er
     s->switching = true;
     if (xf_state_receive(s->link, &s->state, m, s->meta, err))
         return -1;
-    if (!s->state.complete)
-        return 0;
-    if (s->vm->ops->load_state(s->vm, &s->state.state, err) || make_ready(s, err))
-        return -1;
-    xf_state_free(&s->state.state);
-    s->loaded = true;
-    return xf_link_say(s->link, XF_MSG_LOADED, NULL, 0, err);
+    return load(s, err);
 }
 
 /* Answer with the gfns of s->set that could not be marked. The cost depends on the set alone,
@@ -244,13 +266,15 @@ enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
     while (!rc) {
         struct xf_msg m;
 
-        rc = link->ops->recv(link->control, &m, s.meta, TICK_MS, err);
+        rc = link->ops->recv(link->control, &m, s.meta, awaits_pages(&s) ? LAST_MS : TICK_MS, err);
         if (!rc)
             rc = take_message(&s, &m, &end, err);
         else
             rc = rc == XF_AGAIN ? 0 : -1;
         if (!rc)
             rc = xf_receivers_check(s.receivers, err);
+        if (!rc)
+            rc = load(&s, err);
         if (!rc)
             rc = xf_tick(watch->tick, err);
         if (!rc)

@@ -101,12 +101,12 @@ static int until_loaded(struct xf_copy *c, struct xf_err *err)
         return -1;
     if (last_set(c, err))
         return -1;
-    c->deadline = xf_now() + SWITCH_GRACE_S;
+    c->deadline = xf_now() + (c->opts.switch_s > 0 ? c->opts.switch_s : SWITCH_GRACE_S);
     if (c->status.page_rate > 0)
         c->deadline += 3 * (double)c->times.pages / c->status.page_rate;
     c->status.round_pages = c->times.pages;
     if (xf_copy_send_order(c, true, err) || xf_senders_sync_begin(c->senders, true, err) ||
-        send_state(c, err))
+        send_state(c, err) || (c->serve && c->serve(c->priv, err)))
         return -1;
     return wait_loaded(c, err);
 }
@@ -141,6 +141,8 @@ static enum xf_switch_end go_back(struct xf_copy *c, struct xf_err *err)
 {
     struct xf_err why = {0};
 
+    if (c->back)
+        c->back(c->priv);
     if (!c->vm->ops->suspended(c->vm) || !c->vm->ops->resume(c->vm, &why))
         return XF_SWITCH_BACK;
     xf_wrap(err, "%s; and before that", why.text);

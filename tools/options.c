@@ -47,6 +47,7 @@ enum {
     O_POSTCOPY_AFTER,
     O_NO_WAIT,
     O_RECONNECT,
+    O_LATE_DEVICES,
     O_VERSION,
     OPTIONS
 };
@@ -116,6 +117,9 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_RECONNECT] = {"reconnect", 0, "S", true,
                      "If the link is lost while memory is copied, try to connect\n"
                      "again for S seconds (default 60); 0: give up at once."},
+    [O_LATE_DEVICES] = {"late-devices", 0, NULL, true,
+                        "Attach the devices at HOST when the domain is suspended, as\n"
+                        "stock xl does, not ahead. Costs seconds of downtime."},
     [O_VERSION] = {"version", 0, NULL, true, "Print the version of Xenferry."},
 };
 
@@ -416,6 +420,7 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
     out->no_wait = seen[O_NO_WAIT];
     out->move.check_only = seen[O_CHECK];
     out->move.leave_paused = seen[O_PAUSED];
+    out->move.late_devices = seen[O_LATE_DEVICES];
     out->move.preserve_domid = seen[O_DOMID];
     take_marks(seen, out, &first);
     out->move.domain = optind < argc ? words[optind] : "";

@@ -20,6 +20,7 @@ static const struct bounds {
     {XF_PART_HVM_CONTEXT, "HVM context", 1, XF_PAYLOAD_MAX, 1},
     {XF_PART_HVM_PARAMS, "HVM parameters", XF_PARAM_BYTES, XF_PARAMS_MAX *XF_PARAM_BYTES,
      XF_PARAM_BYTES},
+    {XF_PART_DEVICES, "devices", 1, XF_DEVICES_MAX, 1},
 };
 
 static const struct bounds *bounds_of(uint16_t kind)

@@ -16,18 +16,20 @@
 
 #include "transport/wire.h"
 
-/* The numbers are those on the wire. 16 and above are reserved for a device model's state. */
+/* The numbers are those on the wire. 16 and above: a device model's state. */
 enum xf_part_kind {
     XF_PART_CPUID = 1,       /* CPUID leaves; for building the domain */
     XF_PART_MSRS = 2,        /* MSR entries; the same */
     XF_PART_TSC = 3,         /* struct xf_tsc */
     XF_PART_HVM_CONTEXT = 4, /* Xen's, of all vCPUs and the platform */
     XF_PART_HVM_PARAMS = 5,  /* struct xf_param, as many as there are */
+    XF_PART_DEVICES = 16,    /* QEMU's, of all emulated devices, as it writes it */
 };
 
 #define XF_PART_MUST 1u  /* flag: a sink that does not know the kind cannot take the guest */
 #define XF_PARTS_MAX 32u /* of one guest */
-#define XF_STATE_MAX (128u << 20) /* bytes of all parts together */
+#define XF_STATE_MAX (128u << 20)  /* bytes of all parts together */
+#define XF_DEVICES_MAX (16u << 20) /* bytes of XF_PART_DEVICES: some 10 KiB in practice */
 
 struct xf_part {
     uint16_t kind;

@@ -52,13 +52,24 @@ _Static_assert(XF_LATER_MS >= XF_SOURCE_STALL_MS + XF_CONTROL_MS,
 /* The stock xl may take this long to build the domain, and to destroy what it built. */
 #define XF_BUILD_MS 120000
 #define XF_UNDO_MS 30000
+/* ... and to attach the devices in SWITCH, if they are late: libxl itself gives QEMU 60 s and each
+ * hotplug script 40 s. The source waits longer. */
+#define XF_LATE_DEVICES_MS 90000
+#define XF_LATE_SWITCH_MS 100000
 /* How long the source waits for BUILT, and for ABORTED. */
 #define XF_BUILT_MS 150000
 #define XF_ABORTED_MS 40000
 
 _Static_assert(XF_BUILT_MS > XF_BUILD_MS + XF_SOURCE_STALL_MS,
                "the source hears why the domain could not be built");
+_Static_assert(XF_LATE_SWITCH_MS > XF_LATE_DEVICES_MS,
+               "the source hears why the devices could not be attached");
 _Static_assert(XF_ABORTED_MS > XF_UNDO_MS, "the source hears whether the copy is gone");
+
+/* --- SWITCH --- */
+
+/* How long the source waits until the guest's writes are on its disks. The guest stands still. */
+#define XF_DISKS_MS 10000
 
 /* --- PULL --- */
 

@@ -32,6 +32,7 @@ enum xf_need_kind {
     XF_NEED_SCRIPT,  /* for hotplug: a path, or a name in Xen's directory of them */
     XF_NEED_BOOT,    /* a file, to boot the domain again */
     XF_NEED_BACKEND, /* a domain by name */
+    XF_NEED_START,   /* a file, without which the domain cannot be built */
     XF_NEEDS
 };
 struct xf_need {
@@ -56,13 +57,15 @@ struct xf_hello {
     struct xf_rdma_side rdma;    /* the source's; examined unless transport is TCP */
     bool leave_paused;
     bool check_only;
+    bool late_devices;    /* the copy gets its devices in SWITCH */
     bool pull;            /* pages may arrive after GO, if the receiver has paging */
     unsigned reconnect_s; /* how long the source retries a lost link in COPY; 0: never */
     bool find_only;       /* no move: the reply only says whether the domain is there */
     uint32_t copy_domid;  /* with find_only: the number that the copy had there; 0: not known */
     uint64_t need_kib;    /* memory that the domain takes from the host, overhead included */
     uint32_t xen_major, xen_minor;
-    void *cpuid; /* xen_cpuid_leaf_t[] */
+    char qemu[16]; /* version of the guest's device model, "7.2.22"; empty: it has none */
+    void *cpuid;   /* xen_cpuid_leaf_t[] */
     uint32_t cpuid_len;
     void *msrs; /* xen_msr_entry_t[] */
     uint32_t msr_len;
@@ -83,6 +86,7 @@ struct xf_reply {
     struct xf_finding findings[XF_FINDINGS_MAX];
     unsigned codecs;      /* what it can decompress: XF_CODEC_BIT()s */
     bool unpacks_in_pull; /* ... also data that arrives after GO */
+    bool hvm;             /* it can receive a guest with a device model, and late devices */
     bool paging;          /* the receiver's hypervisor has memory paging: post-copy is possible */
 };
 

@@ -18,7 +18,7 @@ const char *xf_need_word(enum xf_need_kind kind)
 {
     static const char *const words[XF_NEEDS] = {
         [XF_NEED_DISK] = "disk", [XF_NEED_BRIDGE] = "bridge",   [XF_NEED_SCRIPT] = "script",
-        [XF_NEED_BOOT] = "boot", [XF_NEED_BACKEND] = "backend",
+        [XF_NEED_BOOT] = "boot", [XF_NEED_BACKEND] = "backend", [XF_NEED_START] = "start",
     };
 
     return kind < XF_NEEDS ? words[kind] : NULL;
@@ -75,15 +75,17 @@ static void needs_of_nic(struct listing *l, const libxl_device_nic *nic, int i)
         need(l, XF_NEED_BRIDGE, nic->bridge, of);
 }
 
-/* Needed not for the move, but for the first reboot after it. */
+/* For the first reboot after the move; QEMU also reads a kernel and its ramdisk when it starts. */
 static void needs_to_boot(struct listing *l, const libxl_domain_build_info *b)
 {
     const char *const files[][2] = {
         {b->kernel, "kernel"}, {b->ramdisk, "ramdisk"}, {b->bootloader, "bootloader"}};
 
+    bool at_start = b->type == LIBXL_DOMAIN_TYPE_HVM;
+
     for (unsigned i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         if (files[i][0] && files[i][0][0] == '/') /* else libxl searches its own directories */
-            need(l, XF_NEED_BOOT, files[i][0], files[i][1]);
+            need(l, at_start ? XF_NEED_START : XF_NEED_BOOT, files[i][0], files[i][1]);
 }
 
 int xf_needs_of(const libxl_domain_config *config, struct xf_need **list, unsigned *n,

@@ -146,6 +146,27 @@ bool xf_builder_restores(const struct xf_builder *b)
     return !b->left && !ioctl(b->in, SIOCOUTQ, &unread) && !unread && poll(&pf, 1, 0) == 0;
 }
 
+bool xf_builder_has_helper(const struct xf_builder *b)
+{
+    char path[64], children[32];
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", b->pid, b->pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? 0 : read(fd, children, sizeof(children));
+    if (fd >= 0)
+        close(fd);
+    return n > 0;
+}
+
+void xf_builder_feed_last(struct xf_builder *b, const void *stream, size_t len)
+{
+    b->stream = stream;
+    b->left = len;
+    b->rest = 0;
+}
+
 void xf_builder_feed_rest(struct xf_builder *b)
 {
     b->left += b->rest;

@@ -49,8 +49,13 @@ void xf_builder_feed(struct xf_builder *b, const void *stream, size_t len, size_
  * true once it has ended. */
 bool xf_builder_restores(const struct xf_builder *b);
 
+/* Does a process of its still work on the stream that it has read (libxl-save-helper)? */
+bool xf_builder_has_helper(const struct xf_builder *b);
+
 /* Feed it the rest. */
 void xf_builder_feed_rest(struct xf_builder *b);
+/* Feed it this instead of the rest. */
+void xf_builder_feed_last(struct xf_builder *b, const void *stream, size_t len);
 
 /*
  * Continue feeding it for at most wait_ms. 0: it has reported the domain built, with its devices

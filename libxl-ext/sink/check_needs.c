@@ -75,6 +75,15 @@ static void check_script(const struct xf_host_paths *paths, const struct xf_need
                 x->of, x->what);
 }
 
+static void check_start(const struct xf_need *x, struct xf_findings *f)
+{
+    if (access(x->what, R_OK))
+        xf_find(f, XF_REFUSAL, "kernel-missing",
+                "the %s \"%s\" does not exist there, and the guest's device model reads it when it "
+                "starts; copy it",
+                x->of, x->what);
+}
+
 static void check_boot(const struct xf_need *x, struct xf_findings *f)
 {
     if (access(x->what, R_OK))
@@ -114,6 +123,9 @@ void xf_check_needs(libxl_ctx *ctx, const struct xf_host_paths *paths, const str
                 xf_find(f, XF_REFUSAL, "backend-missing",
                         "%s: its backend domain \"%s\" does not run there; start it there", x->of,
                         x->what);
+            break;
+        case XF_NEED_START:
+            check_start(x, f);
             break;
         case XF_NEEDS:
             break;

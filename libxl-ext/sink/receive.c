@@ -28,6 +28,7 @@
 #include "libxl-ext/sink/receive_sink.h"
 #include "libxl-ext/sink/refuse.h"
 #include "libxl-ext/moves/status.h"
+#include "libxl-ext/xen/device_model.h"
 #include "transport/times.h"
 
 /* The sink died without reporting how the move ended. */
@@ -48,6 +49,8 @@ static int clean_up_after(const struct xf_sink_shared *shared, struct xf_err *er
     if (shared->xl > 0 && !xf_reaped(shared->xl, XF_UNDO_MS))
         kill(shared->xl, SIGKILL);
     xf_fail(err, EIO, "the receiving process died; the domain stays at its source");
+    if (copy->domid)
+        xf_device_model_forget(XF_XEN_LIB_DIR, copy->domid);
     /* No xl was started: any domain with that name belongs to somebody else. */
     if (shared->xl <= 0 || libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable))
         return -1;

@@ -78,16 +78,22 @@ static int open_disks(struct sink *s, struct xf_err *err)
     return 0;
 }
 
+static int too_long(struct xf_err *err)
+{
+    return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s", XF_BUILD_MS / 1000);
+}
+
 int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err)
 {
     int rc;
 
     if (s->build.devices)
         return 0;
-    if (xf_now_ms() > s->build.until)
-        return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s",
-                       XF_BUILD_MS / 1000);
+    if (xf_now_ms() > s->build.until && !s->check.hello.late_devices)
+        return too_long(err);
     rc = xf_builder_step(&s->build.builder, wait_ms, err);
+    if (rc >= 0 && xf_device_model_step(&s->build.dm, err))
+        return -1;
     s->build.devices = rc == 0;
     if (rc == 0 && open_disks(s, err))
         return -1;
@@ -97,6 +103,30 @@ int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err)
 static int build_slice(struct sink *s, struct xf_err *err)
 {
     return xf_sink_build_on(s, BUILD_SLICE_MS, err) || xf_sink_tick(s, err) ? -1 : 0;
+}
+
+/* Until the domain is as far as it can be without its devices. */
+static int await_restore(struct sink *s, struct xf_err *err)
+{
+    while (xf_builder_has_helper(&s->build.builder)) {
+        if (build_slice(s, err))
+            return -1;
+        if (xf_now_ms() > s->build.until)
+            return too_long(err);
+    }
+    return 0;
+}
+
+static int begin_devices(struct sink *s, struct xf_err *err)
+{
+    const struct xf_incoming *copy = &s->shared->copy;
+    struct xf_device_model *dm = &s->build.dm;
+
+    if (!s->build.kind->device_model || s->check.hello.late_devices)
+        return 0;
+    /* Named by libxl__create_qemu_logfile(), tools/libs/light/libxl_dm.c. */
+    snprintf(dm->log, sizeof(dm->log), "/var/log/xen/qemu-dm-%.140s.log", copy->name);
+    return xf_device_model_begin(dm, XF_XEN_LIB_DIR, copy->domid, s->check.hello.qemu, err);
 }
 
 /*
@@ -113,8 +143,10 @@ static int await_domain(struct sink *s, struct xs_handle *xs, struct xf_err *err
     while (!s->build.devices && !xf_builder_restores(&s->build.builder))
         if (build_slice(s, err))
             return -1;
-    if (xf_incoming_find(copy, s->ctx, err))
+    if (xf_incoming_find(copy, s->ctx, err) || begin_devices(s, err))
         return -1;
+    if (s->check.hello.late_devices)
+        return await_restore(s, err);
     xf_builder_feed_rest(&s->build.builder);
     while (!s->build.devices && !xs_is_domain_introduced(xs, copy->domid))
         if (build_slice(s, err))
@@ -137,7 +169,8 @@ static int build(struct sink *s, size_t len, struct xf_err *err)
     rc = xf_builder_start(&s->build.builder, s->fds, s->o->real_xl, args, err);
     s->shared->xl = s->build.builder.pid;
     if (!rc) {
-        xf_builder_feed(&s->build.builder, s->build.stream, len, XF_STREAM_END);
+        xf_builder_feed(&s->build.builder, s->build.stream, len,
+                        s->check.hello.late_devices ? XF_STREAM_LIBXL_END : XF_STREAM_END);
         s->build.until = xf_now_ms() + XF_BUILD_MS;
         rc = await_domain(s, xs, err);
     }
@@ -192,6 +225,9 @@ static int adopt(struct sink *s, struct xf_err *err)
     if (xf_xen_sink_open(&s->xen, s->ctx, &s->log, s->shared->copy.domid, s->build.kind, err))
         return -1;
     s->xen.leave_paused = s->check.hello.leave_paused || s->o->leave_paused;
+    s->xen.dm = &s->build.dm;
+    if (s->check.hello.late_devices)
+        xf_sink_late(s);
     s->xen.vm.nr_gfns = k->nr_gfns;
     s->xen.vm.built = k->specials;
     s->xen.vm.nr_built = k->nr_specials;

@@ -22,7 +22,10 @@ static int serve_tick(void *priv, struct xf_err *err)
 {
     struct sink *s = priv;
 
-    if (xf_sink_tick(s, err) || xf_sink_build_on(s, 0, err) || xf_sink_still_there(s, err))
+    if (xf_sink_tick(s, err) || xf_sink_build_on(s, 0, err) || xf_sink_still_there(s, err) ||
+        xf_device_model_lives(&s->build.dm, err))
+        return -1;
+    if (s->copy.asked && s->build.dm.domid && xf_device_model_connect(&s->build.dm, err))
         return -1;
     /* Before GO, so that it costs no downtime. */
     return s->build.devices ? xf_sink_hold_network(s, err) : 0;
@@ -77,8 +80,8 @@ static bool devices_ready(void *priv)
 {
     struct sink *s = priv;
 
-    s->copy.asked = s->build.devices;
-    return s->build.devices;
+    s->copy.asked = s->build.devices || s->check.hello.late_devices;
+    return s->copy.asked;
 }
 
 /* Faults are handled from before GO on. */

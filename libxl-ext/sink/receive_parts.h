@@ -3,7 +3,8 @@
  * State shared by the parts of the sink process, in the order of a move's phases: receive_sink.c
  * (overall course), receive_check.c (CHECK), receive_build.c (SKELETON), receive_copy.c (COPY,
  * SWITCH), receive_pull.c (PULL), receive_finish.c (FINISH); and helpers for several of them:
- * receive_tick.c, receive_link.c, receive_network.c, receive_status.c. Private to them.
+ * receive_late.c, receive_tick.c, receive_link.c, receive_network.c, receive_status.c. Private to
+ * them.
  *
  * The members are grouped by the phase that writes them, and every phase may read what an earlier
  * one wrote. All of it belongs to the sink's one main thread.
@@ -15,6 +16,7 @@
 #include "libxl-ext/peer/bootstrap.h"
 #include "libxl-ext/sink/hold_vif.h"
 #include "libxl-ext/moves/incoming_lock.h"
+#include "libxl-ext/xen/device_model.h"
 #include "libxl-ext/xen/qdisk.h"
 #include "libxl-ext/sink/receive_sink.h"
 #include "libxl-ext/moves/status.h"
@@ -58,6 +60,7 @@ struct sink {
         void *stream; /* what it builds from; malloc()ed */
         struct xf_skeleton skeleton;
         const struct xf_guest_kind_ops *kind; /* of the guest */
+        struct xf_device_model dm;            /* if the kind has one; until GO */
         uint64_t rings[XF_SPECIALS_MAX];
         int64_t until;          /* deadline for the build, xf_now_ms() */
         bool devices;           /* everything is built */
@@ -134,6 +137,11 @@ int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err);
  * often enough that no other domain can have got its number, since libxl does not reuse a number
  * within a minute (LIBXL_DOMID_REUSE_TIMEOUT). */
 int xf_sink_still_there(struct sink *s, struct xf_err *err);
+
+/* --- receive_late.c: devices in SWITCH --- */
+
+/* The built domain's devices are attached by load_devices. */
+void xf_sink_late(struct sink *s);
 
 /* --- receive_copy.c: COPY, SWITCH --- */
 

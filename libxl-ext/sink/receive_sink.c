@@ -64,6 +64,7 @@ static void free_sink(struct sink *s)
     if (s->xen.pager)
         xf_xen_pager_close(s->xen.pager);
     xf_xen_sink_close(&s->xen);
+    xf_device_model_end(&s->build.dm);
     if (!s->go && s->ctx)
         xf_builder_undo(&s->build.builder, &s->shared->copy, s->ctx, &s->log, &left);
     /* Only now: the answer to an abort says that it is complete, or how it failed. */
@@ -106,6 +107,7 @@ int xf_sink_main(const struct xf_receive_opts *o, struct xf_builder_fds *fds, pi
     s->check.lock = s->copy.name = (struct xf_incoming_lock)XF_INCOMING_UNLOCKED;
     s->check.port_lock = -1;
     s->guard_fd = guard_fd;
+    s->build.dm = (struct xf_device_model)XF_DEVICE_MODEL_NONE;
     s->build.builder = (struct xf_builder){.in = -1, .out = -1, .said = -1};
     rc = run_sink(s, &err);
     free_sink(s);

@@ -20,6 +20,8 @@
 #define LIBXL_VERSION 2u
 #define LIBXL_END 0u
 #define LIBXL_LIBXC_CONTEXT 1u
+#define LIBXL_EMULATOR_CONTEXT 3u
+#define LIBXL_QEMU_UPSTREAM 2u
 
 /* libxc stream records */
 #define LIBXC_ID 0x58454e46u /* "XENF" */
@@ -203,6 +205,31 @@ int xf_stream_build(const struct xf_skeleton_parts *p, void **out, size_t *len, 
     if (fclose(f)) {
         free(buf);
         return xf_fail(err, ENOMEM, "out of memory for the skeleton's stream");
+    }
+    *out = buf;
+    return 0;
+}
+
+int xf_stream_rest(const struct xf_state *s, void **out, size_t *len, struct xf_err *err)
+{
+    const struct xf_part *devices = xf_state_find(s, XF_PART_DEVICES);
+    char *buf = NULL;
+    FILE *f = open_memstream(&buf, len);
+
+    if (!f)
+        return xf_fail(err, ENOMEM, "out of memory for the devices' state");
+    if (devices) {
+        put32(f, LIBXL_EMULATOR_CONTEXT);
+        put32(f, 8 + devices->len);
+        put32(f, LIBXL_QEMU_UPSTREAM);
+        put32(f, 0); /* the first and only one */
+        put(f, devices->data, devices->len);
+        pad8(f, devices->len);
+    }
+    record(f, LIBXL_END, NULL, 0);
+    if (fclose(f)) {
+        free(buf);
+        return xf_fail(err, ENOMEM, "out of memory for the devices' state");
     }
     *out = buf;
     return 0;

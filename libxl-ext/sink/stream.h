@@ -17,6 +17,9 @@
 /* Size of libxc's and libxl's END records, which end the stream, bytes. Without them a receiver
  * that has read everything else waits, with the domain made but not introduced. */
 #define XF_STREAM_END 16u
+/* Size of libxl's alone. Without it a receiver that has read everything else waits, with the domain
+ * complete but for its devices. */
+#define XF_STREAM_LIBXL_END 8u
 
 struct xf_skeleton_parts {
     const struct xf_skeleton *skeleton;
@@ -34,5 +37,9 @@ int xf_stream_parts(const struct xf_skeleton *k, const uint8_t *payload, struct 
 
 /* Write the whole stream into a malloc()ed buffer, the caller's to free. */
 int xf_stream_build(const struct xf_skeleton_parts *p, void **out, size_t *len, struct xf_err *err);
+
+/* The rest of a stream after XF_STREAM_LIBXL_END was held back: the devices' state
+ * (XF_PART_DEVICES; without that part: none) and the end. malloc()ed, the caller's to free. */
+int xf_stream_rest(const struct xf_state *s, void **out, size_t *len, struct xf_err *err);
 
 #endif

@@ -23,10 +23,6 @@ static void check_kind(xc_interface *xch, uint32_t domid, const libxl_domain_con
         xf_find(f, XF_REFUSAL, "pv-guest",
                 "a PV guest cannot be moved by this tool yet; use `xl migrate --stock`, or run the "
                 "guest as type=\"pvh\"");
-    else if (!xf_guest_kind(config->c_info.type))
-        xf_find(f, XF_REFUSAL, "device-model",
-                "a guest with a device model (type=\"hvm\") cannot be moved by this tool yet; "
-                "use `xl migrate --stock`");
     if (!pv && !xc_hvm_param_get(xch, domid, HVM_PARAM_NESTEDHVM, &nested) && nested)
         xf_find(f, XF_REFUSAL, "nested-hvm",
                 "the guest may run guests of its own (nestedhvm=1), whose state Xen cannot "
@@ -74,8 +70,10 @@ static void check_devices(const libxl_domain_config *config, struct xf_findings 
 
         /* The destination's disks are attached while the guest still writes here. A block device or
          * raw file is opened without keeping anything of it; formats with their own tables would be
-         * read early and be stale at the switch. */
-        if (d->format != LIBXL_DISK_FORMAT_RAW && d->format != LIBXL_DISK_FORMAT_EMPTY)
+         * read early and be stale at the switch. (A device model that waits for its state reads
+         * them again when it has it.) */
+        if (config->c_info.type != LIBXL_DOMAIN_TYPE_HVM && d->format != LIBXL_DISK_FORMAT_RAW &&
+            d->format != LIBXL_DISK_FORMAT_EMPTY)
             xf_find(f, XF_REFUSAL, "disk-format",
                     "disk %s is in a format (%s) whose tables the destination would read too "
                     "early; use `xl migrate --stock`, or a raw image or block device",

@@ -25,8 +25,6 @@
 
 /* A first guess of how long the guest takes to suspend; the report shows the actual time. */
 #define SUSPEND_GUESS_S 0.03
-/* The guest stands still meanwhile, as for the last pages. */
-#define DISKS_MS 10000
 
 /* Two domains on one host cannot share a name, so ours is renamed, as in stock xl. Between two
  * hosts nothing is renamed: it is not needed and would cost downtime. */
@@ -59,6 +57,28 @@ static void step_back(struct xf_move *m)
 
 /* --- the phases --- */
 
+/* With pages left out the first request may follow GO at once, or come before it. */
+static int serve(void *priv, struct xf_err *err)
+{
+    struct xf_move *m = priv;
+    struct xf_copy *c = &m->copy;
+
+    if (m->check.reply.unpacks_in_pull)
+        m->pull.opts.compress = c->compress;
+    m->pull.opts.page_rate = c->status.page_rate;
+    if (!c->nr_missing)
+        return 0;
+    return xf_server_new(&m->pull.server, c->vm, c->missing, &m->pull.opts, err) ||
+                   xf_server_start(m->pull.server, &m->link, err)
+               ? -1
+               : 0;
+}
+
+static void back(void *priv)
+{
+    xf_server_hush(((struct xf_move *)priv)->pull.server);
+}
+
 static int phase_copy(struct xf_move *m, struct xf_err *err)
 {
     static const char *const modes[] = {[XF_MODE_PRECOPY] = "precopy",
@@ -75,30 +95,26 @@ static int phase_copy(struct xf_move *m, struct xf_err *err)
                            : m->o->max_rounds},
         .bandwidth = m->o->bandwidth,
         .fixed_s = SUSPEND_GUESS_S + 2 * m->skeleton.rtt_s,
+        .switch_s = m->check.hello.late_devices ? XF_LATE_SWITCH_MS / 1000.0 : 0,
     };
+    c->serve = serve;
+    c->back = back;
     snprintf(m->report->mode, sizeof(m->report->mode), "%s", modes[c->opts.mode]);
     return xf_copy_rounds(c, err);
 }
 
-/* Everything is in place at the destination; with pages left out, the first request may follow GO
- * at once. */
+/* Everything is in place at the destination. */
 static int before_go(void *priv, struct xf_err *err)
 {
     struct xf_move *m = priv;
     struct xf_copy *c = &m->copy;
 
-    if (m->check.reply.unpacks_in_pull)
-        m->pull.opts.compress = c->compress;
-    m->pull.opts.page_rate = c->status.page_rate;
     m->report->left_out = c->nr_missing;
     /* The flush has been running since the suspend. */
-    if (xf_move_unchanged(m, err) || xf_qdisks_flush_end(&m->check.disks, DISKS_MS, err))
+    if (xf_move_unchanged(m, err) || xf_qdisks_flush_end(&m->check.disks, XF_DISKS_MS, err))
         return -1;
     m->report->disks_s = xf_qdisks_last_s(&m->check.disks);
     if (step_aside(priv, err))
-        return -1;
-    if (c->nr_missing && (xf_server_new(&m->pull.server, c->vm, c->missing, &m->pull.opts, err) ||
-                          xf_server_start(m->pull.server, &m->link, err)))
         return -1;
     return xf_move_mark(m, XF_RECORD_GO, err);
 }

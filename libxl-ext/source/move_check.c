@@ -11,6 +11,7 @@
 
 #include <libxl_utils.h>
 
+#include "libxl-ext/source/check_hvm.h"
 #include "libxl-ext/source/domain_config.h"
 #include "libxl-ext/source/move_link.h"
 #include "libxl-ext/source/move_rune.h"
@@ -78,6 +79,48 @@ static void look_at_disks(struct xf_move *m, struct xf_findings *found)
         xf_find(found, XF_REFUSAL, "qdisk", "%s; or use `xl migrate --stock`", why.text);
 }
 
+/* For --check also of a kind that is refused. */
+static bool has_device_model(const struct xf_move *m)
+{
+    return m->check.kind && m->check.kind->device_model;
+}
+
+static void look_at_devices(struct xf_move *m, struct xf_findings *found)
+{
+    struct xf_qmp_version v;
+
+    if (!has_device_model(m))
+        return;
+    xf_check_hvm(m->xch, m->domid, &m->check.config, found, &v);
+    if (v.major)
+        snprintf(m->check.hello.qemu, sizeof(m->check.hello.qemu), "%u.%u.%u", v.major % 1000,
+                 v.minor % 1000, v.micro % 1000);
+    m->check.hello.late_devices |= xf_check_late(&m->check.config, found);
+}
+
+/* Why no page may be absent when the guest runs at the destination; NULL: nothing known here. */
+static const char *must_be_whole(const struct xf_move *m)
+{
+    if (m->check.hello.late_devices)
+        return "its devices are attached in the switch (--late-devices)";
+    if (m->check.config.c_info.type == LIBXL_DOMAIN_TYPE_PV)
+        return NULL;
+    return xf_check_whole(m->xch, m->domid, has_device_model(m), m->o->mode == XF_MODE_POSTCOPY);
+}
+
+static void look_at_mode(const struct xf_move *m, struct xf_findings *found)
+{
+    const char *why = must_be_whole(m);
+
+    if (why && m->o->mode == XF_MODE_POSTCOPY)
+        xf_find(found, XF_REFUSAL, "postcopy",
+                "the guest moves by pre-copy, since %s; leave "
+                "--postcopy away",
+                why);
+    else if (why && m->o->mode == XF_MODE_HYBRID)
+        xf_find(found, XF_INFO, "precopy", "the guest moves by pre-copy, since %s", why);
+}
+
 static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
 {
     if (!m->o->check_only && xf_changes_begin(&m->check.changes, m->domid, err))
@@ -87,7 +130,10 @@ static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct x
                         &m->check.hello.need_kib, err) ||
         xf_needs_of(&m->check.config, &m->check.hello.needs, &m->check.hello.nr_needs, found, err))
         return -1;
-    m->check.kind = xf_guest_kind(m->check.config.c_info.type); /* not NULL: that was refused */
+    m->check.kind = xf_guest_kind(m->check.config.c_info.type); /* NULL: that was refused */
+    m->check.hello.late_devices = m->o->late_devices;
+    look_at_devices(m, found);
+    look_at_mode(m, found);
     look_at_disks(m, found);
     m->check.config_json = libxl_domain_config_to_json(m->ctx, &m->check.config);
     if (!m->check.config_json)
@@ -124,7 +170,7 @@ static int fill_hello(struct xf_move *m, struct xf_err *err)
     h->reconnect_s = m->o->reconnect_s;
     h->leave_paused = m->o->leave_paused;
     h->check_only = m->o->check_only;
-    h->pull = m->o->mode != XF_MODE_PRECOPY;
+    h->pull = m->o->mode != XF_MODE_PRECOPY && !must_be_whole(m);
     h->xen_major = (uint32_t)info->xen_version_major;
     h->xen_minor = (uint32_t)info->xen_version_minor;
     return xf_read_policy(m->xch, m->domid, &h->cpuid, &h->cpuid_len, &h->msrs, &h->msr_len, err);
@@ -182,6 +228,18 @@ static void check_compress(const struct xf_move *m, struct xf_findings *found)
                 xf_codec_name(c), xf_version());
 }
 
+static void check_hvm_there(const struct xf_move *m, struct xf_findings *found)
+{
+    bool late = m->check.hello.late_devices;
+
+    if ((late || has_device_model(m)) && !m->check.reply.hvm)
+        xf_find(found, XF_REFUSAL, "device-model",
+                "the destination's Xenferry cannot %s; install this version (%s) there, or use `xl "
+                "migrate --stock`",
+                late ? "attach devices late" : "receive a guest with a device model (type=\"hvm\")",
+                xf_version());
+}
+
 /* Tell the watcher everything found; the first refusal becomes the error. */
 static int report_findings(struct xf_move *m, const struct xf_findings *found, struct xf_err *err)
 {
@@ -218,6 +276,7 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     }
     for (unsigned i = 0; i < m->check.reply.nr_findings; i++)
         xf_find_too(&found, &m->check.reply.findings[i]);
+    check_hvm_there(m, &found);
     if (!xf_first_refusal(&found) && xf_move_connect(m, &found, err))
         return -1;
     check_compress(m, &found);

@@ -5,18 +5,21 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/source/move_record.h"
 #include "libxl-ext/source/move_report.h"
 #include "libxl-ext/source/move_status.h"
 #include "libxl-ext/xen/domain_here.h"
+#include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/xen_suspend.h"
 #include "transport/times.h"
 
 /* How long to wait for a guest that accepted the suspend request after the request was given up.
  * The guest has already had a minute before that. */
 #define LATE_MS 30000
+#define AGAIN_MS 500
 
 /* The guest is suspended. If we asked for that, resume it, however late it suspended. */
 static enum xf_outcome let_go_on(struct xf_move *m, struct xf_err *err)
@@ -35,6 +38,27 @@ static enum xf_outcome let_go_on(struct xf_move *m, struct xf_err *err)
     return XF_SUSPENDED;
 }
 
+/*
+ * It could not be resumed at once. The copy's device model may have had the guest's images, which
+ * it locks as soon as it has the devices' state, right before GO. The destination destroys the copy
+ * now; if it cannot be heard, it does so when it has found the source gone.
+ */
+static enum xf_outcome try_again(struct xf_move *m)
+{
+    int64_t until = xf_now_ms() + XF_ABORTED_MS;
+
+    if (!m->check.kind || !m->check.kind->device_model)
+        return XF_SUSPENDED;
+    do {
+        if (!m->skeleton.xen.vm.ops->resume(&m->skeleton.xen.vm, NULL)) {
+            m->report->here = XF_HERE_RUNS;
+            return XF_RESUMED;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = AGAIN_MS * 1000000L}, NULL);
+    } while (xf_now_ms() < until && xf_xen_here(m->xch, m->domid) == XF_HERE_SUSPENDED);
+    return XF_SUSPENDED;
+}
+
 enum xf_outcome xf_move_settle(struct xf_move *m, enum xf_outcome end, struct xf_err *err)
 {
     struct xf_report *r = m->report;
@@ -50,7 +74,7 @@ enum xf_outcome xf_move_settle(struct xf_move *m, enum xf_outcome end, struct xf
     if (xf_here_lives(r->here))
         return end == XF_SUSPENDED ? XF_RESUMED : end; /* somebody else has resumed it */
     if (r->here == XF_HERE_SUSPENDED)
-        end = end == XF_SUSPENDED && m->skeleton.xen.asked ? end : let_go_on(m, err);
+        end = end == XF_SUSPENDED && m->skeleton.xen.asked ? try_again(m) : let_go_on(m, err);
     else
         end = XF_ENDED;
     if (end == XF_ENDED && !strstr(err->text, xf_here_text(r->here)))

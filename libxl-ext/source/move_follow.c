@@ -15,6 +15,7 @@
 
 #include "libxl-ext/source/move_status.h"
 #include "libxl-ext/xen/domain_here.h"
+#include "libxl-ext/xen/guest_kind.h"
 
 static void take_name(struct xf_move *m, const char *name)
 {
@@ -29,8 +30,24 @@ static void take_name(struct xf_move *m, const char *name)
     snprintf(m->report->domain, sizeof(m->report->domain), "%s", name);
 }
 
+/* A vCPU set online is hot-plugged into the device model, whose state then has a device that the
+ * one at the destination, started before, does not know. */
+static int check_vcpus(const struct xf_move *m, const struct xf_follow *before, struct xf_err *err)
+{
+    const struct xf_follow *now = &m->check.changes.now;
+
+    if (!m->check.kind->device_model || (now->nr_vcpus == before->nr_vcpus &&
+                                         !memcmp(now->vcpus, before->vcpus, sizeof(now->vcpus))))
+        return 0;
+    return xf_fail(
+        err, EBUSY,
+        "the guest's vCPUs were set while it was copied, and the device model that waits "
+        "at the destination has the former ones; move it again");
+}
+
 int xf_move_follow(struct xf_move *m, struct xf_err *err)
 {
+    struct xf_follow before = m->check.changes.now;
     bool changed;
 
     if (!xf_changes_due(&m->check.changes))
@@ -43,6 +60,8 @@ int xf_move_follow(struct xf_move *m, struct xf_err *err)
         return -1;
     if (!changed)
         return 0;
+    if (check_vcpus(m, &before, err))
+        return -1;
     if (strcmp(m->check.changes.now.name, m->name))
         take_name(m, m->check.changes.now.name);
     m->follow = m->check.changes.now;

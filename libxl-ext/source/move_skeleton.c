@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxl-ext/source/check_hvm.h"
 #include "libxl-ext/source/move_link.h"
 #include "libxl-ext/source/move_status.h"
 #include "libxl-ext/source/move_tick.h"
 #include "libxl-ext/xen/guest_kind.h"
+#include "libxl-ext/xen/guest_size.h"
 #include "libxl-ext/xen/static_state.h"
 #include "pages/pack.h"
 #include "transport/times.h"
@@ -145,6 +147,10 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
         goto out;
     m->skeleton.open = true;
     m->skeleton.xen.disks = &m->check.disks;
+    if (m->check.hello.late_devices)
+        m->skeleton.xen.flush_ms = XF_DISKS_MS;
+    xf_hvm_ram(&m->check.config.b_info, &m->skeleton.xen.ram_low, &m->skeleton.xen.ram_end);
+    m->skeleton.xen.restricted = xf_check_restricted(&m->check.config);
     if (gather(m, k, &p, err) || send_skeleton(m, k, &p, err) || begin_copy(m, err) ||
         xf_qdisks_flush_begin(&m->check.disks, err) || wait_built(m, err) || measure_rtt(m, err))
         goto out;

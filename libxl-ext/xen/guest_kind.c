@@ -8,6 +8,7 @@ const struct xf_guest_kind_ops *xf_guest_kind(libxl_domain_type type)
     case LIBXL_DOMAIN_TYPE_PVH:
         return &xf_guest_pvh;
     case LIBXL_DOMAIN_TYPE_HVM:
+        return &xf_guest_hvm;
     case LIBXL_DOMAIN_TYPE_PV: /* never: its page tables hold machine addresses */
     case LIBXL_DOMAIN_TYPE_INVALID:
         break;

@@ -6,8 +6,8 @@
  * xen_source.h, xen_sink.h.
  *
  * A kind is chosen by the type in the domain's configuration: at the source in CHECK, at the
- * destination when that configuration arrives in SKELETON. PVH is the first kind (guest_pvh.c). A
- * kind with a device model will need more members; each is added when there is something to call.
+ * destination when that configuration arrives in SKELETON. There are two: PVH (guest_pvh.c) and HVM
+ * (guest_hvm.c), which has a device model, QEMU.
  *
  * A table is constant. Every member is set unless its comment says otherwise. Errors as in
  * transport/err.h. The functions that take a vm belong to the one thread that runs the move; the vm
@@ -22,7 +22,8 @@
 #include "transport/wire.h"
 
 struct xf_guest_kind_ops {
-    const char *name; /* as in `type=` of xl.cfg */
+    const char *name;  /* as in `type=` of xl.cfg */
+    bool device_model; /* a QEMU emulates its devices: the sink starts one (device_model.h) */
 
     /*
      * Both sides: from HVM parameters, the gfns that the destination creates itself and whose
@@ -42,6 +43,10 @@ struct xf_guest_kind_ops {
      */
     int (*skeleton)(struct xf_source_vm *vm, struct xf_skeleton *k, void **context,
                     struct xf_err *err);
+    /* COPY: what writes to the guest's memory besides its vCPUs and backends reports that to Xen's
+     * dirty log from now on, or no longer (`on` false: does nothing unless it was begun). NULL:
+     * nothing else writes. */
+    int (*log_writes)(struct xf_source_vm *vm, bool on, struct xf_err *err);
     /* SWITCH: xf_source_ops.suspend (pages/vm.h). Also stops what belongs to the guest outside its
      * vCPUs: after 0 nothing writes to the guest's memory or disks any more. */
     int (*suspend)(struct xf_source_vm *vm, struct xf_err *err);
@@ -55,13 +60,14 @@ struct xf_guest_kind_ops {
 
     /* --- sink --- */
 
-    /* SWITCH, the copy is paused: xf_sink_ops.load_state. May run while the last pages arrive. */
+    /* SWITCH, the copy is paused: xf_sink_ops.load_state, and load_devices, or NULL. */
     int (*load_state)(struct xf_sink_vm *vm, const struct xf_state *s, struct xf_err *err);
+    int (*load_devices)(struct xf_sink_vm *vm, const struct xf_state *s, struct xf_err *err);
     /* GO: xf_sink_ops.run; with leave_paused of struct xf_xen_sink the copy stays paused. */
     int (*run)(struct xf_sink_vm *vm, struct xf_err *err);
 };
 
-extern const struct xf_guest_kind_ops xf_guest_pvh;
+extern const struct xf_guest_kind_ops xf_guest_pvh, xf_guest_hvm;
 
 /* The kind of guests of this type; NULL: they cannot be moved. Pure. */
 const struct xf_guest_kind_ops *xf_guest_kind(libxl_domain_type type);

@@ -72,3 +72,20 @@ int xf_check_skeleton_size(const struct xf_skeleton *k, const char *json, uint64
                    (unsigned long long)k->nr_gfns - 1, (unsigned long long)(kib >> 10),
                    (unsigned long long)limit - 1);
 }
+
+#define GFN_4G (1ull << 20)
+/* HVM_BELOW_4G_RAM_END, xen/include/public/hvm/e820.h */
+#define RAM_END_GFN 0xf0000ull
+
+void xf_hvm_ram(const libxl_domain_build_info *b, uint64_t *low, uint64_t *end)
+{
+    uint64_t max = b->max_memkb == LIBXL_MEMKB_DEFAULT ? 0 : b->max_memkb;
+    uint64_t video = b->video_memkb == LIBXL_MEMKB_DEFAULT ? 0 : b->video_memkb;
+    uint64_t hole = b->u.hvm.mmio_hole_memkb == LIBXL_MEMKB_DEFAULT ? 0 : b->u.hvm.mmio_hole_memkb;
+    uint64_t ram = max > video ? (max - video) / KIB_OF_PAGE : 0, below = RAM_END_GFN;
+
+    if (hole && hole / KIB_OF_PAGE < GFN_4G && GFN_4G - hole / KIB_OF_PAGE < below)
+        below = GFN_4G - hole / KIB_OF_PAGE;
+    *low = ram < below ? ram : below;
+    *end = ram > below ? GFN_4G + ram - below : 0;
+}

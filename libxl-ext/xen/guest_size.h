@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include <libxl.h>
+
 #include "transport/err.h"
 #include "transport/wire.h"
 
@@ -27,5 +29,12 @@ int xf_config_max_kib(const char *json, uint64_t *max_kib, struct xf_err *err);
  * against this host, which has host_pages of memory. */
 int xf_check_skeleton_size(const struct xf_skeleton *k, const char *json, uint64_t host_pages,
                            struct xf_err *err);
+
+/*
+ * Where an HVM guest's RAM is, by its configuration: gfns below *low, and from 4 GiB up to *end (0:
+ * none there). Everything else that it has is its devices' or Xen's (libxl__build_hvm(),
+ * tools/libs/light/libxl_dom.c). Pure.
+ */
+void xf_hvm_ram(const libxl_domain_build_info *b, uint64_t *low, uint64_t *end);
 
 #endif

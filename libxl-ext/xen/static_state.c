@@ -84,23 +84,23 @@ static uint32_t entry_size(const uint8_t *b, uint32_t left, uint16_t *code)
     return d.length <= left - sizeof(d) ? (uint32_t)sizeof(d) + d.length : 0;
 }
 
-void xf_context_drop_cpus(void *blob, uint32_t *len)
+void xf_context_outline(void *blob, uint32_t *len)
 {
     uint8_t *b = blob;
-    uint32_t to = 0, size;
+    uint32_t first = 0, last = 0, size;
     uint16_t code;
 
-    for (uint32_t at = 0; at < *len; at += size)
+    for (uint32_t at = 0; at < *len; at += size) {
         if (!(size = entry_size(b + at, *len - at, &code)))
             return;
-    for (uint32_t at = 0; at < *len; at += size) {
-        size = entry_size(b + at, *len - at, &code);
-        if (code == HVM_SAVE_CODE(CPU))
-            continue;
-        memmove(b + to, b + at, size);
-        to += size;
+        if (!at)
+            first = size;
+        last = at;
     }
-    *len = to;
+    if (last <= first)
+        return;
+    memmove(b + first, b + last, *len - last);
+    *len = first + *len - last;
 }
 
 int xf_read_policy(xc_interface *xch, uint32_t domid, void **cpuid, uint32_t *cpuid_len,

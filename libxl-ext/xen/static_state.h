@@ -21,9 +21,11 @@ int xf_read_params(xc_interface *xch, uint32_t domid, struct xf_param *params, u
 int xf_read_context(xc_interface *xch, uint32_t domid, void **blob, uint32_t *len,
                     struct xf_err *err);
 
-/* Remove the vCPUs' registers from a context, in place, so that a domain that loads it has no vCPU
- * that may run until it loads another. An invalid context is left unchanged. */
-void xf_context_drop_cpus(void *blob, uint32_t *len);
+/* Keep only a context's first and last entry, its header and its end, in place: what is loaded
+ * later leaves nothing behind of an earlier context, such as a timer that no longer runs
+ * (hpet_load(), Xen arch/x86/hvm/hpet.c, starts timers and stops none). An invalid context is left
+ * unchanged. */
+void xf_context_outline(void *blob, uint32_t *len);
 
 /* The CPU policy as arrays of xen_cpuid_leaf_t and xen_msr_entry_t, both malloc()ed;
  * lengths in bytes. */

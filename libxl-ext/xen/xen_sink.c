@@ -3,10 +3,12 @@
 #include "libxl-ext/xen/xen_sink.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include <xenstore.h>
 #include <xen/hvm/params.h>
 
 #include "libxl-ext/xen/domain_here.h"
@@ -75,11 +77,36 @@ static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, bool fill, s
     return 0;
 }
 
+/*
+ * The video memory, KiB, which libxl takes out of a target that it is given and does not add to the
+ * one it reports (libxl_set_memory_target(), libxl_get_memory_target(),
+ * tools/libs/light/libxl_mem.c): without it the copy would shrink by that much at every change.
+ */
+static int video_kib(uint32_t domid, uint64_t *kib, struct xf_err *err)
+{
+    struct xs_handle *xs = xs_open(0);
+    char path[64], *text;
+    unsigned len;
+
+    if (!xs)
+        return xf_fail(err, errno, "cannot reach xenstore: %s", strerror(errno));
+    snprintf(path, sizeof(path), "/local/domain/%u/memory/videoram", domid);
+    text = xs_read(xs, XBT_NULL, path, &len);
+    *kib = text ? strtoull(text, NULL, 10) : 0;
+    free(text);
+    xs_close(xs);
+    return 0;
+}
+
 static int set_target(struct xf_sink_vm *vm, uint64_t kib, struct xf_err *err)
 {
     struct xf_xen_sink *x = of(vm);
+    uint64_t video = 0;
     char why[300];
 
+    if (video_kib(x->domid, &video, err))
+        return -1;
+    kib += video;
     /* enforce: also sets Xen's own limit for the domain; otherwise no page could be added. */
     if (libxl_set_memory_target(x->ctx, x->domid, (int64_t)kib, 0, 1))
         return xf_fail(err, ENOMEM, "cannot set the memory target to %llu KiB: %s",
@@ -104,6 +131,7 @@ int xf_xen_sink_open(struct xf_xen_sink *x, libxl_ctx *ctx, struct xf_toollog *l
     *x = (struct xf_xen_sink){
         .vm.ops = &x->ops, .ops = any_kind, .domid = domid, .ctx = ctx, .log = log};
     x->ops.load_state = kind->load_state;
+    x->ops.load_devices = kind->load_devices;
     x->ops.run = kind->run;
     x->xch = xc_interface_open(&log->vtable, &log->vtable, 0);
     if (!x->xch)

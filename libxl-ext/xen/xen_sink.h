@@ -16,11 +16,13 @@ struct xf_xen_sink {
     struct xf_sink_ops ops; /* vm.ops: those common to all domains, and those of its kind */
     uint32_t domid;
     bool leave_paused;
+    bool late;              /* libxl has started its device model, perhaps without letting it run */
     libxl_ctx *ctx;         /* the caller's */
     struct xf_toollog *log; /* the caller's */
     xc_interface *xch;
     uint64_t claimed;           /* pages claimed for the domain, 0: none */
     struct xf_xen_pager *pager; /* set before the first view is opened; NULL: none */
+    struct xf_device_model *dm; /* the caller's (device_model.h); NULL: its kind has none */
 };
 
 /* For a domain of this kind. ctx and log must outlive it. After -1 there is nothing to close. */

@@ -12,6 +12,7 @@
 
 #include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/guest_size.h"
+#include "libxl-ext/xen/qdisk.h"
 #include "libxl-ext/xen/static_state.h"
 #include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/xen_view.h"
@@ -87,8 +88,12 @@ static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_ma
 static int log_start(struct xf_source_vm *vm, struct xf_err *err)
 {
     struct xf_xen_source *x = of(vm);
-    int rc = xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
+    int rc;
 
+    /* First, so that from the log's first moment on no write is missed. */
+    if (x->kind->log_writes && x->kind->log_writes(vm, true, err))
+        return -1;
+    rc = xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY, NULL, 0);
     /* Already on: left behind by a killed tool, since CHECK found nobody else working on the domain
      * and we hold its lock. Stock xl does the same. */
     if (rc < 0 && errno == EINVAL) {
@@ -129,6 +134,8 @@ static void log_stop(struct xf_source_vm *vm)
     struct xf_xen_source *x = of(vm);
 
     xc_shadow_control(x->xch, x->domid, XEN_DOMCTL_SHADOW_OP_OFF, NULL, 0);
+    if (x->kind->log_writes)
+        x->kind->log_writes(vm, false, NULL);
 }
 
 static int domain_info(struct xf_xen_source *x, xc_domaininfo_t *info, struct xf_err *err)
@@ -185,6 +192,15 @@ static int resume(struct xf_source_vm *vm, struct xf_err *err)
         return xf_fail(err, EBUSY, "it is suspended, and not by this move");
     x->may_stop = false;
     return x->kind->resume(vm, err);
+}
+
+static int state(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err)
+{
+    struct xf_xen_source *x = of(vm);
+
+    if (x->flush_ms && xf_qdisks_flush_end(x->disks, x->flush_ms, err))
+        return -1;
+    return x->kind->state(vm, s, err);
 }
 
 static int alive(struct xf_source_vm *vm, struct xf_err *err)
@@ -305,11 +321,12 @@ int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollo
                                 .domid = domid,
                                 .ctx = ctx,
                                 .log = log,
+                                .monitor = XF_QMP_CLOSED,
                                 .ran_ns = UINT64_MAX};
     if (kind) {
         x->ops.suspend = kind->suspend;
         x->ops.resume = resume;
-        x->ops.state = kind->state;
+        x->ops.state = state;
         x->ops.eager = kind->eager;
     }
     x->xch = xc_interface_open(&log->vtable, &log->vtable, 0);
@@ -337,6 +354,7 @@ void xf_xen_source_close(struct xf_xen_source *x)
 {
     if (!x->xch)
         return;
+    xf_qmp_close(&x->monitor);
     DECLARE_HYPERCALL_BUFFER_SHADOW(unsigned long, bits, &x->bits);
     xc_hypercall_buffer_free_pages(x->xch, bits, x->bits_pages);
     xc_interface_close(x->xch);

@@ -6,6 +6,7 @@
 #include <libxl.h>
 #include <xenctrl.h>
 
+#include "libxl-ext/xen/qmp.h"
 #include "libxl-ext/xen/toollog.h"
 #include "pages/vm.h"
 
@@ -31,7 +32,13 @@ struct xf_xen_source {
     /* The guest accepted a suspend request that was given up, and may still suspend
      * (xen_suspend.h). */
     bool may_stop;
-    struct xf_qdisks *disks; /* the caller's, or NULL; their last flush begins with the suspend */
+    /* A kind with a device model; guest_hvm.c only. */
+    struct xf_qmp monitor;     /* QEMU's; open from suspend to state */
+    bool restricted;           /* the caller sets it: QEMU cannot open files (dm_restrict=1) */
+    uint64_t ram_low, ram_end; /* the caller sets them: where its RAM is (xf_hvm_ram()) */
+    struct xf_qdisks *disks;   /* the caller's, or NULL; their last flush begins with the suspend */
+    int flush_ms; /* the caller sets it: time for that before the state is read, because the copy
+                   * opens the images when it gets it; 0: it need not have ended by then */
 };
 
 /*

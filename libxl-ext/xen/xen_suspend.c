@@ -26,6 +26,8 @@
 #include "transport/clock.h"
 
 #define LOOK_MS 100
+#define LOOK_OFTEN_NS 1000000L
+#define ANSWER_MS 60000 /* as libxl */
 #define FDS_MAX 64
 
 struct request {
@@ -116,6 +118,20 @@ static enum xf_here await(struct xf_xen_source *x, struct request *r, const libx
     return r->aborted ? here : xf_xen_here(x->xch, x->domid);
 }
 
+/* It did not suspend. begun: it was asked, and may have accepted. */
+static int did_not(struct xf_xen_source *x, enum xf_here here, bool begun, const char *why,
+                   struct xf_err *err)
+{
+    if (xf_here_lives(here) && begun)
+        x->may_stop = !withdraw(x->domid);
+    if (here != XF_HERE_RUNS && here != XF_HERE_SUSPENDED)
+        return stopped(here, err);
+    return xf_fail(err, ETIMEDOUT,
+                   "the guest did not suspend when asked (%s); is its kernel up, and does it have "
+                   "Xen's suspend support?",
+                   why);
+}
+
 /*
  * libxl's result is not reliable. When the guest does not accept the request within 60 seconds,
  * libxl withdraws it and nevertheless reports success (domain_suspend_common_pvcontrol_suspending,
@@ -145,14 +161,45 @@ int xf_xen_suspend(struct xf_source_vm *vm, struct xf_err *err)
         return 0;
     }
     /* 0: libxl itself has withdrawn the request. */
-    if (xf_here_lives(here) && begun && r.rc)
-        x->may_stop = !withdraw(x->domid);
-    if (here != XF_HERE_RUNS && here != XF_HERE_SUSPENDED)
+    return did_not(x, here, begun && r.rc, xf_toollog_last(x->log, why, sizeof(why)), err);
+}
+
+/* As libxl does it (libxl__domain_pvcontrol_write(), tools/libs/light/libxl_domain.c). */
+static bool ask(uint32_t domid)
+{
+    struct xs_handle *xs = xs_open(0);
+    char path[64];
+    bool done;
+
+    snprintf(path, sizeof(path), "/local/domain/%u/control/shutdown", domid);
+    done = xs && xs_write(xs, XBT_NULL, path, "suspend", strlen("suspend"));
+    if (xs)
+        xs_close(xs);
+    return done;
+}
+
+int xf_xen_suspend_guest(struct xf_source_vm *vm, bool pv_drivers, struct xf_err *err)
+{
+    struct xf_xen_source *x = (struct xf_xen_source *)vm;
+    int64_t until = xf_now_ms() + ANSWER_MS;
+    enum xf_here here = xf_xen_here(x->xch, x->domid);
+
+    x->may_stop = false;
+    if (here != XF_HERE_RUNS)
         return stopped(here, err);
-    return xf_fail(err, ETIMEDOUT,
-                   "the guest did not suspend when asked (%s); is its kernel up, and does it have "
-                   "Xen's suspend support?",
-                   xf_toollog_last(x->log, why, sizeof(why)));
+    if (pv_drivers ? !ask(x->domid) : xc_domain_shutdown(x->xch, x->domid, SHUTDOWN_suspend))
+        return xf_fail(err, errno, "cannot ask the guest to suspend: %s", strerror(errno));
+    x->asked = true;
+    /* Asking Xen costs microseconds, an event from xenstore more than the time between two looks.
+     */
+    while ((here = xf_xen_here(x->xch, x->domid)) == XF_HERE_RUNS && xf_now_ms() < until)
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_OFTEN_NS}, NULL);
+    if (here == XF_HERE_SUSPENDED) {
+        if (x->disks)
+            xf_qdisks_flush_last(x->disks);
+        return 0;
+    }
+    return did_not(x, here, pv_drivers, "no answer within a minute", err);
 }
 
 enum xf_here xf_xen_await_stop(struct xf_xen_source *x, int wait_ms,

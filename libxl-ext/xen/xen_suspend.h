@@ -17,6 +17,14 @@
 int xf_xen_suspend(struct xf_source_vm *vm, struct xf_err *err);
 
 /*
+ * The same without libxl, for a caller who stops what belongs to the guest outside its vCPUs:
+ * libxl would open a connection of its own to the device model, after the guest has suspended, and
+ * have it save its state in a way that keeps its images locked. pv_drivers: the guest suspends
+ * itself; else Xen suspends it.
+ */
+int xf_xen_suspend_guest(struct xf_source_vm *vm, bool pv_drivers, struct xf_err *err);
+
+/*
  * The move was called off. If the guest may still suspend (x->may_stop), wait for that, at most
  * wait_ms or until *cancel (may be NULL) grows; clears x->may_stop when it has suspended or ended.
  * Returns its state then.

@@ -214,7 +214,7 @@ int libxl_domain_config_from_json(libxl_ctx *ctx, libxl_domain_config *config, c
     if (sscanf(s, "{\"name\": \"%159[^\"]\", \"uuid\": \"%39[^\"]\"}", name, uuid) != 2)
         return ERROR_FAIL;
     config->c_info.name = strdup(name);
-    config->c_info.type = fake_host->hvm ? LIBXL_DOMAIN_TYPE_HVM : LIBXL_DOMAIN_TYPE_PVH;
+    config->c_info.type = fake_host->pv ? LIBXL_DOMAIN_TYPE_PV : LIBXL_DOMAIN_TYPE_PVH;
     return libxl_uuid_from_string(&config->c_info.uuid, uuid) ? ERROR_FAIL : 0;
 }
 

@@ -35,7 +35,7 @@ struct fake_host {
     struct fake_domain domain[FAKE_DOMAINS];
     uint32_t next;
     bool no_xen;
-    bool hvm; /* the type in every configuration; else PVH */
+    bool pv; /* the type in every configuration; else PVH */
     enum fake_xl xl;
     atomic_int xl_pid;
     atomic_uint xl_started, destroyed, renamed, unpaused;

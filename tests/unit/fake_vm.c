@@ -482,6 +482,22 @@ static int load_state(struct xf_sink_vm *vm, const struct xf_state *s, struct xf
     return 0;
 }
 
+static int load_devices(struct xf_sink_vm *vm, const struct xf_state *s, struct xf_err *err)
+{
+    struct fake *f = of_dst(vm);
+    char why[100];
+
+    if (enter(f, FAKE_LOAD_DEVICES, err))
+        return -1;
+    pthread_mutex_lock(&f->lock);
+    if (!f->loaded || !is_fake_state(s))
+        broke(f, "devices were loaded before the state", 0);
+    if (!fake_same(f, why, sizeof(why)))
+        broke(f, "devices were loaded before the last page", 0);
+    pthread_mutex_unlock(&f->lock);
+    return 0;
+}
+
 static int run(struct xf_sink_vm *vm, struct xf_err *err)
 {
     struct fake *f = of_dst(vm);
@@ -507,6 +523,24 @@ static const struct xf_sink_ops sink_ops = {
     .load_state = load_state,
     .run = run,
 };
+
+static const struct xf_sink_ops emulating = {
+    .view_open = sink_view,
+    .view_close = view_close,
+    .populate = populate,
+    .depopulate = depopulate,
+    .map = sink_map,
+    .unmap = unmap,
+    .set_target = set_target,
+    .load_state = load_state,
+    .load_devices = load_devices,
+    .run = run,
+};
+
+void fake_emulate(struct fake *f)
+{
+    f->dst.ops = &emulating;
+}
 
 /* --- the guest itself --- */
 

@@ -40,6 +40,7 @@ enum fake_op {
     FAKE_SINK_MAP,
     FAKE_SET_TARGET,
     FAKE_LOAD_STATE,
+    FAKE_LOAD_DEVICES,
     FAKE_RUN,
     FAKE_OPS
 };
@@ -83,6 +84,9 @@ struct fake {
 };
 
 struct fake *fake_new(void);
+/* Give it emulated devices, which need every page in place when they are loaded; before the move.
+ */
+void fake_emulate(struct fake *f);
 void fake_free(struct fake *f);
 
 /* Actions of the guest. Without effect while it does not run. */

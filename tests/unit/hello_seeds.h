@@ -10,12 +10,13 @@
     "\"uuid\":\"7a4a1f3e-0000-4000-8000-000000000001\","                                           \
     "\"boot_id\":\"b1\",\"key\":\"" SEED_KEY "\",\"channels\":2,\"encrypt\":true,"                 \
     "\"transport\":\"auto\",\"seal\":false,\"rdma_buffer_mib\":0,\"rdma\":" SEED_RDMA ","          \
-    "\"leave_paused\":false,\"check_only\":false,\"pull\":true,\"find_only\":true,\"need_kib\":"   \
+    "\"leave_paused\":false,\"check_only\":false,\"pull\":true,\"find_only\":true,"                \
+    "\"late_devices\":true,\"qemu\":\"7.2.22\",\"need_kib\":"                                      \
     "262144,\"xen_major\":4,"                                                                      \
     "\"xen_minor\":17,\"cpuid\":\"0102\",\"msrs\":\"\",\"needs\":[{\"kind\":\"disk\","             \
     "\"what\":\"/dev/vg/web\",\"of\":\"disk xvda\"}]}"
 #define SEED_REPLY                                                                                 \
-    "{\"version\":1,\"boot_id\":\"b2\",\"port\":40000,\"paging\":true,"                            \
+    "{\"version\":1,\"boot_id\":\"b2\",\"port\":40000,\"hvm\":true,\"paging\":true,"               \
     "\"rdma_port\":40001,\"rdma\":" SEED_RDMA ","                                                  \
     "\"addresses\":[\"192.0.2.7\",\"2001:db8::1\",\"fe80::1%eth0\"],"                              \
     "\"findings\":[{\"severity\":1,\"code\":\"memory\",\"text\":\"tight\"}]}"

@@ -12,6 +12,7 @@
 #include <libxl_utils.h>
 
 #include "libxl-ext/xen/follow.h"
+#include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/source/move_follow.h"
 #include "tests/unit/suite.h"
 
@@ -189,6 +190,7 @@ static void begin(void)
     notes[0] = 0;
     m.w = &w;
     m.report = &report;
+    m.check.kind = &xf_guest_pvh;
     m.domid = 9;
     strcpy(m.name, "web1");
     strcpy(m.check.hello.domain, "web1");
@@ -312,6 +314,17 @@ static void test_vcpus(void)
     CU_ASSERT_EQUAL(xf_move_follow(&m, &err), 0);
     CU_ASSERT(m.copy.follow_due && !strcmp(m.follow.name, "web1"));
     CU_ASSERT(m.follow.nr_vcpus == 11 && m.follow.vcpus[0] == 1 && m.follow.vcpus[1] == 4);
+    end();
+    /* The device model that waits at the destination would not know it; a name it need not know. */
+    begin();
+    m.check.kind = &xf_guest_hvm;
+    put("/local/domain/9/cpu/10/availability", "online");
+    refused("vCPUs were set while");
+    begin();
+    m.check.kind = &xf_guest_hvm;
+    put("/local/domain/9/name", "web2");
+    CU_ASSERT_EQUAL(xf_move_follow(&m, &err), 0);
+    CU_ASSERT(m.copy.follow_due);
     end();
 }
 

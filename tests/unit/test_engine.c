@@ -366,6 +366,33 @@ static void write_while_waiting(struct fake *f, enum fake_op op, unsigned nth)
         CU_ASSERT(atomic_load(&m.devices));
 }
 
+/* Emulated devices get their state after the guest's last page, however late that is. */
+static void slow_last_pages(struct fake *f, enum fake_op op, unsigned nth)
+{
+    (void)nth;
+    if (op == FAKE_SINK_MAP && !f->running)
+        usleep(30000);
+}
+
+static void test_emulated(void)
+{
+    OPEN(false, 2);
+    fake_emulate(m.f);
+    m.f->hook = slow_last_pages;
+    move_run(&m);
+    arrived();
+    CU_ASSERT_EQUAL(atomic_load(&m.f->calls[FAKE_LOAD_DEVICES]), 1);
+    finish();
+
+    OPEN(false, 1);
+    fake_emulate(m.f);
+    fake_fail_next(m.f, FAKE_LOAD_DEVICES);
+    move_run(&m);
+    CU_ASSERT(m.end == XF_SWITCH_BACK && m.sink_end == XF_SINK_FAILED);
+    CU_ASSERT(m.f->running && !m.f->runs_at_sink);
+    finish();
+}
+
 static void test_devices_late(void)
 {
     OPEN(false, 2);
@@ -501,6 +528,7 @@ static void test_before_go(void)
 int main(void)
 {
     CU_TestInfo tests[] = {
+        {"emulated devices come last", test_emulated},
         {"idle", test_idle},
         {"told to hurry, pre-copy", test_hurry},
         {"balloon out", test_balloon_out},

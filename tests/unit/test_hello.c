@@ -106,6 +106,8 @@ static void test_hello_round_trip(void)
                          .channels = 16,
                          .encrypt = true,
                          .check_only = true,
+                         .late_devices = true,
+                         .qemu = "999.999.999-rc",
                          .find_only = true,
                          .copy_domid = 32751,
                          .transport = XF_TRANSPORT_AUTO,
@@ -154,6 +156,7 @@ static void test_hello_round_trip(void)
     CU_ASSERT_EQUAL(hello.need_kib, 1ull << 40);
     CU_ASSERT(hello.transport == XF_TRANSPORT_AUTO && hello.seal && hello.rdma_buffer_mib == 1024);
     CU_ASSERT_EQUAL(memcmp(&hello.rdma, &h.rdma, sizeof(h.rdma)), 0);
+    CU_ASSERT(hello.late_devices && !strcmp(hello.qemu, h.qemu));
     CU_ASSERT(hello.xen_major == 4 && hello.xen_minor == 19);
     CU_ASSERT(hello.cpuid_len == sizeof(cpuid) && !memcmp(hello.cpuid, cpuid, sizeof(cpuid)));
     CU_ASSERT(hello.msr_len == sizeof(msrs) && !memcmp(hello.msrs, msrs, sizeof(msrs)));
@@ -171,6 +174,7 @@ static void test_reply_round_trip(void)
                          .port = 65535,
                          .rdma_port = 1,
                          .rdma = {.state = XF_RDMA_READY, .nr_addresses = XF_RDMA_ADDRS_MAX},
+                         .hvm = true,
                          .paging = true,
                          .codecs = XF_CODEC_BIT(XF_CODEC_LZ4) | XF_CODEC_BIT(XF_CODEC_ZSTD),
                          .nr_addresses = 16,
@@ -422,6 +426,26 @@ static void test_rdma(void)
     refused(false, "rdma_port", "-1");
 }
 
+/* What came with device models, and what a peer that knows of none leaves out. */
+static void test_device_model(void)
+{
+    taken(true, "qemu", "\"8.0.0\"");
+    CU_ASSERT_STRING_EQUAL(hello.qemu, "8.0.0");
+    taken(true, "qemu", NULL);
+    CU_ASSERT_STRING_EQUAL(hello.qemu, "");
+    refused(true, "qemu", text_of(16, '7'));
+    refused(true, "qemu", "\"7.2\\n\"");
+    refused(true, "qemu", "7");
+    taken(true, "late_devices", NULL);
+    CU_ASSERT_FALSE(hello.late_devices);
+    refused(true, "late_devices", "1");
+    taken(false, "hvm", NULL);
+    CU_ASSERT_FALSE(reply.hvm);
+    taken(false, "hvm", "true");
+    CU_ASSERT_TRUE(reply.hvm);
+    refused(false, "hvm", "\"yes\"");
+}
+
 /* A peer may know no way to compress, or ways that we do not; not nonsense. */
 static void test_compress(void)
 {
@@ -550,6 +574,7 @@ int main(void)
         {"blobs", test_blobs},
         {"addresses", test_addresses},
         {"RDMA", test_rdma},
+        {"device models", test_device_model},
         {"compression", test_compress},
         {"connections", test_link_cfg},
         {"what the domain needs", test_needs},

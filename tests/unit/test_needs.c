@@ -164,6 +164,15 @@ static void test_list(void)
     CU_ASSERT_EQUAL(n, 11);
     CU_ASSERT_EQUAL(f.n, 0);
     free(list);
+
+    /* A device model reads them when it starts. */
+    config.b_info.type = LIBXL_DOMAIN_TYPE_HVM;
+    CU_ASSERT_EQUAL_FATAL(xf_needs_of(&config, &list, &n, &f, &err), 0);
+    CU_ASSERT(lists(XF_NEED_START, "/boot/vmlinuz", "kernel"));
+    CU_ASSERT(lists(XF_NEED_START, "/boot/initrd", "ramdisk"));
+    CU_ASSERT_EQUAL(n, 11);
+    free(list);
+    config.b_info.type = LIBXL_DOMAIN_TYPE_PVH;
 }
 
 /* What does not fit, or would not be taken by the other side, is said and not cut. */
@@ -261,6 +270,13 @@ static void test_here(void)
     CU_ASSERT_EQUAL(f.n, 0);
     check_one(XF_NEED_BOOT, at("vmlinuz"));
     CU_ASSERT_EQUAL(f.n, 0);
+    check_one(XF_NEED_START, at("vmlinuz"));
+    CU_ASSERT_EQUAL(f.n, 0);
+    check_one(XF_NEED_BOOT, at("missing"));
+    CU_ASSERT(f.n == 1 && f.list[0].severity == XF_WARNING);
+    check_one(XF_NEED_START, at("missing"));
+    CU_ASSERT(f.n == 1 && f.list[0].severity == XF_REFUSAL);
+    CU_ASSERT_STRING_EQUAL(f.list[0].code, "kernel-missing");
 }
 
 /* A longest name of a thing leaves the sentence whole enough to be a sentence's beginning, and

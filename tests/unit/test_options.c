@@ -167,6 +167,10 @@ static void test_values(void)
     CU_ASSERT_STRING_EQUAL(args.move.host, "host2");
     ours("--bandwidth 1048576 g1 host2");
     CU_ASSERT_EQUAL(args.move.bandwidth, 1ull << 40);
+    CU_ASSERT_FALSE(args.move.late_devices);
+    ours("--late-devices g1 host2");
+    CU_ASSERT_TRUE(args.move.late_devices);
+    fails_with("--late-devices=1 g1 host2", "--late-devices takes no value");
     ours("--reconnect 0 g1 host2");
     CU_ASSERT_EQUAL(args.move.reconnect_s, 0);
     ours("--reconnect=3600 g1 host2");

@@ -101,11 +101,11 @@ static void test_other_kind(void)
     struct move m;
 
     begin();
-    fake_host->hvm = true;
+    fake_host->pv = true;
     start(&m, "web1", UUID);
     CU_ASSERT(greet(&m));
     CU_ASSERT_EQUAL(build(&m, "web1", UUID, &domid), -1);
-    ends(&m, 1, "(type=\"hvm\") that this Xenferry cannot receive");
+    ends(&m, 1, "(type=\"pv\") that this Xenferry cannot receive");
     CU_ASSERT_EQUAL(fake_host->xl_started, 0);
     end();
 }

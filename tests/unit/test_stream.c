@@ -272,13 +272,40 @@ static void test_verifier(void)
     free(stream);
 }
 
+/* A stream whose end was held back, with the devices' state in its place: whole for Xen, too. */
+static void test_rest(void)
+{
+    static const uint8_t header[16] = {3, 0, 0, 0, 13, 0, 0, 0, 2}; /* type, 8 + 5, QEMU, first */
+    static const uint8_t last[8];
+    struct xf_state s = {0};
+    struct xf_err err = {0};
+    size_t len, rest_len;
+    uint8_t *stream, *rest, *whole;
+
+    CU_ASSERT_EQUAL_FATAL(xf_stream_rest(&s, (void **)&rest, &rest_len, &err), 0);
+    CU_ASSERT(rest_len == XF_STREAM_LIBXL_END && !memcmp(rest, last, sizeof(last)));
+    free(rest);
+    CU_ASSERT_EQUAL_FATAL(xf_state_add_copy(&s, XF_PART_DEVICES, "QEVM\3", 5, &err), 0);
+    CU_ASSERT_EQUAL_FATAL(xf_stream_rest(&s, (void **)&rest, &rest_len, &err), 0);
+    CU_ASSERT_FATAL(rest_len == 16 + 8 + 8 && !memcmp(rest, header, 16));
+    CU_ASSERT(!memcmp(rest + 16, "QEVM\3\0\0\0", 8) && !memcmp(rest + 24, last, 8));
+    stream = build(&len);
+    whole = malloc(len + rest_len);
+    memcpy(whole, stream, len - XF_STREAM_LIBXL_END);
+    memcpy(whole + len - XF_STREAM_LIBXL_END, rest, rest_len);
+    if (!access(VERIFIER, R_OK) && !access("/usr/bin/python3", X_OK))
+        CU_ASSERT_EQUAL(verify(whole, len - XF_STREAM_LIBXL_END + rest_len, ""), 0);
+    free(whole);
+    free(stream);
+    free(rest);
+    xf_state_free(&s);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
-        {"whole", test_whole},
-        {"least", test_least},
-        {"Xen's verifier", test_verifier},
-        CU_TEST_INFO_NULL,
+        {"whole", test_whole},        {"least", test_least}, {"Xen's verifier", test_verifier},
+        {"devices later", test_rest}, CU_TEST_INFO_NULL,
     };
 
     return run_suite("stream", tests);

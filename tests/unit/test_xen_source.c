@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "libxl-ext/xen/guest_kind.h"
+#include "libxl-ext/xen/qdisk.h"
 #include "libxl-ext/xen/xen_source.h"
 #include "libxl-ext/xen/xen_view.h"
 #include "tests/unit/suite.h"
@@ -160,6 +161,15 @@ static int state(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *e)
     return xf_state_add(s, XF_PART_HVM_CONTEXT, XF_PART_MUST, strdup("made up"), 8, e);
 }
 
+static unsigned flushes;
+
+int xf_qdisks_flush_end(struct xf_qdisks *q, int timeout_ms, struct xf_err *e)
+{
+    (void)q;
+    flushes++;
+    return timeout_ms > 500 ? xf_fail(e, ETIMEDOUT, "the disk is slow") : 0;
+}
+
 static const struct xf_guest_kind_ops made_up = {
     .name = "made up", .rings = rings, .suspend = suspend, .resume = resume, .state = state};
 
@@ -282,9 +292,9 @@ static void test_far_up(void)
 /* What depends on the kind of a guest is asked of its kind, and of nobody else. */
 static void test_kind(void)
 {
-    static const libxl_domain_type others[] = {LIBXL_DOMAIN_TYPE_INVALID, LIBXL_DOMAIN_TYPE_HVM,
-                                               LIBXL_DOMAIN_TYPE_PV};
+    static const libxl_domain_type others[] = {LIBXL_DOMAIN_TYPE_INVALID, LIBXL_DOMAIN_TYPE_PV};
     const struct xf_guest_kind_ops *pvh = xf_guest_kind(LIBXL_DOMAIN_TYPE_PVH);
+    const struct xf_guest_kind_ops *hvm = xf_guest_kind(LIBXL_DOMAIN_TYPE_HVM);
     struct xf_source_vm *vm = &source.vm;
     struct xf_state s = {0};
 
@@ -292,8 +302,17 @@ static void test_kind(void)
     CU_ASSERT(vm->nr_rings == 1 && vm->rings[0] == 77 && !vm->ops->eager);
     CU_ASSERT(vm->ops->suspend(vm, &err) == 0 && xen.shutdown);
     CU_ASSERT(vm->ops->state(vm, &s, &err) == 0);
-    CU_ASSERT(s.nr == 1 && s.list[0].len == 8);
+    CU_ASSERT(s.nr == 1 && s.list[0].len == 8 && !flushes);
     xf_state_free(&s);
+    /* Late devices: its writes are on its disks before the copy opens them. */
+    s = (struct xf_state){0};
+    source.flush_ms = 500;
+    CU_ASSERT(vm->ops->state(vm, &s, &err) == 0 && s.nr == 1 && flushes == 1);
+    xf_state_free(&s);
+    s = (struct xf_state){0};
+    source.flush_ms = 600;
+    CU_ASSERT(vm->ops->state(vm, &s, &err) == -1 && !s.nr && err.num == ETIMEDOUT);
+    xf_clear(&err);
     /* Whatever kind it is of: what somebody else has suspended is not ours to resume. */
     CU_ASSERT(vm->ops->resume(vm, &err) == -1 && err.num == EBUSY && xen.shutdown);
     source.asked = source.may_stop = true;
@@ -305,11 +324,16 @@ static void test_kind(void)
     CU_ASSERT(!vm->nr_rings && !vm->ops->suspend && !vm->ops->state && vm->ops->untouched);
     xf_xen_source_close(&source);
 
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 2; i++)
         CU_ASSERT_PTR_NULL(xf_guest_kind(others[i]));
     CU_ASSERT_PTR_EQUAL_FATAL(pvh, &xf_guest_pvh);
     CU_ASSERT(pvh->rings && pvh->skeleton && pvh->suspend && pvh->resume && pvh->state);
     CU_ASSERT(pvh->eager && pvh->load_state && pvh->run);
+    CU_ASSERT(!pvh->device_model && !pvh->load_devices && !pvh->log_writes);
+    CU_ASSERT_PTR_EQUAL_FATAL(hvm, &xf_guest_hvm);
+    CU_ASSERT(hvm->rings && hvm->skeleton && hvm->suspend && hvm->resume && hvm->state);
+    CU_ASSERT(hvm->load_state && hvm->run);
+    CU_ASSERT(hvm->device_model && hvm->load_devices && hvm->log_writes);
 }
 
 int main(void)

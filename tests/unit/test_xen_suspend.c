@@ -14,6 +14,7 @@
 
 #include "libxl-ext/source/move_end.h"
 #include "libxl-ext/xen/domain_here.h"
+#include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/xen_suspend.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
@@ -33,6 +34,7 @@ static struct {
     bool takes;    /* the guest takes the request from it */
     unsigned asked, aborts, resumed;
     int resume_rc;
+    unsigned locked; /* so many resumes fail first */
     const libxl_asyncop_how *how;
 } xen;
 
@@ -153,6 +155,8 @@ static int resume(struct xf_source_vm *vm, struct xf_err *err)
 {
     (void)vm;
     xen.resumed++;
+    if (xen.locked && xen.locked--)
+        return xf_fail(err, EIO, "an image is locked");
     return xen.resume_rc ? xf_fail(err, EIO, "it could not be resumed") : 0;
 }
 
@@ -328,6 +332,36 @@ static void test_late(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "could not be resumed"));
 }
 
+/* The copy's device model has the guest's images, until the destination has destroyed it. */
+static void test_locked(void)
+{
+    begin();
+    m.check.kind = &xf_guest_hvm;
+    m.skeleton.xen.asked = true;
+    xen.now = xen.then = SUSPENDED;
+    xen.locked = 2;
+    xf_fail(&err, EIO, "x");
+    CU_ASSERT_EQUAL(xf_move_settle(&m, XF_SUSPENDED, &err), XF_RESUMED);
+    CU_ASSERT(xen.resumed == 3 && report.here == XF_HERE_RUNS);
+    /* Somebody else ends it meanwhile. */
+    begin();
+    m.check.kind = &xf_guest_hvm;
+    m.skeleton.xen.asked = true;
+    xen.now = SUSPENDED;
+    xen.turns = 2;
+    xen.then = CODE(SHUTDOWN_poweroff);
+    xen.locked = 100;
+    CU_ASSERT_EQUAL(xf_move_settle(&m, XF_SUSPENDED, &err), XF_SUSPENDED);
+    CU_ASSERT(xen.resumed <= 3);
+    /* Without a device model nothing would change by waiting. */
+    begin();
+    m.check.kind = &xf_guest_pvh;
+    m.skeleton.xen.asked = true;
+    xen.now = xen.then = SUSPENDED;
+    CU_ASSERT_EQUAL(xf_move_settle(&m, XF_SUSPENDED, &err), XF_SUSPENDED);
+    CU_ASSERT_EQUAL(xen.resumed, 0);
+}
+
 /* It never does: the wait has an end, also by Ctrl-C, and the report says that it may. */
 static void test_never(void)
 {
@@ -397,6 +431,7 @@ int main(void)
                            {"no answer", test_no_answer},
                            {"a request that is taken, or taken back", test_request},
                            {"suspends too late", test_late},
+                           {"resumed when the images are free", test_locked},
                            {"never suspends", test_never},
                            {"how a failed move ends", test_settle},
                            CU_TEST_INFO_NULL};

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* CHECK: properties of a guest with a device model that prevent a move. */
+#ifndef XF_CHECK_HVM_H
+#define XF_CHECK_HVM_H
+
+#include "libxl-ext/peer/check.h"
+#include "libxl-ext/xen/qmp_commands.h"
+
+/*
+ * Examine the guest's configuration, and ask its device model: *version is that of QEMU, zeros if
+ * it did not answer, which is a finding. xf_check_source() has examined what all kinds have in
+ * common.
+ */
+void xf_check_hvm(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
+                  struct xf_findings *f, struct xf_qmp_version *version);
+
+/* Does its device model run without privileges? Pure. */
+bool xf_check_restricted(const libxl_domain_config *config);
+/* Is there a reason why its devices can only be attached in SWITCH? Then it is an XF_INFO. */
+bool xf_check_late(const libxl_domain_config *config, struct xf_findings *f);
+
+/*
+ * Why no page of the guest may be absent when it runs at the destination: a clause that follows
+ * "since ", or NULL. asked: post-copy was asked for, and not only allowed. Any kind but PV.
+ */
+const char *xf_check_whole(xc_interface *xch, uint32_t domid, bool device_model, bool asked);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* CHECK of a guest with a device model: Xen and QEMU are made up here. */
+#include <cpuid.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xenctrl.h>
+#include <xen/hvm/params.h>
+#include <xen/hvm/save.h>
+
+#include "libxl-ext/source/check_hvm.h"
+#include "tests/unit/suite.h"
+
+static libxl_domain_config config;
+static struct xf_findings f;
+static struct xf_qmp_version version;
+static struct {
+    uint64_t sleep, viridian, irq;
+    bool pae; /* its second vCPU runs in 32-bit mode */
+    bool silent;
+    int opens, open_now;
+    const char *reasons;
+} guest;
+
+int xc_hvm_param_get(xc_interface *xch, uint32_t dom, uint32_t param, uint64_t *value)
+{
+    (void)xch;
+    CU_ASSERT_EQUAL(dom, 9);
+    *value = param == HVM_PARAM_ACPI_S_STATE   ? guest.sleep
+             : param == HVM_PARAM_VIRIDIAN     ? guest.viridian
+             : param == HVM_PARAM_CALLBACK_IRQ ? guest.irq
+                                               : 0;
+    return 0;
+}
+
+int xc_domain_hvm_getcontext_partial(xc_interface *xch, uint32_t domid, uint16_t type,
+                                     uint16_t vcpu, void *out, uint32_t size)
+{
+    HVM_SAVE_TYPE(CPU) *cpu = out;
+
+    (void)xch;
+    CU_ASSERT(domid == 9 && type == HVM_SAVE_CODE(CPU) && size == sizeof(*cpu));
+    if (vcpu > 1)
+        return -1;
+    memset(cpu, 0, sizeof(*cpu));
+    cpu->cr0 = 0x80000001;
+    cpu->cr4 = 0x20;
+    cpu->msr_efer = vcpu == 1 && guest.pae ? 0 : 0x500;
+    return 0;
+}
+
+int xf_qmp_open(struct xf_qmp *q, const char *path, uint32_t domid, int limit_ms,
+                struct xf_tick tick, struct xf_err *e)
+{
+    (void)tick;
+    CU_ASSERT(strstr(path, "-9") && domid == 9 && limit_ms > 0);
+    guest.opens++;
+    if (guest.silent)
+        return xf_fail(e, ECONNREFUSED, "nobody listens");
+    guest.open_now++;
+    q->fd = 100;
+    return 0;
+}
+
+void xf_qmp_close(struct xf_qmp *q)
+{
+    guest.open_now -= q->fd >= 0;
+    q->fd = -1;
+}
+
+int xf_qmp_version(struct xf_qmp *q, struct xf_qmp_version *out, struct xf_err *e)
+{
+    (void)q;
+    (void)e;
+    *out = (struct xf_qmp_version){7, 2, 22};
+    return 0;
+}
+
+int xf_qmp_blocked(struct xf_qmp *q, char out[XF_QMP_REASONS], struct xf_err *e)
+{
+    (void)q;
+    (void)e;
+    snprintf(out, XF_QMP_REASONS, "%s", guest.reasons ? guest.reasons : "");
+    return 0;
+}
+
+static void begin(void)
+{
+    libxl_domain_config_init(&config);
+    memset(&guest, 0, sizeof(guest));
+    config.b_info.device_model_version = LIBXL_DEVICE_MODEL_VERSION_QEMU_XEN;
+    libxl_domain_build_info_init_type(&config.b_info, LIBXL_DOMAIN_TYPE_HVM);
+}
+
+static void check(void)
+{
+    memset(&f, 0, sizeof(f));
+    xf_check_hvm(NULL, 9, &config, &f, &version);
+    CU_ASSERT_EQUAL(guest.open_now, 0);
+    config.b_info.num_vnuma_nodes = 0; /* there are none to free */
+    libxl_domain_config_dispose(&config);
+}
+
+/* One refusal, by this code; QEMU is not asked: it may be somewhere else. */
+static void refuses(const char *code, bool asks)
+{
+    check();
+    CU_ASSERT(f.n == 1 && f.list[0].severity == XF_REFUSAL);
+    CU_ASSERT_STRING_EQUAL(f.list[0].code, code);
+    CU_ASSERT_EQUAL(guest.opens, asks ? 1 : 0);
+    begin();
+}
+
+static void test_moves(void)
+{
+    begin();
+    libxl_defbool_set(&config.b_info.device_model_stubdomain, false);
+    libxl_defbool_set(&config.b_info.dm_restrict, false);
+    libxl_defbool_set(&config.b_info.u.hvm.viridian, true);
+    config.b_info.u.hvm.usbdevice = strdup("tablet");
+    check();
+    CU_ASSERT(f.n == 0 && guest.opens == 1);
+    CU_ASSERT(version.major == 7 && version.minor == 2 && version.micro == 22);
+}
+
+static void test_late(void)
+{
+    begin();
+    memset(&f, 0, sizeof(f));
+    CU_ASSERT(!xf_check_late(&config, &f) && !f.n);
+    libxl_defbool_set(&config.b_info.dm_restrict, false);
+    CU_ASSERT(!xf_check_late(&config, &f) && !f.n);
+    libxl_defbool_set(&config.b_info.dm_restrict, true);
+    CU_ASSERT(xf_check_late(&config, &f) && f.n == 1 && f.list[0].severity == XF_INFO);
+    check();
+    CU_ASSERT_EQUAL(f.n, 0);
+}
+
+static void test_refused(void)
+{
+    begin();
+    config.b_info.device_model_version = LIBXL_DEVICE_MODEL_VERSION_QEMU_XEN_TRADITIONAL;
+    refuses("device-model", false);
+    libxl_defbool_set(&config.b_info.device_model_stubdomain, true);
+    refuses("stubdomain", false);
+    config.b_info.altp2m = LIBXL_ALTP2M_MODE_MIXED;
+    refuses("altp2m", false);
+    libxl_defbool_set(&config.b_info.u.hvm.altp2m, true);
+    refuses("altp2m", false);
+    config.b_info.num_vnuma_nodes = 2;
+    refuses("vnuma", false);
+    guest.sleep = 3;
+    refuses("asleep", false);
+    config.b_info.u.hvm.usbdevice = strdup("host:1d6b:0002");
+    refuses("passthrough", false);
+    config.b_info.u.hvm.usbdevice_list = calloc(3, sizeof(char *));
+    config.b_info.u.hvm.usbdevice_list[0] = strdup("tablet");
+    config.b_info.u.hvm.usbdevice_list[1] = strdup("HOST:3");
+    refuses("passthrough", false);
+    libxl_defbool_set(&config.b_info.u.hvm.gfx_passthru, true);
+    refuses("passthrough", false);
+    guest.silent = true;
+    refuses("device-model", true);
+    guest.reasons = "device nvme0 cannot be migrated";
+    refuses("devices", true);
+    check();
+}
+
+/* When no page may be absent. */
+static void test_whole(void)
+{
+    unsigned eax, intel, ecx, edx;
+
+    begin();
+    guest.irq = 1;
+    CU_ASSERT_PTR_NULL(xf_check_whole(NULL, 9, true, false));
+    CU_ASSERT_PTR_NULL(xf_check_whole(NULL, 9, false, false));
+    guest.irq = 0; /* without PV drivers only if it is asked for; a PVH guest has no others */
+    CU_ASSERT_PTR_NOT_NULL(xf_check_whole(NULL, 9, true, false));
+    CU_ASSERT_PTR_NULL(xf_check_whole(NULL, 9, true, true));
+    CU_ASSERT_PTR_NULL(xf_check_whole(NULL, 9, false, false));
+    guest.irq = guest.viridian = 1;
+    CU_ASSERT_PTR_NOT_NULL(xf_check_whole(NULL, 9, true, true));
+    guest.viridian = 0;
+    guest.pae = true;
+    __cpuid(0, eax, intel, ecx, edx);
+    CU_ASSERT_EQUAL(xf_check_whole(NULL, 9, true, true) != NULL, intel == signature_INTEL_ebx);
+    check();
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {{"a guest that moves", test_moves},
+                           {"what is refused", test_refused},
+                           {"devices that must be late", test_late},
+                           {"pages that must not be absent", test_whole},
+                           CU_TEST_INFO_NULL};
+
+    return run_suite("CHECK with a device model", tests);
+}
