@@ -90,7 +90,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests test deps check check-run check-build soak demo lab-check lab-soak old-new bench bench-rdma bench-postcopy lint format fuzz fuzz-build install \
+.PHONY: all tests test deps check check-run check-build soak demo lab-check lab-soak old-new bench bench-rdma bench-postcopy bench-hvm lint format fuzz fuzz-build install \
         uninstall clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
@@ -221,6 +221,9 @@ bench-rdma: deps
 bench-postcopy: deps
 	@$(MAKE) -j$(JOBS) all
 	@tests/lab/bench-postcopy.sh
+bench-hvm: deps
+	@$(MAKE) -j$(JOBS) all
+	@tests/lab/bench-hvm.sh
 bench: deps
 	@$(MAKE) -j$(JOBS) $(addprefix $(B)/tests/bench/,race_guest race_limits race_delay) $(PAYLOAD)
 	@python3 -B tests/bench/race.py
@@ -290,6 +293,7 @@ help:
 	@echo 'make bench          a race against QEMU in this machine: build/bench/native.json (as root)'
 	@echo 'make bench-rdma     RDMA in the lab against perftest and TCP: build/bench/rdma.json'
 	@echo 'make bench-postcopy  post-copy in the lab against stock and pre-copy: build/bench/postcopy.json, .svg'
+	@echo 'make bench-hvm      an HVM guest in the lab beside a PVH guest and stock: build/bench/hvm.json'
 	@echo 'make soak           moves of a process guest that fail at random, until stopped; SEEDS=N of them'
 	@echo 'make old-new        an older build and this one move a guest to each other (as root)'
 	@echo 'make lab-soak       MOVES=20 there and back in the lab, every byte verified'

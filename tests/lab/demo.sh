@@ -4,7 +4,8 @@
 # `make demo`: a real guest under load moves between two real Xen hosts, with the stock `xl
 # migrate` over ssh and with ours (encrypted), in one boot of the lab, in turns, every byte
 # verified after each move. Prints both side by side and writes build/demo/report.json.
-#   RUNS=N   moves of each kind (3; figures are medians)
+#   RUNS=N     moves of each kind (3; figures are medians)
+#   GUEST=hvm  an HVM guest with QEMU (pvh)
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,6 +35,11 @@ die() {
     exit 1
 }
 
+case ${GUEST:-pvh} in
+pvh) type=() kind="A guest" ;;
+hvm) type=(--type hvm) kind="An HVM guest" ;;
+*) die "GUEST is pvh or hvm, not '$GUEST'" ;;
+esac
 case $runs in '' | *[!0-9]* | 0) die "RUNS is a number of moves, not '$runs'" ;; esac
 rm -rf "$out"
 mkdir -p "$out"
@@ -45,9 +51,9 @@ for h in a b; do
     "$lab" put $h "$top/build/xl" /usr/local/sbin/xl
 done
 
-say "A guest of 256 MiB, 96 of them full of data, that rewrites 100 pages a second, writes"
+say "$kind of 256 MiB, 96 of them full of data, that rewrites 100 pages a second, writes"
 say "to its disk, beats every 20 ms on its console and answers ping:"
-"$lab" guest start a $guest --mem 256 --fill 96 --rate 100 --ip 150 --disk vdb >/dev/null
+"$lab" guest start a $guest "${type[@]}" --mem 256 --fill 96 --rate 100 --ip 150 --disk vdb >/dev/null
 at=a
 
 bytes() { "$lab" net bytes | jq '.a_to_b + .b_to_a'; }
