@@ -57,12 +57,30 @@ run_lab() {
 # What moves memory for minutes runs once, sanitized: plain it would only be faster. So do not
 # test_outage, which waits for minutes without a network, beside all the others, and test_key, which
 # searches all of its memory: the address sanitizer makes terabytes of that.
-sanitized_only=" tests/conformance/test_drip tests/procguest/test_compress
+sanitized_only=" tests/conformance/test_drip tests/unit/test_engine_fail tests/unit/test_relink
+ tests/procguest/test_compress
  tests/procguest/test_copy tests/procguest/test_copy_fail tests/procguest/test_link
  tests/procguest/test_pull tests/procguest/test_pull_fail "
 sanitized_only=${sanitized_only//$'\n'/}
 sanitized_only+=" tests/front/incomplete.sh tests/front/hostile.sh "
 plain_only=" tests/procguest/test_outage tests/unit/test_key "
+
+# What waits most of its time takes no turn of a processor: one after the other, beside all the rest.
+idle=" tests/unit/test_recover tests/unit/test_pager tests/unit/test_status tests/unit/test_receiver
+ tests/conformance/test_failures tests/conformance/test_handshake tests/conformance/test_pair "
+idle=${idle//$'\n'/}
+run_idle() {
+    local dir t label=''
+    for dir in build "$SAN_DIR"; do
+        for t in $idle; do
+            one "$t$label" "$dir/$t"
+        done
+        one "tests/front/receive.sh$label" env XL="$PWD/$dir/xl" bash tests/front/receive.sh
+        label=' (sanitized)'
+    done
+}
+run_idle &
+waiting+=" $!"
 
 for dir in build "$SAN_DIR"; do
     label='' elsewhere=$sanitized_only
@@ -71,11 +89,12 @@ for dir in build "$SAN_DIR"; do
         label=' (sanitized)' elsewhere=$plain_only
         export SEEDS=15
     fi
+    elsewhere+="$idle tests/front/receive.sh "
     for t in $TESTS; do
         [[ $elsewhere != *" $t "* ]] || continue
         if [ "$t" = tests/procguest/test_outage ]; then
             one "$t" "$dir/$t" &
-            waiting=$!
+            waiting+=" $!"
         else
             run "$t$label" "$dir/$t"
         fi

@@ -59,7 +59,7 @@ turns_taken() { # how many of them wait for no other
     turns=0
     tests_running
     for pid in "${pids[@]}"; do
-        [ "$pid" = "${waiting:-none}" ] || turns=$((turns + 1))
+        [[ " $waiting " == *" $pid "* ]] || turns=$((turns + 1))
     done
 }
 
