@@ -81,8 +81,15 @@ enum xf_encryption {
 
 /* Something CHECK found. */
 enum xf_severity { XF_INFO, XF_WARNING, XF_REFUSAL };
+/* What else could move a guest that is refused. */
+enum xf_otherwise {
+    XF_NOTHING,
+    XF_COLD,  /* a cold move */
+    XF_STOCK, /* stock xl, and so a cold move, too: the reason is one of Xenferry's only */
+};
 struct xf_finding {
     enum xf_severity severity;
+    enum xf_otherwise otherwise;
     char code[24];  /* stable word for programs, e.g. "memory", "cpu-policy", "name" */
     char text[400]; /* one sentence that names the remedy */
 };
@@ -120,8 +127,8 @@ struct xf_report {
     char domain[160]; /* its name here once the move has ended */
     char host[256];
     char transport[16]; /* "tcp" or "rdma"; empty: not chosen yet */
-    char mode[12];      /* "precopy", "hybrid" or "postcopy", whichever was possible; empty: COPY
-                         * was not reached */
+    char mode[12];      /* "precopy", "hybrid" or "postcopy", whichever was possible, or "cold";
+                         * empty: COPY was not reached */
     char fallback[300]; /* empty, or when and why COPY fell back to `transport` */
     bool encrypted;     /* all guest memory was, on every transport used */
     char cipher[64];    /* of `transport`; empty when not encrypted */
@@ -167,6 +174,9 @@ struct xf_report {
     /* XF_STAYED: the guest accepted a suspend request that was given up, and may still suspend; if
      * so, call xf_resume_here(). */
     bool may_stop;
+    /* XF_REFUSED, with xf_move_opts.or_stock: stock xl may be able to move it, since the reason is
+     * only one of Xenferry's. No refusal was given to xf_watch. */
+    bool stock_can;
     bool hopeless; /* XF_PULLING: its missing pages can no longer arrive */
     /* Somebody let the guest run here as well after GO; it is now paused here. XF_PULLING: at the
      * destination it lacks pages that can no longer arrive, and it was paused there too if that
@@ -197,6 +207,8 @@ struct xf_move_opts {
     bool leave_paused;        /* -p */
     bool check_only;          /* stop after CHECK */
     bool late_devices;        /* attach the devices in SWITCH, not ahead */
+    bool cold;                /* the guest may stand still: move it by stock xl's stream */
+    bool or_stock;            /* the caller can use stock xl instead: see xf_report.stock_can */
     enum xf_transport transport;
     enum xf_encryption encrypt;
     unsigned rdma_buffer_mib; /* RDMA: ring of one bulk channel, each side; 0: automatic */

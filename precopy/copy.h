@@ -151,6 +151,16 @@ enum xf_switch_end {
 enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, struct xf_err *err),
                              struct xf_err *err);
 
+/*
+ * The end of xf_switch(), for a move that suspends the guest and transfers it by other means: all
+ * of it is in place at the destination and the guest is suspended here. before_go as above. Sets
+ * c->times.running; besides it uses only c->vm, link, tick, priv, missing and nr_missing.
+ */
+enum xf_switch_end xf_switch_go(struct xf_copy *c, int (*before_go)(void *priv, struct xf_err *err),
+                                struct xf_err *err);
+/* The move has failed with err before GO: resume the guest here if it is suspended. */
+enum xf_switch_end xf_switch_back(struct xf_copy *c, struct xf_err *err);
+
 /* After the switch: stop the workers, which frees the bulk channels for PULL. Fast, unlike
  * stopping the dirty log, for which PULL and the guest would have to wait. Idempotent. */
 void xf_copy_free_bulk(struct xf_copy *c);

@@ -136,8 +136,7 @@ static int still_here(struct xf_copy *c, struct xf_err *err)
                    "let it run on, while it was being moved");
 }
 
-/* Before GO everything can be undone. */
-static enum xf_switch_end go_back(struct xf_copy *c, struct xf_err *err)
+enum xf_switch_end xf_switch_back(struct xf_copy *c, struct xf_err *err)
 {
     struct xf_err why = {0};
 
@@ -160,25 +159,17 @@ static int last_look(struct xf_copy *c, struct xf_err *err)
     return 0;
 }
 
-enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, struct xf_err *err),
-                             struct xf_err *err)
+enum xf_switch_end xf_switch_go(struct xf_copy *c, int (*before_go)(void *priv, struct xf_err *err),
+                                struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];
     struct xf_msg m;
     double deadline;
     int rc;
 
-    if (hold(c, "before-switch", err) || (xf_copy_leaves(c) && xf_copy_leave(c, err)))
-        return XF_SWITCH_BACK;
-    if (hold(c, "before-suspend", err) || last_look(c, err))
-        return XF_SWITCH_BACK;
-    c->times.began = xf_now();
-    rc = c->vm->ops->suspend(c->vm, err);
-    if (!rc || c->vm->ops->suspended(c->vm))
-        c->times.suspended = xf_now();
-    if (rc || until_loaded(c, err) || hold(c, "before-go", err) ||
-        (before_go && before_go(c->priv, err)) || still_there(c, err) || still_here(c, err))
-        return go_back(c, err);
+    if (hold(c, "before-go", err) || (before_go && before_go(c->priv, err)) ||
+        still_there(c, err) || still_here(c, err))
+        return xf_switch_back(c, err);
 
     /* It cannot be known whether a GO that failed halfway has arrived: only a send that moved no
      * byte would be safe to undo, and TCP does not tell. */
@@ -194,4 +185,22 @@ enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, str
         return XF_SWITCH_UNKNOWN;
     c->times.running = xf_now();
     return XF_SWITCHED;
+}
+
+enum xf_switch_end xf_switch(struct xf_copy *c, int (*before_go)(void *priv, struct xf_err *err),
+                             struct xf_err *err)
+{
+    int rc;
+
+    if (hold(c, "before-switch", err) || (xf_copy_leaves(c) && xf_copy_leave(c, err)))
+        return XF_SWITCH_BACK;
+    if (hold(c, "before-suspend", err) || last_look(c, err))
+        return XF_SWITCH_BACK;
+    c->times.began = xf_now();
+    rc = c->vm->ops->suspend(c->vm, err);
+    if (!rc || c->vm->ops->suspended(c->vm))
+        c->times.suspended = xf_now();
+    if (rc || until_loaded(c, err))
+        return xf_switch_back(c, err);
+    return xf_switch_go(c, before_go, err);
 }

@@ -26,14 +26,16 @@
 struct call {
     struct migrate_args *args;
     bool in_place; /* progress is rewritten in one line */
+    bool stock;    /* set by the move: stock xl is to make it */
 };
 
 static int run_move(void *priv, struct background *background)
 {
-    const struct call *call = priv;
+    struct call *call = priv;
     struct migrate_args *args = call->args;
     struct xf_report report = {.outcome = XF_REFUSED, .downtime_s = -1};
     struct show show;
+    char text[540];
     const struct xf_watch watch = show_watch(&show);
     struct xf_err err = {0};
 
@@ -44,6 +46,12 @@ static int run_move(void *priv, struct background *background)
     args->move.cancel = show_catch_signals();
     show_version(&show);
     report.outcome = xf_move(&args->move, &watch, &report, &err);
+    call->stock = report.stock_can && !*args->move.cancel;
+    if (call->stock) {
+        snprintf(text, sizeof(text), "%.480s; so the distribution's xl moves it", err.text);
+        watch.note(watch.priv, text);
+        return XF_REFUSED;
+    }
     /* A move refused early may not have filled them in yet. */
     if (!report.domain[0])
         xf_text_copy(report.domain, sizeof(report.domain), args->move.domain,
@@ -76,6 +84,19 @@ static int become_stock(const struct front *f, const char *leave_out)
     rc = real_xl_become(words);
     free(words);
     return rc;
+}
+
+/* The move was ours only by the configuration, and stock xl may be able to make it. */
+static int leave_to_stock(const struct front *f, const struct migrate_args *args)
+{
+    struct xf_err err = {0};
+
+    if (incomplete_refuse(args->move.domain, INCOMPLETE_READS | INCOMPLETE_STOPS, &err)) {
+        front_error("migrate", &err);
+        return XF_REFUSED;
+    }
+    show_release_signals();
+    return become_stock(f, NULL);
 }
 
 int cmd_migrate(const struct front *f)
@@ -113,8 +134,10 @@ int cmd_migrate(const struct front *f)
         args.move.real_xl = real_xl;
     }
     call.in_place = f->globals.cr || isatty(STDERR_FILENO);
-    if (!rc && !args.no_wait)
-        return run_move(&call, NULL);
+    if (!rc && !args.no_wait) {
+        rc = run_move(&call, NULL);
+        return call.stock ? leave_to_stock(f, &args) : rc;
+    }
     if (!rc)
         rc = background_run(run_move, &call, &err);
     if (rc >= 0)

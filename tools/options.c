@@ -48,6 +48,7 @@ enum {
     O_NO_WAIT,
     O_RECONNECT,
     O_LATE_DEVICES,
+    O_COLD,
     O_VERSION,
     OPTIONS
 };
@@ -120,6 +121,9 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_LATE_DEVICES] = {"late-devices", 0, NULL, true,
                         "Attach the devices at HOST when the domain is suspended, as\n"
                         "stock xl does, not ahead. Costs seconds of downtime."},
+    [O_COLD] = {"cold", 0, NULL, true,
+                "Move the domain while it stands still, by stock xl's stream:\n"
+                "for guests that cannot be copied while they run."},
     [O_VERSION] = {"version", 0, NULL, true, "Print the version of Xenferry."},
 };
 
@@ -346,6 +350,18 @@ static int check_whole(int words, const struct xl_globals *g, bool debug, struct
     return 0;
 }
 
+/* A cold move copies nothing ahead, and leaves nothing for later. */
+static void take_cold(const bool seen[OPTIONS], struct migrate_args *out, struct xf_err *err)
+{
+    static const int others[] = {O_POSTCOPY, O_HYBRID, O_PRECOPY, O_POSTCOPY_AFTER, O_LATE_DEVICES};
+
+    out->move.cold = seen[O_COLD];
+    for (size_t i = 0; seen[O_COLD] && i < sizeof(others) / sizeof(others[0]); i++)
+        if (seen[others[i]])
+            xf_fail(err, EINVAL, "--cold and --%s contradict each other: leave one out %s",
+                    migrate_options[others[i]].name, pointer);
+}
+
 /* Options without a value that say how memory travels. */
 static void take_marks(const bool seen[OPTIONS], struct migrate_args *out, struct xf_err *err)
 {
@@ -422,7 +438,9 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
     out->move.leave_paused = seen[O_PAUSED];
     out->move.late_devices = seen[O_LATE_DEVICES];
     out->move.preserve_domid = seen[O_DOMID];
+    out->move.or_stock = !ours;
     take_marks(seen, out, &first);
+    take_cold(seen, out, &first);
     out->move.domain = optind < argc ? words[optind] : "";
     out->move.host = optind + 1 < argc ? words[optind + 1] : "";
     far_words(g, seen[O_EXIT] || seen[O_FOREGROUND], stderr_tty, out);

@@ -18,6 +18,11 @@ static void row(FILE *out, const char *name, const char *text)
     print_wrapped(out, text, COLUMNS, INDENT, INDENT);
 }
 
+static bool is_cold(const struct xf_report *r)
+{
+    return !strcmp(r->mode, "cold");
+}
+
 static void print_times(FILE *out, const struct xf_report *r)
 {
     char text[400] = "", a[FMT_LEN], b[FMT_LEN], c[FMT_LEN], d[FMT_LEN], n[FMT_LEN];
@@ -34,10 +39,15 @@ static void print_times(FILE *out, const struct xf_report *r)
                                 fmt_duration(a, r->phase_s[i]));
     }
     row(out, "phases", text);
-    snprintf(text, sizeof(text), "suspend %s, last dirty log %s, last %s pages %s, resume %s",
-             fmt_duration(a, r->suspend_s), fmt_duration(b, r->last_dirty_s),
-             fmt_count(n, (double)r->last_pages), fmt_duration(c, r->last_pages_s),
-             fmt_duration(d, r->resume_s));
+    if (is_cold(r))
+        snprintf(text, sizeof(text), "suspend %s, stream and devices %s, resume %s",
+                 fmt_duration(a, r->suspend_s), fmt_duration(c, r->last_pages_s),
+                 fmt_duration(d, r->resume_s));
+    else
+        snprintf(text, sizeof(text), "suspend %s, last dirty log %s, last %s pages %s, resume %s",
+                 fmt_duration(a, r->suspend_s), fmt_duration(b, r->last_dirty_s),
+                 fmt_count(n, (double)r->last_pages), fmt_duration(c, r->last_pages_s),
+                 fmt_duration(d, r->resume_s));
     row(out, "switch", text);
 }
 
@@ -114,9 +124,25 @@ static void print_links(FILE *out, const struct xf_report *r)
     }
 }
 
+static void print_pages(FILE *out, const struct xf_report *r)
+{
+    char text[400], a[FMT_LEN];
+
+    snprintf(text, sizeof(text),
+             "%" PRIu64 " sent, %" PRIu64 " as zero, %" PRIu64 " skipped, of a guest of %" PRIu64
+             "; %s on the wire",
+             r->pages_sent, r->pages_zero, r->pages_skipped, r->guest_pages,
+             fmt_bytes(a, (double)r->wire_bytes));
+    row(out, "pages", text);
+    print_compression(out, r);
+    snprintf(text, sizeof(text), "%u in %s%s%s", r->rounds, fmt_duration(a, r->rounds_s),
+             r->switch_reason[0] ? "; then the switch: " : "", r->switch_reason);
+    row(out, "rounds", text);
+}
+
 void report_print(FILE *out, const struct xf_report *r)
 {
-    char text[700], a[FMT_LEN], b[FMT_LEN];
+    char text[700], a[FMT_LEN], b[FMT_LEN], c[FMT_LEN];
 
     snprintf(text, sizeof(text), "%s moved to %s in %s.", r->domain, r->host,
              fmt_duration(a, r->total_s));
@@ -147,16 +173,14 @@ void report_print(FILE *out, const struct xf_report *r)
                  1e3 * (double)r->completions / (double)pages);
         row(out, "rdma", text);
     }
-    snprintf(text, sizeof(text),
-             "%" PRIu64 " sent, %" PRIu64 " as zero, %" PRIu64 " skipped, of a guest of %" PRIu64
-             "; %s on the wire",
-             r->pages_sent, r->pages_zero, r->pages_skipped, r->guest_pages,
-             fmt_bytes(a, (double)r->wire_bytes));
-    row(out, "pages", text);
-    print_compression(out, r);
-    snprintf(text, sizeof(text), "%u in %s%s%s", r->rounds, fmt_duration(a, r->rounds_s),
-             r->switch_reason[0] ? "; then the switch: " : "", r->switch_reason);
-    row(out, "rounds", text);
+    if (is_cold(r)) {
+        snprintf(text, sizeof(text), "%s, of a guest of %s; %s on the wire",
+                 fmt_bytes(a, (double)r->pages_sent * 4096),
+                 fmt_bytes(b, (double)r->guest_pages * 4096), fmt_bytes(c, (double)r->wire_bytes));
+        row(out, "stream", text);
+    } else {
+        print_pages(out, r);
+    }
     if (r->left_out) {
         snprintf(text, sizeof(text),
                  "%" PRIu64 " after the switch; %" PRIu64 " touched before they arrived, %" PRIu64
@@ -287,8 +311,8 @@ static void advise(char *buf, size_t n, const struct xf_report *r)
     case XF_RESUMED:
         snprintf(buf, n,
                  r->here == XF_HERE_PAUSED
-                     ? "%s was resumed, and was paused here by somebody else: `xl unpause` lets it "
-                       "run on. %s was told to drop its copy."
+                     ? "%s was resumed, and is paused here: `xl unpause` lets it run "
+                       "on. %s was told to drop its copy."
                      : "%s was resumed: it runs on here, and %s was told to drop its copy.",
                  d, h);
         break;

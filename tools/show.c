@@ -60,6 +60,13 @@ const volatile sig_atomic_t *show_catch_signals(void)
     return &cancelled;
 }
 
+void show_release_signals(void)
+{
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGTTOU, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
+}
+
 static bool unseen(const struct show *s)
 {
     return s->background && s->background->detached;

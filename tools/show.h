@@ -46,5 +46,7 @@ bool show_end(struct show *s, const struct xf_report *r, const struct xf_err *er
  * terminal that has gone, or belongs to another job, ends nothing. Once per process.
  */
 const volatile sig_atomic_t *show_catch_signals(void);
+/* Before another program takes over this process: it inherits no ignored signal. */
+void show_release_signals(void);
 
 #endif

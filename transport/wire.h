@@ -55,6 +55,8 @@ enum xf_msg_type {
     XF_MSG_DEVICES_ACK = 41, /* control, sink -> source: they are; the guest may be suspended */
     XF_MSG_FOLLOW = 44,      /* control, source -> sink: the guest was renamed, or its vCPUs set */
     XF_MSG_FOLLOW_ACK = 45,
+    XF_MSG_CONFIG = 48, /* control, source -> sink, cold: what the stock stream is of */
+    XF_MSG_STREAM = 49, /* bulk, source -> sink, cold: a piece of the stock stream */
 };
 
 enum xf_run_kind {
@@ -236,6 +238,21 @@ int xf_follow_decode(struct xf_follow *f, const struct xf_msg *m, const void *me
                      struct xf_err *err);
 /* The number of vCPUs to be online. */
 unsigned xf_follow_vcpus(const struct xf_follow *f);
+
+/*
+ * XF_MSG_STREAM: a piece of the stock stream of a cold move, whose payload it is. A probe is not
+ * part of the stream: it measures the link, is discarded, and answered by PONG.
+ */
+#define XF_CHUNK_LAST 1u  /* the stream ends with this piece */
+#define XF_CHUNK_PROBE 2u /* alone, at offset 0 */
+struct xf_chunk {
+    uint64_t offset; /* in the stream */
+    uint32_t flags;
+};
+size_t xf_chunk_encode(const struct xf_chunk *c, void *meta);
+/* m: a payload is required unless the piece is the last. */
+int xf_chunk_decode(struct xf_chunk *c, const struct xf_msg *m, const void *meta,
+                    struct xf_err *err);
 
 /* Messages whose meta is a few u64 (TARGET, LOADED, GO, RUNNING, TAKEN, ...): exactly n. */
 size_t xf_u64s_encode(const uint64_t *v, unsigned n, void *meta);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Encoders and decoders of a guest's state other than its pages: SKELETON (wire.h), STATE
- * (state.h). As in wire.c: no I/O, no allocation; payloads are only counted here.
+ * Encoders and decoders of a guest's state other than its pages: SKELETON and STREAM (wire.h),
+ * STATE (state.h). As in wire.c: no I/O, no allocation; payloads are only counted here.
  */
 #include "transport/wire_guest.h"
 
@@ -17,6 +17,7 @@
 #define STATE_FIXED 8u
 #define STATE_LAST 1u
 #define PIECE_BYTES 16u
+#define CHUNK_BYTES 16u
 
 /* Shared by both */
 
@@ -273,4 +274,41 @@ int xf_pieces_decode(struct xf_pieces *p, const struct xf_msg *m, const void *me
         return xf_fail(err, EPROTO, "a state's parts do not fill its payload of %u bytes",
                        m->payload_len);
     return check_pieces(p, err);
+}
+
+/* XF_MSG_STREAM */
+
+static int check_chunk(const struct xf_chunk *c, uint32_t payload, struct xf_err *err)
+{
+    if (c->flags & ~(XF_CHUNK_LAST | XF_CHUNK_PROBE) ||
+        (c->flags & XF_CHUNK_PROBE && (c->flags != XF_CHUNK_PROBE || c->offset)))
+        return xf_fail(err, EPROTO, "a piece of the stream has invalid flags 0x%08x at %llu",
+                       c->flags, (unsigned long long)c->offset);
+    if (!payload && !(c->flags & XF_CHUNK_LAST))
+        return xf_fail(err, EPROTO, "a piece of the stream is empty");
+    return 0;
+}
+
+size_t xf_chunk_encode(const struct xf_chunk *c, void *meta)
+{
+    uint8_t *at = meta;
+
+    at = put_le64(at, c->offset);
+    at = put_le32(at, c->flags);
+    at = put_le32(at, 0);
+    return (size_t)(at - (uint8_t *)meta);
+}
+
+int xf_chunk_decode(struct xf_chunk *c, const struct xf_msg *m, const void *meta,
+                    struct xf_err *err)
+{
+    const uint8_t *at = meta;
+
+    if (exact_meta(m, "a piece of the stream", CHUNK_BYTES, err))
+        return -1;
+    c->offset = get_le64(at);
+    c->flags = get_le32(at + 8);
+    if (get_le32(at + 12))
+        return xf_fail(err, EPROTO, "a piece of the stream has a reserved field that is not zero");
+    return check_chunk(c, m->payload_len, err);
 }

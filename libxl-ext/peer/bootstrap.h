@@ -58,6 +58,7 @@ struct xf_hello {
     bool leave_paused;
     bool check_only;
     bool late_devices;    /* the copy gets its devices in SWITCH */
+    bool cold;            /* the stock stream instead of COPY and SWITCH */
     bool pull;            /* pages may arrive after GO, if the receiver has paging */
     unsigned reconnect_s; /* how long the source retries a lost link in COPY; 0: never */
     bool find_only;       /* no move: the reply only says whether the domain is there */
@@ -87,6 +88,7 @@ struct xf_reply {
     unsigned codecs;      /* what it can decompress: XF_CODEC_BIT()s */
     bool unpacks_in_pull; /* ... also data that arrives after GO */
     bool hvm;             /* it can receive a guest with a device model, and late devices */
+    bool cold;            /* it can receive a stock stream */
     bool paging;          /* the receiver's hypervisor has memory paging: post-copy is possible */
 };
 

@@ -18,9 +18,20 @@ void xf_find_too(struct xf_findings *f, const struct xf_finding *x)
     f->dropped += f->dropped ? 1 : 2; /* the first one dropped displaces the last one, too */
     if (x->severity > last->severity)
         last->severity = x->severity;
+    if (last->severity == XF_REFUSAL) /* perhaps one of those that it stands for */
+        last->otherwise = XF_NOTHING;
     snprintf(last->code, sizeof(last->code), "more");
     snprintf(last->text, sizeof(last->text),
              "there are %u more findings; fix the others first, and check again", f->dropped);
+}
+
+static void find(struct xf_findings *f, struct xf_finding *x, const char *code, const char *fmt,
+                 va_list al)
+{
+    snprintf(x->code, sizeof(x->code), "%s", code);
+    vsnprintf(x->text, sizeof(x->text), fmt, al);
+    xf_text_clean(x->text);
+    xf_find_too(f, x);
 }
 
 void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code, const char *fmt,
@@ -29,12 +40,52 @@ void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code,
     struct xf_finding x = {.severity = severity};
     va_list al;
 
-    snprintf(x.code, sizeof(x.code), "%s", code);
     va_start(al, fmt);
-    vsnprintf(x.text, sizeof(x.text), fmt, al);
+    find(f, &x, code, fmt, al);
     va_end(al);
-    xf_text_clean(x.text);
-    xf_find_too(f, &x);
+}
+
+void xf_refuse_ours(struct xf_findings *f, enum xf_otherwise otherwise, const char *code,
+                    const char *fmt, ...)
+{
+    struct xf_finding x = {.severity = XF_REFUSAL, .otherwise = otherwise};
+    va_list al;
+
+    va_start(al, fmt);
+    find(f, &x, code, fmt, al);
+    va_end(al);
+}
+
+void xf_findings_for_cold(struct xf_findings *f)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < f->n; i++)
+        if (f->list[i].severity != XF_REFUSAL || f->list[i].otherwise == XF_NOTHING)
+            f->list[n++] = f->list[i];
+    f->n = n;
+}
+
+bool xf_nothing_can(const struct xf_findings *f)
+{
+    for (unsigned i = 0; i < f->n; i++)
+        if (f->list[i].severity == XF_REFUSAL && f->list[i].otherwise == XF_NOTHING)
+            return true;
+    return false;
+}
+
+bool xf_stock_can(const struct xf_findings *f)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < f->n; i++) {
+        if (f->list[i].severity != XF_REFUSAL)
+            continue;
+        if (f->list[i].otherwise != XF_STOCK)
+            return false;
+        any = true;
+    }
+    return any;
 }
 
 const struct xf_finding *xf_first_refusal(const struct xf_findings *f)

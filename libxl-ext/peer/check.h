@@ -24,6 +24,15 @@ void xf_find(struct xf_findings *f, enum xf_severity severity, const char *code,
              ...) __attribute__((format(printf, 4, 5)));
 /* The same with a finding from elsewhere. */
 void xf_find_too(struct xf_findings *f, const struct xf_finding *x);
+/* Add a refusal of a guest that could be moved otherwise. */
+void xf_refuse_ours(struct xf_findings *f, enum xf_otherwise otherwise, const char *code,
+                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Remove the refusals that do not concern a cold move. */
+void xf_findings_for_cold(struct xf_findings *f);
+/* Is there a refusal of a guest that nothing can move? */
+bool xf_nothing_can(const struct xf_findings *f);
+/* Are there refusals, and none of them concerns stock xl? */
+bool xf_stock_can(const struct xf_findings *f);
 /* The first refusal, or NULL. */
 const struct xf_finding *xf_first_refusal(const struct xf_findings *f);
 
@@ -34,6 +43,9 @@ const struct xf_finding *xf_first_refusal(const struct xf_findings *f);
 int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, uint32_t domid,
                     const libxl_domain_config *config, struct xf_findings *f, uint64_t *need_kib,
                     struct xf_err *err);
+
+/* Can Xen here log the writes of a PV guest (shadow paging), so that it could be moved live? */
+bool xf_logs_pv(xc_interface *xch);
 
 /* Examine this host against what the source reports about the domain. */
 int xf_check_peer(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log,

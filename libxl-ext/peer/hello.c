@@ -132,6 +132,8 @@ char *xf_hello_format(const struct xf_hello *h)
     json_object_object_add(o, "xen_minor", json_object_new_int64(h->xen_minor));
     if (h->late_devices)
         json_object_object_add(o, "late_devices", json_object_new_boolean(true));
+    if (h->cold)
+        json_object_object_add(o, "cold", json_object_new_boolean(true));
     if (h->qemu[0])
         json_object_object_add(o, "qemu", json_object_new_string(h->qemu));
     add_hex(o, "cpuid", h->cpuid, h->cpuid_len);
@@ -158,6 +160,7 @@ char *xf_reply_format(const struct xf_reply *r)
     json_object_object_add(o, "boot_id", json_object_new_string(r->boot_id));
     json_object_object_add(o, "port", json_object_new_int(r->port));
     json_object_object_add(o, "hvm", json_object_new_boolean(r->hvm));
+    json_object_object_add(o, "cold", json_object_new_boolean(r->cold));
     json_object_object_add(o, "paging", json_object_new_boolean(r->paging));
     json_object_object_add(o, "compress", codec_list(r->codecs, r->unpacks_in_pull));
     json_object_object_add(o, "rdma_port", json_object_new_int(r->rdma_port));

@@ -199,6 +199,7 @@ static int read_optional(const struct xf_json *j, struct xf_hello *h)
         (xf_json_has(j, "reconnect_s") &&
          xf_json_number(j, "reconnect_s", 0, XF_RECONNECT_MAX_S, &reconnect)) ||
         (xf_json_has(j, "late_devices") && xf_json_bool(j, "late_devices", &h->late_devices)) ||
+        (xf_json_has(j, "cold") && xf_json_bool(j, "cold", &h->cold)) ||
         (xf_json_has(j, "qemu") && xf_json_word(j, "qemu", h->qemu, sizeof(h->qemu))) ||
         (xf_json_has(j, "find_only") && xf_json_bool(j, "find_only", &h->find_only)) ||
         (xf_json_has(j, "copy_domid") && xf_json_number(j, "copy_domid", 0, 32767, &copy)))
@@ -320,6 +321,7 @@ static int read_reply(const struct xf_json *j, struct xf_reply *r)
     if (get_build(j, &r->build) || xf_json_word(j, "boot_id", r->boot_id, sizeof(r->boot_id)) ||
         xf_json_bool(j, "paging", &r->paging) || xf_json_number(j, "port", 0, 65535, &port) ||
         (xf_json_has(j, "hvm") && xf_json_bool(j, "hvm", &r->hvm)) ||
+        (xf_json_has(j, "cold") && xf_json_bool(j, "cold", &r->cold)) ||
         get_codecs(j, &r->codecs, &r->unpacks_in_pull) ||
         xf_json_number(j, "rdma_port", 0, 65535, &rdma_port) || get_rdma(j, &r->rdma) ||
         get_addresses(j, r->addresses, XF_ADDRESSES_MAX, &r->nr_addresses))

@@ -89,7 +89,8 @@ int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err)
 
     if (s->build.devices)
         return 0;
-    if (xf_now_ms() > s->build.until && !s->check.hello.late_devices)
+    /* If the devices wait for SWITCH, that has its own limit. */
+    if (xf_now_ms() > s->build.until && !s->check.hello.late_devices && !s->check.hello.cold)
         return too_long(err);
     rc = xf_builder_step(&s->build.builder, wait_ms, err);
     if (rc >= 0 && xf_device_model_step(&s->build.dm, err))

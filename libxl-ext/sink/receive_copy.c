@@ -102,16 +102,19 @@ static int prepare(void *priv, struct xf_err *err)
     return 0;
 }
 
-static void committed(void *priv)
+void xf_sink_committed(struct sink *s)
 {
-    struct sink *s = priv;
-
     /* In this order: if we die in between, xl is gone and the guard destroys a copy that never
      * ran. */
     xf_builder_dismiss(&s->build.builder);
     s->go_ns = xf_now_ns();
     s->shared->committed = true;
     s->go = true;
+}
+
+static void committed(void *priv)
+{
+    xf_sink_committed(priv);
 }
 
 enum xf_sink_end xf_sink_copy(struct sink *s, struct xf_err *err)

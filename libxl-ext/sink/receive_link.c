@@ -50,3 +50,11 @@ int xf_sink_accept(struct sink *s, int within_ms, struct xf_tick tick, struct xf
         xf_gather_keep(&s->gather, &xf_tcp_ops);
     return 0;
 }
+
+void xf_sink_tell_source(struct sink *s, const struct xf_err *why)
+{
+    uint8_t meta[XF_TEXT_MAX + 64];
+
+    if (s->link.control)
+        xf_link_say(&s->link, XF_MSG_ERROR, meta, xf_text_encode(why->num, why->text, meta), NULL);
+}

@@ -3,8 +3,8 @@
  * State shared by the parts of the sink process, in the order of a move's phases: receive_sink.c
  * (overall course), receive_check.c (CHECK), receive_build.c (SKELETON), receive_copy.c (COPY,
  * SWITCH), receive_pull.c (PULL), receive_finish.c (FINISH); and helpers for several of them:
- * receive_late.c, receive_tick.c, receive_link.c, receive_network.c, receive_status.c. Private to
- * them.
+ * receive_late.c, receive_cold.c (a cold move, in place of SKELETON to SWITCH), receive_tick.c,
+ * receive_link.c, receive_network.c, receive_status.c. Private to them.
  *
  * The members are grouped by the phase that writes them, and every phase may read what an earlier
  * one wrote. All of it belongs to the sink's one main thread.
@@ -148,6 +148,19 @@ void xf_sink_late(struct sink *s);
 /* Runs until GO (XF_SINK_RUNS; err then says why the copy could not be unpaused, if so), or until
  * the move has failed. */
 enum xf_sink_end xf_sink_copy(struct sink *s, struct xf_err *err);
+
+/* GO has arrived: end the stock xl's control over the copy. From here on nothing destroys it. */
+void xf_sink_committed(struct sink *s);
+
+/* --- receive_cold.c: a cold move, from the channels to GO --- */
+
+/* As xf_sink_copy(), but begins with building the copy. */
+enum xf_sink_end xf_sink_cold(struct sink *s, struct xf_err *err);
+
+/* --- receive_link.c, again --- */
+
+/* Send the source an ERROR, if it can be reached. */
+void xf_sink_tell_source(struct sink *s, const struct xf_err *why);
 
 /* --- receive_network.c: the guest's network while pages are absent --- */
 

@@ -14,14 +14,15 @@
 #include "libxl-ext/sink/receive_parts.h"
 #include "transport/times.h"
 
-static int tell_source(struct sink *s, const struct xf_err *why)
+/* From the channels to GO. */
+static enum xf_sink_end receive(struct sink *s, struct xf_err *err)
 {
-    uint8_t meta[XF_TEXT_MAX + 64];
-
-    if (!s->link.control)
-        return -1;
-    return xf_link_say(&s->link, XF_MSG_ERROR, meta, xf_text_encode(why->num, why->text, meta),
-                       NULL);
+    if (s->check.hello.cold)
+        return xf_sink_cold(s, err);
+    if (!xf_sink_skeleton(s, err))
+        return xf_sink_copy(s, err);
+    xf_sink_tell_source(s, err);
+    return XF_SINK_FAILED;
 }
 
 static int run_sink(struct sink *s, struct xf_err *err)
@@ -38,11 +39,7 @@ static int run_sink(struct sink *s, struct xf_err *err)
             xf_clear(err);
         return s->check.hello.check_only ? 0 : -1;
     }
-    if (xf_sink_skeleton(s, err)) {
-        tell_source(s, err);
-        return -1;
-    }
-    switch (xf_sink_copy(s, err)) {
+    switch (receive(s, err)) {
     case XF_SINK_RUNS:
         return xf_sink_finish(s, err);
     case XF_SINK_ABORTED:
@@ -69,7 +66,7 @@ static void free_sink(struct sink *s)
         xf_builder_undo(&s->build.builder, &s->shared->copy, s->ctx, &s->log, &left);
     /* Only now: the answer to an abort says that it is complete, or how it failed. */
     if (s->link.control && !s->go && left.num)
-        tell_source(s, &left);
+        xf_sink_tell_source(s, &left);
     else if (s->link.control && !s->go)
         xf_link_say(&s->link, XF_MSG_ABORTED, NULL, 0, NULL);
     xf_qdisks_close(&s->build.disks);

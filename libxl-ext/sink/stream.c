@@ -82,16 +82,24 @@ static void record(FILE *f, uint32_t type, const void *body, size_t len)
     pad8(f, len);
 }
 
-static void xl_header(FILE *f, const struct xf_skeleton_parts *p)
+static void xl_header(FILE *f, const char *config, uint32_t len)
 {
     _Static_assert(sizeof(XL_MAGIC) - 1 == 32, "xl's magic has 32 bytes");
     put(f, XL_MAGIC, 32);
     put32(f, XL_BYTEORDER);
     put32(f, XL_FLAG_JSON | XL_FLAG_STREAMV2);
     put32(f, 0);
-    put32(f, (uint32_t)sizeof(uint32_t) + p->skeleton->config_len);
-    put32(f, p->skeleton->config_len);
-    put(f, p->config, p->skeleton->config_len);
+    put32(f, (uint32_t)sizeof(uint32_t) + len);
+    put32(f, len);
+    put(f, config, len);
+}
+
+/* XF_STREAM_LIBXL_HEADER bytes. */
+static void libxl_header(FILE *f)
+{
+    put64be(f, LIBXL_IDENT);
+    put32be(f, LIBXL_VERSION);
+    put32be(f, 0); /* little-endian, not converted */
 }
 
 /* Empty pages for the gfns that HVM parameters name: a restore clears some of them, and
@@ -188,6 +196,23 @@ int xf_stream_parts(const struct xf_skeleton *k, const uint8_t *payload, struct 
     return xf_state_add_params(out, k->params, k->nr_params, err);
 }
 
+int xf_stream_head(const char *config, uint32_t len, void **out, size_t *size, struct xf_err *err)
+{
+    char *buf = NULL;
+    FILE *f = open_memstream(&buf, size);
+
+    if (!f)
+        return xf_fail(err, ENOMEM, "out of memory for the head of the stream");
+    xl_header(f, config, len);
+    libxl_header(f);
+    if (fclose(f)) {
+        free(buf);
+        return xf_fail(err, ENOMEM, "out of memory for the head of the stream");
+    }
+    *out = buf;
+    return 0;
+}
+
 int xf_stream_build(const struct xf_skeleton_parts *p, void **out, size_t *len, struct xf_err *err)
 {
     char *buf = NULL;
@@ -195,10 +220,8 @@ int xf_stream_build(const struct xf_skeleton_parts *p, void **out, size_t *len, 
 
     if (!f)
         return xf_fail(err, ENOMEM, "out of memory for the skeleton's stream");
-    xl_header(f, p);
-    put64be(f, LIBXL_IDENT);
-    put32be(f, LIBXL_VERSION);
-    put32be(f, 0);
+    xl_header(f, p->config, p->skeleton->config_len);
+    libxl_header(f);
     record(f, LIBXL_LIBXC_CONTEXT, NULL, 0);
     libxc_stream(f, p);
     record(f, LIBXL_END, NULL, 0); /* with libxc's before it: XF_STREAM_END */

@@ -35,6 +35,12 @@ struct xf_skeleton_parts {
 int xf_stream_parts(const struct xf_skeleton *k, const uint8_t *payload, struct xf_state *out,
                     struct xf_err *err);
 
+/* The beginning of a stream that libxl has written elsewhere: xl's header with the configuration
+ * (len bytes with its NUL), and libxl's own, of XF_STREAM_LIBXL_HEADER bytes, which is always the
+ * same. malloc()ed, the caller's to free. */
+#define XF_STREAM_LIBXL_HEADER 16u
+int xf_stream_head(const char *config, uint32_t len, void **out, size_t *size, struct xf_err *err);
+
 /* Write the whole stream into a malloc()ed buffer, the caller's to free. */
 int xf_stream_build(const struct xf_skeleton_parts *p, void **out, size_t *len, struct xf_err *err);
 

@@ -25,15 +25,17 @@ static bool is_true(libxl_defbool b)
 static void check_model(const libxl_domain_build_info *b, struct xf_findings *f)
 {
     if (b->device_model_version == LIBXL_DEVICE_MODEL_VERSION_QEMU_XEN_TRADITIONAL)
-        xf_find(f, XF_REFUSAL, "device-model",
-                "the guest's device model is qemu-xen-traditional, which this tool does not know; "
-                "use `xl migrate --stock`, or start the guest with "
-                "device_model_version=\"qemu-xen\"");
+        xf_refuse_ours(
+            f, XF_STOCK, "device-model",
+            "the guest's device model is qemu-xen-traditional, which this tool does not know; "
+            "use `xl migrate --cold` or --stock, or start the guest with "
+            "device_model_version=\"qemu-xen\"");
     if (is_true(b->device_model_stubdomain))
-        xf_find(f, XF_REFUSAL, "stubdomain",
-                "the guest's device model runs in a domain of its own "
-                "(device_model_stubdomain_override=1), where this tool does not reach it; use `xl "
-                "migrate --stock`");
+        xf_refuse_ours(
+            f, XF_STOCK, "stubdomain",
+            "the guest's device model runs in a domain of its own "
+            "(device_model_stubdomain_override=1), where this tool does not reach it; use `xl "
+            "migrate --cold` or --stock");
 }
 
 /* State that no tool moves, because Xen has no record of it. */
@@ -101,8 +103,8 @@ static void ask_model(uint32_t domid, struct xf_findings *f, struct xf_qmp_versi
     xf_qmp_path(domid, path);
     if (xf_qmp_open(&q, path, domid, MONITOR_MS, (struct xf_tick){0}, &why) ||
         xf_qmp_version(&q, version, &why) || xf_qmp_blocked(&q, reasons, &why))
-        xf_find(f, XF_REFUSAL, "device-model", "the guest's device model does not answer: %s",
-                why.text);
+        xf_refuse_ours(f, XF_STOCK, "device-model", "the guest's device model does not answer: %s",
+                       why.text);
     if (reasons[0])
         xf_find(f, XF_REFUSAL, "devices",
                 "the guest has a device that QEMU cannot move: %s; start the guest without it",

@@ -13,6 +13,13 @@
 #include "libxl-ext/xen/guest_size.h"
 #include "libxl-ext/xen/save_helper.h"
 
+bool xf_logs_pv(xc_interface *xch)
+{
+    xc_physinfo_t host = {0};
+
+    return !xc_physinfo(xch, &host) && host.capabilities & XEN_SYSCTL_PHYSCAP_shadow;
+}
+
 static void check_kind(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
                        struct xf_findings *f)
 {
@@ -20,9 +27,10 @@ static void check_kind(xc_interface *xch, uint32_t domid, const libxl_domain_con
     uint64_t nested = 0;
 
     if (!xf_guest_kind(config->c_info.type) && pv)
-        xf_find(f, XF_REFUSAL, "pv-guest",
-                "a PV guest cannot be moved by this tool yet; use `xl migrate --stock`, or run the "
-                "guest as type=\"pvh\"");
+        xf_refuse_ours(f, xf_logs_pv(xch) ? XF_STOCK : XF_COLD, "pv-guest",
+                       "a PV guest cannot be copied ahead; `xl migrate --cold` moves it%s, or run "
+                       "the guest as type=\"pvh\"",
+                       xf_logs_pv(xch) ? "" : " while it stands still");
     if (!pv && !xc_hvm_param_get(xch, domid, HVM_PARAM_NESTEDHVM, &nested) && nested)
         xf_find(f, XF_REFUSAL, "nested-hvm",
                 "the guest may run guests of its own (nestedhvm=1), whose state Xen cannot "
@@ -74,10 +82,11 @@ static void check_devices(const libxl_domain_config *config, struct xf_findings 
          * them again when it has it.) */
         if (config->c_info.type != LIBXL_DOMAIN_TYPE_HVM && d->format != LIBXL_DISK_FORMAT_RAW &&
             d->format != LIBXL_DISK_FORMAT_EMPTY)
-            xf_find(f, XF_REFUSAL, "disk-format",
-                    "disk %s is in a format (%s) whose tables the destination would read too "
-                    "early; use `xl migrate --stock`, or a raw image or block device",
-                    d->vdev ? d->vdev : "?", libxl_disk_format_to_string(d->format));
+            xf_refuse_ours(f, XF_STOCK, "disk-format",
+                           "disk %s is in a format (%s) whose tables the destination would read "
+                           "too early; use `xl migrate --cold` or --stock, or a raw image or block "
+                           "device",
+                           d->vdev ? d->vdev : "?", libxl_disk_format_to_string(d->format));
     }
 }
 
@@ -94,12 +103,13 @@ static void check_size(xc_interface *xch, uint32_t domid, const libxl_domain_con
 
     if (xc_domain_nr_gpfns(xch, domid, &nr) < 0 || nr <= limit)
         return; /* xf_xen_source_open() will report this failure */
-    xf_find(f, XF_REFUSAL, "address-space",
-            "the guest has mapped something at gfn 0x%llx, far above its memory (of %llu MiB at "
-            "most, which may reach to 0x%llx); shut it down and start it again, and if that does "
-            "not help, remove the driver in it that does so",
-            (unsigned long long)nr - 1, (unsigned long long)((max > target ? max : target) >> 10),
-            (unsigned long long)limit - 1);
+    xf_refuse_ours(
+        f, XF_STOCK, "address-space",
+        "the guest has mapped something at gfn 0x%llx, far above its memory (of %llu MiB at "
+        "most, which may reach to 0x%llx); shut it down and start it again, and if that does "
+        "not help, remove the driver in it that does so",
+        (unsigned long long)nr - 1, (unsigned long long)((max > target ? max : target) >> 10),
+        (unsigned long long)limit - 1);
 }
 
 /*
@@ -145,9 +155,9 @@ int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, u
                 "the domain does not run (shut down, suspended or dying); `xl list` shows its "
                 "state");
     else if (info.flags & XEN_DOMINF_paused)
-        xf_find(f, XF_REFUSAL, "paused",
-                "the domain is paused and cannot answer the suspend request; `xl unpause` it "
-                "first");
+        xf_find(f, XF_INFO, "paused",
+                "the domain is paused, and will be paused at the destination; if it has to answer "
+                "the suspend request, it runs for that moment");
     if (info.paged_pages)
         xf_find(f, XF_REFUSAL, "paged-out",
                 "%llu pages of the domain are paged out, and a move would lose them; wait until "
@@ -162,7 +172,7 @@ int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, u
         xf_find(f, XF_REFUSAL, "busy",
                 "another migration or save of the domain is under way; wait for that to end");
 
-    if (xf_first_refusal(f))
+    if (xf_nothing_can(f))
         return 0; /* it will not be built anywhere, so its size does not matter */
     /* libxl_domain_need_memory() fills in defaults, so it gets a copy to write to. */
     libxl_domain_config_init(&copy);

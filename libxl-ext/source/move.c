@@ -14,6 +14,7 @@
 #include <libxl_utils.h>
 
 #include "libxl-ext/source/move_check.h"
+#include "libxl-ext/source/move_cold.h"
 #include "libxl-ext/source/move_end.h"
 #include "libxl-ext/source/move_follow.h"
 #include "libxl-ext/source/move_pull.h"
@@ -123,7 +124,8 @@ static enum xf_outcome phase_switch(struct xf_move *m, struct xf_err *err)
 {
     if (xf_move_record(m, err))
         return XF_STAYED;
-    switch (xf_switch(&m->copy, before_go, err)) {
+    switch (m->o->cold ? xf_move_cold_switch(m, before_go, err)
+                       : xf_switch(&m->copy, before_go, err)) {
     case XF_SWITCHED:
         xf_move_mark(m, m->pull.server ? XF_RECORD_PULLING : XF_RECORD_WHOLE, NULL);
         if (m->pull.server)
@@ -154,11 +156,13 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
     if (m->o->check_only)
         return XF_MOVED;
     xf_move_phase(m, XF_PHASE_SKELETON);
-    if (xf_move_skeleton(m, err))
+    if (m->o->cold ? xf_move_cold_build(m, err) : xf_move_skeleton(m, err))
         return xf_move_give_up(m, XF_STAYED, err);
-    xf_move_phase(m, XF_PHASE_COPY);
-    if (phase_copy(m, err))
-        return xf_move_give_up(m, XF_STAYED, err);
+    if (!m->o->cold) {
+        xf_move_phase(m, XF_PHASE_COPY);
+        if (phase_copy(m, err))
+            return xf_move_give_up(m, XF_STAYED, err);
+    }
     xf_move_phase(m, XF_PHASE_SWITCH);
     end = phase_switch(m, err);
     if (end != XF_MOVED && end != XF_UNKNOWN)

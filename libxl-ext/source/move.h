@@ -20,6 +20,7 @@
 #include "libxl-ext/moves/status.h"
 #include "libxl-ext/xen/toollog.h"
 #include "libxl-ext/xen/xen_source.h"
+#include "libxl-ext/xen/xen_stream.h"
 #include "postcopy/server.h"
 #include "precopy/copy.h"
 
@@ -56,6 +57,8 @@ struct xf_move {
         struct xf_reply reply;
         struct xf_qdisks disks;    /* those of the guest's that QEMU serves here */
         struct xf_changes changes; /* changes made to the domain by others since */
+        bool paused;               /* the guest is, and is to stay so */
+        bool live;                 /* of a cold move: the guest runs until its last pages */
     } check;
 
     /* The channels: move_link.c until SWITCH, then postcopy/rejoin.h. All phases talk over them. */
@@ -84,6 +87,14 @@ struct xf_move {
                               * follow */
     bool renamed;            /* SWITCH: the domain here, to XF_AWAY, because both sides are one
                               * host */
+
+    /* A cold move (move_cold.c only) instead of COPY and SWITCH. */
+    struct {
+        struct xf_xen_stream stream;
+        uint64_t sent; /* bytes of the stream */
+        double rate;   /* of the link, bytes per second, as measured */
+        double pinged; /* when the destination was last told that we live; 0: need not be */
+    } cold;
 
     /* PULL and its preparation. */
     struct {

@@ -21,6 +21,7 @@
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/peer/needs.h"
 #include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/xen_pager.h"
 #include "libxl-ext/xen/static_state.h"
@@ -28,6 +29,13 @@
 #include "transport/version.h"
 #include "transport/text.h"
 #include "transport/times.h"
+
+/* CHECK has failed for a reason that does not concern stock xl. */
+static int only_ours(const struct xf_move *m)
+{
+    m->report->stock_can = m->o->or_stock;
+    return -1;
+}
 
 /* A name that would be truncated, or cannot be shown unchanged, would denote another domain at the
  * destination. */
@@ -62,7 +70,7 @@ static int find_domain(struct xf_move *m, struct xf_err *err)
                        m->domid);
     if (judge_name(name, sizeof(m->name), m->domid, err)) {
         free(name);
-        return -1;
+        return only_ours(m);
     }
     snprintf(m->name, sizeof(m->name), "%s", name);
     snprintf(m->report->domain, sizeof(m->report->domain), "%s", name);
@@ -76,7 +84,8 @@ static void look_at_disks(struct xf_move *m, struct xf_findings *found)
     struct xf_err why = {0};
 
     if (xf_qdisks_open(&m->check.disks, m->domid, &why))
-        xf_find(found, XF_REFUSAL, "qdisk", "%s; or use `xl migrate --stock`", why.text);
+        xf_refuse_ours(found, XF_STOCK, "qdisk", "%s; or use `xl migrate --cold` or --stock",
+                       why.text);
 }
 
 /* For --check also of a kind that is refused. */
@@ -95,12 +104,15 @@ static void look_at_devices(struct xf_move *m, struct xf_findings *found)
     if (v.major)
         snprintf(m->check.hello.qemu, sizeof(m->check.hello.qemu), "%u.%u.%u", v.major % 1000,
                  v.minor % 1000, v.micro % 1000);
-    m->check.hello.late_devices |= xf_check_late(&m->check.config, found);
+    if (!m->o->cold)
+        m->check.hello.late_devices |= xf_check_late(&m->check.config, found);
 }
 
 /* Why no page may be absent when the guest runs at the destination; NULL: nothing known here. */
 static const char *must_be_whole(const struct xf_move *m)
 {
+    if (m->o->mode == XF_MODE_PRECOPY || m->o->cold)
+        return NULL;
     if (m->check.hello.late_devices)
         return "its devices are attached in the switch (--late-devices)";
     if (m->check.config.c_info.type == LIBXL_DOMAIN_TYPE_PV)
@@ -112,11 +124,12 @@ static void look_at_mode(const struct xf_move *m, struct xf_findings *found)
 {
     const char *why = must_be_whole(m);
 
-    if (why && m->o->mode == XF_MODE_POSTCOPY)
-        xf_find(found, XF_REFUSAL, "postcopy",
-                "the guest moves by pre-copy, since %s; leave "
-                "--postcopy away",
-                why);
+    if (m->o->cold)
+        xf_find(found, XF_INFO, "cold", "the guest moves by stock xl's stream, %s",
+                m->check.live ? "and runs while its memory is copied" : "standing still");
+    else if (why && m->o->mode == XF_MODE_POSTCOPY)
+        xf_refuse_ours(found, XF_STOCK, "postcopy",
+                       "the guest moves by pre-copy, since %s; leave --postcopy away", why);
     else if (why && m->o->mode == XF_MODE_HYBRID)
         xf_find(found, XF_INFO, "precopy", "the guest moves by pre-copy, since %s", why);
 }
@@ -131,10 +144,16 @@ static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct x
         xf_needs_of(&m->check.config, &m->check.hello.needs, &m->check.hello.nr_needs, found, err))
         return -1;
     m->check.kind = xf_guest_kind(m->check.config.c_info.type); /* NULL: that was refused */
+    m->check.paused = xf_xen_here(m->xch, m->domid) == XF_HERE_PAUSED;
+    m->check.live = m->o->cold && m->check.config.c_info.type == LIBXL_DOMAIN_TYPE_PV &&
+                    !m->check.paused && xf_logs_pv(m->xch);
+    m->check.hello.cold = m->o->cold;
     m->check.hello.late_devices = m->o->late_devices;
     look_at_devices(m, found);
     look_at_mode(m, found);
     look_at_disks(m, found);
+    if (m->o->cold)
+        xf_findings_for_cold(found);
     m->check.config_json = libxl_domain_config_to_json(m->ctx, &m->check.config);
     if (!m->check.config_json)
         return xf_fail(err, ENOMEM, "cannot write the domain's configuration as JSON");
@@ -150,14 +169,14 @@ static int fill_hello(struct xf_move *m, struct xf_err *err)
     if (!info)
         return xf_fail(err, EIO, "cannot read Xen's version");
     if (judge_name(name, sizeof(h->domain), m->domid, err))
-        return -1;
+        return only_ours(m);
     snprintf(h->domain, sizeof(h->domain), "%s", name);
     snprintf(h->uuid, sizeof(h->uuid), LIBXL_UUID_FMT,
              LIBXL_UUID_BYTES(m->check.config.c_info.uuid));
     xf_boot_id(h->boot_id);
     if (xf_key_make(&h->key, err))
         return -1;
-    h->channels = m->o->channels;
+    h->channels = m->report->channels = m->o->cold ? 1 : m->o->channels;
     h->transport = m->o->transport;
     h->encrypt = m->o->encrypt != XF_ENCRYPT_NO;
     h->seal = m->o->encrypt == XF_ENCRYPT_YES;
@@ -168,9 +187,9 @@ static int fill_hello(struct xf_move *m, struct xf_err *err)
         xf_rdma_look(&cfg, m->check.own.list, m->check.own.n, &h->rdma);
     }
     h->reconnect_s = m->o->reconnect_s;
-    h->leave_paused = m->o->leave_paused;
+    h->leave_paused = m->o->leave_paused || m->check.paused;
     h->check_only = m->o->check_only;
-    h->pull = m->o->mode != XF_MODE_PRECOPY && !must_be_whole(m);
+    h->pull = m->o->mode != XF_MODE_PRECOPY && !m->o->cold && !must_be_whole(m);
     h->xen_major = (uint32_t)info->xen_version_major;
     h->xen_minor = (uint32_t)info->xen_version_minor;
     return xf_read_policy(m->xch, m->domid, &h->cpuid, &h->cpuid_len, &h->msrs, &h->msr_len, err);
@@ -208,10 +227,11 @@ static int ask_peer(struct xf_move *m, struct xf_err *err)
                     "\"%s\" has no Xenferry, or cannot receive: install it there, earlier in "
                     "PATH than the distribution's xl, or use `xl migrate --stock`",
                     m->o->host);
+            return only_ours(m);
         }
         return -1;
     }
-    return xf_agree(&here, &m->check.reply.build, &m->check.hello.agreed, err);
+    return xf_agree(&here, &m->check.reply.build, &m->check.hello.agreed, err) ? only_ours(m) : 0;
 }
 
 /* Compression was requested explicitly and is not possible: not refused, but reported. */
@@ -221,23 +241,57 @@ static void check_compress(const struct xf_move *m, struct xf_findings *found)
                       : m->o->compress == XF_COMPRESS_ZSTD ? XF_CODEC_ZSTD
                                                            : XF_CODEC_NONE;
 
-    if (c && !(m->check.reply.codecs & XF_CODEC_BIT(c)))
+    if (c && !m->o->cold && !(m->check.reply.codecs & XF_CODEC_BIT(c)))
         xf_find(found, XF_WARNING, "compress",
                 "the destination's Xenferry cannot decompress %s, so memory goes uncompressed; "
                 "install this version (%s) there",
                 xf_codec_name(c), xf_version());
 }
 
-static void check_hvm_there(const struct xf_move *m, struct xf_findings *found)
+/* Can the destination's Xenferry do what this move needs? */
+static void check_receiver(const struct xf_move *m, struct xf_findings *found)
 {
-    bool late = m->check.hello.late_devices;
+    const struct xf_hello *h = &m->check.hello;
+    const char *what = NULL;
 
-    if ((late || has_device_model(m)) && !m->check.reply.hvm)
-        xf_find(found, XF_REFUSAL, "device-model",
-                "the destination's Xenferry cannot %s; install this version (%s) there, or use `xl "
-                "migrate --stock`",
-                late ? "attach devices late" : "receive a guest with a device model (type=\"hvm\")",
-                xf_version());
+    if (h->cold)
+        what = m->check.reply.cold ? NULL : "receive a cold move";
+    else if (h->late_devices && !m->check.reply.hvm)
+        what = "attach devices late";
+    else if (has_device_model(m) && !m->check.reply.hvm)
+        what = "receive a guest with a device model (type=\"hvm\")";
+    if (what)
+        xf_refuse_ours(found, XF_STOCK, "receiver",
+                       "the destination's Xenferry cannot %s; install this version (%s) there, or "
+                       "use `xl migrate --stock`",
+                       what, xf_version());
+}
+
+/* What the destination has found. Its Xenferry may refuse what a stock receiver would not. */
+static void add_peers(const struct xf_move *m, struct xf_findings *found)
+{
+    for (unsigned i = 0; i < m->check.reply.nr_findings; i++) {
+        struct xf_finding f = m->check.reply.findings[i];
+
+        if (f.severity == XF_REFUSAL && (!strcmp(f.code, "receiver") || !strcmp(f.code, "version")))
+            f.otherwise = XF_STOCK;
+        xf_find_too(found, &f);
+    }
+}
+
+static void check_paging(struct xf_move *m, struct xf_findings *found)
+{
+    m->pull.possible = m->check.hello.pull && m->check.reply.paging;
+    if (m->o->cold)
+        return;
+    if (m->check.reply.paging)
+        xf_find(found, XF_INFO, "paging", "the destination's Xen has memory paging");
+    else if (m->o->mode == XF_MODE_POSTCOPY)
+        xf_refuse_ours(found, XF_STOCK, "paging", "the destination cannot do post-copy: %s",
+                       xf_paging_refusal(ENOSYS));
+    else
+        xf_find(found, XF_INFO, "paging",
+                "the destination's Xen has no memory paging: pre-copy only");
 }
 
 /* Tell the watcher everything found; the first refusal becomes the error. */
@@ -245,6 +299,10 @@ static int report_findings(struct xf_move *m, const struct xf_findings *found, s
 {
     const struct xf_finding *refusal = xf_first_refusal(found);
 
+    if (err && m->o->or_stock && xf_stock_can(found)) {
+        xf_fail(err, EPERM, "%s", refusal->text);
+        return only_ours(m);
+    }
     for (unsigned i = 0; m->w->finding && i < found->n; i++)
         m->w->finding(m->w->priv, &found->list[i]);
     if (!refusal)
@@ -259,7 +317,7 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
 
     m->report->outcome = XF_REFUSED;
     if (xf_own_addresses(m->o->address, &m->check.own, err))
-        return -1;
+        return only_ours(m);
     /* The peer is called first, because logging in takes time; the checks here run meanwhile. */
     if (find_domain(m, err) || xf_record_lock(xf_run_dir(), m->domid, &m->record.lock_fd, err))
         return -1;
@@ -274,20 +332,11 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
         report_findings(m, &found, NULL);
         return -1;
     }
-    for (unsigned i = 0; i < m->check.reply.nr_findings; i++)
-        xf_find_too(&found, &m->check.reply.findings[i]);
-    check_hvm_there(m, &found);
+    add_peers(m, &found);
+    check_receiver(m, &found);
     if (!xf_first_refusal(&found) && xf_move_connect(m, &found, err))
         return -1;
     check_compress(m, &found);
-    m->pull.possible = m->check.hello.pull && m->check.reply.paging;
-    if (m->check.reply.paging)
-        xf_find(&found, XF_INFO, "paging", "the destination's Xen has memory paging");
-    else if (m->o->mode == XF_MODE_POSTCOPY)
-        xf_find(&found, XF_REFUSAL, "paging", "the destination cannot do post-copy: %s",
-                xf_paging_refusal(ENOSYS));
-    else
-        xf_find(&found, XF_INFO, "paging",
-                "the destination's Xen has no memory paging: pre-copy only");
+    check_paging(m, &found);
     return report_findings(m, &found, err);
 }

@@ -48,13 +48,15 @@ static int check_vcpus(const struct xf_move *m, const struct xf_follow *before, 
 int xf_move_follow(struct xf_move *m, struct xf_err *err)
 {
     struct xf_follow before = m->check.changes.now;
+    enum xf_here here;
     bool changed;
 
     if (!xf_changes_due(&m->check.changes))
         return 0;
     /* When a domain ends its devices disappear first. The check stays due, in case the domain is
      * only paused. */
-    if (xf_xen_here(m->xch, m->domid) != XF_HERE_RUNS)
+    here = xf_xen_here(m->xch, m->domid);
+    if (here != XF_HERE_RUNS && !(here == XF_HERE_PAUSED && m->check.paused))
         return 0;
     if (xf_changes_look(&m->check.changes, &changed, err))
         return -1;

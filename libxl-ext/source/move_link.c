@@ -149,8 +149,10 @@ static int try_rdma(struct xf_move *m, struct xf_findings *found, enum xf_choice
         *choice = xf_choose(m->check.hello.transport, &m->check.hello.rdma, there, &route, why,
                             sizeof(why));
     }
-    if (why[0])
-        xf_find(found, *choice == XF_CHOICE_NONE ? XF_REFUSAL : XF_INFO, "rdma", "%s", why);
+    if (why[0] && *choice == XF_CHOICE_NONE)
+        xf_refuse_ours(found, XF_STOCK, "rdma", "%s", why);
+    else if (why[0])
+        xf_find(found, XF_INFO, "rdma", "%s", why);
     return 0;
 }
 
@@ -172,12 +174,13 @@ int xf_move_connect(struct xf_move *m, struct xf_findings *found, struct xf_err 
         if (rc < 0)
             return -1;
         if (rc == UNREACHED && why.num == EPROTONOSUPPORT)
-            xf_find(found, XF_REFUSAL, "crypto-policy", "%s", why.text);
+            xf_refuse_ours(found, XF_STOCK, "crypto-policy", "%s", why.text);
         else if (rc == UNREACHED)
-            xf_find(found, XF_REFUSAL, "address",
-                    "no migration address of the destination can be reached (tried %s, port %u: "
-                    "%s); open the port, or name another address in /etc/xen/xenferry.xml there",
-                    tried[0] ? tried : "none", m->check.reply.port, why.text);
+            xf_refuse_ours(
+                found, XF_STOCK, "address",
+                "no migration address of the destination can be reached (tried %s, port %u: "
+                "%s); open the port, or name another address in /etc/xen/xenferry.xml there",
+                tried[0] ? tried : "none", m->check.reply.port, why.text);
     }
     if (m->link.control)
         say_transport(m, found);

@@ -25,6 +25,8 @@ void xf_move_report_copy(struct xf_move *m)
     r->rounds_s = m->copy.status.rounds_s;
     r->pages_sent = sent.data;
     r->pages_zero = sent.zero;
+    if (m->check.hello.cold)
+        r->pages_sent = m->cold.sent / XF_PAGE_SIZE;
     r->lz4_pages = sent.by[XF_CODEC_LZ4];
     r->zstd_pages = sent.by[XF_CODEC_ZSTD];
     r->packed_bytes = sent.packed;

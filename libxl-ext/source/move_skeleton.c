@@ -64,8 +64,8 @@ static int send_skeleton(struct xf_move *m, const struct xf_skeleton *k, const s
     return m->link.ops->send(m->link.control, &msg, meta, iov, 4, err);
 }
 
-static int wait_for(struct xf_move *m, uint16_t type, int timeout_ms, struct xf_msg *msg,
-                    uint8_t *meta, struct xf_err *err)
+int xf_move_wait_for(struct xf_move *m, uint16_t type, int timeout_ms, struct xf_msg *msg,
+                     uint8_t *meta, struct xf_err *err)
 {
     double until = xf_now() + timeout_ms / 1000.0;
     int rc;
@@ -74,7 +74,10 @@ static int wait_for(struct xf_move *m, uint16_t type, int timeout_ms, struct xf_
         if (xf_copy_tick(&m->copy, err))
             return -1;
         if (xf_now() > until)
-            return xf_fail(err, ETIMEDOUT, "the destination did not build the domain in time");
+            return xf_fail(err, ETIMEDOUT, "the destination did not %s in time",
+                           type == XF_MSG_BUILT    ? "build the domain"
+                           : type == XF_MSG_LOADED ? "attach the guest's devices"
+                                                   : "answer");
     }
     return rc;
 }
@@ -87,7 +90,7 @@ static int wait_built(struct xf_move *m, struct xf_err *err)
     struct xf_msg msg;
     int num;
 
-    if (wait_for(m, XF_MSG_BUILT, XF_BUILT_MS, &msg, meta, err) ||
+    if (xf_move_wait_for(m, XF_MSG_BUILT, XF_BUILT_MS, &msg, meta, err) ||
         xf_built_decode(&m->skeleton.copy_domid, &num, why, &msg, meta, err))
         return -1;
     if (!m->pull.possible || !why[0])
@@ -126,7 +129,7 @@ static int measure_rtt(struct xf_move *m, struct xf_err *err)
         double began = xf_now();
 
         if (xf_link_say(&m->link, XF_MSG_PING, NULL, 0, err) ||
-            wait_for(m, XF_MSG_PONG, 10000, &msg, meta, err))
+            xf_move_wait_for(m, XF_MSG_PONG, 10000, &msg, meta, err))
             return -1;
         if (xf_now() - began < m->skeleton.rtt_s)
             m->skeleton.rtt_s = xf_now() - began;
@@ -150,6 +153,7 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
     if (m->check.hello.late_devices)
         m->skeleton.xen.flush_ms = XF_DISKS_MS;
     xf_hvm_ram(&m->check.config.b_info, &m->skeleton.xen.ram_low, &m->skeleton.xen.ram_end);
+    m->skeleton.xen.keep_paused = m->check.paused;
     m->skeleton.xen.restricted = xf_check_restricted(&m->check.config);
     if (gather(m, k, &p, err) || send_skeleton(m, k, &p, err) || begin_copy(m, err) ||
         xf_qdisks_flush_begin(&m->check.disks, err) || wait_built(m, err) || measure_rtt(m, err))

@@ -30,6 +30,8 @@ void xf_move_note(struct xf_move *m, const char *fmt, ...)
 /* Why the move cannot be switched to post-copy at this moment, with the remedy; NULL: it can. */
 static const char *why_not(const struct xf_move *m)
 {
+    if (m->check.hello.cold)
+        return "this is a cold move, which sends all memory before the switch";
     if (m->o->mode == XF_MODE_PRECOPY)
         return "this move sends all memory before the switch, as --precopy asked for: only a "
                "--hybrid one can be cut short";
@@ -132,7 +134,9 @@ static void show(struct xf_move *m)
     p.missing = m->pull.pulled.missing;
     p.faults = m->pull.pulled.faults;
     p.elapsed_s = now - m->show.began;
-    if (m->show.phase == XF_PHASE_COPY && in_round > 0.2 && st->round_done) {
+    if ((m->show.phase == XF_PHASE_COPY ||
+         (m->show.phase == XF_PHASE_SWITCH && m->check.hello.cold)) &&
+        in_round > 0.2 && st->round_done) {
         p.rate_bps = (double)st->round_done * XF_PAGE_SIZE / in_round;
         if (st->round_pages > st->round_done)
             p.eta_s =

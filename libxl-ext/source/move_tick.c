@@ -13,8 +13,8 @@ int xf_move_tick(void *priv, struct xf_err *err)
 
     if (m->o->cancel && *m->o->cancel)
         return xf_fail(err, ECANCELED, "interrupted");
-    /* Showing anything in SWITCH would cost downtime. */
-    if (m->show.phase != XF_PHASE_SWITCH)
+    /* Showing anything in SWITCH would cost downtime, which in a cold move does not matter. */
+    if (m->show.phase != XF_PHASE_SWITCH || m->check.hello.cold)
         xf_move_show(m);
     if (m->check.pipe.child && xf_pipe_dead(&m->check.pipe))
         return xf_fail(err, ECONNRESET, "the receiver at the destination has gone away");

@@ -13,8 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <xen/hvm/params.h>
-
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/xen/device_model.h"
 #include "libxl-ext/xen/guest_state.h"
@@ -63,14 +61,6 @@ static int log_writes(struct xf_source_vm *vm, bool on, struct xf_err *err)
     return rc;
 }
 
-/* Without PV drivers it has set no interrupt for Xen's events, and cannot suspend itself. */
-static bool has_pv_drivers(struct xf_xen_source *x)
-{
-    uint64_t irq = 0;
-
-    return !xc_hvm_param_get(x->xch, x->domid, HVM_PARAM_CALLBACK_IRQ, &irq) && irq;
-}
-
 /* QEMU is stopped when the guest has suspended: its last writes to memory and disks are done then.
  */
 static int suspend(struct xf_source_vm *vm, struct xf_err *err)
@@ -80,7 +70,7 @@ static int suspend(struct xf_source_vm *vm, struct xf_err *err)
     if (x->restricted) /* the state is libxl's save */
         return xf_xen_suspend(vm, err);
     /* Now, because the guest still runs. */
-    if (connect_to(x, err) || xf_xen_suspend_guest(vm, has_pv_drivers(x), err))
+    if (connect_to(x, err) || xf_xen_suspend_guest(vm, err))
         return -1;
     return xf_qmp_stop(&x->monitor, err);
 }
@@ -182,6 +172,24 @@ static int eager(struct xf_source_vm *vm, unsigned long *bitmap, struct xf_err *
     return xf_xen_eager(vm, bitmap, err);
 }
 
+/* libxl has had its state saved for a file, and then it keeps its locks. */
+static int release_disks(struct xf_source_vm *vm, struct xf_err *err)
+{
+    struct xf_xen_source *x = of(vm);
+    void *unused = NULL;
+    uint32_t len = 0;
+    int rc;
+
+    if (x->restricted) /* nor can it open a file for that */
+        return 0;
+    if (connect_to(x, err))
+        return -1;
+    rc = save_devices(x, &unused, &len, err);
+    free(unused);
+    xf_qmp_close(&x->monitor);
+    return rc;
+}
+
 static int load_devices(struct xf_sink_vm *vm, const struct xf_state *s, struct xf_err *err)
 {
     struct xf_xen_sink *x = (struct xf_xen_sink *)vm;
@@ -202,6 +210,7 @@ const struct xf_guest_kind_ops xf_guest_hvm = {
     .resume = resume,
     .state = state,
     .eager = eager,
+    .release_disks = release_disks,
     .load_state = xf_guest_load_state,
     .load_devices = load_devices,
     .run = xf_guest_run,

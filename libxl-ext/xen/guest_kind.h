@@ -55,6 +55,9 @@ struct xf_guest_kind_ops {
     int (*resume)(struct xf_source_vm *vm, struct xf_err *err);
     /* SWITCH, after suspend(): xf_source_ops.state. */
     int (*state)(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err);
+    /* A cold move, the guest is suspended: its device model gives up its locks of the guest's
+     * images, until it is resumed. NULL: there are none. */
+    int (*release_disks)(struct xf_source_vm *vm, struct xf_err *err);
     /* Post-copy, right before suspend(): xf_source_ops.eager. NULL: nothing need be in place. */
     int (*eager)(struct xf_source_vm *vm, unsigned long *bitmap, struct xf_err *err);
 

@@ -191,7 +191,10 @@ static int resume(struct xf_source_vm *vm, struct xf_err *err)
     if (!x->asked)
         return xf_fail(err, EBUSY, "it is suspended, and not by this move");
     x->may_stop = false;
-    return x->kind->resume(vm, err);
+    /* Xen counts this apart from the suspend, so the guest does not run in between. */
+    if (x->unpaused && !xc_domain_pause(x->xch, x->domid))
+        x->unpaused = false;
+    return x->kind ? x->kind->resume(vm, err) : xf_xen_resume(x->ctx, x->log, x->domid, err);
 }
 
 static int state(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err)
@@ -350,13 +353,34 @@ fail:
     return -1;
 }
 
+int xf_xen_source_open_bare(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollog *log,
+                            uint32_t domid, const struct xf_guest_kind_ops *kind,
+                            struct xf_err *err)
+{
+    *x = (struct xf_xen_source){
+        .vm.ops = &x->ops,
+        .ops = {.resume = resume, .alive = alive, .suspended = suspended},
+        .kind = kind,
+        .domid = domid,
+        .ctx = ctx,
+        .log = log,
+        .monitor = XF_QMP_CLOSED,
+        .ran_ns = UINT64_MAX,
+    };
+    x->xch = xc_interface_open(&log->vtable, &log->vtable, 0);
+    if (!x->xch)
+        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
+    return 0;
+}
+
 void xf_xen_source_close(struct xf_xen_source *x)
 {
     if (!x->xch)
         return;
     xf_qmp_close(&x->monitor);
     DECLARE_HYPERCALL_BUFFER_SHADOW(unsigned long, bits, &x->bits);
-    xc_hypercall_buffer_free_pages(x->xch, bits, x->bits_pages);
+    if (x->bits_pages)
+        xc_hypercall_buffer_free_pages(x->xch, bits, x->bits_pages);
     xc_interface_close(x->xch);
     x->xch = NULL;
 }

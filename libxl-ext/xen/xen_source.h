@@ -32,6 +32,9 @@ struct xf_xen_source {
     /* The guest accepted a suspend request that was given up, and may still suspend
      * (xen_suspend.h). */
     bool may_stop;
+    /* The caller sets it: the guest was paused when the move began, and stays paused wherever it
+     * ends up. And whether it was unpaused for its suspend, so that the pause is to be restored. */
+    bool keep_paused, unpaused;
     /* A kind with a device model; guest_hvm.c only. */
     struct xf_qmp monitor;     /* QEMU's; open from suspend to state */
     bool restricted;           /* the caller sets it: QEMU cannot open files (dm_restrict=1) */
@@ -48,6 +51,12 @@ struct xf_xen_source {
  */
 int xf_xen_source_open(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollog *log,
                        uint32_t domid, const struct xf_guest_kind_ops *kind, struct xf_err *err);
+
+/* The same for a move that neither reads the guest's memory nor its state itself, of any kind of
+ * guest (kind NULL: one that has no operations): only resume, alive and suspended are there. */
+int xf_xen_source_open_bare(struct xf_xen_source *x, libxl_ctx *ctx, struct xf_toollog *log,
+                            uint32_t domid, const struct xf_guest_kind_ops *kind,
+                            struct xf_err *err);
 void xf_xen_source_close(struct xf_xen_source *x);
 
 /* CPU time of its processors when PULL began, for untouched(); 0: not known. The process that runs

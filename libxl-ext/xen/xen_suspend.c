@@ -20,17 +20,21 @@
 
 #include <libxl_event.h>
 #include <xenstore.h>
+#include <xen/hvm/params.h>
 
 #include "libxl-ext/xen/qdisk.h"
 #include "libxl-ext/xen/domain_here.h"
+#include "libxl-ext/xen/guest_kind.h"
 #include "transport/clock.h"
 
 #define LOOK_MS 100
 #define LOOK_OFTEN_NS 1000000L
 #define ANSWER_MS 60000 /* as libxl */
 #define FDS_MAX 64
+#define PAUSES_MAX 16
 
 struct request {
+    const struct xf_xen_into *into; /* NULL: only suspend */
     bool done, aborted;
     int rc; /* libxl's */
 };
@@ -100,6 +104,50 @@ static int stopped(enum xf_here here, struct xf_err *err)
                    xf_here_text(here));
 }
 
+/* An HVM guest without PV drivers is suspended by Xen, whether its vCPUs run or not
+ * (domain_suspend_callback_common(), libxl_dom_suspend.c). */
+static bool must_answer(const struct xf_xen_source *x)
+{
+    uint64_t irq = 0;
+
+    return !x->kind || !x->kind->device_model ||
+           xc_hvm_param_get(x->xch, x->domid, HVM_PARAM_CALLBACK_IRQ, &irq) || irq;
+}
+
+/* A guest that is to stay paused has to run until it has answered the request. */
+static int let_answer(struct xf_xen_source *x, enum xf_here here, struct xf_err *err)
+{
+    if (here == XF_HERE_RUNS)
+        return xf_fail(err, EBUSY,
+                       "the guest was paused when its move began, and has been unpaused since; "
+                       "move it again");
+    if (here != XF_HERE_PAUSED)
+        return stopped(here, err);
+    if (!must_answer(x))
+        return 0;
+    /* Xen counts pauses. */
+    for (int i = 0; i < PAUSES_MAX && xf_xen_here(x->xch, x->domid) == XF_HERE_PAUSED; i++)
+        if (xc_domain_unpause(x->xch, x->domid))
+            return xf_fail(err, errno, "cannot unpause the guest for its suspend: %s",
+                           strerror(errno));
+    x->unpaused = true;
+    return 0;
+}
+
+static bool told_to_stop(const struct request *r)
+{
+    struct pollfd pf = {.fd = r->into ? r->into->leash : -1};
+
+    return poll(&pf, 1, 0) > 0;
+}
+
+/* May libxl go on with a guest in this state? */
+static bool may_wait(const struct xf_xen_source *x, enum xf_here here)
+{
+    return here == XF_HERE_RUNS || here == XF_HERE_SUSPENDED ||
+           (here == XF_HERE_PAUSED && x->keep_paused && !x->unpaused);
+}
+
 /* Wait until libxl has finished. Returns the guest's state at that time. */
 static enum xf_here await(struct xf_xen_source *x, struct request *r, const libxl_asyncop_how *how)
 {
@@ -110,7 +158,9 @@ static enum xf_here await(struct xf_xen_source *x, struct request *r, const libx
         if (r->aborted)
             continue;
         here = xf_xen_here(x->xch, x->domid);
-        if (r->done || here == XF_HERE_RUNS || here == XF_HERE_SUSPENDED)
+        if (r->into && here == XF_HERE_SUSPENDED && *r->into->suspended_at <= 0)
+            *r->into->suspended_at = xf_now();
+        if (r->done || (may_wait(x, here) && !told_to_stop(r)))
             continue;
         r->aborted = true;
         libxl_ao_abort(x->ctx, how);
@@ -123,13 +173,26 @@ static int did_not(struct xf_xen_source *x, enum xf_here here, bool begun, const
                    struct xf_err *err)
 {
     if (xf_here_lives(here) && begun)
-        x->may_stop = !withdraw(x->domid);
-    if (here != XF_HERE_RUNS && here != XF_HERE_SUSPENDED)
+        x->may_stop = must_answer(x) && !withdraw(x->domid);
+    if (xf_here_lives(here) && x->unpaused)
+        x->unpaused = xc_domain_pause(x->xch, x->domid) != 0;
+    if (!may_wait(x, here))
         return stopped(here, err);
     return xf_fail(err, ETIMEDOUT,
                    "the guest did not suspend when asked (%s); is its kernel up, and does it have "
                    "Xen's suspend support?",
                    why);
+}
+
+/* May it be asked now? */
+static int check_first(struct xf_xen_source *x, struct xf_err *err)
+{
+    enum xf_here here = xf_xen_here(x->xch, x->domid);
+
+    x->may_stop = false;
+    if (x->keep_paused)
+        return let_answer(x, here, err);
+    return here == XF_HERE_RUNS ? 0 : stopped(here, err);
 }
 
 /*
@@ -139,19 +202,19 @@ static int did_not(struct xf_xen_source *x, enum xf_here here, bool begun, const
  * the guest accepts it but suspends only after libxl has given up, it stays suspended with nobody
  * to resume it. So in both cases Xen itself is asked.
  */
-int xf_xen_suspend(struct xf_source_vm *vm, struct xf_err *err)
+static int by_libxl(struct xf_xen_source *x, const struct xf_xen_into *into, struct xf_err *err)
 {
-    struct xf_xen_source *x = (struct xf_xen_source *)vm;
-    struct request r = {0};
+    struct request r = {.into = into};
     const libxl_asyncop_how how = {.callback = on_done, .u.for_callback = &r};
-    enum xf_here here = xf_xen_here(x->xch, x->domid);
+    enum xf_here here;
     bool begun;
     char why[300];
 
-    x->may_stop = false;
-    if (here != XF_HERE_RUNS)
-        return stopped(here, err);
-    r.rc = libxl_domain_suspend_only(x->ctx, x->domid, &how);
+    if (check_first(x, err))
+        return -1;
+    r.rc = into ? libxl_domain_suspend(x->ctx, x->domid, into->fd,
+                                       into->live ? LIBXL_SUSPEND_LIVE : 0, &how)
+                : libxl_domain_suspend_only(x->ctx, x->domid, &how);
     begun = x->asked = !r.rc;
     r.done = !begun;
     here = await(x, &r, &how);
@@ -161,7 +224,22 @@ int xf_xen_suspend(struct xf_source_vm *vm, struct xf_err *err)
         return 0;
     }
     /* 0: libxl itself has withdrawn the request. */
+    if (into && may_wait(x, here) && (here == XF_HERE_SUSPENDED || told_to_stop(&r))) {
+        did_not(x, here, begun && r.rc, "", NULL);
+        return xf_fail(err, EIO, "libxl could not save the guest: %s",
+                       xf_toollog_last(x->log, why, sizeof(why)));
+    }
     return did_not(x, here, begun && r.rc, xf_toollog_last(x->log, why, sizeof(why)), err);
+}
+
+int xf_xen_suspend(struct xf_source_vm *vm, struct xf_err *err)
+{
+    return by_libxl((struct xf_xen_source *)vm, NULL, err);
+}
+
+int xf_xen_suspend_into(struct xf_xen_source *x, const struct xf_xen_into *into, struct xf_err *err)
+{
+    return by_libxl(x, into, err);
 }
 
 /* As libxl does it (libxl__domain_pvcontrol_write(), tools/libs/light/libxl_domain.c). */
@@ -178,28 +256,28 @@ static bool ask(uint32_t domid)
     return done;
 }
 
-int xf_xen_suspend_guest(struct xf_source_vm *vm, bool pv_drivers, struct xf_err *err)
+int xf_xen_suspend_guest(struct xf_source_vm *vm, struct xf_err *err)
 {
     struct xf_xen_source *x = (struct xf_xen_source *)vm;
     int64_t until = xf_now_ms() + ANSWER_MS;
-    enum xf_here here = xf_xen_here(x->xch, x->domid);
+    bool itself = must_answer(x);
+    enum xf_here here;
 
-    x->may_stop = false;
-    if (here != XF_HERE_RUNS)
-        return stopped(here, err);
-    if (pv_drivers ? !ask(x->domid) : xc_domain_shutdown(x->xch, x->domid, SHUTDOWN_suspend))
+    if (check_first(x, err))
+        return -1;
+    if (itself ? !ask(x->domid) : xc_domain_shutdown(x->xch, x->domid, SHUTDOWN_suspend))
         return xf_fail(err, errno, "cannot ask the guest to suspend: %s", strerror(errno));
     x->asked = true;
-    /* Asking Xen costs microseconds, an event from xenstore more than the time between two looks.
+    /* Asking Xen costs microseconds, an event of xenstore's more than the time between two looks.
      */
-    while ((here = xf_xen_here(x->xch, x->domid)) == XF_HERE_RUNS && xf_now_ms() < until)
+    while ((here = xf_xen_here(x->xch, x->domid)) != XF_HERE_SUSPENDED && may_wait(x, here) &&
+           xf_now_ms() < until)
         nanosleep(&(struct timespec){.tv_nsec = LOOK_OFTEN_NS}, NULL);
-    if (here == XF_HERE_SUSPENDED) {
-        if (x->disks)
-            xf_qdisks_flush_last(x->disks);
-        return 0;
-    }
-    return did_not(x, here, pv_drivers, "no answer within a minute", err);
+    if (here != XF_HERE_SUSPENDED)
+        return did_not(x, here, itself, "no answer within a minute", err);
+    if (x->disks)
+        xf_qdisks_flush_last(x->disks);
+    return 0;
 }
 
 enum xf_here xf_xen_await_stop(struct xf_xen_source *x, int wait_ms,

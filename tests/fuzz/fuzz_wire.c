@@ -36,6 +36,7 @@ static struct {
     struct xf_request request;
     struct xf_pulled pulled;
     struct xf_follow follow;
+    struct xf_chunk chunk;
     uint8_t again[XF_META_MAX];
 } fuzz; /* big, and a fuzzer has one thread */
 
@@ -55,6 +56,7 @@ enum {
     WELCOME,
     TOOK_STATE1,
     PLACED_STATE,
+    TOOK_CHUNK,
     WHOLE, /* the check of a frame is right */
 };
 
@@ -181,6 +183,12 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
         else
             fuzz_same(TOOK_FOLLOW, m, meta, xf_follow_encode(&fuzz.follow, fuzz.again));
         break;
+    case XF_MSG_STREAM:
+        if (xf_chunk_decode(&fuzz.chunk, m, meta, &err))
+            fuzz_refused(&err);
+        else
+            fuzz_same(TOOK_CHUNK, m, meta, xf_chunk_encode(&fuzz.chunk, fuzz.again));
+        break;
     case XF_MSG_PULLED:
         if (xf_pulled_decode(&fuzz.pulled, m, meta, &err))
             fuzz_refused(&err);
@@ -262,4 +270,4 @@ FUZZ_TARGET(fuzz_seed, "a batch is taken", "a packed batch is taken", "a sync is
             "a request is taken", "how far PULL is is taken", "numbers are taken",
             "what is to be followed is taken", "a hello is welcome",
             "a state of version 1 is taken", "a state has its place",
-            "the check of a frame is right")
+            "a piece of a stream is taken", "the check of a frame is right")

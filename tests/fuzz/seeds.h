@@ -13,7 +13,7 @@
 #include "transport/wire.h"
 
 #define XF_SEED_MAX (XF_FRAME_BYTES + 4096u)
-#define XF_SEEDS 16
+#define XF_SEEDS 18
 #define SEED_STATE1 240u /* not a type of the wire: a STATE of version 1 */
 
 static inline size_t seed_frame(uint8_t *out, uint16_t type, size_t meta_len, uint32_t payload)
@@ -78,6 +78,7 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
     static const struct xf_pulled pulled = {1000,      30,        20,        45000,     1u << 20,
                                             {9, 8000}, {9, 7000}, {9, 6000}, {9, 5000}, 3000000000};
     static const struct xf_follow follow = {.name = "web2", .nr_vcpus = 11, .vcpus = {5, 4}};
+    static const struct xf_chunk chunk = {1ull << 33, XF_CHUNK_LAST}, probe = {0, XF_CHUNK_PROBE};
     uint8_t *meta = out + XF_FRAME_BYTES;
 
     switch (n) {
@@ -121,6 +122,10 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
     case 15:
         xf_chan_hello_encode(out, &first);
         return XF_HELLO_BYTES;
+    case 16:
+        return seed_frame(out, XF_MSG_STREAM, xf_chunk_encode(&chunk, meta), 0);
+    case 17:
+        return seed_frame(out, XF_MSG_STREAM, xf_chunk_encode(&probe, meta), 4096);
     }
     return 0;
 }

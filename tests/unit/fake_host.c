@@ -268,6 +268,13 @@ static void destroy_made(void)
         fake_host_at(made)->domid = 0;
 }
 
+static void count(const uint8_t *bytes, size_t n)
+{
+    for (size_t i = 0; made && i < n; i++)
+        fake_host->xl_sum += bytes[i];
+    fake_host->xl_bytes += made ? (unsigned)n : 0;
+}
+
 /* libxl destroys what it made when its input ends too early. */
 static void take(void *buf, size_t len)
 {
@@ -284,6 +291,7 @@ static void take(void *buf, size_t len)
             fprintf(stderr, "libxl: error: the stream ends too early\n");
             exit(1);
         }
+        count(buf ? at : sink, (size_t)n);
         if (buf)
             at += n;
         len -= (size_t)n;
@@ -321,6 +329,11 @@ static void take_records(void)
     do {
         take(head, sizeof(head));
         take(NULL, (le32toh(head[1]) + 7u) & ~7u);
+        if (fake_host->xl == XL_FULL) {
+            destroy_made();
+            fprintf(stderr, "libxc: error: Failed to populate physmap: out of memory\n");
+            exit(1);
+        }
     } while (head[0]);
 }
 

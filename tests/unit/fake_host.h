@@ -29,6 +29,7 @@ enum fake_xl {
     XL_TOO_LATE, /* finds that another domain of this name and uuid has just been made */
     XL_OTHER,    /* makes a domain with a uuid other than the requested one */
     XL_DEAF,     /* makes a domain and then reads nothing of the stream to restore */
+    XL_FULL,     /* makes a domain and has no memory for it after the first records */
 };
 
 struct fake_host {
@@ -40,6 +41,7 @@ struct fake_host {
     atomic_int xl_pid;
     atomic_uint xl_started, destroyed, renamed, unpaused;
     atomic_bool unpause_fails;
+    atomic_uint xl_bytes, xl_sum; /* of the streams after the configuration, their number and sum */
 };
 
 /* The host of this process, or NULL. */

@@ -11,9 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <xenctrl.h>
-#include <xen/hvm/params.h>
-
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/xen/device_model.h"
 #include "libxl-ext/xen/guest_kind.h"
@@ -32,7 +29,6 @@ static char dir[] = "/tmp/xf-hvm-XXXXXX", saved[64];
 static struct {
     int opens, open_now, ons, offs, saves, suspends, resumes, loads;
     int stops, by_libxl;
-    uint64_t irq;
     bool refuses, suspend_fails, stop_fails;
     long bytes; /* of the devices' state; -1: it writes none */
 } qemu;
@@ -92,14 +88,6 @@ int xf_qmp_save(struct xf_qmp *q, const char *file, struct xf_err *e)
     return 0;
 }
 
-int xc_hvm_param_get(xc_interface *xch, uint32_t dom, uint32_t param, uint64_t *value)
-{
-    (void)xch;
-    CU_ASSERT(dom == DOMID && param == HVM_PARAM_CALLBACK_IRQ);
-    *value = qemu.irq;
-    return 0;
-}
-
 int xf_qmp_stop(struct xf_qmp *q, struct xf_err *e)
 {
     CU_ASSERT(q->fd == 100 && qemu.suspends == 1);
@@ -115,10 +103,9 @@ int xf_xen_suspend(struct xf_source_vm *vm, struct xf_err *e)
     return 0;
 }
 
-int xf_xen_suspend_guest(struct xf_source_vm *vm, bool pv_drivers, struct xf_err *e)
+int xf_xen_suspend_guest(struct xf_source_vm *vm, struct xf_err *e)
 {
     CU_ASSERT(vm == &source.vm && qemu.open_now == 1); /* while the guest runs, it is connected */
-    CU_ASSERT_EQUAL(pv_drivers, qemu.irq != 0);
     qemu.suspends++;
     return qemu.suspend_fails ? xf_fail(e, ETIMEDOUT, "it does not suspend") : 0;
 }
@@ -177,7 +164,6 @@ static void test_state(void)
     struct stat st;
 
     begin();
-    qemu.irq = 1;
     CU_ASSERT(xf_guest_hvm.suspend(vm, &err) == 0 && qemu.suspends == 1 && qemu.open_now == 1);
     CU_ASSERT_EQUAL(qemu.stops, 1);
     CU_ASSERT(xf_guest_hvm.state(vm, &s, &err) == 0 && qemu.saves == 1 && !qemu.open_now);

@@ -114,6 +114,7 @@ static void test_hello_round_trip(void)
                          .seal = true,
                          .rdma_buffer_mib = 1024,
                          .reconnect_s = 77,
+                         .cold = true,
                          .rdma = {.state = XF_RDMA_MEMLOCK, .why = "\"32\" KiB"},
                          .need_kib = 1ull << 40,
                          .xen_major = 4,
@@ -152,7 +153,7 @@ static void test_hello_round_trip(void)
     CU_ASSERT_EQUAL(memcmp(&hello.key, &h.key, sizeof(h.key)), 0);
     CU_ASSERT(hello.channels == 16 && hello.encrypt && !hello.leave_paused && hello.check_only);
     CU_ASSERT(hello.find_only && hello.copy_domid == 32751 && !hello.pull);
-    CU_ASSERT_EQUAL(hello.reconnect_s, 77);
+    CU_ASSERT(hello.reconnect_s == 77 && hello.cold);
     CU_ASSERT_EQUAL(hello.need_kib, 1ull << 40);
     CU_ASSERT(hello.transport == XF_TRANSPORT_AUTO && hello.seal && hello.rdma_buffer_mib == 1024);
     CU_ASSERT_EQUAL(memcmp(&hello.rdma, &h.rdma, sizeof(h.rdma)), 0);
@@ -175,6 +176,7 @@ static void test_reply_round_trip(void)
                          .rdma_port = 1,
                          .rdma = {.state = XF_RDMA_READY, .nr_addresses = XF_RDMA_ADDRS_MAX},
                          .hvm = true,
+                         .cold = true,
                          .paging = true,
                          .codecs = XF_CODEC_BIT(XF_CODEC_LZ4) | XF_CODEC_BIT(XF_CODEC_ZSTD),
                          .nr_addresses = 16,

@@ -63,8 +63,10 @@ static void play_pull(const struct xf_watch *w, struct xf_report *report)
 enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
                         struct xf_report *report, struct xf_err *err)
 {
-    struct xf_finding warning = {XF_WARNING, "cpu-policy", "the destination lacks avx2"};
-    struct xf_finding refusal = {XF_REFUSAL, "memory", "too little of it there"};
+    struct xf_finding warning = {
+        .severity = XF_WARNING, .code = "cpu-policy", .text = "the destination lacks avx2"};
+    struct xf_finding refusal = {
+        .severity = XF_REFUSAL, .code = "memory", .text = "too little of it there"};
     struct xf_progress p = {.phase = XF_PHASE_COPY,
                             .round = 1,
                             .round_pages = 100,

@@ -10,9 +10,11 @@
 
 #include <libxl_utils.h>
 
+#include "libxl-ext/source/check_hvm.h"
 #include "libxl-ext/source/domain_config.h"
 #include "libxl-ext/source/move_check.h"
 #include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/static_state.h"
 #include "tests/unit/hostile.h"
 #include "tests/unit/suite.h"
@@ -43,6 +45,22 @@ const libxl_version_info *libxl_get_version_info(libxl_ctx *ctx)
 
     (void)ctx;
     return &info;
+}
+
+const char *xf_check_whole(xc_interface *xch, uint32_t domid, bool device_model, bool asked)
+{
+    (void)xch;
+    (void)domid;
+    (void)device_model;
+    (void)asked;
+    return NULL;
+}
+
+enum xf_here xf_xen_here(xc_interface *xch, uint32_t domid)
+{
+    (void)xch;
+    CU_ASSERT_EQUAL(domid, DOMID);
+    return XF_HERE_RUNS;
 }
 
 int xf_qdisks_open(struct xf_qdisks *q, uint32_t domid, struct xf_err *e)

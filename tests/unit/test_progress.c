@@ -527,7 +527,8 @@ static void test_json_strings(void)
 
 static void test_json_rest(void)
 {
-    struct xf_finding finding = {XF_REFUSAL, "memory", "too little of it"};
+    struct xf_finding finding = {
+        .severity = XF_REFUSAL, .code = "memory", .text = "too little of it"};
     struct xf_err err = {.num = 104, .text = "the connection broke"};
     struct xf_report r = moved();
     struct json_object *o;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <libxl_event.h>
+#include <xen/hvm/params.h>
 #include <xenstore.h>
 
 #include "libxl-ext/source/move_end.h"
@@ -34,6 +35,8 @@ static struct {
     bool takes;    /* the guest takes the request from it */
     unsigned asked, aborts, resumed;
     int resume_rc;
+    uint64_t irq;    /* PV drivers have set one */
+    unsigned shut;   /* Xen was told to suspend it */
     unsigned locked; /* so many resumes fail first */
     const libxl_asyncop_how *how;
 } xen;
@@ -144,11 +147,27 @@ bool xs_write(struct xs_handle *h, xs_transaction_t t, const char *path, const v
 {
     (void)h;
     (void)t;
-    (void)path;
-    (void)data;
-    CU_ASSERT_EQUAL(len, 0);
-    strcpy(xen.node, "");
+    CU_ASSERT_STRING_EQUAL(path, "/local/domain/9/control/shutdown");
+    snprintf(xen.node, sizeof(xen.node), "%.*s", (int)len, (const char *)data);
+    if (len)
+        xen.asked++;
     return true;
+}
+
+int xc_hvm_param_get(xc_interface *xch, uint32_t dom, uint32_t param, uint64_t *value)
+{
+    (void)xch;
+    CU_ASSERT(dom == DOMID && param == HVM_PARAM_CALLBACK_IRQ);
+    *value = xen.irq;
+    return 0;
+}
+
+int xc_domain_shutdown(xc_interface *xch, uint32_t domid, int reason)
+{
+    (void)xch;
+    CU_ASSERT(domid == DOMID && reason == SHUTDOWN_suspend);
+    xen.shut++;
+    return 0;
 }
 
 static int resume(struct xf_source_vm *vm, struct xf_err *err)
@@ -362,6 +381,40 @@ static void test_locked(void)
     CU_ASSERT_EQUAL(xen.resumed, 0);
 }
 
+/* Without libxl: by its PV drivers, or by Xen. */
+static void test_directly(void)
+{
+    struct xf_xen_source *x = &m.skeleton.xen;
+
+    for (int irq = 0; irq < 2; irq++) {
+        begin();
+        x->kind = &xf_guest_hvm;
+        x->asked = false;
+        xen.irq = (uint64_t)irq;
+        xen.turns = 4;
+        xen.then = SUSPENDED;
+        CU_ASSERT_EQUAL(xf_xen_suspend_guest(&x->vm, &err), 0);
+        CU_ASSERT(x->asked && !x->may_stop && !xen.how);
+        CU_ASSERT(xen.asked == (unsigned)irq && xen.shut == (unsigned)!irq);
+        CU_ASSERT_STRING_EQUAL(xen.node, irq ? "suspend" : "");
+    }
+    /* It crashes instead; nobody waits a minute for it, and the request is taken back. */
+    begin();
+    x->kind = &xf_guest_hvm;
+    xen.irq = 1;
+    xen.turns = 3;
+    xen.then = CODE(SHUTDOWN_crash);
+    CU_ASSERT_EQUAL(xf_xen_suspend_guest(&x->vm, &err), -1);
+    CU_ASSERT_EQUAL(err.num, ESRCH);
+    /* Paused, which no request wakes. */
+    begin();
+    x->kind = &xf_guest_hvm;
+    xen.irq = 1;
+    xen.now = xen.then = XEN_DOMINF_paused;
+    CU_ASSERT_EQUAL(xf_xen_suspend_guest(&x->vm, &err), -1);
+    CU_ASSERT(err.num == EBUSY && !xen.asked && !xen.shut);
+}
+
 /* It never does: the wait has an end, also by Ctrl-C, and the report says that it may. */
 static void test_never(void)
 {
@@ -432,6 +485,7 @@ int main(void)
                            {"a request that is taken, or taken back", test_request},
                            {"suspends too late", test_late},
                            {"resumed when the images are free", test_locked},
+                           {"suspends without libxl", test_directly},
                            {"never suspends", test_never},
                            {"how a failed move ends", test_settle},
                            CU_TEST_INFO_NULL};

@@ -5,7 +5,7 @@
 guest_help() {
     cat <<'END'
 lab guest start HOST NAME [--mem MiB] [--maxmem MiB] [--fill MiB] [--zero PCT]
-                [--type pvh|hvm]
+                [--type pvh|hvm|pv]
                 [--emulated]         HVM without PV drivers: disk and NIC are QEMU's
                 [--vga none|stdvga]  of an HVM guest; stdvga on VNC, with 16 MiB out of --mem
                 [--rate PAGES/s] [--pattern seq|random|hot|stride] [--hot PCT]
@@ -84,9 +84,9 @@ guest_start() {
     done
     [ "$ip" -ge 100 ] && [ "$ip" -le 199 ] || die "--ip is 100 to 199"
     case $type in
-    pvh) [ "$vga$emulated" = none ] || die "--vga and --emulated need --type hvm" ;;
+    pvh | pv) [ "$vga$emulated" = none ] || die "--vga and --emulated need --type hvm" ;;
     hvm) hvm_defaults ;;
-    *) die "--type is pvh or hvm, not '$type'" ;;
+    *) die "--type is pvh, hvm or pv, not '$type'" ;;
     esac
     : "${mem:=128}" "${fill:=40}" "${beat:=20}"
     [ "$disk" = none ] || diskline="'format=raw,vdev=$vdev,access=rw${backend:+,backendtype=$backend},target=/dev/$disk'"
