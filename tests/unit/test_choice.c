@@ -127,11 +127,12 @@ static void test_choices(void)
                 struct xf_rdma_side there = {.state = (enum xf_rdma_state)b, .why = "reason B"};
                 const struct xf_err *route = r ? &no_route : NULL;
                 bool can = a == XF_RDMA_READY && b == XF_RDMA_READY && !r;
-                const char *reason = a == XF_RDMA_UNASKED   ? "here the devices have not been"
-                                     : a != XF_RDMA_READY   ? "here reason A"
-                                     : b == XF_RDMA_UNASKED ? "at the destination the devices have not been"
-                                     : b != XF_RDMA_READY   ? "at the destination reason B"
-                                                            : "no route to 10.0.0.9";
+                const char *reason = a == XF_RDMA_UNASKED ? "here the devices have not been"
+                                     : a != XF_RDMA_READY ? "here reason A"
+                                     : b == XF_RDMA_UNASKED
+                                         ? "at the destination the devices have not been"
+                                     : b != XF_RDMA_READY ? "at the destination reason B"
+                                                          : "no route to 10.0.0.9";
                 char why[400] = "old";
 
                 CU_ASSERT_EQUAL(xf_choose(XF_TRANSPORT_TCP, &here, &there, route, why, sizeof(why)),
