@@ -179,5 +179,9 @@ unsigned xf_special_gfns(const struct xf_param *params, uint32_t n, uint64_t nr_
     nr = add_gfn(value_of(params, n, HVM_PARAM_IDENT_PT) >> XC_PAGE_SHIFT, nr_gfns, out, nr, max);
     /* Address in the low half, size in the high (xen/include/public/hvm/params.h). */
     nr = add_gfn((tss & 0xffffffffu) >> XC_PAGE_SHIFT, nr_gfns, out, nr, max);
+    /* libxl writes the id when it has restored the domain, and fails without the page
+     * (libxl__ms_vm_genid_set(), tools/libs/light/libxl_genid.c). */
+    nr = add_gfn(value_of(params, n, HVM_PARAM_VM_GENERATION_ID_ADDR) >> XC_PAGE_SHIFT, nr_gfns,
+                 out, nr, max);
     return nr;
 }

@@ -40,7 +40,7 @@ unsigned xf_ring_gfns(const struct xf_param *params, uint32_t n, uint64_t nr_gfn
                       unsigned max);
 
 /* From parameters: gfns that must exist before a restore handles the parameters: the rings
- * and the pages that Xen itself uses (identity page table, VM86 TSS). */
+ * and the pages that Xen itself (identity page table, VM86 TSS) or libxl (generation id) uses. */
 unsigned xf_special_gfns(const struct xf_param *params, uint32_t n, uint64_t nr_gfns, uint64_t *out,
                          unsigned max);
 

@@ -57,6 +57,16 @@ static void test_specials(void)
     CU_ASSERT(has(out, n, 0xfeffe) && has(out, n, 0xfefff) && has(out, n, 0xfeffc));
 }
 
+/* libxl writes it when it has restored the domain; its page is moved like any other. */
+static void test_generation_id(void)
+{
+    const struct xf_param id[] = {{HVM_PARAM_VM_GENERATION_ID_ADDR, 0xfc100280}};
+    uint64_t out[4];
+
+    CU_ASSERT(xf_special_gfns(id, 1, NR, out, 4) == 1 && out[0] == 0xfc100);
+    CU_ASSERT_EQUAL(xf_ring_gfns(id, 1, NR, out, 4), 0);
+}
+
 /* The numbers come from a peer: nothing beyond the guest, nothing beyond the array. */
 static void test_hostile_params(void)
 {
@@ -302,6 +312,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"rings", test_rings},
         {"specials", test_specials},
+        {"a generation id", test_generation_id},
         {"hostile parameters", test_hostile_params},
         {"an early context without vCPUs", test_outline},
         {"policy that fits", test_policy_fits},
