@@ -97,12 +97,11 @@ bool xf_check_late(const libxl_domain_config *config, struct xf_findings *f)
 static void ask_model(uint32_t domid, struct xf_findings *f, struct xf_qmp_version *version)
 {
     struct xf_qmp q = XF_QMP_CLOSED;
-    char path[XF_QMP_PATH], reasons[XF_QMP_REASONS] = "";
+    char reasons[XF_QMP_REASONS] = "";
     struct xf_err why = {0};
 
-    xf_qmp_path(domid, path);
-    if (xf_qmp_open(&q, path, domid, MONITOR_MS, (struct xf_tick){0}, &why) ||
-        xf_qmp_version(&q, version, &why) || xf_qmp_blocked(&q, reasons, &why))
+    if (xf_qmp_open_domain(&q, domid, MONITOR_MS, &why) || xf_qmp_version(&q, version, &why) ||
+        xf_qmp_blocked(&q, reasons, &why))
         xf_refuse_ours(f, XF_STOCK, "device-model", "the guest's device model does not answer: %s",
                        why.text);
     if (reasons[0])

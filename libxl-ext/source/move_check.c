@@ -120,10 +120,11 @@ static const char *must_be_whole(const struct xf_move *m)
     return xf_check_whole(m->xch, m->domid, has_device_model(m), m->o->mode == XF_MODE_POSTCOPY);
 }
 
-static void look_at_mode(const struct xf_move *m, struct xf_findings *found)
+static void look_at_mode(struct xf_move *m, struct xf_findings *found)
 {
     const char *why = must_be_whole(m);
 
+    m->check.hello.pull = m->o->mode != XF_MODE_PRECOPY && !m->o->cold && !why;
     if (m->o->cold)
         xf_find(found, XF_INFO, "cold", "the guest moves by stock xl's stream, %s",
                 m->check.live ? "and runs while its memory is copied" : "standing still");
@@ -189,7 +190,6 @@ static int fill_hello(struct xf_move *m, struct xf_err *err)
     h->reconnect_s = m->o->reconnect_s;
     h->leave_paused = m->o->leave_paused || m->check.paused;
     h->check_only = m->o->check_only;
-    h->pull = m->o->mode != XF_MODE_PRECOPY && !m->o->cold && !must_be_whole(m);
     h->xen_major = (uint32_t)info->xen_version_major;
     h->xen_minor = (uint32_t)info->xen_version_minor;
     return xf_read_policy(m->xch, m->domid, &h->cpuid, &h->cpuid_len, &h->msrs, &h->msr_len, err);

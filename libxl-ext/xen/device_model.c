@@ -113,12 +113,9 @@ int xf_device_model_lives(const struct xf_device_model *dm, struct xf_err *err)
 
 static int connect_to(struct xf_device_model *dm, int limit_ms, struct xf_err *err)
 {
-    char path[XF_QMP_PATH];
-
     if (dm->monitor.fd >= 0)
         return 0;
-    xf_qmp_path(dm->domid, path);
-    return xf_qmp_open(&dm->monitor, path, dm->domid, limit_ms, (struct xf_tick){0}, err);
+    return xf_qmp_open_domain(&dm->monitor, dm->domid, limit_ms, err);
 }
 
 int xf_device_model_connect(struct xf_device_model *dm, struct xf_err *err)

@@ -37,11 +37,7 @@ static struct xf_xen_source *of(struct xf_source_vm *vm)
 
 static int connect_to(struct xf_xen_source *x, struct xf_err *err)
 {
-    char path[XF_QMP_PATH];
-
-    xf_qmp_path(x->domid, path);
-    if (x->monitor.fd < 0 &&
-        xf_qmp_open(&x->monitor, path, x->domid, MONITOR_MS, (struct xf_tick){0}, err))
+    if (x->monitor.fd < 0 && xf_qmp_open_domain(&x->monitor, x->domid, MONITOR_MS, err))
         return xf_wrap(err, "the guest's device model does not answer");
     return 0;
 }

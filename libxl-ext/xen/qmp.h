@@ -72,6 +72,15 @@ void xf_qmp_path(uint32_t domid, char out[XF_QMP_PATH]);
  */
 int xf_qmp_open(struct xf_qmp *q, const char *path, uint32_t domid, int limit_ms,
                 struct xf_tick tick, struct xf_err *err);
+/* The same for a domain of this host, without a tick. */
+static inline int xf_qmp_open_domain(struct xf_qmp *q, uint32_t domid, int limit_ms,
+                                     struct xf_err *err)
+{
+    char path[XF_QMP_PATH];
+
+    xf_qmp_path(domid, path);
+    return xf_qmp_open(q, path, domid, limit_ms, (struct xf_tick){0}, err);
+}
 /* Does nothing if it is closed. */
 void xf_qmp_close(struct xf_qmp *q);
 
