@@ -193,11 +193,12 @@ static void test_destroyed(void)
     start(&m, "web1", UUID);
     CU_ASSERT(greet(&m));
     CU_ASSERT_EQUAL(build(&m, "web1", UUID, &domid), 0);
+    kill(fake_host->xl_pid, SIGSTOP); /* which would destroy it by its number, once it is let go */
     strcpy(fake_host_at(domid)->name, "db1");
     strcpy(fake_host_at(domid)->uuid, OTHER_UUID);
     CU_ASSERT_EQUAL(hear(&m, XF_MSG_PONG), -1);
     CU_ASSERT_PTR_NOT_NULL(strstr(m.err.text, "is gone"));
-    kill(fake_host->xl_pid, SIGKILL); /* which would destroy it by its number */
+    kill(fake_host->xl_pid, SIGKILL);
     ends(&m, 1, "is gone");
     CU_ASSERT_PTR_NOT_NULL(fake_host_find("db1"));
     CU_ASSERT_EQUAL(fake_host->destroyed, 0);
