@@ -188,9 +188,9 @@ static void test_fast_writer(void)
     CU_ASSERT_EQUAL(m->source.status.reason, XF_SWITCH_NOT_PAYING);
     CU_ASSERT_EQUAL(m->source.status.round, 1);
     CU_ASSERT(m->source.pulled && m->source.left_out > GFNS);
-    /* The buffers of sockets and relay hold much when COPY ends, for a small guest. */
-    CU_ASSERT(m->source.sent.data < m->src->pages / 2);
-    CU_ASSERT(m->source.wire_bytes < memory + memory / 2);
+    /* After how many pages depends on the machine's load; test_rounds holds the decision itself. */
+    CU_ASSERT(m->source.sent.data < m->src->pages);
+    CU_ASSERT(m->source.wire_bytes < 2 * memory);
     pg_move_free(m);
 }
 
