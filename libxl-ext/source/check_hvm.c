@@ -84,24 +84,33 @@ bool xf_check_restricted(const libxl_domain_config *config)
     return is_true(config->b_info.dm_restrict);
 }
 
-bool xf_check_late(const libxl_domain_config *config, struct xf_findings *f)
+bool xf_check_late(const libxl_domain_config *config, const struct xf_model *model,
+                   struct xf_findings *f)
 {
-    if (!xf_check_restricted(config))
+    const char *why = xf_check_restricted(config)
+                          ? "the guest's device model runs without privileges (dm_restrict=1)"
+                      : model->video_unmapped
+                          ? "the guest has unmapped the memory of its video card"
+                          : NULL;
+
+    if (!why)
         return false;
     xf_find(f, XF_INFO, "late-devices",
-            "the guest's device model runs without privileges (dm_restrict=1), so it is started at "
-            "the destination only when the guest is suspended here, which takes seconds");
+            "%s, so its device model is started at the destination only when the guest is "
+            "suspended here, which takes seconds",
+            why);
     return true;
 }
 
-static void ask_model(uint32_t domid, struct xf_findings *f, struct xf_qmp_version *version)
+static void ask_model(uint32_t domid, struct xf_findings *f, struct xf_model *model)
 {
     struct xf_qmp q = XF_QMP_CLOSED;
     char reasons[XF_QMP_REASONS] = "";
     struct xf_err why = {0};
 
-    if (xf_qmp_open_domain(&q, domid, MONITOR_MS, &why) || xf_qmp_version(&q, version, &why) ||
-        xf_qmp_blocked(&q, reasons, &why))
+    if (xf_qmp_open_domain(&q, domid, MONITOR_MS, &why) ||
+        xf_qmp_version(&q, &model->version, &why) || xf_qmp_blocked(&q, reasons, &why) ||
+        xf_qmp_video_unmapped(&q, &model->video_unmapped, &why))
         xf_refuse_ours(f, XF_STOCK, "device-model", "the guest's device model does not answer: %s",
                        why.text);
     if (reasons[0])
@@ -112,16 +121,16 @@ static void ask_model(uint32_t domid, struct xf_findings *f, struct xf_qmp_versi
 }
 
 void xf_check_hvm(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
-                  struct xf_findings *f, struct xf_qmp_version *version)
+                  struct xf_findings *f, struct xf_model *model)
 {
     unsigned before = f->n;
 
-    *version = (struct xf_qmp_version){0};
+    *model = (struct xf_model){0};
     check_model(&config->b_info, f);
     check_state(xch, domid, &config->b_info, f);
     check_passed_through(&config->b_info, f);
     if (f->n == before) /* else there may be no monitor */
-        ask_model(domid, f, version);
+        ask_model(domid, f, model);
 }
 
 static bool is_intel(void)

@@ -6,18 +6,24 @@
 #include "libxl-ext/peer/check.h"
 #include "libxl-ext/xen/qmp_commands.h"
 
+/* What its device model says. */
+struct xf_model {
+    struct xf_qmp_version version; /* zeros if it did not answer */
+    bool video_unmapped;           /* xf_qmp_video_unmapped() */
+};
+
 /*
- * Examine the guest's configuration, and ask its device model: *version is that of QEMU, zeros if
- * it did not answer, which is a finding. xf_check_source() has examined what all kinds have in
- * common.
+ * Examine the guest's configuration, and ask its device model; that it does not answer is a
+ * finding. xf_check_source() has examined what all kinds have in common.
  */
 void xf_check_hvm(xc_interface *xch, uint32_t domid, const libxl_domain_config *config,
-                  struct xf_findings *f, struct xf_qmp_version *version);
+                  struct xf_findings *f, struct xf_model *model);
 
 /* Does its device model run without privileges? Pure. */
 bool xf_check_restricted(const libxl_domain_config *config);
 /* Is there a reason why its devices can only be attached in SWITCH? Then it is an XF_INFO. */
-bool xf_check_late(const libxl_domain_config *config, struct xf_findings *f);
+bool xf_check_late(const libxl_domain_config *config, const struct xf_model *model,
+                   struct xf_findings *f);
 
 /*
  * Why no page of the guest may be absent when it runs at the destination: a clause that follows

@@ -96,16 +96,17 @@ static bool has_device_model(const struct xf_move *m)
 
 static void look_at_devices(struct xf_move *m, struct xf_findings *found)
 {
-    struct xf_qmp_version v;
+    struct xf_model model;
 
     if (!has_device_model(m))
         return;
-    xf_check_hvm(m->xch, m->domid, &m->check.config, found, &v);
-    if (v.major)
-        snprintf(m->check.hello.qemu, sizeof(m->check.hello.qemu), "%u.%u.%u", v.major % 1000,
-                 v.minor % 1000, v.micro % 1000);
+    xf_check_hvm(m->xch, m->domid, &m->check.config, found, &model);
+    if (model.version.major)
+        snprintf(m->check.hello.qemu, sizeof(m->check.hello.qemu), "%u.%u.%u",
+                 model.version.major % 1000, model.version.minor % 1000,
+                 model.version.micro % 1000);
     if (!m->o->cold)
-        m->check.hello.late_devices |= xf_check_late(&m->check.config, found);
+        m->check.hello.late_devices |= xf_check_late(&m->check.config, &model, found);
 }
 
 /* Why no page may be absent when the guest runs at the destination; NULL: nothing known here. */

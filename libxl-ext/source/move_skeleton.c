@@ -155,6 +155,7 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
     xf_hvm_ram(&m->check.config.b_info, &m->skeleton.xen.ram_low, &m->skeleton.xen.ram_end);
     m->skeleton.xen.keep_paused = m->check.paused;
     m->skeleton.xen.restricted = xf_check_restricted(&m->check.config);
+    m->skeleton.xen.early = !m->check.hello.late_devices;
     if (gather(m, k, &p, err) || send_skeleton(m, k, &p, err) || begin_copy(m, err) ||
         xf_qdisks_flush_begin(&m->check.disks, err) || wait_built(m, err) || measure_rtt(m, err))
         goto out;

@@ -57,6 +57,25 @@ static int log_writes(struct xf_source_vm *vm, bool on, struct xf_err *err)
     return rc;
 }
 
+/*
+ * A QEMU that is started before the guest's memory is there keeps a page of its own in place of the
+ * video memory until a BAR maps it; the screen would be lost, and with it what the guest finds
+ * there when it maps it again (xen_add_to_physmap(), hw/i386/xen/xen-hvm.c in QEMU).
+ */
+static int video_is_mapped(struct xf_xen_source *x, struct xf_err *err)
+{
+    bool unmapped;
+
+    if (!x->early)
+        return 0;
+    if (xf_qmp_video_unmapped(&x->monitor, &unmapped, err))
+        return -1;
+    return unmapped ? xf_fail(err, EBUSY,
+                              "the guest has unmapped the memory of its video card while it was "
+                              "copied; move it again, which then takes late devices")
+                    : 0;
+}
+
 /* QEMU is stopped when the guest has suspended: its last writes to memory and disks are done then.
  */
 static int suspend(struct xf_source_vm *vm, struct xf_err *err)
@@ -68,7 +87,7 @@ static int suspend(struct xf_source_vm *vm, struct xf_err *err)
     /* Now, because the guest still runs. */
     if (connect_to(x, err) || xf_xen_suspend_guest(vm, err))
         return -1;
-    return xf_qmp_stop(&x->monitor, err);
+    return xf_qmp_stop(&x->monitor, err) || video_is_mapped(x, err) ? -1 : 0;
 }
 
 static int resume(struct xf_source_vm *vm, struct xf_err *err)

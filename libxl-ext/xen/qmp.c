@@ -51,7 +51,7 @@ static void begin_call(struct xf_qmp *q)
 
 static int timed_out(const struct xf_qmp *q, struct xf_err *err)
 {
-    if (!q->id)
+    if (!q->greeted)
         return xf_fail(err, ETIMEDOUT,
                        "the device model of domain %u has not greeted within %d ms; is another "
                        "program connected to its monitor, such as xentop?",
@@ -144,7 +144,17 @@ static int note_event(struct xf_qmp *q, const struct xf_json *j)
     return 0;
 }
 
-/* Wait for a message that is not an event. *j is to be closed, also after an error. */
+/* QEMU has begun with the command when its client hung up, and answers the next client. */
+static bool is_late(const struct xf_qmp *q, const struct xf_json *j)
+{
+    struct xf_json any = {.o = j->o, .what = what};
+    int64_t id;
+
+    return xf_json_has(j, "id") && !xf_json_number(&any, "id", 0, UINT32_MAX, &id) &&
+           id < q->id + !q->greeted;
+}
+
+/* Wait for a message that is neither an event nor late. *j is to be closed, also after an error. */
 static int next_message(struct xf_qmp *q, struct xf_json *j, struct xf_err *err)
 {
     *j = (struct xf_json){0};
@@ -155,9 +165,9 @@ static int next_message(struct xf_qmp *q, struct xf_json *j, struct xf_err *err)
         while ((line = next_line(q, &len))) {
             if (xf_json_open(j, line, len, DEPTH, what, err))
                 return -1;
-            if (!xf_json_has(j, "event"))
+            if (!xf_json_has(j, "event") && !is_late(q, j))
                 return 0;
-            if (note_event(q, j))
+            if (xf_json_has(j, "event") && note_event(q, j))
                 return -1;
             xf_json_close(j);
         }
@@ -202,9 +212,10 @@ static int send_command(struct xf_qmp *q, const char *command, json_object *argu
                          q->domid);
 }
 
-/* 0: *out is what QEMU returned; REFUSED: it refused; -1: the message is invalid. */
+/* 0: *out is what QEMU returned, or the message that holds a list; REFUSED: it refused; -1: the
+ * message is invalid. */
 static int take_reply(const struct xf_qmp *q, const char *command, const struct xf_json *j,
-                      struct xf_json *out)
+                      bool list, struct xf_json *out)
 {
     char words[WORDS];
     struct xf_json inner;
@@ -217,9 +228,9 @@ static int take_reply(const struct xf_qmp *q, const char *command, const struct 
     if (id != q->id)
         return xf_json_bad(j, "id", "is not that of the command");
     if (!xf_json_has(j, "error")) {
-        if (xf_json_object(j, "return", &inner))
+        if (!list && xf_json_object(j, "return", &inner))
             return -1;
-        *out = inner;
+        *out = list ? *j : inner;
         json_object_get(out->o);
         return 0;
     }
@@ -232,8 +243,8 @@ static int take_reply(const struct xf_qmp *q, const char *command, const struct 
     return REFUSED;
 }
 
-int xf_qmp_call(struct xf_qmp *q, const char *command, json_object *arguments, struct xf_json *out,
-                struct xf_err *err)
+static int call(struct xf_qmp *q, const char *command, json_object *arguments, bool list,
+                struct xf_json *out, struct xf_err *err)
 {
     struct xf_json j = {0};
     int rc;
@@ -247,11 +258,22 @@ int xf_qmp_call(struct xf_qmp *q, const char *command, json_object *arguments, s
     begin_call(q);
     rc = send_command(q, command, arguments, err) || next_message(q, &j, err)
              ? -1
-             : take_reply(q, command, &j, out);
+             : take_reply(q, command, &j, list, out);
     xf_json_close(&j);
     if (rc < 0)
         xf_qmp_close(q);
     return rc ? -1 : 0;
+}
+
+int xf_qmp_call(struct xf_qmp *q, const char *command, json_object *arguments, struct xf_json *out,
+                struct xf_err *err)
+{
+    return call(q, command, arguments, false, out, err);
+}
+
+int xf_qmp_call_list(struct xf_qmp *q, const char *command, struct xf_json *out, struct xf_err *err)
+{
+    return call(q, command, NULL, true, out, err);
 }
 
 /* --- opening --- */
@@ -285,6 +307,7 @@ static int await_greeting(struct xf_qmp *q, struct xf_err *err)
     struct xf_json j, greeting;
     int rc = next_message(q, &j, err) || xf_json_object(&j, "QMP", &greeting) ? -1 : 0;
 
+    q->greeted = !rc;
     xf_json_close(&j);
     return rc;
 }
@@ -298,6 +321,7 @@ int xf_qmp_open(struct xf_qmp *q, const char *path, uint32_t domid, int limit_ms
     *q = (struct xf_qmp){.fd = -1,
                          .domid = domid,
                          .log_on = q->log_on && q->domid == domid,
+                         .id = q->domid == domid ? q->id : 0,
                          .limit_ms = limit_ms,
                          .tick = tick,
                          .in = malloc(XF_QMP_LINE)};

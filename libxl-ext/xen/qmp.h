@@ -55,7 +55,9 @@ struct xf_qmp {
 
     /* Private to qmp.c. */
     int64_t until, next_tick; /* of the current call, on xf_now_ms() */
-    uint32_t id;              /* of the last command */
+    uint32_t id;              /* of the last command. Goes on when it is opened again, so that a late
+                               * answer to a command of before is known as that */
+    bool greeted;
     char *in;                 /* XF_QMP_LINE bytes; received and not yet read: from at to end */
     size_t at, end;
 };
@@ -91,5 +93,9 @@ void xf_qmp_close(struct xf_qmp *q);
  */
 int xf_qmp_call(struct xf_qmp *q, const char *command, json_object *arguments, struct xf_json *out,
                 struct xf_err *err);
+/* The same for a command without arguments that returns a list: *out is an object whose field
+ * "return", not looked at, should be that list. */
+int xf_qmp_call_list(struct xf_qmp *q, const char *command, struct xf_json *out,
+                     struct xf_err *err);
 
 #endif

@@ -9,7 +9,10 @@
 
 #define REASONS_MAX 4096u /* in one answer */
 #define REASONS_SHOWN 3u
-#define REASON 120u /* size of one that is shown */
+#define REASON 120u  /* size of one that is shown */
+#define PCI_MAX 256u /* buses, devices of one, regions of one */
+#define CLASS_DISPLAY 3
+#define UNMAPPED (-1) /* PCI_BAR_UNMAPPED, include/hw/pci/pci.h in QEMU */
 
 _Static_assert((REASON + 2) * REASONS_SHOWN + sizeof("and 4096 more") <= XF_QMP_REASONS,
                "all of it fits");
@@ -157,4 +160,70 @@ int xf_qmp_blocked(struct xf_qmp *q, char out[XF_QMP_REASONS], struct xf_err *er
     if (xf_qmp_call(q, "query-migrate", NULL, &answer, err))
         return -1;
     return finish(q, &answer, read_blocked(&answer, out));
+}
+
+/* Its memory is BAR 0. */
+static int read_video(const struct xf_json *device, bool *unmapped)
+{
+    struct xf_json class_info, region;
+    int64_t class, bar, address;
+    json_object *regions;
+    size_t n;
+
+    if (xf_json_object(device, "class_info", &class_info) ||
+        xf_json_number(&class_info, "class", 0, UINT16_MAX, &class))
+        return -1;
+    if (class >> 8 != CLASS_DISPLAY)
+        return 0;
+    regions = xf_json_array(device, "regions", PCI_MAX, &n);
+    if (!regions)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (xf_json_item(device, "regions", regions, i, &region) ||
+            xf_json_number(&region, "bar", 0, PCI_MAX, &bar) ||
+            xf_json_number(&region, "address", INT64_MIN, INT64_MAX, &address))
+            return -1;
+        *unmapped |= bar == 0 && address == UNMAPPED;
+    }
+    return 0;
+}
+
+static int read_bus(const struct xf_json *bus, bool *unmapped)
+{
+    struct xf_json device;
+    json_object *devices;
+    size_t n;
+
+    devices = xf_json_array(bus, "devices", PCI_MAX, &n);
+    if (!devices)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (xf_json_item(bus, "devices", devices, i, &device) || read_video(&device, unmapped))
+            return -1;
+    return 0;
+}
+
+static int read_buses(const struct xf_json *j, bool *unmapped)
+{
+    struct xf_json bus;
+    json_object *buses;
+    size_t n;
+
+    *unmapped = false;
+    buses = xf_json_array(j, "return", PCI_MAX, &n);
+    if (!buses)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (xf_json_item(j, "return", buses, i, &bus) || read_bus(&bus, unmapped))
+            return -1;
+    return 0;
+}
+
+int xf_qmp_video_unmapped(struct xf_qmp *q, bool *out, struct xf_err *err)
+{
+    struct xf_json answer;
+
+    if (xf_qmp_call_list(q, "query-pci", &answer, err))
+        return -1;
+    return finish(q, &answer, read_buses(&answer, out));
 }

@@ -60,4 +60,8 @@ int xf_qmp_save(struct xf_qmp *q, const char *file, struct xf_err *err);
  * more there are. Empty: they can. */
 int xf_qmp_blocked(struct xf_qmp *q, char out[XF_QMP_REASONS], struct xf_err *err);
 
+/* Has the guest a video card whose memory it does not map, so that nothing but QEMU knows where it
+ * is? */
+int xf_qmp_video_unmapped(struct xf_qmp *q, bool *out, struct xf_err *err);
+
 #endif

@@ -38,6 +38,7 @@ struct xf_xen_source {
     /* A kind with a device model; guest_hvm.c only. */
     struct xf_qmp monitor;     /* QEMU's; open from suspend to state */
     bool restricted;           /* the caller sets it: QEMU cannot open files (dm_restrict=1) */
+    bool early;                /* the caller sets it: the copy's QEMU was started before its RAM */
     uint64_t ram_low, ram_end; /* the caller sets them: where its RAM is (xf_hvm_ram()) */
     struct xf_qdisks *disks;   /* the caller's, or NULL; their last flush begins with the suspend */
     int flush_ms; /* the caller sets it: time for that before the state is read, because the copy

@@ -15,7 +15,7 @@
 #include "tests/unit/fake_monitor.h"
 #include "transport/text.h"
 
-enum { OPENED, REFUSED, RUNS, WAITS, VERSION, FREE, BLOCKED, LOGGED, SAVED, CONTINUED };
+enum { OPENED, REFUSED, RUNS, WAITS, VERSION, FREE, BLOCKED, UNMAPPED, LOGGED, SAVED, CONTINUED };
 
 static struct {
     const uint8_t *data;
@@ -69,6 +69,7 @@ static bool fuzz_questions(struct xf_qmp *q, struct xf_err *err)
     struct xf_qmp_version version = {0};
     enum xf_qmp_state state = XF_QMP_IS_OTHER;
     char reasons[XF_QMP_REASONS] = "";
+    bool unmapped = false;
 
     if (!fuzz_went(q, xf_qmp_status(q, &state, err), err))
         return false;
@@ -86,6 +87,10 @@ static bool fuzz_questions(struct xf_qmp *q, struct xf_err *err)
         return false;
     MUST(memchr(reasons, 0, sizeof(reasons)) && xf_text_is_clean(reasons, strlen(reasons)));
     fuzz_reached(reasons[0] ? BLOCKED : FREE);
+    if (!fuzz_went(q, xf_qmp_video_unmapped(q, &unmapped, err), err))
+        return false;
+    if (unmapped)
+        fuzz_reached(UNMAPPED);
     return true;
 }
 
@@ -147,13 +152,15 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
     static const char *const seeds[] = {
         QMP_GREETING QMP_DONE(1) QMP_STATUS(2, "running", "true")
             QMP_ANSWER(3, "{\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}")
-                QMP_ANSWER(4, "{\"status\": \"completed\"}") QMP_DONE(5) QMP_EVENT("STOP")
-                    QMP_DONE(6) QMP_DONE(7) QMP_EVENT("RESUME") QMP_DONE(8) QMP_EVENT("SHUTDOWN")
-                        QMP_DONE(9),
+                QMP_ANSWER(4, "{\"status\": \"completed\"}")
+                    QMP_ANSWER(5, "[{\"devices\": [{\"class_info\": {\"class\": 768}, "
+                                  "\"regions\": [{\"bar\": 0, \"address\": -1}]}]}]") QMP_DONE(6)
+                        QMP_EVENT("STOP") QMP_DONE(7) QMP_DONE(8) QMP_EVENT("RESUME") QMP_DONE(9)
+                            QMP_EVENT("SHUTDOWN") QMP_DONE(10),
         QMP_GREETING QMP_DONE(1) QMP_STATUS(2, "inmigrate", "false") QMP_REFUSAL(3, "no\\n")
             QMP_ANSWER(4, "{\"blocked-reasons\": [\"a\\u001b\", \"b\", \"c\", \"d\"]}")
                 QMP_REFUSAL(5, "no\\n") QMP_REFUSAL(6, "no\\n") QMP_REFUSAL(7, "no\\n")
-                    QMP_REFUSAL(8, "no\\n"),
+                    QMP_REFUSAL(8, "no\\n") QMP_REFUSAL(9, "no\\n"),
         QMP_GREETING QMP_REFUSAL(1, "no\\n"),
         QMP_EVENT("STOP") QMP_GREETING QMP_DONE(1) QMP_STATUS(2, "paused", "false"),
     };
@@ -168,5 +175,5 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
 
 FUZZ_TARGET(fuzz_seed, "the monitor is opened", "a refusal", "a QEMU that runs",
             "a QEMU that waits for its state", "a version", "no reason against a migration",
-            "reasons against a migration", "the dirty log is turned off", "a state is saved",
-            "RESUME was seen")
+            "reasons against a migration", "video memory that is not mapped",
+            "the dirty log is turned off", "a state is saved", "RESUME was seen")

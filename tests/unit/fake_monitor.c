@@ -120,6 +120,7 @@ void fake_monitor_begin(const char *const *answers)
     static const char *const none[] = {NULL};
 
     fake_monitor.answers = answers ? answers : none;
+    fake_monitor.q.id = 0; /* of another device model than before */
     fake_monitor_listen();
     CU_ASSERT_EQUAL_FATAL(pthread_create(&fake_monitor.thread, NULL, play, NULL), 0);
 }

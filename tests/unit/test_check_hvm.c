@@ -15,13 +15,14 @@
 
 static libxl_domain_config config;
 static struct xf_findings f;
-static struct xf_qmp_version version;
+static struct xf_model model;
 static struct {
     uint64_t sleep, viridian, irq;
     bool pae; /* its second vCPU runs in 32-bit mode */
     bool silent;
     int opens, open_now;
     const char *reasons;
+    bool video_unmapped;
 } guest;
 
 int xc_hvm_param_get(xc_interface *xch, uint32_t dom, uint32_t param, uint64_t *value)
@@ -86,6 +87,14 @@ int xf_qmp_blocked(struct xf_qmp *q, char out[XF_QMP_REASONS], struct xf_err *e)
     return 0;
 }
 
+int xf_qmp_video_unmapped(struct xf_qmp *q, bool *out, struct xf_err *e)
+{
+    (void)q;
+    (void)e;
+    *out = guest.video_unmapped;
+    return 0;
+}
+
 static void begin(void)
 {
     libxl_domain_config_init(&config);
@@ -97,7 +106,7 @@ static void begin(void)
 static void check(void)
 {
     memset(&f, 0, sizeof(f));
-    xf_check_hvm(NULL, 9, &config, &f, &version);
+    xf_check_hvm(NULL, 9, &config, &f, &model);
     CU_ASSERT_EQUAL(guest.open_now, 0);
     config.b_info.num_vnuma_nodes = 0; /* there are none to free */
     libxl_domain_config_dispose(&config);
@@ -122,20 +131,28 @@ static void test_moves(void)
     config.b_info.u.hvm.usbdevice = strdup("tablet");
     check();
     CU_ASSERT(f.n == 0 && guest.opens == 1);
-    CU_ASSERT(version.major == 7 && version.minor == 2 && version.micro == 22);
+    CU_ASSERT(model.version.major == 7 && model.version.minor == 2 && model.version.micro == 22);
 }
 
 static void test_late(void)
 {
     begin();
     memset(&f, 0, sizeof(f));
-    CU_ASSERT(!xf_check_late(&config, &f) && !f.n);
+    CU_ASSERT(!xf_check_late(&config, &model, &f) && !f.n);
     libxl_defbool_set(&config.b_info.dm_restrict, false);
-    CU_ASSERT(!xf_check_late(&config, &f) && !f.n);
+    CU_ASSERT(!xf_check_late(&config, &model, &f) && !f.n);
     libxl_defbool_set(&config.b_info.dm_restrict, true);
-    CU_ASSERT(xf_check_late(&config, &f) && f.n == 1 && f.list[0].severity == XF_INFO);
+    CU_ASSERT(xf_check_late(&config, &model, &f) && f.n == 1 && f.list[0].severity == XF_INFO);
     check();
     CU_ASSERT_EQUAL(f.n, 0);
+    begin();
+    guest.video_unmapped = true;
+    check();
+    CU_ASSERT_EQUAL(f.n, 0);
+    libxl_domain_config_init(&config);
+    CU_ASSERT(xf_check_late(&config, &model, &f) && f.n == 1 && f.list[0].severity == XF_INFO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(f.list[0].text, "video card"));
+    libxl_domain_config_dispose(&config);
 }
 
 static void test_refused(void)

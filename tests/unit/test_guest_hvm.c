@@ -29,7 +29,7 @@ static char dir[] = "/tmp/xf-hvm-XXXXXX", saved[64];
 static struct {
     int opens, open_now, ons, offs, saves, suspends, resumes, loads;
     int stops, by_libxl;
-    bool refuses, suspend_fails, stop_fails;
+    bool refuses, suspend_fails, stop_fails, video_unmapped;
     long bytes; /* of the devices' state; -1: it writes none */
 } qemu;
 
@@ -93,6 +93,14 @@ int xf_qmp_stop(struct xf_qmp *q, struct xf_err *e)
     CU_ASSERT(q->fd == 100 && qemu.suspends == 1);
     qemu.stops++;
     return qemu.stop_fails ? xf_fail(e, ETIMEDOUT, "it does not stop") : 0;
+}
+
+int xf_qmp_video_unmapped(struct xf_qmp *q, bool *out, struct xf_err *e)
+{
+    (void)e;
+    CU_ASSERT(q->fd == 100 && qemu.stops == 1 && !qemu.saves);
+    *out = qemu.video_unmapped;
+    return 0;
 }
 
 int xf_xen_suspend(struct xf_source_vm *vm, struct xf_err *e)
@@ -203,6 +211,15 @@ static void test_no_state(void)
     qemu.stop_fails = true;
     CU_ASSERT(xf_guest_hvm.suspend(vm, &err) == -1 && err.num == ETIMEDOUT && qemu.suspends == 1);
     CU_ASSERT(xf_guest_hvm.resume(vm, &err) == 0 && !qemu.open_now);
+    begin();
+    qemu.video_unmapped = true;
+    source.early = true;
+    CU_ASSERT(xf_guest_hvm.suspend(vm, &err) == -1 && err.num == EBUSY);
+    CU_ASSERT(xf_guest_hvm.resume(vm, &err) == 0 && !qemu.open_now && !qemu.saves);
+    begin();
+    qemu.video_unmapped = true; /* which does not matter to one that starts late */
+    CU_ASSERT(xf_guest_hvm.suspend(vm, &err) == 0);
+    CU_ASSERT(xf_guest_hvm.resume(vm, &err) == 0);
     /* Without privileges it cannot open the file; libxl has had it save into one. */
     begin();
     source.restricted = true;

@@ -108,7 +108,6 @@ static void test_hostile(void)
         {"{\"return\": {}, \"id\": 2} {}\r\n", "JSON"},
         {"{\"return\": {}, \"id\": 2\r\n", "JSON"},
         {QMP_DONE(3), "not that of the command"},
-        {QMP_DONE(1), "not that of the command"},
         {"{\"return\": {}, \"id\": -2}\r\n", "\"id\""},
         {"{\"return\": {}, \"id\": \"2\"}\r\n", "\"id\""},
         {"{\"return\": {}}\r\n", "\"id\""},
@@ -150,12 +149,34 @@ static void test_hostile(void)
     fake_monitor_end();
 }
 
-/* What comes behind an answer and is no event spoils the next command. */
+/* What comes behind an answer and is no event spoils the next command, if it is not late. */
 static void test_unasked(void)
 {
-    fake_monitor_connect((const char *const[]){QMP_DONE(2) QMP_DONE(2), QMP_DONE(3), NULL});
+    fake_monitor_connect(
+        (const char *const[]){QMP_DONE(2) QMP_DONE(2), QMP_DONE(3) QMP_DONE(5), NULL});
     CU_ASSERT_EQUAL(xf_qmp_stop(q, err), 0);
-    CU_ASSERT_EQUAL(xf_qmp_cont(q, err), -1);
+    CU_ASSERT_EQUAL(xf_qmp_cont(q, err), 0);
+    CU_ASSERT_EQUAL(xf_qmp_stop(q, err), -1);
+    fake_monitor_broken(EPROTO, "not that of the command");
+    fake_monitor_end();
+}
+
+/* QEMU answers a command of the connection before, which was given up. */
+static void test_late_answer(void)
+{
+    fake_monitor.greeting = QMP_REFUSAL(5, "no") QMP_GREETING QMP_DONE(4) QMP_DONE(6);
+    fake_monitor_begin((const char *const[]){"", QMP_REFUSAL(5, "no") QMP_DONE(7), NULL});
+    q->domid = FAKE_MONITOR_DOMID;
+    q->id = 5;
+    CU_ASSERT_EQUAL(fake_monitor_dial(LONG_MS, no_tick), 0);
+    CU_ASSERT_EQUAL(xf_qmp_stop(q, err), 0);
+    fake_monitor_end();
+    /* Of another domain's QEMU it is not late. */
+    fake_monitor.greeting = QMP_GREETING QMP_DONE(5);
+    fake_monitor_begin(NULL);
+    q->domid = FAKE_MONITOR_DOMID + 1;
+    q->id = 5;
+    CU_ASSERT_EQUAL(fake_monitor_dial(LONG_MS, no_tick), -1);
     fake_monitor_broken(EPROTO, "not that of the command");
     fake_monitor_end();
 }
@@ -390,6 +411,7 @@ int main(void)
                            {"a refusal that a terminal would obey", test_refusal_hostile},
                            {"answers that are none", test_hostile},
                            {"an answer nobody asked for", test_unasked},
+                           {"answers that are late", test_late_answer},
                            {"commands that it does not read", test_deaf},
                            {"a long message", test_long},
                            {"the device model ends", test_death},

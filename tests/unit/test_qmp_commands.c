@@ -180,6 +180,53 @@ static void test_blocked(void)
     fake_monitor_end();
 }
 
+#define REGION(bar, address) "{\"bar\": " bar ", \"type\": \"memory\", \"address\": " address "}"
+#define DEVICE(class, regions)                                                                     \
+    "{\"slot\": 2, \"class_info\": {\"class\": " class ", \"desc\": \"\"}, \"regions\": [" regions \
+                                                       "]}"
+#define PCI(devices) QMP_ANSWER(2, "[{\"bus\": 0, \"devices\": [" devices "]}]")
+
+static void test_video(void)
+{
+    static const struct {
+        const char *answer;
+        bool unmapped;
+    } good[] = {
+        {QMP_ANSWER(2, "[]"), false},
+        {PCI(""), false},
+        {PCI(DEVICE("1664", REGION("0", "-1"))), false},
+        {PCI(DEVICE("768", REGION("0", "4026531840") ", " REGION("6", "-1"))), false},
+        {PCI(DEVICE("768", REGION("0", "-1") ", " REGION("2", "-1"))), true},
+        {PCI(DEVICE("1536", "") ", " DEVICE("896", REGION("0", "-1"))), true},
+    };
+    static const char *const bad[] = {
+        QMP_DONE(2),
+        QMP_ANSWER(2, "[7]"),
+        QMP_ANSWER(2, "[{\"bus\": 0}]"),
+        PCI("{\"class_info\": {}}"),
+        PCI("{\"class_info\": {\"class\": 65536}}"),
+        PCI(DEVICE("768", "5")),
+        PCI(DEVICE("768", REGION("0", "\"-1\""))),
+        PCI(DEVICE("768", REGION("-1", "0"))),
+    };
+    bool unmapped;
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        fake_monitor_connect((const char *const[]){good[i].answer, NULL});
+        unmapped = !good[i].unmapped;
+        CU_ASSERT_EQUAL(xf_qmp_video_unmapped(q, &unmapped, err), 0);
+        CU_ASSERT_EQUAL(unmapped, good[i].unmapped);
+        fake_monitor_end();
+    }
+    CU_ASSERT_STRING_EQUAL(fake_monitor.heard, "{\"execute\":\"query-pci\",\"id\":2}\n");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        fake_monitor_connect((const char *const[]){bad[i], NULL});
+        CU_ASSERT_EQUAL(xf_qmp_video_unmapped(q, &unmapped, err), -1);
+        fake_monitor_broken(EPROTO, "device model");
+        fake_monitor_end();
+    }
+}
+
 /* --- what must not be sent --- */
 
 #define ENABLE "\"arguments\":{\"enable\":true}"
@@ -378,6 +425,7 @@ int main(void)
                            {"the words of a status", test_status},
                            {"versions", test_version},
                            {"why devices cannot be migrated", test_blocked},
+                           {"a video card without mapped memory", test_video},
                            {"a dirty log is turned off only if it is on", test_log},
                            {"QEMU itself, running and stopped", test_qemu_runs},
                            {"QEMU itself, waiting for its state", test_qemu_waits},

@@ -83,6 +83,10 @@ void work_sample(uint64_t now);
 void work_send(int client);
 void work_touched(uint64_t from_ns, uint64_t to_ns, char *out, size_t size);
 
+// --- video.c ---
+// The video card decodes its memory no more. False: there is no card.
+bool video_off(void);
+
 // --- beat.c ---
 void beat_start(long ms);
 void beat_status(char *out, size_t size);

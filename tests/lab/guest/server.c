@@ -76,12 +76,15 @@ static void answer(char *line, char *out, size_t size)
         mem_damage();
     else if (!strcmp(word, "damage") && !strcmp(arg, "disk"))
         disk_damage();
+    else if (!strcmp(word, "video") && !strcmp(arg, "off") && video_off())
+        ;
     else if (!strcmp(word, "poweroff"))
         reboot(RB_POWER_OFF);
     else
         snprintf(out, size,
                  "ERR commands: status verify pause resume rate N pattern seq|random|hot|stride "
-                 "reads PCT work touched FROM_NS TO_NS damage mem|disk send rogue poweroff");
+                 "reads PCT work touched FROM_NS TO_NS damage mem|disk send rogue video off "
+                 "poweroff");
 }
 
 static void *serve(void *arg)

@@ -7,12 +7,14 @@ guest_help() {
 lab guest start HOST NAME [--mem MiB] [--maxmem MiB] [--fill MiB] [--zero PCT]
                 [--type pvh|hvm|pv]
                 [--emulated]         HVM without PV drivers: disk and NIC are QEMU's
-                [--vga none|stdvga]  of an HVM guest; stdvga on VNC, with 16 MiB out of --mem
+                [--vga none|stdvga|cirrus]  of an HVM guest; a screen on VNC, with 16 MiB out of --mem
+                [--cd 0|1]           of an HVM guest: a drive with a disk in it, hdc
                 [--rate PAGES/s] [--pattern seq|random|hot|stride] [--hot PCT]
                 [--reads PCT]        of the touches; the others write
-                [--vcpus N] [--ip N] [--disk vdb|vdc|none] [--diskrate N]
+                [--vcpus N] [--ip N] [--disk vdb|vdc|none|PATH] [--diskrate N]
                 [--diskblocks N]     of its disk that are written, the first (0: 16 MiB)
                 [--backend qdisk]    what serves its disk (else dom0's kernel)
+                [--format qcow2]     of its disk (else raw)
                 [--rogue 0|1]        a second interface that connects by itself, and sends
                 [--late MiB]         of memory that only the kernel hands on
                 [--persistent 0|1]   grants of its disk
@@ -23,6 +25,7 @@ lab guest cmd NAME send          the late memory, by sendfile
 lab guest cmd NAME rogue         what the second interface sends
 lab guest cmd NAME work          lines `its clock in ns, touches so far`, 15 minutes back
 lab guest cmd NAME touched FROM TO    touches and pages between two times of its clock
+lab guest cmd NAME video off          its video memory is mapped no more
 lab guest cmd NAME damage mem|disk    so that the next verify must say BAD
 lab guest wait NAME [SECONDS]    until it answers
 lab guest where NAME             a, b, both or none
@@ -61,7 +64,7 @@ END
 guest_start() {
     local host=$1 name=$2 type=pvh emulated='' vga=none mem='' maxmem='' fill='' zero=25 rate=200 pattern=random
     local hot=10 reads=0 vcpus=1 ip=100 disk=vdb diskrate=20 late=0 persistent=1 beat='' diskline='' config='' words mac vifs out
-    local diskblocks=0 backend='' rogue=0
+    local diskblocks=0 backend='' rogue=0 format=raw cd=0
     local kernel=vmlinux initramfs=initramfs boot=$PV_BOOT nic='' vdev=xvda device=/dev/xvda lines='' create_s=120 boot_s=60
     host_ok "$host"
     shift 2
@@ -73,7 +76,7 @@ guest_start() {
             continue
             ;;
         --type | --vga | --mem | --maxmem | --fill | --zero | --rate | --pattern | --hot | --reads | --vcpus | \
-            --ip | --disk | --diskrate | --diskblocks | --backend | --rogue | --late | --persistent | --beat | \
+            --ip | --disk | --diskrate | --diskblocks | --backend | --format | --cd | --rogue | --late | --persistent | --beat | \
             --config)
             [ $# -gt 1 ] || die "$1 needs a value (lab guest help)"
             printf -v "${1#--}" %s "$2"
@@ -84,12 +87,14 @@ guest_start() {
     done
     [ "$ip" -ge 100 ] && [ "$ip" -le 199 ] || die "--ip is 100 to 199"
     case $type in
-    pvh | pv) [ "$vga$emulated" = none ] || die "--vga and --emulated need --type hvm" ;;
+    pvh | pv) [ "$vga$emulated$cd" = none0 ] || die "--vga, --cd and --emulated need --type hvm" ;;
     hvm) hvm_defaults ;;
     *) die "--type is pvh, hvm or pv, not '$type'" ;;
     esac
     : "${mem:=128}" "${fill:=40}" "${beat:=20}"
-    [ "$disk" = none ] || diskline="'format=raw,vdev=$vdev,access=rw${backend:+,backendtype=$backend},target=/dev/$disk'"
+    [[ $disk == /* || $disk == none ]] || disk=/dev/$disk
+    [ "$disk" = none ] || diskline="'format=$format,vdev=$vdev,access=rw${backend:+,backendtype=$backend},target=$disk'"
+    [ "$cd" = 0 ] || diskline+="${diskline:+, }'devtype=cdrom,vdev=hdc,access=ro,format=raw,target=/srv/guest/initramfs'"
     words="$boot xf.ip=10.9.1.$ip xf.fill=$fill xf.zero=$zero xf.rate=$rate xf.pattern=$pattern"
     words+=" xf.hot=$hot xf.reads=$reads xf.diskrate=$diskrate xf.late=$late xf.persistent=$persistent xf.beat=$beat xf.diskblocks=$diskblocks"
     [ "$disk" = none ] || words+=" xf.disk=$device"

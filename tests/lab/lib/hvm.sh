@@ -33,8 +33,8 @@ xen_platform_pci = 1
 END
     case $vga in
     none) printf 'vga = "none"\nvnc = 0\n' ;;
-    stdvga) printf 'vga = "stdvga"\nvnc = 1\nvnclisten = "127.0.0.1"\n' ;;
-    *) die "--vga is none or stdvga, not '$vga'" ;;
+    stdvga | cirrus) printf 'vga = "%s"\nvnc = 1\nvnclisten = "127.0.0.1"\n' "$vga" ;;
+    *) die "--vga is none, stdvga or cirrus, not '$vga'" ;;
     esac
     if [ -n "$emulated" ]; then
         printf 'usb = 1\nusbdevice = "tablet"\n'

@@ -8,9 +8,9 @@
 DOM0_MODULES='virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci
 virtio_blk crc32c_generic libcrc32c crc16 mbcache jbd2 ext4'
 GUEST_MODULES='xen-blkfront xen-netfront'
-# Of a guest without PV drivers: its IDE disk, and its rtl8139.
+# Of a guest without PV drivers: its IDE or AHCI disk, and its rtl8139.
 EMULATED_MODULES='crct10dif_common crct10dif_generic crc64 crc64_rocksoft_generic crc64-rocksoft crc-t10dif
-t10-pi scsi_common scsi_mod libata ata_piix sd_mod mii 8139cp'
+t10-pi scsi_common scsi_mod libata ata_piix libahci ahci sd_mod mii 8139cp'
 LAB_CFLAGS='-std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Werror'
 
 overlay_key() {

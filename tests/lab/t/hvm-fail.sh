@@ -95,4 +95,65 @@ if wanted "a kernel that is not there"; then
     goes_on
     case_end
 fi
+
+# The link is cut when the state of the devices is on its way: what a whole move sends after the hold
+# is counted first. The guest is quiet, so little else is sent then.
+sent() { lab net bytes | jq ".${at}_to_${other[$at]}"; }
+half_is_sent() { [ "$(sent)" -ge "$half" ]; }
+if wanted "half of the devices' state is sent"; then
+    case_begin "hvm (SWITCH): half of the devices' state is sent, and the link is cut"
+    lab guest stop "$guest"
+    guest_start a quiet --type hvm --vga stdvga --rate 1 --diskrate 1 --ip 126 --disk vdb
+    at=a
+    on $at "rm -f /tmp/hold"
+    move_in_background $at "XENFERRY_HOLD=suspended=/tmp/hold" --precopy
+    until_true 180 held || bad "the move does not come to its hold: $(error_text)"
+    from=$(sent)
+    on $at "rm -f /tmp/hold"
+    move_ends 0
+    all=$(($(sent) - from))
+    at=b
+    move_in_background $at "XENFERRY_HOLD=suspended=/tmp/hold" --precopy
+    until_true 180 held || bad "the move does not come to its hold: $(error_text)"
+    lab net rate 1
+    half=$(($(sent) + all / 2))
+    on $at "rm -f /tmp/hold"
+    until_true 30 half_is_sent || bad "not even half of $all bytes is sent"
+    cut_link
+    move_ends 4
+    note "cut after about half of $all bytes: $(report .error)"
+    lab net heal
+    lab net rate off
+    goes_on
+    case_end
+fi
+
+# Nobody can start another one: the guest goes on without, as after any end of its QEMU, and the move
+# says so.
+without_qemu() { # POINT COMMAND...
+    wanted "its own QEMU is killed" || return 0
+    case_begin "hvm ($1): its own QEMU is killed"
+    lab guest stop "$guest"
+    guest_start a hvm --type hvm --rate 100 --ip 126 --disk vdb
+    at=a
+    on $at "rm -f /tmp/hold"
+    if [ "$1" = COPY ]; then
+        move_in_background $at "" --bandwidth 4
+        until_true 120 copying || bad "no COPY: $(error_text)"
+    else
+        move_in_background $at "XENFERRY_HOLD=$1=/tmp/hold"
+        until_true 180 held || bad "the move does not come to $1: $(error_text)"
+    fi
+    kill_qemu $at "$guest"
+    on $at "rm -f /tmp/hold"
+    move_ends 3 4
+    note "$(report .error)"
+    [[ $(report .error) == *"device model"* ]] || bad "it does not name the device model"
+    intact $at
+    until_true 45 is_empty "${other[$at]}" || empty "${other[$at]}"
+    case_end
+}
+without_qemu COPY
+without_qemu before-suspend
+without_qemu suspended
 finish
