@@ -65,7 +65,7 @@ video_off() { [ "$(lab guest cmd "$guest" video off)" = OK ] || bad "the guest c
 if wanted "a screen"; then
     guest_start a screen --type hvm --vga stdvga --cd 1 --rate 100 --ip 126 --disk vdb
     at=a
-    stays "xl cd-insert" "3 8" "devices" on $at "xl cd-insert screen hdc /srv/guest/vmlinuz"
+    stays "xl cd-insert" "3 8" "a device (vbd 5632)" on $at "xl cd-insert screen hdc /srv/guest/vmlinuz"
 
     # QEMU has a device more than libxl knows of.
     stays "a device state that QEMU refuses" 4 "0000:00" lab qmp $at "$guest" \
