@@ -108,22 +108,26 @@ static void look_at_devices(struct xf_move *m, struct xf_findings *found)
         m->check.hello.late_devices |= xf_check_late(&m->check.config, found);
 }
 
-/* Why no page may be absent when the guest runs at the destination; NULL: nothing known here. */
-static const char *must_be_whole(const struct xf_move *m)
+/* *why: no page may be absent when the guest runs at the destination; NULL: nothing known here. */
+static int must_be_whole(const struct xf_move *m, const char **why, struct xf_err *err)
 {
+    *why = NULL;
     if (m->o->mode == XF_MODE_PRECOPY || m->o->cold)
-        return NULL;
+        return 0;
     if (m->check.hello.late_devices)
-        return "its devices are attached in the switch (--late-devices)";
-    if (m->check.config.c_info.type == LIBXL_DOMAIN_TYPE_PV)
-        return NULL;
-    return xf_check_whole(m->xch, m->domid, has_device_model(m), m->o->mode == XF_MODE_POSTCOPY);
+        *why = "its devices are attached in the switch (--late-devices)";
+    else if (m->check.config.c_info.type != LIBXL_DOMAIN_TYPE_PV)
+        return xf_check_whole(m->xch, m->domid, has_device_model(m), m->o->mode == XF_MODE_POSTCOPY,
+                              why, err);
+    return 0;
 }
 
-static void look_at_mode(struct xf_move *m, struct xf_findings *found)
+static int look_at_mode(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
 {
-    const char *why = must_be_whole(m);
+    const char *why;
 
+    if (must_be_whole(m, &why, err))
+        return -1;
     m->check.hello.pull = m->o->mode != XF_MODE_PRECOPY && !m->o->cold && !why;
     if (m->o->cold)
         xf_find(found, XF_INFO, "cold", "the guest moves by stock xl's stream, %s",
@@ -133,6 +137,7 @@ static void look_at_mode(struct xf_move *m, struct xf_findings *found)
                        "the guest moves by pre-copy, since %s; leave --postcopy away", why);
     else if (why && m->o->mode == XF_MODE_HYBRID)
         xf_find(found, XF_INFO, "precopy", "the guest moves by pre-copy, since %s", why);
+    return 0;
 }
 
 static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
@@ -151,7 +156,8 @@ static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct x
     m->check.hello.cold = m->o->cold;
     m->check.hello.late_devices = m->o->late_devices;
     look_at_devices(m, found);
-    look_at_mode(m, found);
+    if (look_at_mode(m, found, err))
+        return -1;
     look_at_disks(m, found);
     if (m->o->cold)
         xf_findings_for_cold(found);

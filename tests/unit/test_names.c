@@ -47,13 +47,16 @@ const libxl_version_info *libxl_get_version_info(libxl_ctx *ctx)
     return &info;
 }
 
-const char *xf_check_whole(xc_interface *xch, uint32_t domid, bool device_model, bool asked)
+int xf_check_whole(xc_interface *xch, uint32_t domid, bool device_model, bool asked,
+                   const char **why, struct xf_err *e)
 {
     (void)xch;
     (void)domid;
     (void)device_model;
     (void)asked;
-    return NULL;
+    (void)e;
+    *why = NULL;
+    return 0;
 }
 
 enum xf_here xf_xen_here(xc_interface *xch, uint32_t domid)
