@@ -109,6 +109,9 @@ struct sink {
 void xf_sink_signals(void);
 /* Before GO: -1 once the move must end, on request or because the peer is gone. */
 int xf_sink_tick(void *priv, struct xf_err *err);
+/* -1 after `until` (xf_now_ms()): xl did not do `what` within within_ms. */
+int xf_sink_in_time(int64_t until, int within_ms, const char *what, struct xf_err *err);
+#define XF_ATTACHES "attach the guest's devices"
 
 /* --- receive_check.c: CHECK --- */
 
