@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <time.h>
 
 #include <libxl_event.h>
@@ -24,13 +23,13 @@
 #include "libxl-ext/xen/qdisk.h"
 #include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/guest_kind.h"
+#include "libxl-ext/xen/libxl_turn.h"
 #include "libxl-ext/xen/pv_drivers.h"
 #include "transport/clock.h"
 
 #define LOOK_MS 100
 #define LOOK_OFTEN_NS 1000000L
 #define ANSWER_MS 60000 /* as libxl */
-#define FDS_MAX 64
 #define PAUSES_MAX 16
 
 struct request {
@@ -46,23 +45,6 @@ static void on_done(libxl_ctx *ctx, int rc, void *priv)
     (void)ctx;
     r->rc = rc;
     r->done = true;
-}
-
-/* Handle libxl's events once, for at most LOOK_MS. */
-static void turn(libxl_ctx *ctx)
-{
-    struct pollfd fds[FDS_MAX];
-    int n = FDS_MAX, timeout = LOOK_MS;
-    struct timeval now;
-
-    gettimeofday(&now, NULL);
-    if (libxl_osevent_beforepoll(ctx, &n, fds, &timeout, now))
-        n = 0; /* it needs three descriptors; without them its timeout still works */
-    if (poll(fds, (nfds_t)n, timeout) < 0)
-        for (int i = 0; i < n; i++)
-            fds[i].revents = 0;
-    gettimeofday(&now, NULL);
-    libxl_osevent_afterpoll(ctx, n, fds, now);
 }
 
 /*
@@ -152,7 +134,7 @@ static enum xf_here await(struct xf_xen_source *x, struct request *r, const libx
     enum xf_here here = XF_HERE_RUNS;
 
     while (!r->done) {
-        turn(x->ctx);
+        xf_libxl_turn(x->ctx);
         if (r->aborted)
             continue;
         here = xf_xen_here(x->xch, x->domid);
