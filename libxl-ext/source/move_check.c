@@ -14,6 +14,7 @@
 #include "libxl-ext/source/check_hvm.h"
 #include "libxl-ext/source/domain_config.h"
 #include "libxl-ext/source/move_link.h"
+#include "libxl-ext/source/move_pci.h"
 #include "libxl-ext/source/move_rune.h"
 #include "libxl-ext/source/move_status.h"
 #include "libxl-ext/moves/record.h"
@@ -114,7 +115,9 @@ static int must_be_whole(const struct xf_move *m, const char **why, struct xf_er
     *why = NULL;
     if (m->o->mode == XF_MODE_PRECOPY || m->o->cold)
         return 0;
-    if (m->check.hello.late_devices)
+    if (m->check.hello.nr_pci)
+        *why = "a PCI device is attached to it there (--detach-pci)";
+    else if (m->check.hello.late_devices)
         *why = "its devices are attached in the switch (--late-devices)";
     else if (m->check.config.c_info.type != LIBXL_DOMAIN_TYPE_PV)
         return xf_check_whole(m->xch, m->domid, has_device_model(m), m->o->mode == XF_MODE_POSTCOPY,
@@ -144,8 +147,10 @@ static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct x
 {
     if (!m->o->check_only && xf_changes_begin(&m->check.changes, m->domid, err))
         return -1;
-    if (xf_domain_config(m->ctx, &m->log, m->domid, m->o, &m->check.config, found, err) ||
-        xf_check_source(m->ctx, m->xch, &m->log, m->domid, &m->check.config, found,
+    if (xf_domain_config(m->ctx, &m->log, m->domid, m->o, &m->check.config, found, err))
+        return -1;
+    xf_move_pci_look(m, found);
+    if (xf_check_source(m->ctx, m->xch, &m->log, m->domid, &m->check.config, found,
                         &m->check.hello.need_kib, err) ||
         xf_needs_of(&m->check.config, &m->check.hello.needs, &m->check.hello.nr_needs, found, err))
         return -1;
@@ -260,6 +265,11 @@ static void check_receiver(const struct xf_move *m, struct xf_findings *found)
     const struct xf_hello *h = &m->check.hello;
     const char *what = NULL;
 
+    if (h->nr_pci && !m->check.reply.pci)
+        xf_find(found, XF_REFUSAL, "receiver",
+                "the destination's Xenferry cannot attach PCI devices; install this version (%s) "
+                "there, or use --detach-pci=none",
+                xf_version());
     if (h->cold)
         what = m->check.reply.cold ? NULL : "receive a cold move";
     else if (h->late_devices && !m->check.reply.hvm)

@@ -11,6 +11,7 @@
 #include "libxl-ext/source/check_hvm.h"
 #include "libxl-ext/source/link_rate.h"
 #include "libxl-ext/source/move_link.h"
+#include "libxl-ext/source/move_pci.h"
 #include "libxl-ext/source/move_skeleton.h"
 #include "libxl-ext/source/move_status.h"
 #include "libxl-ext/source/move_tick.h"
@@ -159,7 +160,7 @@ int xf_move_cold_build(struct xf_move *m, struct xf_err *err)
     if (send_config(m, err) || xf_qdisks_flush_begin(&m->check.disks, err) ||
         xf_move_wait_for(m, XF_MSG_BUILT, XF_BUILT_MS, &msg, meta, err) ||
         xf_built_decode(&m->skeleton.copy_domid, &num, why, &msg, meta, err) ||
-        measure(m, err))
+        xf_move_unplug(m, m->copy.tick, err) || measure(m, err))
         return -1;
     say_how_long(m);
     return 0;
