@@ -45,6 +45,9 @@ enum xf_outcome {
     /* The guest ended at the source before it was moved, or somebody else suspended it
      * (xf_report.here says which). Nothing of it exists at the destination. */
     XF_ENDED = 8,
+    /* Runs at the destination with all its memory, but a PCI device that was to be attached there
+     * is not, or that is not known (xf_move_opts.detach_pci). */
+    XF_UNPLUGGED = 9,
 };
 
 /* The guest's state at the source after a failed move. */
@@ -195,6 +198,14 @@ struct xf_watch {
     void (*note)(void *priv, const char *sentence); /* worth a line of its own */
 };
 
+/* A PCI device by its address, in full and in lower case: "0000:05:00.0". */
+#define XF_PCI_ADDR 13
+#define XF_PCI_MAX 16u
+struct xf_pci_pair {
+    char here[XF_PCI_ADDR];
+    char there[XF_PCI_ADDR]; /* empty: none */
+};
+
 struct xf_move_opts {
     const char *domain;       /* name or number */
     const char *host;         /* destination as given; with ssh_command "" the whole rune */
@@ -208,7 +219,12 @@ struct xf_move_opts {
     bool check_only;          /* stop after CHECK */
     bool late_devices;        /* attach the devices in SWITCH, not ahead */
     bool cold;                /* the guest may stand still: move it by stock xl's stream */
-    bool or_stock;            /* the caller can use stock xl instead: see xf_report.stock_can */
+    /* Detach its PCI devices, and attach others there when it runs: those of pci[], for all others
+     * the one of the same address, or with pci_none none. */
+    bool detach_pci, pci_none;
+    struct xf_pci_pair pci[XF_PCI_MAX];
+    unsigned nr_pci;
+    bool or_stock; /* the caller can use stock xl instead: see xf_report.stock_can */
     enum xf_transport transport;
     enum xf_encryption encrypt;
     unsigned rdma_buffer_mib; /* RDMA: ring of one bulk channel, each side; 0: automatic */

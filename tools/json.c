@@ -133,6 +133,8 @@ const char *outcome_word(enum xf_outcome o)
         return "pulling";
     case XF_ENDED:
         return "ended";
+    case XF_UNPLUGGED:
+        return "unplugged";
     }
     return "unknown";
 }

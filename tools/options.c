@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "tools/options.h"
+#include "tools/pci_option.h"
 
 /* xl's default level is XTL_PROGRESS, four steps above silence: more -v have no effect. */
 #define VERBOSE_MAX 4
@@ -49,6 +50,7 @@ enum {
     O_RECONNECT,
     O_LATE_DEVICES,
     O_COLD,
+    O_DETACH_PCI,
     O_VERSION,
     OPTIONS
 };
@@ -124,6 +126,11 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_COLD] = {"cold", 0, NULL, true,
                 "Move the domain while it stands still, by stock xl's stream:\n"
                 "for guests that cannot be copied while they run."},
+    [O_DETACH_PCI] = {"detach-pci", 0, "[=MAP]", true,
+                      "Detach the domain's PCI devices, and attach those of the same\n"
+                      "address at HOST when it runs there. MAP is HERE=THERE or\n"
+                      "HERE=none for one device (may be repeated), or none: no others\n"
+                      "are attached there."},
     [O_VERSION] = {"version", 0, NULL, true, "Print the version of Xenferry."},
 };
 
@@ -140,6 +147,13 @@ static int row_of(int val)
     return -1;
 }
 
+static int has_arg(const struct migrate_option *o)
+{
+    if (!o->arg)
+        return no_argument;
+    return o->arg[0] == '[' ? optional_argument : required_argument;
+}
+
 static void build_getopt(struct option longs[OPTIONS + 1], char shorts[2 * OPTIONS + 2])
 {
     size_t nl = 0, ns = 0;
@@ -149,8 +163,8 @@ static void build_getopt(struct option longs[OPTIONS + 1], char shorts[2 * OPTIO
     for (int i = 0; i < OPTIONS; i++) {
         const struct migrate_option *o = &migrate_options[i];
         if (o->name)
-            longs[nl++] = (struct option){o->name, o->arg ? required_argument : no_argument, NULL,
-                                          o->letter ? o->letter : LONG_BASE + i};
+            longs[nl++] =
+                (struct option){o->name, has_arg(o), NULL, o->letter ? o->letter : LONG_BASE + i};
         if (o->letter) {
             shorts[ns++] = (char)o->letter;
             if (o->arg)
@@ -253,6 +267,8 @@ static int take_value(int i, const char *value, struct migrate_args *out, struct
                             err);
     case O_RDMA_POLL:
         return parse_number(name, value, 0, 10000, &out->move.rdma_poll_us, err);
+    case O_DETACH_PCI:
+        return pci_option_take(value, &out->move, err);
     case O_POSTCOPY:
         out->move.mode = XF_MODE_POSTCOPY;
         return 0;
@@ -470,7 +486,7 @@ static void help_row(FILE *out, const struct migrate_option *o)
     if (o->name)
         n += snprintf(left + n, sizeof(left) - (size_t)n, "--%s", o->name);
     if (o->arg)
-        snprintf(left + n, sizeof(left) - (size_t)n, " %s", o->arg);
+        snprintf(left + n, sizeof(left) - (size_t)n, "%s%s", o->arg[0] == '[' ? "" : " ", o->arg);
     /* A long name gets its own line. */
     if (strlen(left) > 15)
         fprintf(out, "  %s\n  %-15s ", left, "");
@@ -512,6 +528,7 @@ void migrate_help(FILE *out)
           "  5  It is suspended here and may run at HOST; the message says what to do.\n"
           "  6  It is suspended here and could not be resumed.\n"
           "  7  It runs at HOST and lacks pages that are only here: xl migrate-recover.\n"
+          "  9  It runs at HOST, without a PCI device of --detach-pci.\n"
           "\nSee xl-migrate(1).\n",
           out);
 }

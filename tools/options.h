@@ -18,7 +18,7 @@
 struct migrate_option {
     const char *name; /* long name, without the dashes; NULL: only a letter */
     int letter;       /* short; 0: only a long name (all of ours) */
-    const char *arg;  /* name of its value; NULL: it has none */
+    const char *arg;  /* name of its value; "[=NAME]": it may be left out; NULL: it has none */
     bool ours;        /* on the command line it selects Xenferry */
     const char *help; /* lines for --help */
 };

@@ -319,6 +319,13 @@ static void advise(char *buf, size_t n, const struct xf_report *r)
     case XF_ENDED:
         advise_ended(buf, n, r);
         break;
+    case XF_UNPLUGGED:
+        snprintf(buf, n,
+                 "%s runs at %s with all its memory, but without a PCI device that it was to have: "
+                 "look there with `xl pci-list %s` and `xl pci-assignable-list`, and attach it by "
+                 "`xl pci-attach %s DEVICE`.",
+                 d, h, d, d);
+        break;
     case XF_UNKNOWN:
         if (r->ran_there) {
             snprintf(

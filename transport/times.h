@@ -71,6 +71,12 @@ _Static_assert(XF_ABORTED_MS > XF_UNDO_MS, "the source hears whether the copy is
 /* How long the source waits until the guest's writes are on its disks. The guest stands still. */
 #define XF_DISKS_MS 10000
 
+/* --- after GO --- */
+
+/* For each PCI device: how long the source waits to hear that it is attached. libxl gives the
+ * device model, or the guest's driver, 10 s. */
+#define XF_PLUGGED_MS 30000
+
 /* --- PULL --- */
 
 /* How long, on a new link, the sink waits for ATTACH and the source for the first MISSING. */

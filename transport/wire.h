@@ -55,8 +55,9 @@ enum xf_msg_type {
     XF_MSG_DEVICES_ACK = 41, /* control, sink -> source: they are; the guest may be suspended */
     XF_MSG_FOLLOW = 44,      /* control, source -> sink: the guest was renamed, or its vCPUs set */
     XF_MSG_FOLLOW_ACK = 45,
-    XF_MSG_CONFIG = 48, /* control, source -> sink, cold: what the stock stream is of */
-    XF_MSG_STREAM = 49, /* bulk, source -> sink, cold: a piece of the stock stream */
+    XF_MSG_CONFIG = 48,  /* control, source -> sink, cold: what the stock stream is of */
+    XF_MSG_STREAM = 49,  /* bulk, source -> sink, cold: a piece of the stock stream */
+    XF_MSG_PLUGGED = 52, /* control, sink -> source, after RUNNING: the PCI devices; as an error */
 };
 
 enum xf_run_kind {
@@ -180,7 +181,7 @@ size_t xf_pulled_encode(const struct xf_pulled *p, void *meta);
 int xf_pulled_decode(struct xf_pulled *p, const struct xf_msg *m, const void *meta,
                      struct xf_err *err);
 
-/* XF_MSG_ERROR: errno number and one sentence. */
+/* XF_MSG_ERROR: errno number and one sentence. XF_MSG_PLUGGED: the same, 0 if all are attached. */
 size_t xf_text_encode(int num, const char *text, void *meta);
 int xf_text_decode(int *num, char text[XF_TEXT_MAX], const struct xf_msg *m, const void *meta,
                    struct xf_err *err); /* the text is cleaned: text.h */

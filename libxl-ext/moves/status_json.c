@@ -212,6 +212,7 @@ static bool is_outcome(int64_t n)
     case XF_SUSPENDED:
     case XF_PULLING:
     case XF_ENDED:
+    case XF_UNPLUGGED:
         return true;
     }
     return false;

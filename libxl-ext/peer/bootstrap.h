@@ -41,6 +41,14 @@ struct xf_need {
     char of[64]; /* for people: "disk xvda" */
 };
 
+/* A PCI device of the destination's that the guest is to have when it runs there. */
+struct xf_pci_wish {
+    char addr[XF_PCI_ADDR];
+    char of[XF_PCI_ADDR]; /* the one at the source that it stands for */
+    bool permissive;      /* xl.cfg(5): permissive=1 */
+    bool relaxed;         /* xl.cfg(5): rdm_policy=relaxed */
+};
+
 /* Source to receiver. Blobs are malloc()ed when decoded; xf_hello_free(), which wipes the key. */
 struct xf_hello {
     struct xf_build build; /* the source's */
@@ -72,6 +80,8 @@ struct xf_hello {
     uint32_t msr_len;
     struct xf_need *needs; /* malloc()ed */
     unsigned nr_needs;
+    struct xf_pci_wish pci[XF_PCI_MAX];
+    unsigned nr_pci;
 };
 
 /* Receiver to source. */
@@ -89,6 +99,7 @@ struct xf_reply {
     bool unpacks_in_pull; /* ... also data that arrives after GO */
     bool hvm;             /* it can receive a guest with a device model, and late devices */
     bool cold;            /* it can receive a stock stream */
+    bool pci;             /* it can attach PCI devices after GO */
     bool paging;          /* the receiver's hypervisor has memory paging: post-copy is possible */
 };
 

@@ -81,6 +81,22 @@ static json_object *need_list(const struct xf_need *list, unsigned n)
     return a;
 }
 
+static json_object *pci_list(const struct xf_pci_wish *list, unsigned n)
+{
+    json_object *a = json_object_new_array();
+
+    for (unsigned i = 0; i < n; i++) {
+        json_object *o = json_object_new_object();
+
+        json_object_object_add(o, "addr", json_object_new_string(list[i].addr));
+        json_object_object_add(o, "of", json_object_new_string(list[i].of));
+        json_object_object_add(o, "permissive", json_object_new_boolean(list[i].permissive));
+        json_object_object_add(o, "relaxed", json_object_new_boolean(list[i].relaxed));
+        json_object_array_add(a, o);
+    }
+    return a;
+}
+
 /* The build and its versions: `version` is that of the bootstrap, which has never changed. */
 static void add_build(json_object *o, const struct xf_build *said)
 {
@@ -140,6 +156,8 @@ char *xf_hello_format(const struct xf_hello *h)
     add_hex(o, "msrs", h->msrs, h->msr_len);
     if (h->nr_needs)
         json_object_object_add(o, "needs", need_list(h->needs, h->nr_needs));
+    if (h->nr_pci)
+        json_object_object_add(o, "pci", pci_list(h->pci, h->nr_pci));
     text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
     whole = text ? xf_secret_format(text, &h->key) : NULL;
     json_object_put(o);
@@ -161,6 +179,7 @@ char *xf_reply_format(const struct xf_reply *r)
     json_object_object_add(o, "port", json_object_new_int(r->port));
     json_object_object_add(o, "hvm", json_object_new_boolean(r->hvm));
     json_object_object_add(o, "cold", json_object_new_boolean(r->cold));
+    json_object_object_add(o, "pci", json_object_new_boolean(r->pci));
     json_object_object_add(o, "paging", json_object_new_boolean(r->paging));
     json_object_object_add(o, "compress", codec_list(r->codecs, r->unpacks_in_pull));
     json_object_object_add(o, "rdma_port", json_object_new_int(r->rdma_port));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "libxl-ext/host/json_in.h"
+#include "libxl-ext/host/pci_addr.h"
 #include "libxl-ext/host/secret.h"
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/peer/needs.h"
@@ -190,6 +191,45 @@ static int get_needs(const struct xf_json *j, struct xf_hello *h)
     return 0;
 }
 
+/* An address in full, as xf_pci_addr() writes it. */
+static int get_pci_addr(const struct xf_json *j, const char *name, char out[XF_PCI_ADDR])
+{
+    char text[XF_PCI_ADDR];
+
+    if (xf_json_word(j, name, text, sizeof(text)))
+        return -1;
+    if (!xf_pci_addr(text, out) || strcmp(text, out) != 0)
+        return xf_json_bad(j, name, "is not the address of a PCI device");
+    return 0;
+}
+
+/* May be missing. */
+static int get_pci(const struct xf_json *j, struct xf_hello *h)
+{
+    json_object *list;
+    size_t n;
+
+    if (!xf_json_has(j, "pci"))
+        return 0;
+    list = xf_json_array(j, "pci", XF_PCI_MAX, &n);
+    if (!list)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        struct xf_pci_wish *w = &h->pci[i];
+        struct xf_json v;
+
+        if (xf_json_item(j, "pci", list, i, &v) || get_pci_addr(&v, "addr", w->addr) ||
+            get_pci_addr(&v, "of", w->of) || xf_json_bool(&v, "permissive", &w->permissive) ||
+            xf_json_bool(&v, "relaxed", &w->relaxed))
+            return -1;
+        for (size_t k = 0; k < i; k++)
+            if (!strcmp(h->pci[k].addr, w->addr))
+                return xf_json_bad(j, "pci", "names a device twice");
+    }
+    h->nr_pci = (unsigned)n;
+    return 0;
+}
+
 /* Fields that may be missing, because older peers do not send them. */
 static int read_optional(const struct xf_json *j, struct xf_hello *h)
 {
@@ -206,7 +246,7 @@ static int read_optional(const struct xf_json *j, struct xf_hello *h)
         return -1;
     h->reconnect_s = (unsigned)reconnect;
     h->copy_domid = (uint32_t)copy;
-    return get_needs(j, h);
+    return get_needs(j, h) || get_pci(j, h) ? -1 : 0;
 }
 
 static int read_hello(const struct xf_json *j, struct xf_hello *h)
@@ -322,6 +362,7 @@ static int read_reply(const struct xf_json *j, struct xf_reply *r)
         xf_json_bool(j, "paging", &r->paging) || xf_json_number(j, "port", 0, 65535, &port) ||
         (xf_json_has(j, "hvm") && xf_json_bool(j, "hvm", &r->hvm)) ||
         (xf_json_has(j, "cold") && xf_json_bool(j, "cold", &r->cold)) ||
+        (xf_json_has(j, "pci") && xf_json_bool(j, "pci", &r->pci)) ||
         get_codecs(j, &r->codecs, &r->unpacks_in_pull) ||
         xf_json_number(j, "rdma_port", 0, 65535, &rdma_port) || get_rdma(j, &r->rdma) ||
         get_addresses(j, r->addresses, XF_ADDRESSES_MAX, &r->nr_addresses))

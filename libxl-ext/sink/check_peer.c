@@ -12,6 +12,7 @@
 #include <xenguest.h>
 
 #include "libxl-ext/peer/needs.h"
+#include "libxl-ext/sink/check_pci.h"
 
 #define XL_CONF "/etc/xen/xl.conf"
 
@@ -276,6 +277,7 @@ int xf_check_peer(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log,
                 hello->xen_minor);
     check_name(ctx, hello, same_host, f);
     xf_check_needs(ctx, &xf_host_paths, hello->needs, hello->nr_needs, f);
+    xf_check_pci(ctx, hello, same_host, f);
     if (check_uuid(ctx, hello, same_host, f, err) || check_cpu(xch, hello, f, err))
         return -1;
     return check_memory(ctx, log, hello, f, err);

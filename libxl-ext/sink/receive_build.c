@@ -78,9 +78,9 @@ static int open_disks(struct sink *s, struct xf_err *err)
     return 0;
 }
 
-static int too_long(struct xf_err *err)
+static int built_in_time(const struct sink *s, struct xf_err *err)
 {
-    return xf_fail(err, ETIMEDOUT, "xl did not build the domain within %d s", XF_BUILD_MS / 1000);
+    return xf_sink_in_time(s->build.until, XF_BUILD_MS, "build the domain", err);
 }
 
 int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err)
@@ -90,8 +90,8 @@ int xf_sink_build_on(struct sink *s, int wait_ms, struct xf_err *err)
     if (s->build.devices)
         return 0;
     /* If the devices wait for SWITCH, that has its own limit. */
-    if (xf_now_ms() > s->build.until && !s->check.hello.late_devices && !s->check.hello.cold)
-        return too_long(err);
+    if (!s->check.hello.late_devices && !s->check.hello.cold && built_in_time(s, err))
+        return -1;
     rc = xf_builder_step(&s->build.builder, wait_ms, err);
     if (rc >= 0 && xf_device_model_step(&s->build.dm, err))
         return -1;
@@ -109,12 +109,9 @@ static int build_slice(struct sink *s, struct xf_err *err)
 /* Until the domain is as far as it can be without its devices. */
 static int await_restore(struct sink *s, struct xf_err *err)
 {
-    while (xf_builder_has_helper(&s->build.builder)) {
-        if (build_slice(s, err))
+    while (xf_builder_has_helper(&s->build.builder))
+        if (build_slice(s, err) || built_in_time(s, err))
             return -1;
-        if (xf_now_ms() > s->build.until)
-            return too_long(err);
-    }
     return 0;
 }
 

@@ -145,7 +145,7 @@ static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf
 {
     struct xf_findings found = {0};
 
-    reply->hvm = reply->cold = true;
+    reply->hvm = reply->cold = reply->pci = true;
     reply->paging = xf_has_paging(s->xch);
     reply->codecs = xf_pack_codecs();
     reply->unpacks_in_pull = true;

@@ -118,13 +118,10 @@ static int await_domain(struct cold *c, struct xf_err *err)
     struct sink *s = c->s;
     struct xf_incoming *copy = &s->shared->copy;
 
-    while (!xf_builder_restores(&s->build.builder)) {
-        if (xf_sink_build_on(s, SLICE_MS, err) || take_control(c, 0, err) || tick(c, err))
+    while (!xf_builder_restores(&s->build.builder))
+        if (xf_sink_build_on(s, SLICE_MS, err) || take_control(c, 0, err) || tick(c, err) ||
+            xf_sink_in_time(s->build.until, XF_BUILD_MS, "make the domain", err))
             return -1;
-        if (xf_now_ms() > s->build.until)
-            return xf_fail(err, ETIMEDOUT, "xl did not make the domain within %d s",
-                           XF_BUILD_MS / 1000);
-    }
     if (xf_incoming_find(copy, s->ctx, err))
         return -1;
     s->xen.domid = copy->domid;
@@ -205,9 +202,9 @@ static int feed(struct cold *c, struct xf_err *err)
         if (rc < 0 || (!rc && take_piece(c, &m, err)))
             return -1;
     }
-    if (c->last && !s->build.devices && xf_now_ms() > c->until)
-        return xf_fail(err, ETIMEDOUT, "xl did not attach the guest's devices within %d s",
-                       XF_LATE_DEVICES_MS / 1000);
+    if (c->last && !s->build.devices &&
+        xf_sink_in_time(c->until, XF_LATE_DEVICES_MS, XF_ATTACHES, err))
+        return -1;
     return take_control(c, 0, err) || tick(c, err) ? -1 : 0;
 }
 

@@ -41,6 +41,8 @@ int xf_sink_finish(struct sink *s, struct xf_err *err)
         xf_sink_let_network(s);
     if (!ended && s->net.failed.num)
         late = s->net.failed;
+    if (!pull)
+        xf_sink_plug(s, &late);
     if (paused.num)
         late = paused;
     return late.num ? xf_fail(err, late.num, "%s", late.text) : 0;

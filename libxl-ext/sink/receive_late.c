@@ -5,7 +5,6 @@
  * the device model's state. The guest stands still meanwhile, as in a stock migration; but it works
  * where a device model cannot be started ahead. See receive_parts.h.
  */
-#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -29,13 +28,9 @@ static int load_devices(struct xf_sink_vm *vm, const struct xf_state *state, str
     free(s->build.stream);
     s->build.stream = rest;
     xf_builder_feed_last(&s->build.builder, rest, len);
-    while ((rc = xf_builder_step(&s->build.builder, SLICE_MS, err)) == XF_AGAIN) {
-        if (xf_sink_tick(s, err))
+    while ((rc = xf_builder_step(&s->build.builder, SLICE_MS, err)) == XF_AGAIN)
+        if (xf_sink_tick(s, err) || xf_sink_in_time(until, XF_LATE_DEVICES_MS, XF_ATTACHES, err))
             return -1;
-        if (xf_now_ms() > until)
-            return xf_fail(err, ETIMEDOUT, "xl did not attach the guest's devices within %d s",
-                           XF_LATE_DEVICES_MS / 1000);
-    }
     s->build.devices = !rc;
     return rc;
 }

@@ -3,8 +3,8 @@
  * State shared by the parts of the sink process, in the order of a move's phases: receive_sink.c
  * (overall course), receive_check.c (CHECK), receive_build.c (SKELETON), receive_copy.c (COPY,
  * SWITCH), receive_pull.c (PULL), receive_finish.c (FINISH); and helpers for several of them:
- * receive_late.c, receive_cold.c (a cold move, in place of SKELETON to SWITCH), receive_tick.c,
- * receive_link.c, receive_network.c, receive_status.c. Private to them.
+ * receive_late.c, receive_cold.c (a cold move, in place of SKELETON to SWITCH), receive_pci.c,
+ * receive_tick.c, receive_link.c, receive_network.c, receive_status.c. Private to them.
  *
  * The members are grouped by the phase that writes them, and every phase may read what an earlier
  * one wrote. All of it belongs to the sink's one main thread.
@@ -109,6 +109,9 @@ struct sink {
 void xf_sink_signals(void);
 /* Before GO: -1 once the move must end, on request or because the peer is gone. */
 int xf_sink_tick(void *priv, struct xf_err *err);
+/* -1 after `until` (xf_now_ms()): xl did not do `what` within within_ms. */
+int xf_sink_in_time(int64_t until, int within_ms, const char *what, struct xf_err *err);
+#define XF_ATTACHES "attach the guest's devices"
 
 /* --- receive_check.c: CHECK --- */
 
@@ -177,6 +180,12 @@ void xf_sink_let_network(struct sink *s);
 /* The guest runs and depends on us: this returns only when the guest ends (*ended) or the last page
  * has arrived. -1: it lacks pages and was paused. */
 int xf_sink_pull(struct sink *s, bool *ended, struct xf_err *err);
+
+/* --- receive_pci.c: PCI devices after GO --- */
+
+/* The guest runs: attach the PCI devices that the source asked for, and tell the source. -1: one of
+ * them could not be attached. Does nothing if there are none. */
+int xf_sink_plug(struct sink *s, struct xf_err *err);
 
 /* --- receive_finish.c: what remains after GO --- */
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "libxl-ext/sink/receive_parts.h"
+#include "transport/clock.h"
 
 /* The only global of this process: a signal handler can reach nothing else. */
 static volatile sig_atomic_t stop_asked;
@@ -41,4 +42,11 @@ int xf_sink_tick(void *priv, struct xf_err *err)
     if (xf_pipe_dead(&s->pipe))
         return xf_fail(err, ECONNRESET, "the source has gone away");
     return 0;
+}
+
+int xf_sink_in_time(int64_t until, int within_ms, const char *what, struct xf_err *err)
+{
+    if (xf_now_ms() <= until)
+        return 0;
+    return xf_fail(err, ETIMEDOUT, "xl did not %s within %d s", what, within_ms / 1000);
 }

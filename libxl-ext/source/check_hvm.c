@@ -3,12 +3,15 @@
 #include "libxl-ext/source/check_hvm.h"
 
 #include <cpuid.h>
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
 #include <xen/hvm/hvm_info_table.h>
 #include <xen/hvm/params.h>
 #include <xen/hvm/save.h>
+
+#include "libxl-ext/xen/pv_drivers.h"
 
 #define MONITOR_MS 10000
 #define CR0_PG (1ull << 31)
@@ -141,14 +144,6 @@ static bool is_intel(void)
            ecx == signature_INTEL_ecx && edx == signature_INTEL_edx;
 }
 
-/* The interrupt for Xen's events, which PV drivers have set. */
-static bool has_pv_drivers(xc_interface *xch, uint32_t domid)
-{
-    uint64_t irq = 0;
-
-    return !xc_hvm_param_get(xch, domid, HVM_PARAM_CALLBACK_IRQ, &irq) && irq;
-}
-
 static bool has_pae(xc_interface *xch, uint32_t domid)
 {
     HVM_SAVE_TYPE(CPU) cpu;
@@ -163,16 +158,32 @@ static bool has_pae(xc_interface *xch, uint32_t domid)
     return false;
 }
 
-const char *xf_check_whole(xc_interface *xch, uint32_t domid, bool device_model, bool asked)
+static int has_viridian(xc_interface *xch, uint32_t domid, bool *has, struct xf_err *err)
 {
     uint64_t viridian = 0;
 
-    if (!xc_hvm_param_get(xch, domid, HVM_PARAM_VIRIDIAN, &viridian) && viridian)
-        return "a hypercall of its Hyper-V interface (viridian=1) fails on an absent page";
-    if (is_intel() && has_pae(xch, domid))
-        return "it uses 32-bit PAE page tables, whose root an Intel processor reads when it is "
+    if (xc_hvm_param_get(xch, domid, HVM_PARAM_VIRIDIAN, &viridian))
+        return xf_fail(err, errno, "cannot ask Xen whether domain %u has viridian=: %s", domid,
+                       strerror(errno));
+    *has = viridian != 0;
+    return 0;
+}
+
+int xf_check_whole(xc_interface *xch, uint32_t domid, bool device_model, bool asked,
+                   const char **why, struct xf_err *err)
+{
+    bool viridian = false, drivers = true;
+
+    *why = NULL;
+    if (has_viridian(xch, domid, &viridian, err) ||
+        (device_model && !asked && xf_has_pv_drivers(xch, domid, &drivers, err)))
+        return -1;
+    if (viridian)
+        *why = "a hypercall of its Hyper-V interface (viridian=1) fails on an absent page";
+    else if (is_intel() && has_pae(xch, domid))
+        *why = "it uses 32-bit PAE page tables, whose root an Intel processor reads when it is "
                "absent";
-    if (device_model && !asked && !has_pv_drivers(xch, domid))
-        return "all its I/O goes through its device model, which would wait for absent pages";
-    return NULL;
+    else if (!drivers)
+        *why = "all its I/O goes through its device model, which would wait for absent pages";
+    return 0;
 }

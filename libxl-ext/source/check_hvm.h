@@ -26,9 +26,11 @@ bool xf_check_late(const libxl_domain_config *config, const struct xf_model *mod
                    struct xf_findings *f);
 
 /*
- * Why no page of the guest may be absent when it runs at the destination: a clause that follows
- * "since ", or NULL. asked: post-copy was asked for, and not only allowed. Any kind but PV.
+ * *why: the reason why no page of the guest may be absent when it runs at the destination, a clause
+ * that follows "since "; NULL: none. asked: post-copy was asked for, and not only allowed. Any kind
+ * but PV. -1: Xen did not answer.
  */
-const char *xf_check_whole(xc_interface *xch, uint32_t domid, bool device_model, bool asked);
+int xf_check_whole(xc_interface *xch, uint32_t domid, bool device_model, bool asked,
+                   const char **why, struct xf_err *err);
 
 #endif

@@ -69,10 +69,10 @@ static void check_kinds(const libxl_domain_config *config, struct xf_findings *f
 static void check_devices(const libxl_domain_config *config, struct xf_findings *f)
 {
     check_kinds(config, f);
-    if (config->num_pcidevs || config->num_dtdevs || config->num_usbdevs)
+    if (config->num_dtdevs || config->num_usbdevs) /* PCI: move_pci.c */
         xf_find(f, XF_REFUSAL, "passthrough",
                 "a physical device is passed through to the guest; detach it first "
-                "(`xl pci-detach`)");
+                "(`xl usbdev-detach`)");
     for (int i = 0; i < config->num_disks; i++) {
         const libxl_device_disk *d = &config->disks[i];
 

@@ -17,6 +17,7 @@
 #include "libxl-ext/source/move_cold.h"
 #include "libxl-ext/source/move_end.h"
 #include "libxl-ext/source/move_follow.h"
+#include "libxl-ext/source/move_pci.h"
 #include "libxl-ext/source/move_pull.h"
 #include "libxl-ext/source/move_record.h"
 #include "libxl-ext/source/move_report.h"
@@ -174,7 +175,9 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
         end = xf_move_pull(m, err);
     }
     xf_move_phase(m, XF_PHASE_FINISH);
-    return end == XF_MOVED ? xf_move_finish(m, err) : end;
+    if (end == XF_MOVED)
+        end = xf_move_finish(m, err);
+    return end == XF_MOVED ? xf_move_plugged(m, err) : end;
 }
 
 enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,

@@ -88,6 +88,13 @@ struct xf_move {
     bool renamed;            /* SWITCH: the domain here, to XF_AWAY, because both sides are one
                               * host */
 
+    /* PCI devices that are passed through to the guest (move_pci.c only): CHECK lists them. */
+    struct {
+        libxl_device_pci *list; /* libxl's; NULL: none */
+        int nr;
+        uint32_t detached; /* bit i: list[i] was, and is not attached again */
+    } pci;
+
     /* A cold move (move_cold.c only) instead of COPY and SWITCH. */
     struct {
         struct xf_xen_stream stream;

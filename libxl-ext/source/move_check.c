@@ -14,6 +14,7 @@
 #include "libxl-ext/source/check_hvm.h"
 #include "libxl-ext/source/domain_config.h"
 #include "libxl-ext/source/move_link.h"
+#include "libxl-ext/source/move_pci.h"
 #include "libxl-ext/source/move_rune.h"
 #include "libxl-ext/source/move_status.h"
 #include "libxl-ext/moves/record.h"
@@ -109,22 +110,28 @@ static void look_at_devices(struct xf_move *m, struct xf_findings *found)
         m->check.hello.late_devices |= xf_check_late(&m->check.config, &model, found);
 }
 
-/* Why no page may be absent when the guest runs at the destination; NULL: nothing known here. */
-static const char *must_be_whole(const struct xf_move *m)
+/* *why: no page may be absent when the guest runs at the destination; NULL: nothing known here. */
+static int must_be_whole(const struct xf_move *m, const char **why, struct xf_err *err)
 {
+    *why = NULL;
     if (m->o->mode == XF_MODE_PRECOPY || m->o->cold)
-        return NULL;
-    if (m->check.hello.late_devices)
-        return "its devices are attached in the switch (--late-devices)";
-    if (m->check.config.c_info.type == LIBXL_DOMAIN_TYPE_PV)
-        return NULL;
-    return xf_check_whole(m->xch, m->domid, has_device_model(m), m->o->mode == XF_MODE_POSTCOPY);
+        return 0;
+    if (m->check.hello.nr_pci)
+        *why = "a PCI device is attached to it there (--detach-pci)";
+    else if (m->check.hello.late_devices)
+        *why = "its devices are attached in the switch (--late-devices)";
+    else if (m->check.config.c_info.type != LIBXL_DOMAIN_TYPE_PV)
+        return xf_check_whole(m->xch, m->domid, has_device_model(m), m->o->mode == XF_MODE_POSTCOPY,
+                              why, err);
+    return 0;
 }
 
-static void look_at_mode(struct xf_move *m, struct xf_findings *found)
+static int look_at_mode(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
 {
-    const char *why = must_be_whole(m);
+    const char *why;
 
+    if (must_be_whole(m, &why, err))
+        return -1;
     m->check.hello.pull = m->o->mode != XF_MODE_PRECOPY && !m->o->cold && !why;
     if (m->o->cold)
         xf_find(found, XF_INFO, "cold", "the guest moves by stock xl's stream, %s",
@@ -134,14 +141,17 @@ static void look_at_mode(struct xf_move *m, struct xf_findings *found)
                        "the guest moves by pre-copy, since %s; leave --postcopy away", why);
     else if (why && m->o->mode == XF_MODE_HYBRID)
         xf_find(found, XF_INFO, "precopy", "the guest moves by pre-copy, since %s", why);
+    return 0;
 }
 
 static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
 {
     if (!m->o->check_only && xf_changes_begin(&m->check.changes, m->domid, err))
         return -1;
-    if (xf_domain_config(m->ctx, &m->log, m->domid, m->o, &m->check.config, found, err) ||
-        xf_check_source(m->ctx, m->xch, &m->log, m->domid, &m->check.config, found,
+    if (xf_domain_config(m->ctx, &m->log, m->domid, m->o, &m->check.config, found, err))
+        return -1;
+    xf_move_pci_look(m, found);
+    if (xf_check_source(m->ctx, m->xch, &m->log, m->domid, &m->check.config, found,
                         &m->check.hello.need_kib, err) ||
         xf_needs_of(&m->check.config, &m->check.hello.needs, &m->check.hello.nr_needs, found, err))
         return -1;
@@ -152,7 +162,8 @@ static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct x
     m->check.hello.cold = m->o->cold;
     m->check.hello.late_devices = m->o->late_devices;
     look_at_devices(m, found);
-    look_at_mode(m, found);
+    if (look_at_mode(m, found, err))
+        return -1;
     look_at_disks(m, found);
     if (m->o->cold)
         xf_findings_for_cold(found);
@@ -255,6 +266,11 @@ static void check_receiver(const struct xf_move *m, struct xf_findings *found)
     const struct xf_hello *h = &m->check.hello;
     const char *what = NULL;
 
+    if (h->nr_pci && !m->check.reply.pci)
+        xf_find(found, XF_REFUSAL, "receiver",
+                "the destination's Xenferry cannot attach PCI devices; install this version (%s) "
+                "there, or use --detach-pci=none",
+                xf_version());
     if (h->cold)
         what = m->check.reply.cold ? NULL : "receive a cold move";
     else if (h->late_devices && !m->check.reply.hvm)

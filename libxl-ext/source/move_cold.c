@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "libxl-ext/source/check_hvm.h"
+#include "libxl-ext/source/link_rate.h"
 #include "libxl-ext/source/move_link.h"
+#include "libxl-ext/source/move_pci.h"
 #include "libxl-ext/source/move_skeleton.h"
 #include "libxl-ext/source/move_status.h"
 #include "libxl-ext/source/move_tick.h"
@@ -23,11 +25,7 @@
 #define PING_S 1
 #define DISKS_MS                                                                                   \
     15000 /* to write back disks that QEMU serves; has been under way since the suspend */
-/* Sizes of the probes that measure the link. The first also warms it up. */
-#define PROBE_SMALL (256u << 10)
-#define PROBE_BIG (4u << 20)
-#define PROBE_MS 60000
-#define SHORT_S 0.05 /* a probe that takes less says little */
+#define PROBE_MS 60000 /* for one answer */
 
 /* Called by every wait. The destination hears from us meanwhile, or gives up. */
 static int tick(void *priv, struct xf_err *err)
@@ -96,34 +94,37 @@ static int send_chunk(struct xf_move *m, const struct xf_chunk *c, const void *d
     return m->link.ops->send(m->link.bulk[0], &msg, meta, &iov, len ? 1 : 0, err);
 }
 
-/* Send this much, and wait until it has arrived; *rate is in bytes per second. */
-static int probe(struct xf_move *m, const void *data, size_t len, double *rate, struct xf_err *err)
+static int await_pong(struct xf_move *m, struct xf_err *err)
 {
     uint8_t meta[XF_META_MAX];
-    double began = xf_now();
     struct xf_msg msg;
 
-    if (send_chunk(m, &(struct xf_chunk){.flags = XF_CHUNK_PROBE}, data, len, err) ||
-        xf_move_wait_for(m, XF_MSG_PONG, PROBE_MS, &msg, meta, err))
-        return -1;
-    began = xf_now() - began;
-    *rate = (double)len / (began > 0 ? began : 1e-6);
-    return 0;
+    return xf_move_wait_for(m, XF_MSG_PONG, PROBE_MS, &msg, meta, err);
 }
 
-/* Measure the link, by at most a few MiB that the destination discards. */
+/* Measure the link, by probes that the destination discards. */
 static int measure(struct xf_move *m, struct xf_err *err)
 {
-    void *data = calloc(1, PROBE_BIG);
-    int rc;
+    const struct xf_chunk c = {.flags = XF_CHUNK_PROBE};
+    struct xf_link_rate r = {0};
+    void *data = calloc(1, XF_PROBE);
+    int rc = 0;
 
     if (!data)
         return xf_fail(err, ENOMEM, "out of memory");
-    rc = probe(m, data, PROBE_SMALL, &m->cold.rate, err);
-    if (!rc && PROBE_SMALL / m->cold.rate < SHORT_S)
-        rc = probe(m, data, PROBE_BIG, &m->cold.rate, err);
+    do {
+        while (!rc && xf_link_rate_more(&r, xf_now())) {
+            rc = send_chunk(m, &c, data, XF_PROBE, err);
+            r.sent++;
+        }
+        if (!rc)
+            rc = await_pong(m, err);
+        if (!rc)
+            xf_link_rate_answer(&r, xf_now());
+    } while (!rc && (r.answered < r.sent || xf_link_rate_more(&r, xf_now())));
     free(data);
-    return rc;
+    m->cold.rate = rc ? 0 : xf_link_rate(&r);
+    return rc ? -1 : 0;
 }
 
 static void say_how_long(struct xf_move *m)
@@ -158,7 +159,8 @@ int xf_move_cold_build(struct xf_move *m, struct xf_err *err)
         m->link.ops->watch(m->link.bulk[0], (struct xf_tick){tick, m});
     if (send_config(m, err) || xf_qdisks_flush_begin(&m->check.disks, err) ||
         xf_move_wait_for(m, XF_MSG_BUILT, XF_BUILT_MS, &msg, meta, err) ||
-        xf_built_decode(&m->skeleton.copy_domid, &num, why, &msg, meta, err) || measure(m, err))
+        xf_built_decode(&m->skeleton.copy_domid, &num, why, &msg, meta, err) ||
+        xf_move_unplug(m, m->copy.tick, err) || measure(m, err))
         return -1;
     say_how_long(m);
     return 0;

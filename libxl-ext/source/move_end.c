@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/source/move_pci.h"
 #include "libxl-ext/source/move_record.h"
 #include "libxl-ext/source/move_report.h"
 #include "libxl-ext/source/move_status.h"
@@ -122,6 +123,7 @@ enum xf_outcome xf_move_give_up(struct xf_move *m, enum xf_outcome end, struct x
 {
     call_off(m, err);
     end = xf_move_settle(m, end, err);
+    xf_move_replug(m);
     if (m->record.fd >= 0 && end != XF_SUSPENDED)
         xf_record_remove(xf_run_dir(), m->domid);
     return end;

@@ -9,6 +9,7 @@
 
 #include "libxl-ext/source/check_hvm.h"
 #include "libxl-ext/source/move_link.h"
+#include "libxl-ext/source/move_pci.h"
 #include "libxl-ext/source/move_status.h"
 #include "libxl-ext/source/move_tick.h"
 #include "libxl-ext/xen/guest_kind.h"
@@ -145,7 +146,7 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
 
     if (!k)
         return xf_fail(err, ENOMEM, "out of memory");
-    if (xf_move_connect_bulk(m, err) ||
+    if (xf_move_connect_bulk(m, err) || xf_move_unplug(m, (struct xf_tick){xf_move_tick, m}, err) ||
         xf_xen_source_open(&m->skeleton.xen, m->ctx, &m->log, m->domid, m->check.kind, err))
         goto out;
     m->skeleton.open = true;

@@ -76,6 +76,9 @@ static void let_go(struct xf_move *m, int child_ms)
     free(m->check.config_json);
     m->check.config_json = NULL;
     libxl_domain_config_dispose(&m->check.config);
+    libxl_device_pci_list_free(m->pci.list, m->pci.nr);
+    m->pci.list = NULL;
+    m->pci.nr = 0;
     if (m->record.fd >= 0)
         close(m->record.fd);
     xf_record_unlock(xf_run_dir(), m->domid, m->record.lock_fd);

@@ -15,22 +15,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <time.h>
 
 #include <libxl_event.h>
 #include <xenstore.h>
-#include <xen/hvm/params.h>
 
 #include "libxl-ext/xen/qdisk.h"
 #include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/guest_kind.h"
+#include "libxl-ext/xen/libxl_turn.h"
+#include "libxl-ext/xen/pv_drivers.h"
 #include "transport/clock.h"
 
 #define LOOK_MS 100
 #define LOOK_OFTEN_NS 1000000L
 #define ANSWER_MS 60000 /* as libxl */
-#define FDS_MAX 64
 #define PAUSES_MAX 16
 
 struct request {
@@ -46,23 +45,6 @@ static void on_done(libxl_ctx *ctx, int rc, void *priv)
     (void)ctx;
     r->rc = rc;
     r->done = true;
-}
-
-/* Handle libxl's events once, for at most LOOK_MS. */
-static void turn(libxl_ctx *ctx)
-{
-    struct pollfd fds[FDS_MAX];
-    int n = FDS_MAX, timeout = LOOK_MS;
-    struct timeval now;
-
-    gettimeofday(&now, NULL);
-    if (libxl_osevent_beforepoll(ctx, &n, fds, &timeout, now))
-        n = 0; /* it needs three descriptors; without them its timeout still works */
-    if (poll(fds, (nfds_t)n, timeout) < 0)
-        for (int i = 0; i < n; i++)
-            fds[i].revents = 0;
-    gettimeofday(&now, NULL);
-    libxl_osevent_afterpoll(ctx, n, fds, now);
 }
 
 /*
@@ -106,24 +88,22 @@ static int stopped(enum xf_here here, struct xf_err *err)
 
 /* An HVM guest without PV drivers is suspended by Xen, whether its vCPUs run or not
  * (domain_suspend_callback_common(), libxl_dom_suspend.c). */
-static bool must_answer(const struct xf_xen_source *x)
+static int must_answer(const struct xf_xen_source *x, bool *must, struct xf_err *err)
 {
-    uint64_t irq = 0;
-
-    return !x->kind || !x->kind->device_model ||
-           xc_hvm_param_get(x->xch, x->domid, HVM_PARAM_CALLBACK_IRQ, &irq) || irq;
+    *must = true;
+    if (!x->kind || !x->kind->device_model)
+        return 0;
+    return xf_has_pv_drivers(x->xch, x->domid, must, err);
 }
 
-/* A guest that is to stay paused has to run until it has answered the request. */
-static int let_answer(struct xf_xen_source *x, enum xf_here here, struct xf_err *err)
+/* A guest that is to stay paused has to run until it has answered the request, if it must. */
+static int let_answer(struct xf_xen_source *x, enum xf_here here, bool must, struct xf_err *err)
 {
     if (here == XF_HERE_RUNS)
         return xf_fail(err, EBUSY,
                        "the guest was paused when its move began, and has been unpaused since; "
                        "move it again");
-    if (here != XF_HERE_PAUSED)
-        return stopped(here, err);
-    if (!must_answer(x))
+    if (!must)
         return 0;
     /* Xen counts pauses. */
     for (int i = 0; i < PAUSES_MAX && xf_xen_here(x->xch, x->domid) == XF_HERE_PAUSED; i++)
@@ -154,7 +134,7 @@ static enum xf_here await(struct xf_xen_source *x, struct request *r, const libx
     enum xf_here here = XF_HERE_RUNS;
 
     while (!r->done) {
-        turn(x->ctx);
+        xf_libxl_turn(x->ctx);
         if (r->aborted)
             continue;
         here = xf_xen_here(x->xch, x->domid);
@@ -168,12 +148,12 @@ static enum xf_here await(struct xf_xen_source *x, struct request *r, const libx
     return r->aborted ? here : xf_xen_here(x->xch, x->domid);
 }
 
-/* It did not suspend. begun: it was asked, and may have accepted. */
-static int did_not(struct xf_xen_source *x, enum xf_here here, bool begun, const char *why,
+/* It did not suspend. asked: it has to answer, was asked, and may have accepted. */
+static int did_not(struct xf_xen_source *x, enum xf_here here, bool asked, const char *why,
                    struct xf_err *err)
 {
-    if (xf_here_lives(here) && begun)
-        x->may_stop = must_answer(x) && !withdraw(x->domid);
+    if (xf_here_lives(here) && asked)
+        x->may_stop = !withdraw(x->domid);
     if (xf_here_lives(here) && x->unpaused)
         x->unpaused = xc_domain_pause(x->xch, x->domid) != 0;
     if (!may_wait(x, here))
@@ -184,15 +164,17 @@ static int did_not(struct xf_xen_source *x, enum xf_here here, bool begun, const
                    why);
 }
 
-/* May it be asked now? */
-static int check_first(struct xf_xen_source *x, struct xf_err *err)
+/* May it be asked now, and must it answer? */
+static int check_first(struct xf_xen_source *x, bool *must, struct xf_err *err)
 {
     enum xf_here here = xf_xen_here(x->xch, x->domid);
 
     x->may_stop = false;
-    if (x->keep_paused)
-        return let_answer(x, here, err);
-    return here == XF_HERE_RUNS ? 0 : stopped(here, err);
+    if (x->keep_paused ? !xf_here_lives(here) : here != XF_HERE_RUNS)
+        return stopped(here, err);
+    if (must_answer(x, must, err))
+        return -1;
+    return x->keep_paused ? let_answer(x, here, *must, err) : 0;
 }
 
 /*
@@ -207,10 +189,10 @@ static int by_libxl(struct xf_xen_source *x, const struct xf_xen_into *into, str
     struct request r = {.into = into};
     const libxl_asyncop_how how = {.callback = on_done, .u.for_callback = &r};
     enum xf_here here;
-    bool begun;
+    bool begun, must;
     char why[300];
 
-    if (check_first(x, err))
+    if (check_first(x, &must, err))
         return -1;
     r.rc = into ? libxl_domain_suspend(x->ctx, x->domid, into->fd,
                                        into->live ? LIBXL_SUSPEND_LIVE : 0, &how)
@@ -225,11 +207,11 @@ static int by_libxl(struct xf_xen_source *x, const struct xf_xen_into *into, str
     }
     /* 0: libxl itself has withdrawn the request. */
     if (into && may_wait(x, here) && (here == XF_HERE_SUSPENDED || told_to_stop(&r))) {
-        did_not(x, here, begun && r.rc, "", NULL);
+        did_not(x, here, must && begun && r.rc, "", NULL);
         return xf_fail(err, EIO, "libxl could not save the guest: %s",
                        xf_toollog_last(x->log, why, sizeof(why)));
     }
-    return did_not(x, here, begun && r.rc, xf_toollog_last(x->log, why, sizeof(why)), err);
+    return did_not(x, here, must && begun && r.rc, xf_toollog_last(x->log, why, sizeof(why)), err);
 }
 
 int xf_xen_suspend(struct xf_source_vm *vm, struct xf_err *err)
@@ -260,12 +242,12 @@ int xf_xen_suspend_guest(struct xf_source_vm *vm, struct xf_err *err)
 {
     struct xf_xen_source *x = (struct xf_xen_source *)vm;
     int64_t until = xf_now_ms() + ANSWER_MS;
-    bool itself = must_answer(x);
     enum xf_here here;
+    bool must;
 
-    if (check_first(x, err))
+    if (check_first(x, &must, err))
         return -1;
-    if (itself ? !ask(x->domid) : xc_domain_shutdown(x->xch, x->domid, SHUTDOWN_suspend))
+    if (must ? !ask(x->domid) : xc_domain_shutdown(x->xch, x->domid, SHUTDOWN_suspend))
         return xf_fail(err, errno, "cannot ask the guest to suspend: %s", strerror(errno));
     x->asked = true;
     /* Asking Xen costs microseconds, an event of xenstore's more than the time between two looks.
@@ -274,7 +256,7 @@ int xf_xen_suspend_guest(struct xf_source_vm *vm, struct xf_err *err)
            xf_now_ms() < until)
         nanosleep(&(struct timespec){.tv_nsec = LOOK_OFTEN_NS}, NULL);
     if (here != XF_HERE_SUSPENDED)
-        return did_not(x, here, itself, "no answer within a minute", err);
+        return did_not(x, here, must, "no answer within a minute", err);
     if (x->disks)
         xf_qdisks_flush_last(x->disks);
     return 0;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libxl-ext/host/pci_addr.h"
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/moves/record.h"
 #include "tests/fuzz/target.h"
@@ -61,6 +62,13 @@ static void fuzz_hello(const char *json, size_t len)
         fuzz_text(h.needs[i].what, sizeof(h.needs[i].what));
         fuzz_text(h.needs[i].of, sizeof(h.needs[i].of));
     }
+    MUST(h.nr_pci <= XF_PCI_MAX);
+    for (unsigned i = 0; i < h.nr_pci; i++) {
+        struct xf_pci_parts p;
+
+        MUST(xf_pci_parse(h.pci[i].addr, &p) && xf_pci_parse(h.pci[i].of, &p));
+        MUST(strlen(h.pci[i].addr) == XF_PCI_ADDR - 1 && strlen(h.pci[i].of) == XF_PCI_ADDR - 1);
+    }
     again = xf_hello_format(&h);
     MUST(again);
     if (!xf_hello_parse(again, strlen(again), &twice, NULL)) {
@@ -70,7 +78,8 @@ static void fuzz_hello(const char *json, size_t len)
         MUST(h.transport == twice.transport && h.seal == twice.seal);
         MUST(h.find_only == twice.find_only && h.pull == twice.pull);
         MUST(!memcmp(&h.rdma, &twice.rdma, sizeof(h.rdma)));
-        MUST(h.nr_needs == twice.nr_needs);
+        MUST(h.nr_needs == twice.nr_needs && h.nr_pci == twice.nr_pci);
+        MUST(!memcmp(h.pci, twice.pci, h.nr_pci * sizeof(*h.pci)));
         MUST(!h.nr_needs || !memcmp(h.needs, twice.needs, h.nr_needs * sizeof(*h.needs)));
         xf_hello_free(&twice);
     } else {

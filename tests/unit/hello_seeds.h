@@ -14,9 +14,10 @@
     "\"late_devices\":true,\"qemu\":\"7.2.22\",\"need_kib\":"                                      \
     "262144,\"xen_major\":4,"                                                                      \
     "\"xen_minor\":17,\"cpuid\":\"0102\",\"msrs\":\"\",\"needs\":[{\"kind\":\"disk\","             \
-    "\"what\":\"/dev/vg/web\",\"of\":\"disk xvda\"}]}"
+    "\"what\":\"/dev/vg/web\",\"of\":\"disk xvda\"}],\"pci\":[{\"addr\":\"0000:06:00.0\","         \
+    "\"of\":\"0000:05:00.0\",\"permissive\":true,\"relaxed\":false}]}"
 #define SEED_REPLY                                                                                 \
-    "{\"version\":1,\"boot_id\":\"b2\",\"port\":40000,\"hvm\":true,\"paging\":true,"               \
+    "{\"version\":1,\"boot_id\":\"b2\",\"port\":40000,\"hvm\":true,\"paging\":true,\"pci\":true,"  \
     "\"rdma_port\":40001,\"rdma\":" SEED_RDMA ","                                                  \
     "\"addresses\":[\"192.0.2.7\",\"2001:db8::1\",\"fe80::1%eth0\"],"                              \
     "\"findings\":[{\"severity\":1,\"code\":\"memory\",\"text\":\"tight\"}]}"

@@ -23,12 +23,17 @@ static struct {
     int opens, open_now;
     const char *reasons;
     bool video_unmapped;
+    int fails; /* Xen does not tell this parameter; -1: it tells all */
 } guest;
 
 int xc_hvm_param_get(xc_interface *xch, uint32_t dom, uint32_t param, uint64_t *value)
 {
     (void)xch;
     CU_ASSERT_EQUAL(dom, 9);
+    if (param == (uint32_t)guest.fails) {
+        errno = EPERM;
+        return -1;
+    }
     *value = param == HVM_PARAM_ACPI_S_STATE   ? guest.sleep
              : param == HVM_PARAM_VIRIDIAN     ? guest.viridian
              : param == HVM_PARAM_CALLBACK_IRQ ? guest.irq
@@ -99,6 +104,7 @@ static void begin(void)
 {
     libxl_domain_config_init(&config);
     memset(&guest, 0, sizeof(guest));
+    guest.fails = -1;
     config.b_info.device_model_version = LIBXL_DEVICE_MODEL_VERSION_QEMU_XEN;
     libxl_domain_build_info_init_type(&config.b_info, LIBXL_DOMAIN_TYPE_HVM);
 }
@@ -185,6 +191,16 @@ static void test_refused(void)
     check();
 }
 
+/* Why no page may be absent, NULL: nothing. */
+static const char *whole(bool device_model, bool asked)
+{
+    struct xf_err err = {0};
+    const char *why = "";
+
+    CU_ASSERT_EQUAL(xf_check_whole(NULL, 9, device_model, asked, &why, &err), 0);
+    return why;
+}
+
 /* When no page may be absent. */
 static void test_whole(void)
 {
@@ -192,28 +208,46 @@ static void test_whole(void)
 
     begin();
     guest.irq = 1;
-    CU_ASSERT_PTR_NULL(xf_check_whole(NULL, 9, true, false));
-    CU_ASSERT_PTR_NULL(xf_check_whole(NULL, 9, false, false));
+    CU_ASSERT_PTR_NULL(whole(true, false));
+    CU_ASSERT_PTR_NULL(whole(false, false));
     guest.irq = 0; /* without PV drivers only if it is asked for; a PVH guest has no others */
-    CU_ASSERT_PTR_NOT_NULL(xf_check_whole(NULL, 9, true, false));
-    CU_ASSERT_PTR_NULL(xf_check_whole(NULL, 9, true, true));
-    CU_ASSERT_PTR_NULL(xf_check_whole(NULL, 9, false, false));
+    CU_ASSERT_PTR_NOT_NULL(whole(true, false));
+    CU_ASSERT_PTR_NULL(whole(true, true));
+    CU_ASSERT_PTR_NULL(whole(false, false));
     guest.irq = guest.viridian = 1;
-    CU_ASSERT_PTR_NOT_NULL(xf_check_whole(NULL, 9, true, true));
+    CU_ASSERT_PTR_NOT_NULL(whole(true, true));
     guest.viridian = 0;
     guest.pae = true;
     __cpuid(0, eax, intel, ecx, edx);
-    CU_ASSERT_EQUAL(xf_check_whole(NULL, 9, true, true) != NULL, intel == signature_INTEL_ebx);
+    CU_ASSERT_EQUAL(whole(true, true) != NULL, intel == signature_INTEL_ebx);
+    check();
+}
+
+/* What Xen does not tell is an error, and not guessed. */
+static void test_silent_xen(void)
+{
+    struct xf_err err = {0};
+    const char *why;
+
+    begin();
+    guest.fails = HVM_PARAM_CALLBACK_IRQ;
+    CU_ASSERT_EQUAL(xf_check_whole(NULL, 9, true, false, &why, &err), -1);
+    CU_ASSERT(err.num == EPERM && strstr(err.text, "PV drivers"));
+    CU_ASSERT_PTR_NULL(whole(true, true)); /* needs no answer */
+    CU_ASSERT_PTR_NULL(whole(false, false));
+    xf_clear(&err);
+    guest.fails = HVM_PARAM_VIRIDIAN;
+    CU_ASSERT_EQUAL(xf_check_whole(NULL, 9, false, true, &why, &err), -1);
+    CU_ASSERT(err.num == EPERM && strstr(err.text, "viridian"));
     check();
 }
 
 int main(void)
 {
-    CU_TestInfo tests[] = {{"a guest that moves", test_moves},
-                           {"what is refused", test_refused},
-                           {"devices that must be late", test_late},
-                           {"pages that must not be absent", test_whole},
-                           CU_TEST_INFO_NULL};
+    CU_TestInfo tests[] = {
+        {"a guest that moves", test_moves},       {"what is refused", test_refused},
+        {"devices that must be late", test_late}, {"pages that must not be absent", test_whole},
+        {"Xen does not answer", test_silent_xen}, CU_TEST_INFO_NULL};
 
     return run_suite("CHECK with a device model", tests);
 }

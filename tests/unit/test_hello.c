@@ -177,6 +177,7 @@ static void test_reply_round_trip(void)
                          .rdma = {.state = XF_RDMA_READY, .nr_addresses = XF_RDMA_ADDRS_MAX},
                          .hvm = true,
                          .cold = true,
+                         .pci = true,
                          .paging = true,
                          .codecs = XF_CODEC_BIT(XF_CODEC_LZ4) | XF_CODEC_BIT(XF_CODEC_ZSTD),
                          .nr_addresses = 16,
@@ -237,6 +238,8 @@ static void test_fields(void)
         CU_ASSERT_EQUAL(with(true, "find_only", wrong[w]), w ? -1 : 0);
         CU_ASSERT_EQUAL(with(true, "copy_domid", wrong[w]), w ? -1 : 0);
         CU_ASSERT_EQUAL(with(true, "needs", wrong[w]), w ? -1 : 0);
+        CU_ASSERT_EQUAL(with(true, "pci", wrong[w]), w ? -1 : 0);
+        CU_ASSERT_EQUAL(with(false, "pci", wrong[w]), w ? -1 : 0);
         CU_ASSERT_EQUAL(with(true, "reconnect_s", wrong[w]), w ? -1 : 0);
     }
     CU_ASSERT_EQUAL(with(true, "reconnect_s", NULL), 0);

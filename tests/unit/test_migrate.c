@@ -292,6 +292,7 @@ static void test_failures(void)
         {XF_UNKNOWN, "unknown", "`xl migrate-recover --resume g1`"},
         {XF_SUSPENDED, "suspended", "`xl migrate-recover --resume g1`"},
         {XF_PULLING, "pulling", "`xl migrate-recover g1`"},
+        {XF_UNPLUGGED, "unplugged", "`xl pci-attach g1 DEVICE`"},
     };
     char word[40];
 

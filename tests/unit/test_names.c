@@ -13,6 +13,7 @@
 #include "libxl-ext/source/check_hvm.h"
 #include "libxl-ext/source/domain_config.h"
 #include "libxl-ext/source/move_check.h"
+#include "libxl-ext/source/move_pci.h"
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/static_state.h"
@@ -47,13 +48,16 @@ const libxl_version_info *libxl_get_version_info(libxl_ctx *ctx)
     return &info;
 }
 
-const char *xf_check_whole(xc_interface *xch, uint32_t domid, bool device_model, bool asked)
+int xf_check_whole(xc_interface *xch, uint32_t domid, bool device_model, bool asked,
+                   const char **why, struct xf_err *e)
 {
     (void)xch;
     (void)domid;
     (void)device_model;
     (void)asked;
-    return NULL;
+    (void)e;
+    *why = NULL;
+    return 0;
 }
 
 enum xf_here xf_xen_here(xc_interface *xch, uint32_t domid)
@@ -92,6 +96,12 @@ int xf_domain_config(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid,
     looked = true;
     config->c_info.name = in_file ? strdup(in_file) : NULL;
     return 0;
+}
+
+void xf_move_pci_look(struct xf_move *m, struct xf_findings *found)
+{
+    (void)m;
+    (void)found;
 }
 
 int xf_check_source(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log, uint32_t domid,

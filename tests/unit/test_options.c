@@ -89,7 +89,7 @@ static void test_each_of_ours_asks_for_ours(void)
             continue;
         CU_ASSERT_EQUAL(o->letter, 0); /* long names only */
         snprintf(words, sizeof(words), "--%s%s g1 host2", o->name,
-                 !o->arg                   ? ""
+                 !o->arg || *o->arg == '[' ? ""
                  : !strcmp(o->arg, "ADDR") ? " 10.0.0.1"
                  : !strcmp(o->arg, "HOW")  ? " auto"
                                            : " 5");

@@ -134,7 +134,7 @@ static void test_marks(void)
     xen.pod_entries = 7;
     is("pod", XF_NOTHING); /* Xen would crash it under any tool */
     begin(LIBXL_DOMAIN_TYPE_PVH);
-    config.num_pcidevs = 1;
+    config.num_dtdevs = 1;
     is("passthrough", XF_NOTHING);
     begin(LIBXL_DOMAIN_TYPE_PVH);
     config.num_vtpms = 1;
@@ -143,7 +143,7 @@ static void test_marks(void)
     xen.flags |= XEN_DOMINF_shutdown;
     is("not-running", XF_NOTHING);
     begin(LIBXL_DOMAIN_TYPE_PV); /* one reason of ours, and one of nobody's */
-    config.num_pcidevs = 1;
+    config.num_dtdevs = 1;
     CU_ASSERT_EQUAL(xf_check_source(NULL, NULL, NULL, 9, &config, &f, &need, NULL), 0);
     CU_ASSERT(!xf_stock_can(&f) && xf_nothing_can(&f));
 }

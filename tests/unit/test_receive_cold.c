@@ -9,13 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <libxl_event.h>
+
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/peer/check.h"
 #include "libxl-ext/peer/hello.h"
+#include "libxl-ext/xen/pci.h"
 #include "tests/unit/fake_host.h"
 #include "tests/unit/suite.h"
 #include "transport/link.h"
@@ -60,6 +64,65 @@ int libxl_domain_unpause(libxl_ctx *ctx, uint32_t domid, const libxl_asyncop_how
     return fake_host->unpause_fails ? ERROR_FAIL : 0;
 }
 
+/* PCI devices: shared with the receiver's processes. */
+static struct {
+    unsigned added;
+    uint32_t to;
+    char addr[XF_PCI_ADDR];
+    char lost[XF_PCI_ADDR]; /* cannot be added */
+} * pci;
+
+static libxl_asyncop_how pci_how;
+static int pci_rc;
+
+int libxl_device_pci_add(libxl_ctx *ctx, uint32_t domid, libxl_device_pci *d,
+                         const libxl_asyncop_how *how)
+{
+    (void)ctx;
+    pci->to = domid;
+    xf_pci_name(d, pci->addr);
+    pci_rc = strcmp(pci->addr, pci->lost) ? 0 : ERROR_FAIL;
+    pci->added += !pci_rc;
+    pci_how = *how;
+    return 0;
+}
+
+int libxl_osevent_beforepoll(libxl_ctx *ctx, int *n, struct pollfd *fds, int *timeout,
+                             struct timeval now)
+{
+    (void)ctx;
+    (void)fds;
+    (void)now;
+    *n = *timeout = 0;
+    return 0;
+}
+
+void libxl_osevent_afterpoll(libxl_ctx *ctx, int n, const struct pollfd *fds, struct timeval now)
+{
+    (void)n;
+    (void)fds;
+    (void)now;
+    pci_how.callback(ctx, pci_rc, pci_how.u.for_callback);
+}
+
+libxl_device_pci *libxl_device_pci_list(libxl_ctx *ctx, uint32_t domid, int *num)
+{
+    libxl_device_pci *d = calloc(1, sizeof(*d));
+    struct xf_pci_parts p;
+
+    (void)ctx;
+    (void)domid;
+    *num = d && xf_pci_parse(pci->addr, &p);
+    d->bus = (uint8_t)p.bus;
+    return d;
+}
+
+void libxl_device_pci_list_free(libxl_device_pci *list, int num)
+{
+    (void)num;
+    free(list);
+}
+
 /* --- the source --- */
 
 struct move {
@@ -90,6 +153,8 @@ static void make_stream(void)
         stream_sum += stream[i];
 }
 
+static struct xf_hello wishes; /* its PCI devices go into the next hello */
+
 static void start(struct move *m, bool paused)
 {
     struct xf_receive_opts opts = {
@@ -99,6 +164,8 @@ static void start(struct move *m, bool paused)
     memset(m, 0, sizeof(*m));
     m->hello = (struct xf_hello){
         .channels = 1, .cpuid = meta, .msrs = meta, .cold = true, .leave_paused = paused};
+    memcpy(m->hello.pci, wishes.pci, sizeof(wishes.pci));
+    m->hello.nr_pci = wishes.nr_pci;
     strcpy(m->hello.domain, "web1");
     strcpy(m->hello.uuid, UUID);
     CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
@@ -149,7 +216,7 @@ static void greet(struct move *m, bool paused)
     start(m, paused);
     CU_ASSERT_EQUAL_FATAL(xf_hello_send(&m->pipe, &m->hello, &m->err), 0);
     CU_ASSERT_EQUAL_FATAL(xf_reply_receive(&m->pipe, &m->reply, 20000, NULL, &m->err), 0);
-    CU_ASSERT(m->reply.cold);
+    CU_ASSERT(m->reply.cold && m->reply.pci);
     cfg = xf_hello_link_cfg(&m->hello, false, 5000, 20000);
     peer.port = m->reply.port;
     m->link.ops = &xf_tcp_ops;
@@ -323,6 +390,43 @@ static void test_no_unpause(void)
     fake_host_free();
 }
 
+/* PCI devices that the guest gets when it runs, all but those that fail; the source hears. */
+static void test_pci(void)
+{
+    static const struct xf_pci_wish list[] = {{.addr = "0000:05:00.0", .of = "0000:09:00.0"},
+                                              {.addr = "0000:06:00.0", .of = "0000:09:00.1"}};
+    char why[XF_TEXT_MAX];
+    struct xf_msg msg;
+    int num;
+
+    for (int lost = 0; lost < 2; lost++) {
+        struct move m;
+
+        begin();
+        memset(pci, 0, sizeof(*pci));
+        strcpy(pci->lost, lost ? list[0].addr : "");
+        memcpy(wishes.pci, list, sizeof(list));
+        wishes.nr_pci = 2;
+        greet(&m, false);
+        wishes.nr_pci = 0;
+        CU_ASSERT_EQUAL_FATAL(build(&m), 0);
+        CU_ASSERT_EQUAL(send_stream(&m, stream_len, 1u << 20), 0);
+        CU_ASSERT_EQUAL(hear(&m, XF_MSG_LOADED), 0);
+        CU_ASSERT_EQUAL(pci->added, 0);
+        xf_link_say(&m.link, XF_MSG_GO, NULL, 0, NULL);
+        CU_ASSERT_EQUAL(hear(&m, XF_MSG_RUNNING), 0);
+        CU_ASSERT_EQUAL(xf_link_hear(&m.link, XF_MSG_PLUGGED, &msg, meta, 20000, &m.err), 0);
+        CU_ASSERT_EQUAL(xf_text_decode(&num, why, &msg, meta, &m.err), 0);
+        CU_ASSERT(pci->to == m.domid && pci->added == (lost ? 1u : 2u));
+        CU_ASSERT_EQUAL(num != 0, lost);
+        CU_ASSERT_EQUAL(strstr(why, list[0].addr) != NULL, lost);
+        CU_ASSERT_EQUAL(fake_host->unpaused, m.domid);
+        ends(&m, lost);
+        CU_ASSERT(fake_host_find("web1") && !fake_host->destroyed);
+        fake_host_free();
+    }
+}
+
 /* What a hostile source sends in place of what is due. */
 static void test_hostile(void)
 {
@@ -453,6 +557,7 @@ int main(int argc, char **argv)
         {"no memory for it", test_full},
         {"the source dies", test_source_dies},
         {"no unpause", test_no_unpause},
+        {"PCI devices", test_pci},
         {"a hostile source", test_hostile},
         {"other configurations", test_config},
         {"another domain of its name comes", test_too_late},
@@ -467,6 +572,9 @@ int main(int argc, char **argv)
         return 2;
     setenv(XF_RUN_DIR_ENV, top, 1);
     signal(SIGPIPE, SIG_IGN);
+    pci = mmap(NULL, sizeof(*pci), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (pci == MAP_FAILED)
+        return 2;
     alarm(120);
     make_stream();
     rc = run_suite("receive_cold", tests);

@@ -36,6 +36,7 @@ static struct {
     unsigned asked, aborts, resumed;
     int resume_rc;
     uint64_t irq;    /* PV drivers have set one */
+    bool mute;       /* ... and Xen does not tell */
     unsigned shut;   /* Xen was told to suspend it */
     unsigned locked; /* so many resumes fail first */
     const libxl_asyncop_how *how;
@@ -158,6 +159,10 @@ int xc_hvm_param_get(xc_interface *xch, uint32_t dom, uint32_t param, uint64_t *
 {
     (void)xch;
     CU_ASSERT(dom == DOMID && param == HVM_PARAM_CALLBACK_IRQ);
+    if (xen.mute) {
+        errno = EPERM;
+        return -1;
+    }
     *value = xen.irq;
     return 0;
 }
@@ -381,6 +386,37 @@ static void test_locked(void)
     CU_ASSERT_EQUAL(xen.resumed, 0);
 }
 
+/* Xen does not say whether an HVM guest has PV drivers: nothing is done to it, by either way. */
+static void test_mute(void)
+{
+    struct xf_xen_source *x = &m.skeleton.xen;
+
+    for (int way = 0; way < 4; way++) {
+        begin();
+        x->kind = &xf_guest_hvm;
+        x->asked = false;
+        x->keep_paused = way & 1;
+        xen.mute = true;
+        xen.now = xen.then = way & 1 ? XEN_DOMINF_paused : 0;
+        CU_ASSERT_EQUAL(way & 2 ? xf_xen_suspend(&x->vm, &err) : xf_xen_suspend_guest(&x->vm, &err),
+                        -1);
+        CU_ASSERT(err.num == EPERM && strstr(err.text, "PV drivers"));
+        CU_ASSERT(!xen.asked && !xen.shut && !x->asked && !x->may_stop && !x->unpaused);
+    }
+    begin(); /* a kind without a device model has them */
+    x->kind = &xf_guest_pvh;
+    xen.mute = true;
+    xen.turns = 2;
+    xen.then = SUSPENDED;
+    CU_ASSERT_EQUAL(xf_xen_suspend(&x->vm, &err), 0);
+    begin(); /* what has ended is said before */
+    x->kind = &xf_guest_hvm;
+    xen.mute = true;
+    xen.then = CODE(SHUTDOWN_crash);
+    CU_ASSERT_EQUAL(xf_xen_suspend(&x->vm, &err), -1);
+    CU_ASSERT_EQUAL(err.num, ESRCH);
+}
+
 /* Without libxl: by its PV drivers, or by Xen. */
 static void test_directly(void)
 {
@@ -486,6 +522,7 @@ int main(void)
                            {"suspends too late", test_late},
                            {"resumed when the images are free", test_locked},
                            {"suspends without libxl", test_directly},
+                           {"Xen does not say how", test_mute},
                            {"never suspends", test_never},
                            {"how a failed move ends", test_settle},
                            CU_TEST_INFO_NULL};
