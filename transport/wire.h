@@ -55,8 +55,10 @@ enum xf_msg_type {
     XF_MSG_DEVICES_ACK = 41, /* control, sink -> source: they are; the guest may be suspended */
     XF_MSG_FOLLOW = 44,      /* control, source -> sink: the guest was renamed, or its vCPUs set */
     XF_MSG_FOLLOW_ACK = 45,
-    XF_MSG_CONFIG = 48, /* control, source -> sink, cold: what the stock stream is of */
-    XF_MSG_STREAM = 49, /* bulk, source -> sink, cold: a piece of the stock stream */
+    XF_MSG_CONFIG = 48,    /* control, source -> sink, cold: what the stock stream is of */
+    XF_MSG_STREAM = 49,    /* bulk, source -> sink, cold: a piece of the stock stream */
+    XF_MSG_PROBE = 52,     /* bulk, source -> sink, `--check`: bytes to discard (speed.h) */
+    XF_MSG_PROBE_ACK = 53, /* bulk, sink -> source: they have arrived */
 };
 
 enum xf_run_kind {
