@@ -157,10 +157,8 @@ static struct played play(const struct xf_forecast_in *in, unsigned set, double 
             xf_growth_add(&growth, t, g.nr_dirty);
             next = t + (p.may_leave ? fmax(0.02, fmin(0.5, t / 8)) : 0.5);
             wasted = 0;
-            struct xf_within w = {.memory = PAGES,
-                                  .written = g.nr_dirty,
-                                  .page_rate = RATE,
-                                  .fixed_s = in->fixed_s};
+            struct xf_within w = {
+                .memory = PAGES, .written = g.nr_dirty, .page_rate = RATE, .fixed_s = in->fixed_s};
             for (unsigned k = 0; k < PAGES; k++)
                 w.to_send += g.todo[k] && !g.dirty[k];
             for (unsigned k = 0; k <= i; k++)
@@ -277,10 +275,10 @@ static void test_rate(void)
 
 int main(void)
 {
-    CU_TestInfo tests[] = {{"idle", test_idle},         {"unknown", test_unknown},
-                           {"post-copy", test_postcopy}, {"lead", test_lead},
-                           {"played", test_played},     {"rate", test_rate},
-                           CU_TEST_INFO_NULL};
+    CU_TestInfo tests[] = {
+        {"idle", test_idle}, {"unknown", test_unknown}, {"post-copy", test_postcopy},
+        {"lead", test_lead}, {"played", test_played},   {"rate", test_rate},
+        CU_TEST_INFO_NULL};
 
     return run_suite("forecast", tests);
 }
