@@ -122,7 +122,7 @@ static const char *must_be_whole(const struct xf_move *m)
 
 static void look_at_mode(struct xf_move *m, struct xf_findings *found)
 {
-    const char *why = must_be_whole(m);
+    const char *why = m->check.whole = must_be_whole(m);
 
     m->check.hello.pull = m->o->mode != XF_MODE_PRECOPY && !m->o->cold && !why;
     if (m->o->cold)
