@@ -97,6 +97,7 @@ static int decide(struct xf_copy *c, double began, struct xf_err *err)
     if (xf_copy_cut_short(c)) {
         st->reason = c->switch_now ? XF_SWITCH_ASKED : XF_SWITCH_NOT_PAYING;
         st->predicted_s = -1; /* the remaining pages were not counted */
+        xf_copy_foresee(c, true);
         return 0;
     }
     if (xf_copy_read_log(c, XF_LOG_PEEK, c->dirty, err))
