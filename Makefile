@@ -90,7 +90,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests test deps check check-run check-build soak demo lab-check lab-soak old-new bench bench-rdma bench-postcopy bench-hvm lint format fuzz fuzz-build install \
+.PHONY: all tests test deps check check-run check-build soak demo lab-check lab-soak old-new bench bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
         uninstall clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
@@ -227,6 +227,9 @@ bench-hvm: deps
 bench: deps
 	@$(MAKE) -j$(JOBS) $(addprefix $(B)/tests/bench/,race_guest race_limits race_delay) $(PAYLOAD)
 	@python3 -B tests/bench/race.py
+bench-forecast: deps
+	@$(MAKE) -j$(JOBS) $(addprefix $(B)/tests/bench/,race_guest race_delay)
+	@python3 -B tests/bench/forecast.py
 lab-soak: deps
 	@$(MAKE) -j$(JOBS) all
 	@tests/lab/soak.sh
@@ -291,6 +294,7 @@ help:
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
 	@echo 'make lab-check      every test of the lab (two hours)'
 	@echo 'make bench          a race against QEMU in this machine: build/bench/native.json (as root)'
+	@echo 'make bench-forecast  what a move is said to take, against what it takes: build/bench/forecast.json (as root)'
 	@echo 'make bench-rdma     RDMA in the lab against perftest and TCP: build/bench/rdma.json'
 	@echo 'make bench-postcopy  post-copy in the lab against stock and pre-copy: build/bench/postcopy.json, .svg'
 	@echo 'make bench-hvm      an HVM guest in the lab beside a PVH guest and stock: build/bench/hvm.json'

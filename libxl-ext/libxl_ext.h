@@ -124,6 +124,34 @@ struct xf_page_costs {
     double source_map_s, source_copy_s;
 };
 
+/* What a move would take, or was to take: with --check from a short look at the guest and a
+ * measurement of the link; of a move from what COPY knew early in its first round. < 0, or
+ * UINT64_MAX: not known. */
+struct xf_outlook {
+    bool taken;     /* there is one: all of it is 0 otherwise */
+    double at_s;    /* of a move: when it was taken, since the move began */
+    double total_s; /* the whole move, until the destination has all pages */
+    double downtime_s;
+    double bytes;    /* on the wire */
+    unsigned rounds; /* of COPY */
+    double left_out; /* pages that follow after the switch */
+    /* --check only, from here on. */
+    char mode[12];              /* as in xf_report */
+    char why[200];              /* why that mode, in a sentence without a full stop */
+    double link_bytes_per_s;    /* as measured; encryption included */
+    char network[32];           /* interface here; empty: not known */
+    double line_bytes_per_s;    /* of its line, as its driver says */
+    char faster_network[32];    /* one here that is faster and lies idle; empty: none is known */
+    double faster_bytes_per_s;  /* of its line */
+    double look_s;              /* how long the dirty log was looked at */
+    double dirty_pages_per_s;   /* pages that the guest wrote in the first second of that */
+    uint64_t working_set_pages; /* ... in all of it, each counted once */
+    uint64_t guest_pages;
+    double zero_part; /* of the pages, as sampled */
+    double slowdown;  /* cost of the look to the guest: part of one vCPU's time in it, estimated */
+    uint64_t memory_needed_kib, memory_free_kib; /* at the destination */
+};
+
 /* What a move reports at its end; also filled as far as known when it fails. */
 struct xf_report {
     enum xf_outcome outcome;
@@ -187,6 +215,7 @@ struct xf_report {
     bool ran_twice;
     bool monitor_lost; /* it runs here, but the xl process that monitored it has ended */
     uint64_t work_requests, completions; /* RDMA: those of the source */
+    struct xf_outlook forecast;
 };
 
 /* How the caller watches a move. Any member may be NULL. Called from the thread that called

@@ -33,6 +33,7 @@ int xf_copy_begin(struct xf_copy *c, struct xf_err *err)
     if (c->vm->ops->log_start(c->vm, err))
         return -1;
     c->log_on = true;
+    c->cleaned = xf_now();
     return xf_senders_start(&c->senders, c->vm, c->link, &c->compress, err);
 }
 
@@ -78,6 +79,8 @@ int xf_copy_change_link(struct xf_copy *c, struct xf_err *err)
     memcpy(c->owed, c->pending, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
     c->again = true;
     c->devices_asked = c->cut = false;
+    if (!c->status.forecast_at)
+        c->status.forecast_at = -1; /* the round's figures are those of two links now */
     if (c->link->ops != ops)
         c->status.page_rate = 0;
     return xf_senders_go(c->senders, err);
@@ -94,6 +97,7 @@ static int decide(struct xf_copy *c, double began, struct xf_err *err)
     if (xf_copy_cut_short(c)) {
         st->reason = c->switch_now ? XF_SWITCH_ASKED : XF_SWITCH_NOT_PAYING;
         st->predicted_s = -1; /* the remaining pages were not counted */
+        xf_copy_foresee(c, true);
         return 0;
     }
     if (xf_copy_read_log(c, XF_LOG_PEEK, c->dirty, err))
@@ -113,6 +117,7 @@ static int decide(struct xf_copy *c, double began, struct xf_err *err)
     if (r.page_rate > 0)
         r.next = xf_growth_at(&c->growth, (double)r.remaining / r.page_rate, c->presence.present);
     st->dirty_pps = (double)r.remaining / (xf_now() - began);
+    xf_copy_foresee(c, true);
     st->predicted_s = xf_policy_predict(&r);
     st->reason = xf_policy_decide(&c->opts.policy, &r);
     st->leave = st->reason != XF_SWITCH_SHORT && xf_policy_worth(&c->opts.policy, &r);

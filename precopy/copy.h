@@ -9,6 +9,7 @@
 #ifndef XF_COPY_H
 #define XF_COPY_H
 
+#include "precopy/forecast.h"
 #include "precopy/growth.h"
 #include "pages/mode.h"
 #include "precopy/order.h"
@@ -41,6 +42,10 @@ struct xf_copy_status {
     /* Hybrid: pages are left for PULL. Not if COPY ended with so few that they add little to the
      * downtime: PULL costs the guest more. */
     bool leave;
+    /* Taken early in the first round, from what COPY knows then: of COPY, SWITCH and PULL. */
+    struct xf_forecast forecast;
+    double forecast_from; /* its total counts from here: the beginning of the first round */
+    double forecast_at;   /* when, CLOCK_MONOTONIC; 0: not yet; < 0: never, the link was lost */
 };
 
 /* When SWITCH began and when it reached each step (CLOCK_MONOTONIC, seconds). */
@@ -104,7 +109,8 @@ struct xf_copy {
     uint64_t confirmed;      /* pages, as xf_senders_count(), when a sync was last confirmed */
     double confirm_at;       /* when the next sync within a round is due, CLOCK_MONOTONIC */
     bool cut;                /* hybrid: this round was cut short because it did not pay */
-    struct xf_growth growth; /* hybrid: sizes of the dirty log since the last CLEAN */
+    struct xf_growth growth; /* sizes of the dirty log since the last CLEAN, or since it is on;
+                              * of pre-copy only in the first round */
     double cleaned;          /* when that was, CLOCK_MONOTONIC */
     double log_read_s;       /* duration of the last read of the dirty log */
     uint64_t tokens_pages;   /* bandwidth limit: pages handed out since tokens_began */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the parts of COPY and SWITCH at the source use of each other, from the bottom up:
- * copy_follow.c (the control channel in COPY), copy_round.c (one round), copy_zeros.c (the one look
- * of a post-copy move), copy.c (the course of COPY), leave.c (pages left for PULL), switch.c
- * (SWITCH). Private to them. Their state is struct xf_copy (copy.h).
+ * copy_follow.c (the control channel in COPY), copy_forecast.c (what the move will take),
+ * copy_round.c (one round), copy_zeros.c (the one look of a post-copy move), copy.c (the course of
+ * COPY), leave.c (pages left for PULL), switch.c (SWITCH). Private to them. Their state is struct
+ * xf_copy (copy.h).
  *
  * All of it belongs to the move's one thread. A call that waits ticks meanwhile (xf_copy_tick()),
  * and -1 may also be the tick's error. XF_LINK: the link is lost; see xf_copy_change_link().
@@ -45,6 +46,12 @@ int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err);
 /* A round, or what a lost link has left of it (c->again). Afterwards c->owed holds the pages that
  * were not sent because it was cut short. */
 int xf_copy_one_round(struct xf_copy *c, struct xf_err *err);
+
+/* --- copy_forecast.c --- */
+
+/* In the first round, after a look at the log (c->growth): take the forecast if that was not done
+ * and enough is known, or if the round is over. */
+void xf_copy_foresee(struct xf_copy *c, bool over);
 
 /* --- copy_zeros.c --- */
 

@@ -141,6 +141,12 @@ static int consider_cut(struct xf_copy *c, uint64_t sent, uint64_t skipped, stru
     return rc < 0 ? -1 : 0;
 }
 
+/* Do the first looks of this round matter? To a hybrid move, and to the forecast. */
+static bool peeks_early(const struct xf_copy *c)
+{
+    return c->opts.policy.may_leave || (c->status.round == 1 && !c->status.forecast_at);
+}
+
 /* Within a round, from time to time: which pages are dirty again and need not be sent in it? */
 static int peek(struct xf_copy *c, double *next, uint64_t sent, uint64_t skipped,
                 struct xf_err *err)
@@ -152,9 +158,13 @@ static int peek(struct xf_copy *c, double *next, uint64_t sent, uint64_t skipped
     if (xf_copy_read_log(c, XF_LOG_PEEK, c->order.again, err))
         return -1;
     wait = PEEK_EVERY;
-    if (c->opts.policy.may_leave) {
-        if (consider_cut(c, sent, skipped, err))
-            return -1;
+    if (c->opts.policy.may_leave && consider_cut(c, sent, skipped, err))
+        return -1;
+    if (!c->opts.policy.may_leave && c->status.round == 1)
+        xf_growth_add(&c->growth, xf_now() - c->cleaned,
+                      xf_bitmap_count(c->order.again, c->vm->nr_gfns));
+    xf_copy_foresee(c, false);
+    if (peeks_early(c)) {
         /* As the round goes on, the peeks get further apart. */
         wait = (xf_now() - c->status.round_began) / 8;
         wait = wait > PEEK_EVERY ? PEEK_EVERY : wait < PEEK_FIRST ? PEEK_FIRST : wait;
@@ -214,7 +224,7 @@ static int confirm(struct xf_copy *c, const uint64_t *base, struct xf_err *err)
 int xf_copy_send_order(struct xf_copy *c, bool last, struct xf_err *err)
 {
     uint64_t gfns[XF_BATCH_PAGES];
-    double next = xf_now() + (c->opts.policy.may_leave ? PEEK_FIRST : PEEK_EVERY);
+    double next = xf_now() + (peeks_early(c) ? PEEK_FIRST : PEEK_EVERY);
     uint64_t base = sent_total(c), skipped = c->order.skipped;
     unsigned n;
 
@@ -259,11 +269,12 @@ static int choose_pages(struct xf_copy *c, struct xf_err *err)
 {
     size_t words = xf_bitmap_words(c->vm->nr_gfns);
 
+    bool clean = c->status.round > 1 || c->again || c->opts.policy.may_leave;
+
     if (c->status.round == 1 && !c->again) {
         /* Pages written in these first moments are hot: they go last. If the growth of the log
          * is to be watched, the log has to begin with the round; all pages are owed anyway. */
-        if (xf_copy_read_log(c, c->opts.policy.may_leave ? XF_LOG_CLEAN : XF_LOG_PEEK, c->dirty,
-                             err))
+        if (xf_copy_read_log(c, clean ? XF_LOG_CLEAN : XF_LOG_PEEK, c->dirty, err))
             return -1;
     } else {
         if (xf_copy_read_log(c, XF_LOG_CLEAN, c->dirty, err))
@@ -273,7 +284,8 @@ static int choose_pages(struct xf_copy *c, struct xf_err *err)
         if (xf_presence_sweep(&c->presence, c->owed, err))
             return -1;
     }
-    c->cleaned = xf_now();
+    if (clean)
+        c->cleaned = xf_now();
     xf_growth_clear(&c->growth);
     memcpy(c->pending, c->owed, words * sizeof(*c->owed));
     memcpy(c->order.todo, c->owed, words * sizeof(*c->owed));

@@ -189,6 +189,59 @@ static struct json_object *pull(const struct xf_report *r)
     return o;
 }
 
+static struct json_object *kib(uint64_t n)
+{
+    return n > INT64_MAX ? NULL : json_object_new_uint64(n);
+}
+
+/* With --check: also what it is derived from. */
+static void add_reasons(struct json_object *o, const struct xf_outlook *f)
+{
+    add(o, "mode", string(f->mode));
+    add(o, "why", string(f->why));
+    add(o, "link_bytes_per_s", number(f->link_bytes_per_s));
+    add(o, "network", f->network[0] ? string(f->network) : NULL);
+    add(o, "line_bytes_per_s", number(f->line_bytes_per_s));
+    add(o, "faster_network", f->faster_network[0] ? string(f->faster_network) : NULL);
+    add(o, "faster_bytes_per_s", f->faster_network[0] ? number(f->faster_bytes_per_s) : NULL);
+    add(o, "dirty_pages_per_s", number(f->dirty_pages_per_s));
+    add(o, "working_set_pages",
+        f->look_s > 0 ? json_object_new_uint64(f->working_set_pages) : NULL);
+    add(o, "look_s", number(f->look_s));
+    add(o, "slowdown", number(f->slowdown));
+    add(o, "zero_part", number(f->zero_part));
+    add(o, "memory_needed_kib", kib(f->memory_needed_kib));
+    add(o, "memory_free_kib", kib(f->memory_free_kib));
+}
+
+/* NULL: none was taken. */
+static struct json_object *forecast(const struct xf_report *r)
+{
+    const struct xf_outlook *f = &r->forecast;
+    struct json_object *o, *actual;
+
+    if (!f->taken)
+        return NULL;
+    o = json_object_new_object();
+    add(o, "total_s", number(f->total_s));
+    add(o, "downtime_s", number(f->downtime_s));
+    add(o, "bytes", f->bytes < 0 ? NULL : json_object_new_uint64((uint64_t)f->bytes));
+    add(o, "rounds", json_object_new_int64(f->rounds));
+    add(o, "left_out", json_object_new_uint64((uint64_t)(f->left_out > 0 ? f->left_out : 0)));
+    add(o, "guest_pages", f->guest_pages ? json_object_new_uint64(f->guest_pages) : NULL);
+    if (f->mode[0]) {
+        add_reasons(o, f);
+        return o;
+    }
+    add(o, "at_s", number(f->at_s));
+    actual = json_object_new_object();
+    add(actual, "total_s", number(r->total_s));
+    add(actual, "downtime_s", number(r->downtime_s));
+    add(actual, "bytes", json_object_new_uint64(r->wire_bytes));
+    add(o, "actual", actual);
+    return o;
+}
+
 void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err, const char *advice)
 {
     struct json_object *o = begin("report"), *phases = json_object_new_object(),
@@ -235,6 +288,7 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(packed, "packed_bytes", json_object_new_uint64(r->packed_bytes));
     add(packed, "cpu_s", number(r->pack_s));
     add(o, "compression", packed);
+    add_if(o, "forecast", forecast(r));
     add_if(o, "link_lost", copy_links(r));
     add_if(o, "pull", pull(r));
     add(o, "ran_twice", json_object_new_boolean(r->ran_twice));

@@ -16,6 +16,7 @@
 #include "tools/incomplete.h"
 #include "tools/json.h"
 #include "tools/options.h"
+#include "tools/outlook.h"
 #include "tools/real_xl.h"
 #include "tools/report.h"
 #include "tools/show.h"
@@ -60,10 +61,12 @@ static int run_move(void *priv, struct background *background)
         xf_text_copy(report.host, sizeof(report.host), args->move.host, strlen(args->move.host));
     if (!show_end(&show, &report, &err))
         return (int)report.outcome;
-    if (args->move.check_only)
+    if (args->move.check_only) {
         printf("Nothing prevents moving %s to %s.\n", report.domain, report.host);
-    else
+        outlook_print(stdout, &report.forecast);
+    } else {
         report_print(stdout, &report);
+    }
     fflush(stdout);
     return (int)report.outcome;
 }

@@ -101,7 +101,8 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_RDMA_POLL] = {"rdma-poll", 0, "US", true,
                      "Poll the RDMA device for US microseconds before sleeping, 0 to\n"
                      "10000 (default 20)."},
-    [O_CHECK] = {"check", 0, NULL, true, "Only find out whether the move would be possible."},
+    [O_CHECK] = {"check", 0, NULL, true,
+                 "Only say whether it is possible, and what it would take."},
     [O_JSON] = {"json", 0, NULL, true, "Report on standard output, one JSON object per line."},
     [O_QUIET] = {"quiet", 0, NULL, true, "Print errors only (with --json: only the final report)."},
     [O_STOCK] = {"stock", 0, NULL, false, "Use stock xl whatever the configuration says."},

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tools/format.h"
+#include "tools/outlook.h"
 #include "tools/report.h"
 
 #define COLUMNS 80
@@ -197,6 +198,7 @@ void report_print(FILE *out, const struct xf_report *r)
         print_page_costs(out, &r->page);
     }
     print_times(out, r);
+    outlook_beside(out, r);
 }
 
 void report_recovered(FILE *out, const struct xf_report *r)

@@ -49,6 +49,9 @@ _Static_assert(XF_LATER_MS >= XF_SOURCE_STALL_MS + XF_CONTROL_MS,
 #define XF_BANNER_MS 60000
 #define XF_REPLY_MS 30000
 #define XF_HELLO_MS 30000
+/* `--check`: how long the sink answers a measurement of the link, which takes about a second, and a
+ * look at the guest of some seconds. */
+#define XF_PROBE_MS 180000
 /* The stock xl may take this long to build the domain, and to destroy what it built. */
 #define XF_BUILD_MS 120000
 #define XF_UNDO_MS 30000

@@ -58,6 +58,8 @@ enum xf_msg_type {
     XF_MSG_CONFIG = 48,  /* control, source -> sink, cold: what the stock stream is of */
     XF_MSG_STREAM = 49,  /* bulk, source -> sink, cold: a piece of the stock stream */
     XF_MSG_PLUGGED = 52, /* control, sink -> source, after RUNNING: the PCI devices; as an error */
+    XF_MSG_PROBE = 56,    /* bulk, source -> sink, `--check`: bytes to discard (speed.h) */
+    XF_MSG_PROBE_ACK = 57, /* bulk, sink -> source: they have arrived */
 };
 
 enum xf_run_kind {

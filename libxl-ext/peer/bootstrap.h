@@ -84,6 +84,8 @@ struct xf_hello {
     unsigned nr_pci;
 };
 
+#define XF_KIB_UNKNOWN UINT64_MAX
+
 /* Receiver to source. */
 struct xf_reply {
     struct xf_build build; /* the receiver's */
@@ -100,6 +102,8 @@ struct xf_reply {
     bool hvm;             /* it can receive a guest with a device model, and late devices */
     bool cold;            /* it can receive a stock stream */
     bool pci;             /* it can attach PCI devices after GO */
+    bool probe;           /* with check_only, it answers a measurement of the link (speed.h) */
+    uint64_t free_kib;    /* memory that is free there; XF_KIB_UNKNOWN: it did not say */
     bool paging;          /* the receiver's hypervisor has memory paging: post-copy is possible */
 };
 

@@ -180,6 +180,9 @@ char *xf_reply_format(const struct xf_reply *r)
     json_object_object_add(o, "hvm", json_object_new_boolean(r->hvm));
     json_object_object_add(o, "cold", json_object_new_boolean(r->cold));
     json_object_object_add(o, "pci", json_object_new_boolean(r->pci));
+    json_object_object_add(o, "probe", json_object_new_boolean(r->probe));
+    if (r->free_kib <= INT64_MAX)
+        json_object_object_add(o, "free_kib", json_object_new_int64((int64_t)r->free_kib));
     json_object_object_add(o, "paging", json_object_new_boolean(r->paging));
     json_object_object_add(o, "compress", codec_list(r->codecs, r->unpacks_in_pull));
     json_object_object_add(o, "rdma_port", json_object_new_int(r->rdma_port));

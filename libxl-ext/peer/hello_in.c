@@ -356,19 +356,22 @@ static int get_findings(const struct xf_json *j, struct xf_reply *r)
 
 static int read_reply(const struct xf_json *j, struct xf_reply *r)
 {
-    int64_t port, rdma_port;
+    int64_t port, rdma_port, kib = -1;
 
     if (get_build(j, &r->build) || xf_json_word(j, "boot_id", r->boot_id, sizeof(r->boot_id)) ||
         xf_json_bool(j, "paging", &r->paging) || xf_json_number(j, "port", 0, 65535, &port) ||
         (xf_json_has(j, "hvm") && xf_json_bool(j, "hvm", &r->hvm)) ||
         (xf_json_has(j, "cold") && xf_json_bool(j, "cold", &r->cold)) ||
         (xf_json_has(j, "pci") && xf_json_bool(j, "pci", &r->pci)) ||
+        (xf_json_has(j, "probe") && xf_json_bool(j, "probe", &r->probe)) ||
+        (xf_json_has(j, "free_kib") && xf_json_number(j, "free_kib", 0, INT64_MAX, &kib)) ||
         get_codecs(j, &r->codecs, &r->unpacks_in_pull) ||
         xf_json_number(j, "rdma_port", 0, 65535, &rdma_port) || get_rdma(j, &r->rdma) ||
         get_addresses(j, r->addresses, XF_ADDRESSES_MAX, &r->nr_addresses))
         return -1;
     r->port = (uint16_t)port;
     r->rdma_port = (uint16_t)rdma_port;
+    r->free_kib = kib < 0 ? XF_KIB_UNKNOWN : (uint64_t)kib;
     return get_findings(j, r);
 }
 

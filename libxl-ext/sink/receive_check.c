@@ -148,6 +148,10 @@ static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf
     reply->hvm = reply->cold = reply->pci = true;
     reply->paging = xf_has_paging(s->xch);
     reply->codecs = xf_pack_codecs();
+    reply->probe = s->check.hello.check_only;
+    reply->free_kib = XF_KIB_UNKNOWN;
+    if (s->check.hello.check_only && libxl_get_free_memory(s->ctx, &reply->free_kib))
+        reply->free_kib = XF_KIB_UNKNOWN;
     reply->unpacks_in_pull = true;
     agree(s, &found);
     if (lock_out_others(s, &found, err) ||

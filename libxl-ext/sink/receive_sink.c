@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "libxl-ext/sink/receive_parts.h"
+#include "transport/speed.h"
 #include "transport/times.h"
 
 /* From the channels to GO. */
@@ -39,6 +40,8 @@ static int run_sink(struct sink *s, struct xf_err *err)
             xf_clear(err);
         return s->check.hello.check_only ? 0 : -1;
     }
+    if (s->check.hello.check_only)
+        return xf_speed_serve(&s->link, XF_PROBE_MS, (struct xf_tick){xf_sink_tick, s}, err);
     switch (receive(s, err)) {
     case XF_SINK_RUNS:
         return xf_sink_finish(s, err);

@@ -18,15 +18,13 @@
 #include "libxl-ext/source/move_end.h"
 #include "libxl-ext/source/move_follow.h"
 #include "libxl-ext/source/move_pci.h"
+#include "libxl-ext/source/move_forecast.h"
 #include "libxl-ext/source/move_pull.h"
 #include "libxl-ext/source/move_record.h"
 #include "libxl-ext/source/move_report.h"
 #include "libxl-ext/source/move_skeleton.h"
 #include "libxl-ext/source/move_status.h"
 #include "transport/times.h"
-
-/* A first guess of how long the guest takes to suspend; the report shows the actual time. */
-#define SUSPEND_GUESS_S 0.03
 
 /* Two domains on one host cannot share a name, so ours is renamed, as in stock xl. Between two
  * hosts nothing is renamed: it is not needed and would cost downtime. */
@@ -83,25 +81,18 @@ static void back(void *priv)
 
 static int phase_copy(struct xf_move *m, struct xf_err *err)
 {
-    static const char *const modes[] = {[XF_MODE_PRECOPY] = "precopy",
-                                        [XF_MODE_HYBRID] = "hybrid",
-                                        [XF_MODE_POSTCOPY] = "postcopy"};
     struct xf_copy *c = &m->copy;
 
     c->opts = (struct xf_copy_opts){
-        .mode = m->pull.possible ? m->o->mode : XF_MODE_PRECOPY,
-        .policy = {.max_downtime_s = m->o->max_downtime_ms / 1000.0,
-                   .max_rounds =
-                       m->pull.possible && m->o->mode == XF_MODE_HYBRID && m->o->postcopy_after
-                           ? m->o->postcopy_after
-                           : m->o->max_rounds},
+        .mode = xf_move_mode(m),
+        .policy = xf_move_policy(m),
         .bandwidth = m->o->bandwidth,
-        .fixed_s = SUSPEND_GUESS_S + 2 * m->skeleton.rtt_s,
+        .fixed_s = XF_SUSPEND_GUESS_S + 2 * m->skeleton.rtt_s,
         .switch_s = m->check.hello.late_devices ? XF_LATE_SWITCH_MS / 1000.0 : 0,
     };
     c->serve = serve;
     c->back = back;
-    snprintf(m->report->mode, sizeof(m->report->mode), "%s", modes[c->opts.mode]);
+    snprintf(m->report->mode, sizeof(m->report->mode), "%s", xf_move_mode_word(c->opts.mode));
     return xf_copy_rounds(c, err);
 }
 
@@ -155,7 +146,7 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
     if (xf_server_opts_env(&m->pull.opts, err) || xf_move_attach(m, err) || xf_move_check(m, err))
         return XF_REFUSED;
     if (m->o->check_only)
-        return XF_MOVED;
+        return xf_move_foresee(m, err) ? XF_REFUSED : XF_MOVED;
     xf_move_phase(m, XF_PHASE_SKELETON);
     if (m->o->cold ? xf_move_cold_build(m, err) : xf_move_skeleton(m, err))
         return xf_move_give_up(m, XF_STAYED, err);

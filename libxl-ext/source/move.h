@@ -59,6 +59,7 @@ struct xf_move {
         struct xf_changes changes; /* changes made to the domain by others since */
         bool paused;               /* the guest is, and is to stay so */
         bool live;                 /* of a cold move: the guest runs until its last pages */
+        const char *whole;         /* why no page may be absent at GO; NULL: nothing known */
     } check;
 
     /* The channels: move_link.c until SWITCH, then postcopy/rejoin.h. All phases talk over them. */

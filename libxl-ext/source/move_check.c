@@ -132,6 +132,7 @@ static int look_at_mode(struct xf_move *m, struct xf_findings *found, struct xf_
 
     if (must_be_whole(m, &why, err))
         return -1;
+    m->check.whole = why;
     m->check.hello.pull = m->o->mode != XF_MODE_PRECOPY && !m->o->cold && !why;
     if (m->o->cold)
         xf_find(found, XF_INFO, "cold", "the guest moves by stock xl's stream, %s",

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "libxl-ext/source/move_forecast.h"
+
 static void report_wire(struct xf_move *m)
 {
     struct xf_chan_stats wire = xf_link_stats(&m->link);
@@ -38,6 +40,7 @@ void xf_move_report_copy(struct xf_move *m)
     if (m->copy.status.reason)
         snprintf(r->switch_reason, sizeof(r->switch_reason), "%s",
                  xf_switch_reason_text(m->copy.status.reason));
+    xf_move_report_forecast(m);
     r->downtime_s = -1;
     if (t->running > 0) {
         r->downtime_s = t->running - t->began;

@@ -6,11 +6,13 @@
  *   race_guest --size MIB [--mode precopy|hybrid|postcopy] [--text] [--zero N] [--rate N]
  *       [--channels N] [--encrypt] [--compress HOW] [--resident] [--max-downtime MS]
  *       [--netns-a PATH --netns-b PATH --addr ADDR] [--samples FILE] [--check]
+ *       [--forecast]
  *   race_guest --warm MIB     only touch so much memory, as each move does before it begins
  *
  * --zero N: every N-th page is zeros, 0: none. --rate N: the guest's one vCPU rewrites so many
  * random pages a second, 0 none. --samples: "nanoseconds pages-written" of the guest, once a
- * millisecond. --check: compare all memory at the end.
+ * millisecond. --check: compare all memory at the end. --forecast: before the move, look at the
+ * guest and measure the link, as `xl migrate --check` does.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -78,12 +80,12 @@ struct race {
 static void parse(struct race *r, int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"size", 1, NULL, 'S'},    {"mode", 1, NULL, 'm'},     {"text", 0, NULL, 't'},
-        {"zero", 1, NULL, 'z'},    {"rate", 1, NULL, 'r'},     {"channels", 1, NULL, 'c'},
-        {"encrypt", 0, NULL, 'e'}, {"compress", 1, NULL, 'C'}, {"resident", 0, NULL, 'R'},
-        {"netns-a", 1, NULL, 'a'}, {"netns-b", 1, NULL, 'b'},  {"addr", 1, NULL, 'A'},
-        {"samples", 1, NULL, 's'}, {"check", 0, NULL, 'k'},    {"max-downtime", 1, NULL, 'd'},
-        {NULL, 0, NULL, 0},
+        {"size", 1, NULL, 'S'},     {"mode", 1, NULL, 'm'},     {"text", 0, NULL, 't'},
+        {"zero", 1, NULL, 'z'},     {"rate", 1, NULL, 'r'},     {"channels", 1, NULL, 'c'},
+        {"encrypt", 0, NULL, 'e'},  {"compress", 1, NULL, 'C'}, {"resident", 0, NULL, 'R'},
+        {"netns-a", 1, NULL, 'a'},  {"netns-b", 1, NULL, 'b'},  {"addr", 1, NULL, 'A'},
+        {"samples", 1, NULL, 's'},  {"check", 0, NULL, 'k'},    {"max-downtime", 1, NULL, 'd'},
+        {"forecast", 0, NULL, 'f'}, {NULL, 0, NULL, 0},
     };
     static const char *const modes[] = {"precopy", "hybrid", "postcopy", NULL};
     static const char *const ways[] = {"auto", "off", "lz4", "zstd", NULL};
@@ -145,6 +147,9 @@ static void parse(struct race *r, int argc, char **argv)
         case 'k':
             r->check = true;
             break;
+        case 'f':
+            m->opts.foresee = true;
+            break;
         case 'd':
             m->opts.policy.max_downtime_s = number(optarg) / 1000.0;
             break;
@@ -171,6 +176,22 @@ static void watch(struct race *r)
             until = xf_now_ns() + AFTER_NS;
         nanosleep(&(struct timespec){.tv_nsec = SAMPLE_NS}, NULL);
     }
+}
+
+/* What --check would say, and what COPY said. */
+static void report_forecast(const struct pg_source_end *s)
+{
+    const struct xf_forecast *own = &s->status.forecast;
+
+    printf(" \"forecast_s\": %.6f, \"forecast_down_s\": %.6f, \"forecast_bytes\": %.0f,\n",
+           s->forecast.total_s, s->forecast.downtime_s, s->forecast.bytes);
+    printf(" \"forecast_rounds\": %u, \"forecast_left\": %.0f, \"link_bytes_per_s\": %.0f,\n",
+           s->forecast.rounds, s->forecast.left_out, s->speed.bytes_per_s);
+    printf(" \"written\": %" PRIu64 ", \"zero_part\": %.4f, \"map_s\": %.9f,\n", s->survey.written,
+           s->survey.zero_part, s->survey.map_s);
+    if (s->status.forecast_at > 0)
+        printf(" \"own_forecast_s\": %.6f, \"own_forecast_at_s\": %.6f,\n", own->total_s,
+               s->status.forecast_at - s->status.forecast_from);
 }
 
 static void report(const struct race *r, uint64_t wrong)
@@ -205,6 +226,8 @@ static void report(const struct race *r, uint64_t wrong)
            (double)k->status.median_ns / 1e9, (double)k->status.p99_ns / 1e9);
     printf(" \"cpu_s\": %.6f, \"source_cpu_s\": %.6f, \"sink_cpu_s\": %.6f,\n", s->cpu_s + k->cpu_s,
            s->cpu_s, k->cpu_s);
+    if (r->m->opts.foresee)
+        report_forecast(s);
     printf(" \"switched_ns\": %" PRIu64 ", \"source_own_kib\": %" PRIu64
            ", \"sink_own_kib\": %" PRIu64 "}\n",
            (uint64_t)a->last, s->own_kib, k->own_kib);

@@ -27,6 +27,7 @@
 #include "transport/times.h"
 
 #define SOON_MS 10000
+#define FORESEE_S 3.0 /* as --check */
 #define REFUSED_MS 1000
 #define PG_DOMID 7u
 #define RING_VERSION 0x5c5c5c5cu /* contents of the sink's rings */
@@ -256,6 +257,15 @@ static bool called(void *priv)
     return xf_gather_called(&s->gather);
 }
 
+/* As in libxl-ext/sink/receive_sink.c; then the source connects again. */
+static int answer_probes(struct sinking *s, struct xf_err *err)
+{
+    if (xf_speed_serve(&s->link, XF_PROBE_MS, (struct xf_tick){sink_tick, s}, err))
+        return -1;
+    xf_link_close(&s->link);
+    return gather_link(s, SOON_MS, err);
+}
+
 static int relink(void *priv, struct xf_err *err)
 {
     struct sinking *s = priv;
@@ -287,7 +297,7 @@ static int serve(struct sinking *s, struct xf_err *err)
         return -1;
     s->gather.urgent = pulls(m);
     m->port = r->port;
-    if (gather_link(s, SOON_MS, err))
+    if (gather_link(s, SOON_MS, err) || (m->opts.foresee && answer_probes(s, err)))
         return -1;
     s->cpu_before = cpu_now();
     m->sink.end = xf_sink_serve(&s->guest.vm, &s->link, &watch, err);
@@ -570,6 +580,35 @@ static void source_close(struct sourcing *s)
     s->m->source.done = true;
 }
 
+static int connect_all(struct sourcing *s, struct xf_err *err)
+{
+    return xf_link_connect(&s->link, &s->rejoin.cfg, &s->rejoin.peer, pulls(s->m),
+                           (struct xf_tick){source_tick, s}, err);
+}
+
+/* As in libxl-ext/source/move_forecast.c. */
+static int foresee(struct sourcing *s, struct xf_err *err)
+{
+    struct pg_source_end *end = &s->m->source;
+    struct xf_tick tick = {source_tick, s};
+    struct xf_survey_plan plan = {.mode = s->m->opts.mode,
+                                  .policy = s->m->opts.policy,
+                                  .compress = s->m->opts.compress.asked,
+                                  .threads = s->m->opts.channels,
+                                  .bandwidth = s->m->opts.bandwidth};
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (plan.threads > processors)
+        plan.threads = (unsigned)processors;
+    if (xf_survey_look(&end->survey, &s->guest.vm, FORESEE_S, tick, err) ||
+        xf_survey_sample(&end->survey, &s->guest.vm, s->m->opts.compress.can, err) ||
+        xf_speed_measure(&s->link, tick, &end->speed, err))
+        return -1;
+    end->forecast = xf_survey_forecast(&end->survey, &end->speed, &plan);
+    xf_link_close(&s->link);
+    return connect_all(s, err);
+}
+
 static void source_main(struct pg_move *m)
 {
     struct sourcing s = {.m = m};
@@ -579,9 +618,8 @@ static void source_main(struct pg_move *m)
     source_open(&s);
     m->source.end = XF_SWITCH_BACK;
     nanosleep(&(struct timespec){.tv_nsec = (long)m->opts.wait_ns}, NULL);
-    if (!pg_source_open(&s.guest, m->src, m->rings, 2, err) &&
-        !xf_link_connect(&s.link, &s.rejoin.cfg, &s.rejoin.peer, pulls(m),
-                         (struct xf_tick){source_tick, &s}, err)) {
+    if (!pg_source_open(&s.guest, m->src, m->rings, 2, err) && !connect_all(&s, err) &&
+        (!m->opts.foresee || !foresee(&s, err))) {
         move(&s, err);
         if (m->source.end == XF_SWITCH_BACK || m->source.end == XF_SWITCH_STUCK)
             call_off(&s.copy);

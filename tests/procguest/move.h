@@ -11,6 +11,7 @@
 #include "postcopy/server.h"
 #include "precopy/copy.h"
 #include "precopy/sink.h"
+#include "precopy/survey.h"
 #include "tests/procguest/guest.h"
 #include "tests/procguest/relay.h"
 
@@ -51,7 +52,8 @@ struct pg_opts {
     int reconnect_ms;  /* COPY: how long to try when the link is lost; 0: not at all */
     struct xf_policy policy;
     uint64_t bandwidth;
-    bool told; /* both engines answer migrate-status, for a domain PG_NAME */
+    bool foresee; /* before the move, do what --check does */
+    bool told;    /* both engines answer migrate-status, for a domain PG_NAME */
 };
 #define PG_NAME "process-guest"
 /* The time that the sink reports for the guest's network, which does not exist. */
@@ -80,6 +82,10 @@ struct pg_source_end {
     double total_s;   /* until the destination had everything */
     double cpu_s;     /* of the engine's process, user and system, since it was connected */
     uint64_t own_kib; /* memory of its own at the end, the guest's not counted */
+    /* with opts.foresee */
+    struct xf_survey survey;
+    struct xf_speed speed;
+    struct xf_forecast forecast;
 };
 struct pg_sink_end {
     bool done;

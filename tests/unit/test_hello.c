@@ -178,6 +178,8 @@ static void test_reply_round_trip(void)
                          .hvm = true,
                          .cold = true,
                          .pci = true,
+                         .probe = true,
+                         .free_kib = 1ull << 40,
                          .paging = true,
                          .codecs = XF_CODEC_BIT(XF_CODEC_LZ4) | XF_CODEC_BIT(XF_CODEC_ZSTD),
                          .nr_addresses = 16,
@@ -307,6 +309,17 @@ static void test_ranges(void)
     refused(true, "copy_domid", "32768");
     refused(true, "xen_major", "1001");
     refused(true, "xen_minor", "-1");
+    refused(false, "free_kib", "-1");
+    refused(false, "free_kib", "\"1\"");
+    taken(false, "free_kib", "0");
+    CU_ASSERT_EQUAL(reply.free_kib, 0);
+    taken(false, "free_kib", "9223372036854775807");
+    taken(false, "free_kib", NULL); /* it did not say */
+    CU_ASSERT_EQUAL(reply.free_kib, XF_KIB_UNKNOWN);
+    CU_ASSERT_FALSE(reply.probe);
+    refused(false, "probe", "1");
+    taken(false, "probe", "true");
+    CU_ASSERT_TRUE(reply.probe);
     refused(false, "port", "65536");
     refused(false, "port", "-1");
     taken(false, "port", "0"); /* check only: nobody listens */

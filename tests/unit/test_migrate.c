@@ -25,7 +25,7 @@
 
 /* How the played move goes; set before the fork. */
 static enum xf_outcome outcome;
-static bool wait_for_signal, nameless;
+static bool wait_for_signal, nameless, foretold;
 static enum { SURVIVES, KILLED, TERMINATED } fate; /* before the switch */
 static int hold[2];                                /* the move is held in PULL while it is empty */
 
@@ -86,6 +86,14 @@ enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
     w->note(w->priv, "a note");
     if (!o->check_only)
         w->progress(w->priv, &p);
+    if (foretold)
+        report->forecast = (struct xf_outlook){.taken = true,
+                                               .total_s = 7,
+                                               .downtime_s = 0.25,
+                                               .bytes = 1 << 30,
+                                               .mode = "hybrid",
+                                               .why = "of the weather",
+                                               .memory_free_kib = UINT64_MAX};
     if (o->config_file)
         dprintf(STDERR_FILENO, "%s is read by %s\n", o->config_file, o->real_xl);
     if (fate == KILLED)
@@ -272,6 +280,18 @@ static void test_check(void)
     begin(XF_MOVED);
     CU_ASSERT_EQUAL(run("migrate --check g1 host2"), 0);
     CU_ASSERT_STRING_EQUAL(out, "Nothing prevents moving g1 to host2.\n");
+    foretold = true;
+    CU_ASSERT_EQUAL(run("migrate --check g1 host2"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "Nothing prevents moving g1 to host2.\n"
+                                       "  forecast  7.0 s, downtime 250 ms, 1.0 GiB on the wire\n"
+                                       "  mode      hybrid: of the weather\n"));
+    CU_ASSERT_EQUAL(run("migrate --check --json g1 host2"), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "\"forecast\":{\"total_s\":7.0"));
+    CU_ASSERT_EQUAL(run("migrate --check --quiet g1 host2"), 0);
+    CU_ASSERT_STRING_EQUAL(out, "");
+    foretold = false;
+    begin(XF_MOVED);
+    CU_ASSERT_EQUAL(run("migrate --check g1 host2"), 0);
     says_version_first();
     begin(XF_REFUSED);
     CU_ASSERT_EQUAL(run("migrate --check --quiet g1 host2"), 1);

@@ -71,7 +71,7 @@ static const char *found(uint64_t tot, uint64_t reserve, uint64_t entries, uint6
     libxl_domain_config config;
     const struct xf_finding *first;
     struct xf_err err = {0};
-    uint64_t need;
+    uint64_t need = 0;
     char name[] = "web1";
 
     libxl_domain_config_init(&config);
@@ -82,7 +82,10 @@ static const char *found(uint64_t tot, uint64_t reserve, uint64_t entries, uint6
     pod.tot = tot;
     pod.reserve = reserve;
     pod.entries = entries;
+    config.b_info.max_vcpus = 2;
     CU_ASSERT_EQUAL(xf_check_source(NULL, NULL, NULL, 9, &config, &f, &need, &err), 0);
+    if (!xf_first_refusal(&f))
+        CU_ASSERT_EQUAL(need, 1 + 2 * 294 * 4); /* Xen's own for each vCPU, which libxl omits */
     config.c_info.name = NULL;
     libxl_domain_config_dispose(&config);
     first = xf_first_refusal(&f);

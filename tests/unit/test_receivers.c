@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 
 #include "tests/unit/receiving.h"
+#include "transport/speed.h"
 #include "transport/clock.h"
 
 /* Its sink: the guard's child. */
@@ -242,6 +243,34 @@ static void test_ports(void)
     end();
 }
 
+/* --check: it says what is free, answers the measurement of the link, and leaves nothing behind,
+ * whether the source measures or not. */
+static void test_check_only(void)
+{
+    struct xf_speed s;
+    struct move m;
+
+    begin();
+    start(&m, "web1", UUID);
+    CU_ASSERT(greet(&m)); /* a move: nothing of this */
+    CU_ASSERT(!m.reply.probe && m.reply.free_kib == XF_KIB_UNKNOWN);
+    ends(&m, 1, "");
+    start(&m, "web1", UUID);
+    m.hello.check_only = true;
+    CU_ASSERT(greet(&m));
+    CU_ASSERT(m.reply.probe && m.reply.free_kib == 1u << 20);
+    CU_ASSERT_EQUAL(connect_all(&m), 0);
+    CU_ASSERT_EQUAL(xf_speed_measure(&m.link, (struct xf_tick){0}, &s, &m.err), 0);
+    CU_ASSERT(s.bytes_per_s > 0);
+    ends(&m, 0, "");
+    CU_ASSERT_EQUAL(fake_host->xl_started, 0);
+    start(&m, "web1", UUID);
+    m.hello.check_only = true;
+    CU_ASSERT(greet(&m)); /* an older source goes away now */
+    ends(&m, 0, "");
+    end();
+}
+
 int main(int argc, char **argv)
 {
     CU_TestInfo tests[] = {
@@ -250,6 +279,7 @@ int main(int argc, char **argv)
         {"the sink is killed, another move waits", test_killed_with_another},
         {"the sink is killed while xl makes the domain", test_killed_early},
         {"a range of ports", test_ports},
+        {"--check", test_check_only},
         CU_TEST_INFO_NULL,
     };
 
