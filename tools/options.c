@@ -49,6 +49,7 @@ enum {
     O_RECONNECT,
     O_LATE_DEVICES,
     O_COLD,
+    O_REPORT,
     O_VERSION,
     OPTIONS
 };
@@ -124,6 +125,8 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_COLD] = {"cold", 0, NULL, true,
                 "Move the domain while it stands still, by stock xl's stream:\n"
                 "for guests that cannot be copied while they run."},
+    [O_REPORT] = {"report", 0, "FILE", true,
+                  "When the move has ended, write a page about it to FILE (HTML)."},
     [O_VERSION] = {"version", 0, NULL, true, "Print the version of Xenferry."},
 };
 
@@ -253,6 +256,9 @@ static int take_value(int i, const char *value, struct migrate_args *out, struct
                             err);
     case O_RDMA_POLL:
         return parse_number(name, value, 0, 10000, &out->move.rdma_poll_us, err);
+    case O_REPORT:
+        out->report = value;
+        return 0;
     case O_POSTCOPY:
         out->move.mode = XF_MODE_POSTCOPY;
         return 0;
@@ -439,6 +445,11 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
     out->move.late_devices = seen[O_LATE_DEVICES];
     out->move.preserve_domid = seen[O_DOMID];
     out->move.or_stock = !ours;
+    if (seen[O_REPORT] && seen[O_CHECK])
+        xf_fail(&first, EINVAL,
+                "--report and --check contradict each other: a check moves nothing that could be "
+                "reported; leave one out %s",
+                pointer);
     take_marks(seen, out, &first);
     take_cold(seen, out, &first);
     out->move.domain = optind < argc ? words[optind] : "";
