@@ -70,6 +70,8 @@ const char *xf_here_word(enum xf_here here); /* "running", "crashed", ...; NULL:
 #define XF_RECONNECT_S 60u
 #define XF_RECONNECT_MAX_S 3600u
 
+struct xf_history;
+
 /* How guest memory travels. */
 enum xf_transport {
     XF_TRANSPORT_TCP,
@@ -152,6 +154,8 @@ struct xf_outlook {
     uint64_t memory_needed_kib, memory_free_kib; /* at the destination */
 };
 
+#define XF_FAULT_BUCKETS 24u
+
 /* What a move reports at its end; also filled as far as known when it fails. */
 struct xf_report {
     enum xf_outcome outcome;
@@ -190,6 +194,10 @@ struct xf_report {
     uint64_t faults;    /* absent pages touched before they arrived */
     uint64_t requested; /* of these, asked for over the network */
     double fault_median_s, fault_p99_s;
+    /* Faults by the time until their page was in, in the buckets of QEMU's postcopy-latency-dist: N
+     * has those of [2^N, 2^(N+1)) us, the last also longer ones. */
+    bool has_latency; /* the destination reported them */
+    uint64_t latency[XF_FAULT_BUCKETS];
     struct xf_page_costs page;
     double disks_s; /* of the downtime, alongside the last pages: writing back disks that QEMU
                      * serves; 0: no such disks */
@@ -272,6 +280,8 @@ struct xf_move_opts {
      * GO either one keeps the guest here; in PULL the first request is answered by a note, and only
      * a later one gives up. */
     const volatile sig_atomic_t *cancel;
+    /* Of the caller: its course is recorded there (moves/history.h). NULL: it is not. */
+    struct xf_history *history;
 };
 /* For `cancel`: whoever began the move has gone without asking for anything. */
 #define XF_HUNG_UP (-1)

@@ -64,6 +64,7 @@ void xf_pager_start(struct xf_pager *p, struct xf_link *link)
 {
     xf_lock(&p->lock, pager_lock);
     p->link = link;
+    p->tells_latency = false;
     xf_clear(&p->lost);
     p->urgent = p->over ? NULL : link->urgent;
     xf_unlock(&p->lock, pager_lock);
@@ -212,9 +213,10 @@ int xf_pager_attach_ended(struct xf_pager *p, struct xf_link *link, struct xf_ti
 static int tell_pulled(struct xf_pager *p, bool all, uint64_t *missing, struct xf_err *err)
 {
     struct xf_pulled pulled;
-    uint8_t meta[8 * XF_PULLED_NUMBERS];
+    uint8_t meta[8 * XF_PULLED_MAX];
 
     xf_pager_status(p, &pulled);
+    pulled.has_latency = p->tells_latency;
     if (!pulled.missing && !all)
         return 0; /* next time */
     *missing = pulled.missing;
@@ -267,8 +269,10 @@ static enum xf_pull_end take_error(struct xf_pager *p, const struct xf_msg *m, c
 static enum xf_pull_end take_word(struct xf_pager *p, const struct xf_msg *m, const uint8_t *meta,
                                   uint64_t told, struct xf_err *err)
 {
-    if (m->type == XF_MSG_PING && !m->payload_len)
+    if (m->type == XF_MSG_PING && !m->payload_len) {
+        p->tells_latency = xf_ping_wants_latency(m, meta);
         return XF_PULL_GOES_ON;
+    }
     if (m->type == XF_MSG_BYE && !m->payload_len && told == 0)
         return XF_PULL_DONE;
     if (m->type == XF_MSG_ERROR && !m->payload_len)
@@ -346,7 +350,9 @@ void xf_pager_status(struct xf_pager *p, struct xf_pulled *out)
         .prep = xf_cost_sum(&p->absent->put),
         .copy = xf_cost_sum(&p->copy),
         .held_ns = p->held_ns,
+        .has_latency = true,
     };
+    memcpy(out->latency, p->times.latency, sizeof(out->latency));
     xf_unlock(&p->lock, pager_lock);
 }
 

@@ -63,7 +63,8 @@ struct xf_pager {
     struct puller pullers[XF_CHANNELS_MAX];
     pthread_t thread; /* the pager's */
     bool started;
-    bool source_knows; /* of the guest's end */
+    bool source_knows;  /* of the guest's end */
+    bool tells_latency; /* the process at the source takes it: its last PING */
 
     /* The pager's thread, from before its start until its end. */
     struct scratch *scratch;

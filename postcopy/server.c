@@ -289,7 +289,8 @@ static enum xf_pull_end listen_to_sink(struct xf_server *s, struct xf_tick tick,
 {
     double heard = xf_now(), pinged = 0;
     enum xf_pull_end end = XF_PULL_GOES_ON;
-    uint8_t meta[XF_META_MAX];
+    const uint64_t wants = XF_PING_LATENCY;
+    uint8_t meta[XF_META_MAX], ping[8];
     struct xf_msg m;
 
     set_heard(s, heard);
@@ -298,7 +299,7 @@ static enum xf_pull_end listen_to_sink(struct xf_server *s, struct xf_tick tick,
         int rc, sleep_ms = xf_server_let_push(s);
 
         if (now - pinged > XF_PING_MS / 1000.0) { /* so that a waiting sink knows we are alive */
-            if (xf_link_say(s->link, XF_MSG_PING, NULL, 0, err))
+            if (xf_link_say(s->link, XF_MSG_PING, ping, xf_u64s_encode(&wants, 1, ping), err))
                 return XF_PULL_LOST;
             pinged = now;
         }

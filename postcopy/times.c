@@ -22,11 +22,20 @@ static uint64_t top_of(unsigned bucket)
     return ((8ull + bucket % 8) << (log - 3)) + ((1ull << (log - 3)) - 1);
 }
 
+static unsigned latency_of(uint64_t ns)
+{
+    uint64_t us = ns / 1000;
+    unsigned log = us ? 63u - (unsigned)__builtin_clzll(us) : 0;
+
+    return log < XF_LATENCY_BUCKETS ? log : XF_LATENCY_BUCKETS - 1;
+}
+
 void xf_times_add(struct xf_times *t, uint64_t ns)
 {
     t->n++;
     t->sum += ns;
     t->bucket[bucket_of(ns)]++;
+    t->latency[latency_of(ns)]++;
     if (ns > t->max)
         t->max = ns;
 }

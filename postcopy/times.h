@@ -8,10 +8,13 @@
 
 #include <stdint.h>
 
+#include "transport/wire.h"
+
 #define XF_TIMES_BUCKETS (64u * 8u)
 
 struct xf_times {
     uint64_t n, max, sum;
+    uint64_t latency[XF_LATENCY_BUCKETS]; /* counts by microseconds: wire.h */
     uint32_t bucket[XF_TIMES_BUCKETS];
 };
 

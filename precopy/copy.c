@@ -118,6 +118,7 @@ static int decide(struct xf_copy *c, double began, struct xf_err *err)
         r.next = xf_growth_at(&c->growth, (double)r.remaining / r.page_rate, c->presence.present);
     st->dirty_pps = (double)r.remaining / (xf_now() - began);
     xf_copy_foresee(c, true);
+    st->last.left = r.remaining;
     st->predicted_s = xf_policy_predict(&r);
     st->reason = xf_policy_decide(&c->opts.policy, &r);
     st->leave = st->reason != XF_SWITCH_SHORT && xf_policy_worth(&c->opts.policy, &r);

@@ -29,7 +29,16 @@ struct xf_copy_opts {
     double confirm_s;   /* interval of syncs within a round; 0: chosen from what a sync takes */
 };
 
-/* Progress; the caller may read it in its tick. */
+/* A round that has ended. If its link was lost meanwhile: the part of it over the last link. */
+struct xf_copy_round {
+    unsigned round;       /* 0: none yet */
+    double began, took_s; /* began: CLOCK_MONOTONIC, s */
+    uint64_t pages;       /* that it set out to send */
+    uint64_t data, zero;  /* sent in it: with content, as marks */
+    uint64_t left;        /* dirty at its end; UINT64_MAX: it was cut short, and not counted */
+};
+
+/* Progress; the caller may read it in its tick, which is called after each round. */
 struct xf_copy_status {
     unsigned round;
     uint64_t round_pages, round_done;
@@ -37,6 +46,7 @@ struct xf_copy_status {
     double rounds_s;    /* all rounds so far; the rest of COPY is waiting for the devices */
     double page_rate;   /* recent pages per second; 0: unknown */
     double dirty_pps;
+    struct xf_copy_round last;    /* the last round that has ended */
     double predicted_s;           /* < 0: unknown */
     enum xf_switch_reason reason; /* why COPY ended */
     /* Hybrid: pages are left for PULL. Not if COPY ended with so few that they add little to the

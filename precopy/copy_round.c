@@ -298,7 +298,7 @@ int xf_copy_one_round(struct xf_copy *c, struct xf_err *err)
     struct xf_copy_status *st = &c->status;
     double began = xf_now();
     uint64_t base = sent_total(c);
-    uint64_t data = xf_senders_count(c->senders).data;
+    struct xf_sent before = xf_senders_count(c->senders), after;
 
     if (!c->again)
         st->round++;
@@ -313,7 +313,15 @@ int xf_copy_one_round(struct xf_copy *c, struct xf_err *err)
     /* Empty unless the round was cut short. */
     memcpy(c->owed, c->order.todo, xf_bitmap_words(c->vm->nr_gfns) * sizeof(*c->owed));
     c->again = false;
-    st->rounds_s += xf_now() - began;
-    learn_rate(c, xf_senders_count(c->senders).data - data, xf_now() - began);
+    after = xf_senders_count(c->senders);
+    st->last = (struct xf_copy_round){.round = st->round,
+                                      .began = began,
+                                      .took_s = xf_now() - began,
+                                      .pages = st->round_pages,
+                                      .data = after.data - before.data,
+                                      .zero = after.zero - before.zero,
+                                      .left = UINT64_MAX};
+    st->rounds_s += st->last.took_s;
+    learn_rate(c, st->last.data, st->last.took_s);
     return 0;
 }

@@ -38,6 +38,7 @@ int cmd_migrate(const struct front *f);
 int cmd_migrate_receive(const struct front *f);
 int cmd_migrate_recover(const struct front *f);
 int cmd_migrate_status(const struct front *f);
+int cmd_migrate_report(const struct front *f);
 int cmd_migrate_postcopy(const struct front *f);
 
 #endif

@@ -31,6 +31,11 @@ static struct json_object *number(double d)
     return json_object_new_double_s(d, text);
 }
 
+static struct json_object *count(uint64_t n)
+{
+    return n == XF_NO_COUNT ? NULL : json_object_new_uint64(n);
+}
+
 static void add(struct json_object *o, const char *key, struct json_object *value)
 {
     json_object_object_add(o, key, value);
@@ -165,6 +170,15 @@ static struct json_object *copy_links(const struct xf_report *r)
     return o;
 }
 
+static struct json_object *latency(const struct xf_report *r)
+{
+    struct json_object *a = json_object_new_array();
+
+    for (unsigned i = 0; i < XF_FAULT_BUCKETS; i++)
+        json_object_array_add(a, json_object_new_uint64(r->latency[i]));
+    return a;
+}
+
 /* NULL: no page arrived after GO. */
 static struct json_object *pull(const struct xf_report *r)
 {
@@ -178,6 +192,7 @@ static struct json_object *pull(const struct xf_report *r)
     add(o, "requested", json_object_new_uint64(r->requested));
     add(o, "fault_median_s", number(r->fault_median_s));
     add(o, "fault_p99_s", number(r->fault_p99_s));
+    add(o, "fault_latency", r->has_latency ? latency(r) : NULL);
     add(o, "page_us", page_costs(&r->page));
     add(o, "network_held_s", r->network_held_s > 0 ? number(r->network_held_s) : NULL);
     add(o, "reconnects", json_object_new_int64(r->pull_reconnects));
@@ -242,7 +257,59 @@ static struct json_object *forecast(const struct xf_report *r)
     return o;
 }
 
-void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err, const char *advice)
+static struct json_object *rounds(const struct xf_history *h)
+{
+    struct json_object *a = json_object_new_array();
+
+    for (unsigned i = 0; i < h->nr_rounds; i++) {
+        const struct xf_history_round *r = &h->rounds[i];
+        struct json_object *o = json_object_new_object();
+
+        add(o, "round", json_object_new_int64(r->round));
+        add(o, "at_s", number(r->at_s));
+        add(o, "took_s", number(r->took_s));
+        add(o, "pages", json_object_new_uint64(r->pages));
+        add(o, "sent", json_object_new_uint64(r->data));
+        add(o, "zero", json_object_new_uint64(r->zero));
+        add(o, "dirty", count(r->left));
+        json_object_array_add(a, o);
+    }
+    return a;
+}
+
+/* Columns, which take a third of what an object for each sample would. */
+static struct json_object *samples(const struct xf_history *h)
+{
+    static const char *const names[] = {
+        "at_s", "phase", "wire_bytes", "pages", "dirty_pages_per_s", "missing"};
+    struct json_object *o = json_object_new_object(), *columns[6];
+
+    for (int c = 0; c < 6; c++)
+        add(o, names[c], columns[c] = json_object_new_array());
+    for (unsigned i = 0; i < h->nr; i++) {
+        const struct xf_history_sample *s = &h->samples[i];
+
+        json_object_array_add(columns[0], number(s->at_s));
+        json_object_array_add(columns[1], string(xf_phase_name(s->phase)));
+        json_object_array_add(columns[2], json_object_new_uint64(s->wire_bytes));
+        json_object_array_add(columns[3], json_object_new_uint64(s->pages));
+        json_object_array_add(columns[4], number(s->dirty_pps));
+        json_object_array_add(columns[5], json_object_new_uint64(s->missing));
+    }
+    return o;
+}
+
+static struct json_object *history(const struct xf_history *h)
+{
+    struct json_object *o = json_object_new_object();
+
+    add(o, "rounds", rounds(h));
+    add(o, "samples", samples(h));
+    return o;
+}
+
+void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err, const char *advice,
+                 const struct xf_history *h)
 {
     struct json_object *o = begin("report"), *phases = json_object_new_object(),
                        *parts = json_object_new_object(), *packed = json_object_new_object();
@@ -258,6 +325,7 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(o, "encrypted", json_object_new_boolean(r->encrypted));
     add(o, "cipher", string(r->cipher));
     add(o, "channels", json_object_new_int64(r->channels));
+    add_if(o, "began", h ? json_object_new_int64(h->began) : NULL);
     add(o, "total_s", number(r->total_s));
     for (int i = 0; i < XF_PHASES; i++)
         add(phases, xf_phase_name(i), number(r->phase_s[i]));
@@ -291,6 +359,7 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add_if(o, "forecast", forecast(r));
     add_if(o, "link_lost", copy_links(r));
     add_if(o, "pull", pull(r));
+    add_if(o, "history", h && h->nr ? history(h) : NULL);
     add(o, "ran_twice", json_object_new_boolean(r->ran_twice));
     add(o, "monitor_lost", json_object_new_boolean(r->monitor_lost));
     if (xf_here_word(r->here))
@@ -318,11 +387,6 @@ void json_background(FILE *out, const struct xf_report *r, int pid)
     end(out, o);
 }
 
-static struct json_object *count(uint64_t n)
-{
-    return n == XF_NO_COUNT ? NULL : json_object_new_uint64(n);
-}
-
 static struct json_object *domid(uint32_t id)
 {
     return id == XF_NO_DOMID ? NULL : json_object_new_int64(id);
@@ -338,6 +402,8 @@ void json_status(FILE *out, const struct xf_status *s)
     add(o, "host", s->host[0] ? string(s->host) : NULL);
     add(o, "pid", json_object_new_int(s->pid));
     add(o, "phase", string(xf_phase_name(s->phase)));
+    add(o, "waiting", json_object_new_boolean(s->waits_for[0] != 0));
+    add(o, "waits_for", s->waits_for[0] ? string(s->waits_for) : NULL);
     add(o, "round", json_object_new_int64(s->round));
     add(o, "round_pages", count(s->round_pages));
     add(o, "round_done", count(s->round_done));
@@ -349,6 +415,8 @@ void json_status(FILE *out, const struct xf_status *s)
     add(o, "fault_median_s", number(s->fault_median_s));
     add(o, "fault_p99_s", number(s->fault_p99_s));
     add(o, "rate_bytes_per_s", number(s->rate_bps));
+    add(o, "dirty_pages_per_s", number(s->dirty_pps));
+    add(o, "wire_bytes", count(s->wire_bytes));
     add(o, "eta_s", number(s->eta_s));
     add(o, "elapsed_s", number(s->elapsed_s));
     add(o, "age_s", number(s->age_s));

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "libxl-ext/host/config.h"
@@ -15,8 +16,10 @@
 #include "tools/front.h"
 #include "tools/incomplete.h"
 #include "tools/json.h"
+#include "tools/new_file.h"
 #include "tools/options.h"
 #include "tools/outlook.h"
+#include "tools/page.h"
 #include "tools/real_xl.h"
 #include "tools/report.h"
 #include "tools/show.h"
@@ -26,9 +29,23 @@
 /* One move, for background_run() as well. */
 struct call {
     struct migrate_args *args;
-    bool in_place; /* progress is rewritten in one line */
-    bool stock;    /* set by the move: stock xl is to make it */
+    bool in_place;    /* progress is rewritten in one line */
+    bool stock;       /* set by the move: stock xl is to make it */
+    const char *page; /* --report; NULL: none */
+    struct xf_history history;
 };
+
+/* Last of all, so that nothing waits for a file system that is slow or away. */
+static void write_page(const struct call *call, struct show *show, const struct xf_report *r,
+                       const struct xf_err *err)
+{
+    struct xf_err why = {0};
+    char advice[1600];
+
+    report_advice(advice, sizeof(advice), r);
+    if (call->page && page_of_report(call->page, r, err, advice, &call->history, &why))
+        show_warning(show, why.text);
+}
 
 static int run_move(void *priv, struct background *background)
 {
@@ -44,6 +61,9 @@ static int run_move(void *priv, struct background *background)
     show.background = background;
     show.domain = args->move.domain;
     show.report = &report;
+    show.history = &call->history;
+    call->history.began = time(NULL);
+    args->move.history = &call->history;
     args->move.cancel = show_catch_signals();
     show_version(&show);
     report.outcome = xf_move(&args->move, &watch, &report, &err);
@@ -60,14 +80,15 @@ static int run_move(void *priv, struct background *background)
     if (!report.host[0])
         xf_text_copy(report.host, sizeof(report.host), args->move.host, strlen(args->move.host));
     if (!show_end(&show, &report, &err))
-        return (int)report.outcome;
-    if (args->move.check_only) {
+        ; /* all is said */
+    else if (args->move.check_only) {
         printf("Nothing prevents moving %s to %s.\n", report.domain, report.host);
         outlook_print(stdout, &report.forecast);
     } else {
         report_print(stdout, &report);
     }
     fflush(stdout);
+    write_page(call, &show, &report, &err);
     return (int)report.outcome;
 }
 
@@ -108,7 +129,7 @@ int cmd_migrate(const struct front *f)
     struct call call = {.args = &args};
     struct xf_config cfg;
     struct xf_err err = {0}, config_err = {0};
-    char real_xl[PATH_MAX];
+    char real_xl[PATH_MAX], page[PATH_MAX];
     int broken, rc;
 
     /* A broken configuration must not keep --stock and --help from working. */
@@ -135,6 +156,10 @@ int cmd_migrate(const struct front *f)
     if (!rc && args.move.config_file) {
         rc = real_xl_find(real_xl, &err);
         args.move.real_xl = real_xl;
+    }
+    if (!rc && args.report) {
+        rc = new_file_check(args.report, page, &err);
+        call.page = page;
     }
     call.in_place = f->globals.cr || isatty(STDERR_FILENO);
     if (!rc && !args.no_wait) {

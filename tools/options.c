@@ -51,6 +51,7 @@ enum {
     O_LATE_DEVICES,
     O_COLD,
     O_DETACH_PCI,
+    O_REPORT,
     O_VERSION,
     OPTIONS
 };
@@ -132,6 +133,8 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
                       "address at HOST when it runs there. MAP is HERE=THERE or\n"
                       "HERE=none for one device (may be repeated), or none: no others\n"
                       "are attached there."},
+    [O_REPORT] = {"report", 0, "FILE", true,
+                  "When the move has ended, write a page about it to FILE (HTML)."},
     [O_VERSION] = {"version", 0, NULL, true, "Print the version of Xenferry."},
 };
 
@@ -270,6 +273,9 @@ static int take_value(int i, const char *value, struct migrate_args *out, struct
         return parse_number(name, value, 0, 10000, &out->move.rdma_poll_us, err);
     case O_DETACH_PCI:
         return pci_option_take(value, &out->move, err);
+    case O_REPORT:
+        out->report = value;
+        return 0;
     case O_POSTCOPY:
         out->move.mode = XF_MODE_POSTCOPY;
         return 0;
@@ -456,6 +462,11 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
     out->move.late_devices = seen[O_LATE_DEVICES];
     out->move.preserve_domid = seen[O_DOMID];
     out->move.or_stock = !ours;
+    if (seen[O_REPORT] && seen[O_CHECK])
+        xf_fail(&first, EINVAL,
+                "--report and --check contradict each other: a check moves nothing that could be "
+                "reported; leave one out %s",
+                pointer);
     take_marks(seen, out, &first);
     take_cold(seen, out, &first);
     out->move.domain = optind < argc ? words[optind] : "";

@@ -33,6 +33,7 @@ struct migrate_args {
     bool help, version; /* only print that */
     bool json;
     bool quiet;
+    const char *report;     /* file for the page about the move; NULL: none */
     bool no_wait;           /* return once the guest runs at the destination */
     const char *stock_word; /* the --stock word of argv, to be omitted; or NULL */
     char receive_args[16];

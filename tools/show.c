@@ -88,6 +88,11 @@ static void say(struct show *s, const char *kind, const char *sentence)
     fflush(stderr);
 }
 
+void show_warning(struct show *s, const char *sentence)
+{
+    say(s, "warning: ", sentence);
+}
+
 static void on_finding(void *priv, const struct xf_finding *f)
 {
     struct show *s = priv;
@@ -244,7 +249,7 @@ bool show_end(struct show *s, const struct xf_report *r, const struct xf_err *er
     if (s->json) {
         if (r->outcome != XF_MOVED && !s->quiet)
             json_error(stdout, err);
-        json_report(stdout, r, err, advice);
+        json_report(stdout, r, err, advice, s->history);
     }
     if (r->outcome != XF_MOVED) {
         say(s, "", err->text);

@@ -19,9 +19,10 @@ struct show {
     /* These are set by the caller after show_init(). background: --no-wait: once PULL begins the
      * command returns, and messages go to the log. NULL: no. */
     struct background *background;
-    const char *domain;             /* as the caller named it */
-    const struct xf_report *report; /* being filled */
-    enum xf_phase phase;            /* this and all below: private */
+    const char *domain;               /* as the caller named it */
+    const struct xf_report *report;   /* being filled */
+    const struct xf_history *history; /* as well; NULL: none */
+    enum xf_phase phase;              /* this and all below: private */
     struct background own; /* what `background` points to when the terminal has gone in PULL */
 };
 
@@ -37,6 +38,9 @@ struct xf_watch show_watch(struct show *s);
 /* Print the end: the error and what to do; in JSON the report. Returns true after a success, whose
  * text the caller prints. */
 bool show_end(struct show *s, const struct xf_report *r, const struct xf_err *err);
+
+/* A sentence that is no part of the move's course, on stderr or in the log. */
+void show_warning(struct show *s, const char *sentence);
 
 /*
  * Install signal handlers and return the counter for `cancel`. SIGINT increments it, but beyond 1

@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -15,7 +17,10 @@
 #include "tools/format.h"
 #include "tools/front.h"
 #include "tools/json.h"
+#include "tools/metrics.h"
+#include "tools/new_file.h"
 #include "tools/report.h"
+#include "tools/watch.h"
 
 #define COLUMNS 80
 #define INDENT 12
@@ -23,12 +28,16 @@
 #define QUIET_S 5.0
 
 static const char status_help[] =
-    "Usage: xl migrate-status [--json] [DOMAIN]\n\n"
+    "Usage: xl migrate-status [--json] [--watch] [DOMAIN]\n"
+    "       xl migrate-status --metrics [FILE]\n\n"
     "Show the moves under way from and to this host, or that of DOMAIN, and how moves\n"
     "begun with --no-wait ended during the last day. A migrate-recover shows as a move\n"
     "in PULL.\n\n"
     "  -h, --help  Print this help.\n"
-    "  --json      One JSON object per line.\n\n"
+    "  --json      One JSON object per line.\n"
+    "  --watch     Again and again: on a terminal in a table, until q or Ctrl-C.\n"
+    "  --metrics   OpenMetrics text, to FILE or standard output. FILE appears complete,\n"
+    "              for a node exporter's textfile directory (a name in .prom).\n\n"
     "Exit status: 0, also when there is nothing to show; 1 when DOMAIN has no move,\n"
     "and for errors.\n";
 
@@ -42,14 +51,17 @@ static const char postcopy_help[] =
 /* --- words and options --- */
 
 struct words {
-    bool help, json;
-    const char *domain; /* NULL: none */
+    bool help, json, watch, metrics;
+    const char *domain; /* NULL: none; of --metrics a file */
 };
 
-static int parse(const struct front *f, bool has_json, struct words *out, struct xf_err *err)
+/* status: migrate-status, which has more options than migrate-postcopy. */
+static int parse(const struct front *f, bool status, struct words *out, struct xf_err *err)
 {
     const struct option longs[] = {{"help", no_argument, NULL, 'h'},
-                                   {has_json ? "json" : NULL, no_argument, NULL, 'j'},
+                                   {status ? "json" : NULL, no_argument, NULL, 'j'},
+                                   {status ? "watch" : NULL, no_argument, NULL, 'w'},
+                                   {status ? "metrics" : NULL, no_argument, NULL, 'm'},
                                    {NULL, 0, NULL, 0}};
     const char *cmd = f->argv[f->cmd];
     int argc = f->argc - f->cmd, opt;
@@ -63,14 +75,24 @@ static int parse(const struct front *f, bool has_json, struct words *out, struct
             out->help = true;
         else if (opt == 'j')
             out->json = true;
+        else if (opt == 'w')
+            out->watch = true;
+        else if (opt == 'm')
+            out->metrics = true;
         else
             return xf_fail(err, EINVAL, "there is no option '%.60s' (xl %s --help)",
                            argv[optind - 1], cmd);
     }
+    if (out->metrics && (out->json || out->watch))
+        return xf_fail(err, EINVAL,
+                       "--metrics and --%s contradict each other: leave one out (xl %s --help)",
+                       out->json ? "json" : "watch", cmd);
     if (argc - optind > 1)
-        return xf_fail(err, EINVAL, "name one domain only (xl %s --help)", cmd);
+        return xf_fail(err, EINVAL, "name one %s only (xl %s --help)",
+                       out->metrics ? "file" : "domain", cmd);
     if (optind < argc && !argv[optind][0])
-        return xf_fail(err, EINVAL, "the domain is empty: name it (xl %s --help)", cmd);
+        return xf_fail(err, EINVAL, "the %s is empty: name it (xl %s --help)",
+                       out->metrics ? "file" : "domain", cmd);
     out->domain = optind < argc ? argv[optind] : NULL;
     return 0;
 }
@@ -123,6 +145,9 @@ static void show_speed(const struct xf_status *s)
 
     if (s->rate_bps > 0)
         snprintf(text, sizeof(text), "%s/s", fmt_bytes(a, s->rate_bps));
+    if (s->dirty_pps > 0)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%sthe guest writes %s/s",
+                 text[0] ? ", " : "", fmt_bytes(a, s->dirty_pps * 4096));
     if (s->eta_s >= 0)
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s %s", text[0] ? ", " : "",
                  s->phase == XF_PHASE_COPY ? "this round ends in" : "all pages there in",
@@ -143,6 +168,8 @@ static void show(const struct xf_status *s)
     print_wrapped(stdout, text, COLUMNS, 0, 2);
     if (s->version[0])
         row("Xenferry", s->version);
+    if (s->waits_for[0])
+        row("waits for", s->waits_for);
     show_pages(s);
     show_faults(s);
     show_speed(s);
@@ -197,23 +224,47 @@ static unsigned show_all(const struct xf_status_list *all, const struct words *w
     return shown;
 }
 
-int cmd_migrate_status(const struct front *f)
+/* file: NULL: standard output. */
+static int metrics(const char *file, struct xf_err *err)
 {
     struct xf_status_list all = {0};
-    struct xf_err err = {0};
-    unsigned shown = 0;
-    struct words w;
+    char path[PATH_MAX], *text = NULL;
+    size_t len = 0;
+    FILE *out;
+    int rc = 0;
 
-    if (!parse(f, true, &w, &err) && w.help) {
-        fputs(status_help, stdout);
-        return 0;
+    if (file && new_file_check(file, path, err))
+        return -1;
+    if (xf_statuses(&all, err)) {
+        xf_statuses_free(&all);
+        return -1;
     }
-    if (!err.num && !xf_statuses(&all, &err)) {
-        shown = show_all(&all, &w);
-        if (!shown && w.domain)
-            xf_fail(&err, ESRCH, "no move of a domain \"%s\" is under way from or to this host%s",
-                    w.domain, all.silent ? ", as far as the moves of this host answer" : "");
-        else if (!shown && !all.silent && !w.json)
+    out = open_memstream(&text, &len);
+    if (out)
+        metrics_write(out, &all);
+    xf_statuses_free(&all);
+    if (!out || fclose(out) || !text)
+        rc = xf_fail(err, ENOMEM, "out of memory");
+    else if (file)
+        rc = new_file_write(path, text, len, err);
+    else if (fwrite(text, 1, len, stdout) != len || fflush(stdout))
+        rc = xf_fail(err, errno, "cannot write to standard output: %s", strerror(errno));
+    free(text);
+    return rc;
+}
+
+/* All of them, once. */
+static void status(const struct words *w, struct xf_err *err)
+{
+    struct xf_status_list all = {0};
+    unsigned shown;
+
+    if (!xf_statuses(&all, err)) {
+        shown = show_all(&all, w);
+        if (!shown && w->domain)
+            xf_fail(err, ESRCH, "no move of a domain \"%s\" is under way from or to this host%s",
+                    w->domain, all.silent ? ", as far as the moves of this host answer" : "");
+        else if (!shown && !all.silent && !w->json)
             printf("No move is under way from or to this host.\n");
         if (all.silent)
             fprintf(stderr,
@@ -221,6 +272,23 @@ int cmd_migrate_status(const struct front *f)
                     all.silent, all.silent == 1 ? "" : "es", xf_run_dir());
     }
     xf_statuses_free(&all);
+}
+
+int cmd_migrate_status(const struct front *f)
+{
+    struct xf_err err = {0};
+    struct words w;
+
+    if (!parse(f, true, &w, &err) && w.help) {
+        fputs(status_help, stdout);
+        return 0;
+    }
+    if (!err.num && w.metrics)
+        metrics(w.domain, &err);
+    else if (!err.num && w.watch)
+        watch_moves(w.domain, w.json, &err);
+    else if (!err.num)
+        status(&w, &err);
     if (!err.num)
         return 0;
     front_error("migrate-status", &err);

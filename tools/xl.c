@@ -18,6 +18,7 @@ static const struct {
     {"migrate-receive", cmd_migrate_receive},
     {"migrate-recover", cmd_migrate_recover},
     {"migrate-status", cmd_migrate_status},
+    {"migrate-report", cmd_migrate_report},
     {"migrate-postcopy", cmd_migrate_postcopy},
 };
 

@@ -484,24 +484,31 @@ int xf_u64s_decode(uint64_t *v, unsigned n, const struct xf_msg *m, const void *
     return 0;
 }
 
-/* XF_MSG_PULLED */
+/* XF_MSG_PING, XF_MSG_PULLED */
+
+bool xf_ping_wants_latency(const struct xf_msg *m, const void *meta)
+{
+    return m->meta_len >= 8 && get_le64(meta) & XF_PING_LATENCY;
+}
 
 size_t xf_pulled_encode(const struct xf_pulled *p, void *meta)
 {
-    const uint64_t v[XF_PULLED_NUMBERS] = {
-        p->missing,        p->faults,      p->requested,   p->median_ns, p->p99_ns,
-        p->populate.pages, p->populate.ns, p->evict.pages, p->evict.ns,  p->prep.pages,
-        p->prep.ns,        p->copy.pages,  p->copy.ns,     p->held_ns};
+    uint64_t v[XF_PULLED_MAX] = {p->missing,  p->faults,         p->requested,   p->median_ns,
+                                 p->p99_ns,   p->populate.pages, p->populate.ns, p->evict.pages,
+                                 p->evict.ns, p->prep.pages,     p->prep.ns,     p->copy.pages,
+                                 p->copy.ns,  p->held_ns};
 
-    return xf_u64s_encode(v, XF_PULLED_NUMBERS, meta);
+    memcpy(v + XF_PULLED_NUMBERS, p->latency, sizeof(p->latency));
+    return xf_u64s_encode(v, p->has_latency ? XF_PULLED_MAX : XF_PULLED_NUMBERS, meta);
 }
 
 int xf_pulled_decode(struct xf_pulled *p, const struct xf_msg *m, const void *meta,
                      struct xf_err *err)
 {
-    uint64_t v[XF_PULLED_NUMBERS];
+    bool latency = m->meta_len == XF_PULLED_MAX * 8;
+    uint64_t v[XF_PULLED_MAX] = {0};
 
-    if (xf_u64s_decode(v, XF_PULLED_NUMBERS, m, meta, err))
+    if (xf_u64s_decode(v, latency ? XF_PULLED_MAX : XF_PULLED_NUMBERS, m, meta, err))
         return -1;
     *p = (struct xf_pulled){
         .missing = v[0],
@@ -514,6 +521,8 @@ int xf_pulled_decode(struct xf_pulled *p, const struct xf_msg *m, const void *me
         .prep = {v[9], v[10]},
         .copy = {v[11], v[12]},
         .held_ns = v[13],
+        .has_latency = latency,
     };
+    memcpy(p->latency, v + XF_PULLED_NUMBERS, sizeof(p->latency));
     return 0;
 }

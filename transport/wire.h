@@ -8,6 +8,7 @@
 #ifndef XF_WIRE_H
 #define XF_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -58,7 +59,7 @@ enum xf_msg_type {
     XF_MSG_CONFIG = 48,  /* control, source -> sink, cold: what the stock stream is of */
     XF_MSG_STREAM = 49,  /* bulk, source -> sink, cold: a piece of the stock stream */
     XF_MSG_PLUGGED = 52, /* control, sink -> source, after RUNNING: the PCI devices; as an error */
-    XF_MSG_PROBE = 56,    /* bulk, source -> sink, `--check`: bytes to discard (speed.h) */
+    XF_MSG_PROBE = 56,   /* bulk, source -> sink, `--check`: bytes to discard (speed.h) */
     XF_MSG_PROBE_ACK = 57, /* bulk, sink -> source: they have arrived */
 };
 
@@ -165,7 +166,12 @@ struct xf_cost_sum {
     uint64_t pages, ns;
 };
 
+/* XF_MSG_PING in PULL: one number of flags, which older peers neither send nor read. */
+#define XF_PING_LATENCY 1u /* the sender takes PULLED with latencies */
+bool xf_ping_wants_latency(const struct xf_msg *m, const void *meta);
+
 /* XF_MSG_PULLED: the progress of PULL, at the sink. */
+#define XF_LATENCY_BUCKETS 24u
 struct xf_pulled {
     uint64_t missing;   /* pages whose content has not arrived yet */
     uint64_t faults;    /* accesses to absent pages so far, each page once */
@@ -177,8 +183,14 @@ struct xf_pulled {
     struct xf_cost_sum prep;     /* giving absent pages their memory and content */
     struct xf_cost_sum copy;     /* receiving pages, from the arrival of their message on */
     uint64_t held_ns;            /* guest's network held, from GO to its release; 0: not (yet) */
+    /* Sent only to a source whose PING asks for it. Faults by the time until their page was in: N
+     * has those of [2^N, 2^(N+1)) us, the first also shorter and the last also longer ones. These
+     * are the buckets of QEMU's postcopy-latency-dist. */
+    bool has_latency;
+    uint64_t latency[XF_LATENCY_BUCKETS];
 };
-#define XF_PULLED_NUMBERS 14u
+#define XF_PULLED_NUMBERS 14u /* without the latencies */
+#define XF_PULLED_MAX (XF_PULLED_NUMBERS + XF_LATENCY_BUCKETS)
 size_t xf_pulled_encode(const struct xf_pulled *p, void *meta);
 int xf_pulled_decode(struct xf_pulled *p, const struct xf_msg *m, const void *meta,
                      struct xf_err *err);

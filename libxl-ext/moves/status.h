@@ -44,10 +44,13 @@ struct xf_status {
     uint64_t missing;                 /* of these, now; 0 before GO */
     uint64_t faults, requested;       /* PULL: as in xf_report */
     double fault_median_s, fault_p99_s;
-    double rate_bps; /* guest memory, bytes per second, recent */
-    double eta_s;    /* until the end of the round in COPY, of PULL in PULL */
+    double rate_bps;     /* guest memory, bytes per second, recent */
+    double dirty_pps;    /* source, in COPY: pages the guest dirties, per second, recent */
+    uint64_t wire_bytes; /* source: on the data connections */
+    double eta_s;        /* until the end of the round in COPY, of PULL in PULL */
     double elapsed_s;
     double age_s;        /* age of this status */
+    char waits_for[160]; /* source, in CHECK: why it has not begun; empty: it has */
     char no_switch[240]; /* why migrate-postcopy is impossible; empty: it is possible */
 };
 

@@ -28,6 +28,8 @@ static struct xf_status status_of(struct sink *s)
         .pages_sent = XF_NO_COUNT,
         .left_out = s->pull.absent.at_go,
         .rate_bps = -1,
+        .dirty_pps = -1,
+        .wire_bytes = XF_NO_COUNT,
         .eta_s = -1,
         .elapsed_s = xf_now() - s->show.began,
         .no_switch = "only the source can switch a move to post-copy",

@@ -17,6 +17,7 @@
 #include "libxl-ext/libxl_ext.h"
 #include "libxl-ext/host/own_address.h"
 #include "libxl-ext/xen/qdisk.h"
+#include "libxl-ext/moves/history.h"
 #include "libxl-ext/moves/status.h"
 #include "libxl-ext/xen/toollog.h"
 #include "libxl-ext/xen/xen_source.h"
@@ -126,6 +127,7 @@ struct xf_move {
     struct {
         enum xf_phase phase;
         double began, phase_began, at;   /* at: when last shown */
+        unsigned recorded;               /* the last round that has ended and was shown */
         struct xf_status_server *status; /* NULL: nobody can ask */
         struct xf_status_pace pace;      /* of PULL */
     } show;

@@ -3,6 +3,7 @@
 #include "libxl-ext/source/move_report.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "libxl-ext/source/move_forecast.h"
 
@@ -51,6 +52,8 @@ void xf_move_report_copy(struct xf_move *m)
     }
 }
 
+_Static_assert(XF_FAULT_BUCKETS == XF_LATENCY_BUCKETS, "the report has what PULLED has");
+
 static double mean_s(const struct xf_cost_sum *c)
 {
     return c->pages ? (double)c->ns / 1e9 / (double)c->pages : -1;
@@ -90,5 +93,7 @@ void xf_move_report_pull(struct xf_move *m, const struct xf_outage *o)
         .source_map_s = mean_s(&status.map),
         .source_copy_s = mean_s(&status.copy),
     };
+    r->has_latency = status.pulled.has_latency;
+    memcpy(r->latency, status.pulled.latency, sizeof(r->latency));
     r->network_held_s = (double)status.pulled.held_ns / 1e9;
 }

@@ -61,6 +61,8 @@ static struct xf_status status_of(const struct xf_move *m)
         .fault_median_s = (double)m->pull.pulled.median_ns / 1e9,
         .fault_p99_s = (double)m->pull.pulled.p99_ns / 1e9,
         .rate_bps = -1,
+        .dirty_pps = -1,
+        .wire_bytes = XF_NO_COUNT,
         .eta_s = -1,
     };
 
@@ -90,6 +92,9 @@ void xf_move_status_tell(struct xf_move *m, struct xf_progress *p)
     s.round_done = p->round_done;
     s.pages_sent = p->pages_sent;
     s.elapsed_s = p->elapsed_s;
+    s.wire_bytes = p->wire_bytes;
+    if (m->show.phase == XF_PHASE_COPY && p->dirty_pps > 0)
+        s.dirty_pps = p->dirty_pps;
     if (m->show.phase == XF_PHASE_PULL) {
         /* Until the destination reports how much it lacks, that is what it lacked at GO. */
         xf_status_pace(&m->show.pace,
@@ -108,6 +113,32 @@ void xf_move_status_tell(struct xf_move *m, struct xf_progress *p)
 }
 
 /* --- progress --- */
+
+static void record(struct xf_move *m, const struct xf_progress *p)
+{
+    const struct xf_copy_round *last = &m->copy.status.last;
+    struct xf_history *h = m->o->history;
+    const struct xf_history_sample s = {
+        .at_s = p->elapsed_s,
+        .phase = p->phase,
+        .wire_bytes = p->wire_bytes,
+        .pages = p->pages_sent + p->pages_zero,
+        .dirty_pps = p->phase == XF_PHASE_COPY && last->round ? p->dirty_pps : -1,
+        .missing = p->phase == XF_PHASE_PULL ? p->missing : 0,
+    };
+
+    if (!h)
+        return;
+    xf_history_sample(h, &s);
+    if (last->round)
+        xf_history_round(h, &(struct xf_history_round){.round = last->round,
+                                                       .at_s = last->began - m->show.began,
+                                                       .took_s = last->took_s,
+                                                       .pages = last->pages,
+                                                       .data = last->data,
+                                                       .zero = last->zero,
+                                                       .left = last->left});
+}
 
 static void show(struct xf_move *m)
 {
@@ -146,13 +177,17 @@ static void show(struct xf_move *m)
     }
     m->show.at = now;
     xf_move_status_tell(m, &p);
+    record(m, &p);
     if (m->w->progress)
         m->w->progress(m->w->priv, &p);
 }
 
 void xf_move_show(struct xf_move *m)
 {
-    if (xf_now() - m->show.at > SHOW_S)
+    bool ended = m->copy.status.last.round != m->show.recorded;
+
+    m->show.recorded = m->copy.status.last.round;
+    if (ended || xf_now() - m->show.at > SHOW_S)
         show(m);
 }
 

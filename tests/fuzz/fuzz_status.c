@@ -54,6 +54,8 @@ static void fuzz_status(const char *line, size_t len)
     MUST(s.domid == twice.domid && s.missing == twice.missing && s.faults == twice.faults);
     fuzz_seconds(s.eta_s, twice.eta_s);
     fuzz_seconds(s.rate_bps, twice.rate_bps);
+    fuzz_seconds(s.dirty_pps, twice.dirty_pps);
+    MUST(s.wire_bytes == twice.wire_bytes);
     fuzz_seconds(s.fault_p99_s, twice.fault_p99_s);
     fuzz_reached(TOOK_STATUS);
 }

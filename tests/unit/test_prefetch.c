@@ -419,9 +419,13 @@ static void test_times(void)
     CU_ASSERT(xf_times_part(&t, 0.5) >= 50000 && xf_times_part(&t, 0.5) <= 56250);
     CU_ASSERT(xf_times_part(&t, 0.99) >= 99000 && xf_times_part(&t, 0.99) <= 100000);
     CU_ASSERT(xf_times_part(&t, 1) == 100000 && xf_times_part(&t, 0) == 1);
+    /* 1 to 100000 ns: below 2 us, then by powers of two. */
+    CU_ASSERT(t.latency[0] == 1999 && t.latency[1] == 2000 && t.latency[2] == 4000);
+    CU_ASSERT(t.latency[6] == 100000 - 63999 && t.latency[7] == 0);
     memset(&t, 0, sizeof(t));
     xf_times_add(&t, UINT64_MAX);
     xf_times_add(&t, 0);
+    CU_ASSERT(t.latency[0] == 1 && t.latency[XF_LATENCY_BUCKETS - 1] == 1);
     CU_ASSERT(xf_times_part(&t, 0.5) == 0 && xf_times_part(&t, 1) == UINT64_MAX);
 }
 

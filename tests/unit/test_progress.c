@@ -298,7 +298,7 @@ static void test_report_pull(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "3.2 s"));
     f = tmpfile();
     r.network_held_s = 0; /* it has none */
-    json_report(f, &r, &none, "");
+    json_report(f, &r, &none, "", NULL);
     contents(f);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"page_us\":{\"populate\":1.500000,\"evict\":9.000000,"
                                         "\"prep\":12.250000,\"copy\":20.000000,"
@@ -312,7 +312,7 @@ static void test_report_links(void)
     struct xf_err none = {0};
     FILE *f = tmpfile();
 
-    json_report(f, &r, &none, "");
+    json_report(f, &r, &none, "", NULL);
     contents(f);
     CU_ASSERT_PTR_NULL(strstr(text, "link_lost"));
     r.copy_reconnects = 1;
@@ -333,7 +333,7 @@ static void test_report_links(void)
                                         "down for 2 min 20 s (at most 2 min 0 s at a time); pages "
                                         "arrived again within 500 ms of the first answer"));
     f = tmpfile();
-    json_report(f, &r, &none, "");
+    json_report(f, &r, &none, "", NULL);
     contents(f);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"link_lost\":{\"reconnects\":1,\"away_s\":5.250000}"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"reconnects\":2,\"away_s\":140.000000,"
@@ -550,7 +550,7 @@ static void test_json_rest(void)
     json_object_put(o);
 
     f = tmpfile();
-    json_report(f, &r, &err, "advice");
+    json_report(f, &r, &err, "advice", NULL);
     o = reread(f);
     CU_ASSERT_STRING_EQUAL(str(o, "type"), "report");
     CU_ASSERT_STRING_EQUAL(str(o, "xenferry"), xf_version());
@@ -567,7 +567,7 @@ static void test_json_rest(void)
     r.ran_twice = r.monitor_lost = true;
     r.downtime_s = -1;
     f = tmpfile();
-    json_report(f, &r, &err, "look there");
+    json_report(f, &r, &err, "look there", NULL);
     o = reread(f);
     CU_ASSERT_STRING_EQUAL(str(o, "outcome"), "unknown");
     CU_ASSERT_EQUAL(json_object_get_int(json_object_object_get(o, "exit_status")), 5);

@@ -46,6 +46,8 @@ static struct xf_status a_move(bool source, uint32_t domid, const char *domain)
         .fault_median_s = 0.0004,
         .fault_p99_s = 0.002,
         .rate_bps = 5e7,
+        .dirty_pps = 1500,
+        .wire_bytes = 987654321,
         .eta_s = -1,
         .elapsed_s = 12.5,
     };
@@ -62,7 +64,8 @@ static bool same(const struct xf_status *a, const struct xf_status *b)
            a->round_done == b->round_done && a->pages_sent == b->pages_sent &&
            a->left_out == b->left_out && a->missing == b->missing && a->faults == b->faults &&
            a->requested == b->requested && a->fault_median_s == b->fault_median_s &&
-           a->fault_p99_s == b->fault_p99_s && a->rate_bps == b->rate_bps && a->eta_s == b->eta_s &&
+           a->fault_p99_s == b->fault_p99_s && a->rate_bps == b->rate_bps &&
+           a->dirty_pps == b->dirty_pps && a->wire_bytes == b->wire_bytes && a->eta_s == b->eta_s &&
            a->elapsed_s == b->elapsed_s && !strcmp(a->no_switch, b->no_switch) &&
            !strcmp(a->version, b->version);
 }

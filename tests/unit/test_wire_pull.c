@@ -117,7 +117,8 @@ static void test_request(void)
 
 static void test_pulled(void)
 {
-    struct xf_pulled p = {1, 2, 3, 4, UINT64_MAX, {6, 7}, {8, 9}, {10, 11}, {12, 13}, 14};
+    struct xf_pulled p = {1,      2,        3,        4,  UINT64_MAX, {6, 7},
+                          {8, 9}, {10, 11}, {12, 13}, 14, false,      {0}};
     struct xf_pulled q = {0};
     struct xf_err e = {0};
     struct xf_msg m = msg(xf_pulled_encode(&p, meta));
@@ -125,9 +126,38 @@ static void test_pulled(void)
     CU_ASSERT(m.meta_len == 112 && meta[0] == 1 && meta[8] == 2);
     for (unsigned i = 5; i < XF_PULLED_NUMBERS; i++)
         CU_ASSERT_EQUAL(meta[8 * i], i + 1);
-    CU_ASSERT(xf_pulled_decode(&q, &m, meta, &e) == 0 && !memcmp(&p, &q, sizeof(p)));
+    CU_ASSERT(xf_pulled_decode(&q, &m, meta, &e) == 0 &&
+              !memcmp(&p, &q, offsetof(struct xf_pulled, has_latency)));
+    CU_ASSERT_FALSE(q.has_latency);
     m.meta_len = 40;
     REFUSED(xf_pulled_decode(&q, &m, meta, &err), "counts");
+}
+
+/* The latencies follow only where they were asked for; older peers ask with an empty PING. */
+static void test_latency(void)
+{
+    struct xf_pulled p = {.missing = 1, .held_ns = 14, .has_latency = true}, q;
+    const uint64_t wants = XF_PING_LATENCY, wants_other = ~(uint64_t)XF_PING_LATENCY;
+    struct xf_err e = {0};
+    struct xf_msg m;
+
+    for (unsigned i = 0; i < XF_LATENCY_BUCKETS; i++)
+        p.latency[i] = 100 + i;
+    m = msg(xf_pulled_encode(&p, meta));
+    CU_ASSERT(m.meta_len == 8 * (14 + 24) && meta[8 * 14] == 100 && meta[8 * 37] == 123);
+    CU_ASSERT(xf_pulled_decode(&q, &m, meta, &e) == 0 && q.has_latency && q.held_ns == 14);
+    CU_ASSERT(!memcmp(p.latency, q.latency, sizeof(p.latency)));
+    m.meta_len -= 8;
+    REFUSED(xf_pulled_decode(&q, &m, meta, &err), "counts");
+
+    m = msg(xf_u64s_encode(&wants, 1, meta));
+    CU_ASSERT_TRUE(xf_ping_wants_latency(&m, meta));
+    m.meta_len = 7;
+    CU_ASSERT_FALSE(xf_ping_wants_latency(&m, meta));
+    m.meta_len = 0;
+    CU_ASSERT_FALSE(xf_ping_wants_latency(&m, meta));
+    m = msg(xf_u64s_encode(&wants_other, 1, meta));
+    CU_ASSERT_FALSE(xf_ping_wants_latency(&m, meta));
 }
 
 /* Cut off at every length, in memory that ends there, so that a sanitizer sees each byte too
@@ -163,6 +193,7 @@ int main(void)
         {"a set of pages: limits", test_extents_limits},
         {"request", test_request},
         {"pulled", test_pulled},
+        {"PULLED with latencies", test_latency},
         {"cut off at every length", test_cut},
         CU_TEST_INFO_NULL,
     };
