@@ -7,6 +7,7 @@
 #   $work/hosts/HOST.down                 it does not answer
 #   $work/free/HOST                       MiB: a move there is refused if it needs more
 #   $work/status/GUEST                    what its move ends with
+#   $work/hold                            no move ends while this is there
 #   $work/at/GUEST                        where it is: "HOST MIB"
 #   $work/log                             moves, as they were asked for
 set -u -o pipefail
@@ -71,6 +72,7 @@ case $c in
     # Word by word, as its shell would.
     read -r _ _ _ guest to <<<"$c"
     echo "$h: $c" >>"$w/log"
+    while [ -e "$w/hold" ]; do sleep 0.1; done
     if [ -e "$w/status/$guest" ]; then echo "$guest: as told" >&2; exit "$(cat "$w/status/$guest")"; fi
     moved "$guest" "$to"
     ;;

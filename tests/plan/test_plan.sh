@@ -252,6 +252,36 @@ a3 h1 h3" "$(moves)"
     contains "two at once" "another xenferry-plan" "$(cat "$work/err")"
 }
 
+eventually() { # WHAT COMMAND...: within minutes
+    local i
+    for i in {1..3000}; do
+        if "${@:2}"; then return; fi
+        sleep 0.1
+    done
+    fail "$1: not after $((i / 10)) s"
+}
+
+# Told to end, it begins no further move and waits for those under way.
+stopped() {
+    three
+    guest h1 a4 512 1 10
+    guest h1 a5 512 1 10
+    wanted 'g1 n3' 'g2 n2' 'g3 n3' 'g5 n2' 'g6 n2'
+    touch "$work/hold"
+    PATH=$work/bin:$PATH "$PLAN" balance --run --interval 1 --state "$work/state" h1 h2 h3 >"$work/out" 2>"$work/err" &
+    local pid=$!
+    # shellcheck disable=SC2016
+    eventually "four moves at once" bash -c '[ "$(wc -l <"$1")" -ge 4 ]' bash "$work/log"
+    kill "$pid"
+    eventually "it says so" grep -q 'no further move is started' "$work/err"
+    rm -f "$work/hold"
+    wait "$pid"
+    same "stopped" 3 $?
+    same "none after that" 4 "$(wc -l <"$work/log")"
+    same "those under way have ended" 4 "$(wc -l <"$work/state/moved")"
+    contains "stopped" "1 of 5 moves did not take place" "$(cat "$work/err")"
+}
+
 draining() {
     three
     wanted 'g1 n2' 'g2 n3'
@@ -298,7 +328,7 @@ h1: xl migrate --quiet a1 h3" "$(sort "$work/log")"
 
 cd "$work" || exit 2
 # Some of them, if named.
-parts=" ${*:-command_line thresholds text_for_hbal hostile silent running draining pacemaker} "
+parts=" ${*:-command_line thresholds text_for_hbal hostile silent running stopped draining pacemaker} "
 want() { [[ $parts == *" $1 "* ]]; }
 want command_line && command_line
 want thresholds && thresholds
@@ -306,6 +336,7 @@ want text_for_hbal && text_for_hbal
 want hostile && hostile
 want silent && silent
 want running && running
+want stopped && stopped
 want draining && draining
 want pacemaker && pacemaker
 finish
