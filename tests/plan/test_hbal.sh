@@ -98,7 +98,7 @@ run() {
     # Refused for memory that another guest holds; there is room when that one has left.
     fresh
     host h1 8 32768 13000 0000000f:00000001
-    host h2 8 32768 16000 0000000f:00000001
+    host h2 8 32768 20000 0000000f:00000001
     guest h1 a1 8192 4 10
     guest h1 a2 8192 4 10
     echo 8000 >"$work/free/h2"
