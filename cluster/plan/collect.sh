@@ -156,25 +156,26 @@ collect() {
     [ "$(wc -l <"$work/hosts")" -ge 2 ] || die "fewer than two hosts are left"
 }
 
-# Appends "guest resource" to $work/resources. A resource is its guest's by its own id, by its parameter
-# `name`, or by the name in the configuration file that it is given.
+# Appends "N guest resource" to $work/resources. A resource is its guest's by its own id, by its parameter
+# `name`, or by its configuration file: the name in it, or the file's own if there is none.
 read_resources() { # N HOST
     if grep -qx 'no answer' "$work/$1.resources"; then
         [ "$run" = no ] || die "$2: Pacemaker is set up there and does not answer: nothing is moved"
         say "$2: Pacemaker is set up there and does not answer: which guests are its resources is not known"
     fi
-    awk -v OFS="$tab" '
+    awk -v OFS="$tab" -v n="$1" '
         function plain(s) { return s ~ /^[A-Za-z0-9_][A-Za-z0-9._+:-]*$/ && length(s) <= 64 }
         $1 == "file" && NF == 3 { in_file[$2] = $3 }
         NF < 2 || !plain($2) { next }
-        $1 == "resource" { print $2, $2 }
-        $1 == "name" && NF == 3 { print $3, $2 }
-        ($1 == "config" || $1 == "xmfile") && NF == 3 {
-            base = $3
-            gsub(/^.*\/|\.cfg$/, "", base)
-            print base, $2
-            config[$2] = $3
+        $1 == "resource" { print n, $2, $2 }
+        $1 == "name" && NF == 3 { print n, $3, $2 }
+        ($1 == "config" || $1 == "xmfile") && NF == 3 { config[$2] = $3 }
+        END {
+            for (id in config) {
+                name = config[id]
+                gsub(/^.*\/|\.cfg$/, "", name)
+                print n, config[id] in in_file ? in_file[config[id]] : name, id
+            }
         }
-        END { for (id in config) if (config[id] in in_file) print in_file[config[id]], id }
         ' "$work/$1.resources" >>"$work/resources"
 }

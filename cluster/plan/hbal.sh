@@ -58,7 +58,8 @@ guests() {
     tabs '
         part == "exclude" { exclude[$0] = 1; next }
         part == "recent" { recent[$0] = 1; next }
-        part == "resources" { if (resource[$1] == "" || $2 == $1) resource[$1] = $2; next }
+        # What a host says of resources is believed of its own guests.
+        part == "resources" { if (resource[$1, $2] == "" || $3 == $2) resource[$1, $2] = $3; next }
         part == "first" { if ($1 == "M") moving[$2] = 1; if ($1 == "G") copies[$7]++; next }
         $1 == "G" {
             name = $7
@@ -67,7 +68,7 @@ guests() {
             if (why == "-" && name in moving) why = "is being moved"
             if (why == "-" && name in exclude) why = "is excluded"
             if (why == "-" && name in recent) why = "was moved within the hour"
-            print ("g" (++g)), $2, $3, $4, $5, why, (name in resource) ? resource[name] : "-", name
+            print ("g" (++g)), $2, $3, $4, $5, why, (($2, name) in resource) ? resource[$2, name] : "-", name
         }' part=exclude "$work/exclude" part=recent "$work/recent" part=resources "$work/resources" \
         part=first "$work/said" part=all "$work/said" >"$work/guests"
 }

@@ -38,7 +38,10 @@ command_line() {
     same "--help" 0 $rc
     contains "--help" "Exit status" "$out"
     same "--help fits" 0 "$(awk 'length($0) > 80' "$work/out" | wc -l)"
-    local words
+    local words option
+    while read -r option; do
+        grep -qE "^\.It Fl (. , )?-${option#--}( |$)" "$here/../../docs/xenferry-plan.8" || fail "$option is not in the manual"
+    done < <(grep -oE -- '--[a-z][a-z-]*' "$work/out" | sort -u)
     while read -r words; do
         # shellcheck disable=SC2086
         plan $words
@@ -309,6 +312,8 @@ pacemaker() {
     # shellcheck disable=SC2016
     printf '%s\n' 'resource web' 'config web /etc/xen/a2.cfg' 'resource r3' 'config r3 /srv/x.cfg' 'file /srv/x.cfg a3' \
         'resource $(reboot)' 'name x;y a1' >"$work/hosts/h1.resources"
+    # Not for another host's guests.
+    printf '%s\n' 'resource mine' 'name mine a1' >"$work/hosts/h2.resources"
     echo a2 >"$work/status/of.web"
     echo a3 >"$work/status/of.r3"
     wanted 'g1 n3' 'g2 n2' 'g3 n3'
