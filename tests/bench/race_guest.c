@@ -15,10 +15,12 @@
  */
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -259,6 +261,8 @@ int main(int argc, char **argv)
     warm(r.m->truth->nr_gfns * XF_PAGE_SIZE);
     r.m->opts.wait_ns = r.m->src->vcpus[0].rate ? BEFORE_NS : 0;
     if (r.turn) {
+        /* It may wait long for a drain.py that has been killed. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         r.m->opts.around = take_turn;
         r.m->opts.call_ms = TURN_LIMIT_S * 1000;
         r.m->opts.wait_ns = 0;
