@@ -21,6 +21,7 @@ PREFIX  = /usr/local
 SBINDIR = $(PREFIX)/sbin
 MANDIR  = $(PREFIX)/share/man
 DATADIR = $(PREFIX)/share
+UNITDIR = $(PREFIX)/lib/systemd/system
 JOBS   = $(shell nproc 2>/dev/null || echo 2)
 # Seconds that `make fuzz` gives to each target, and `make check` to all of them together.
 FUZZ_TIME       = 60
@@ -69,8 +70,10 @@ FRONT_TESTS := $(sort $(wildcard tests/front/*.sh))
 # About the source and the tests themselves.
 SCRIPTS    := tests/accusations.sh tests/failure_table.sh tests/environment.sh tests/test_environment.sh tests/layers.sh \
               tests/test_layers.sh tests/circles.sh tests/test_circles.sh tests/test_deps.sh tests/test_install.sh tests/test_runner.sh tests/lab/test_lib.sh \
-              tests/lab/test_progress.sh
-MAN        := $(wildcard docs/*.1 docs/*.5)
+              tests/lab/test_progress.sh tests/plan/test_plan.sh
+MAN        := $(wildcard docs/*.1 docs/*.5 docs/*.8)
+PLAN_PARTS := $(wildcard cluster/plan/*.sh)
+PLAN_UNITS := $(wildcard cluster/xenferry-plan.service cluster/xenferry-plan.timer)
 HEADERS    := $(wildcard */*.h */*/*.h)
 ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(BENCH_SRC) $(FUZZ_SRC) \
               $(FUZZ_HELPER_SRC) $(OLDNEW_SRC)
@@ -90,7 +93,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests test deps check check-run check-build soak demo lab-check lab-soak old-new bench bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
+.PHONY: all tests test deps check check-run check-build soak demo lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
         uninstall clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
@@ -230,6 +233,9 @@ bench: deps
 bench-forecast: deps
 	@$(MAKE) -j$(JOBS) $(addprefix $(B)/tests/bench/,race_guest race_delay)
 	@python3 -B tests/bench/forecast.py
+bench-drain: deps
+	@$(MAKE) -j$(JOBS) $(addprefix $(B)/tests/bench/,race_guest race_limits race_delay) $(PAYLOAD)
+	@python3 -B tests/bench/drain.py
 lab-soak: deps
 	@$(MAKE) -j$(JOBS) all
 	@tests/lab/soak.sh
@@ -254,7 +260,7 @@ lint:
 	    $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" $(PKG_CFLAGS) -DXF_CHECK_LOCKS -Wthread-safety -Werror
 	@echo "  LINT  shellcheck"
 	@shellcheck -x tests/*.sh tests/*.bash tests/fuzz/*.sh tests/lab/test_*.sh tests/lab/beside.sh \
-	    tests/lab/lib/progress.sh .ci/run $(FRONT_TESTS)
+	    tests/lab/lib/progress.sh .ci/run $(FRONT_TESTS) cluster/xenferry-plan $(PLAN_PARTS) tests/plan/*.sh
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
 	@echo "  LINT  layers"
 	@tests/layers.sh
@@ -270,6 +276,13 @@ format:
 install: all
 	install -D -m 755 $(B)/xl $(DESTDIR)$(SBINDIR)/xl
 	install -D -m 644 docs/xenferry.rng $(DESTDIR)$(DATADIR)/xenferry/xenferry.rng
+	install -d $(DESTDIR)$(DATADIR)/xenferry/plan $(DESTDIR)$(UNITDIR)
+	install -m 644 $(PLAN_PARTS) $(DESTDIR)$(DATADIR)/xenferry/plan
+	sed 's|^parts=.*|parts=$(DATADIR)/xenferry/plan|' cluster/xenferry-plan | \
+	    install -m 755 /dev/stdin $(DESTDIR)$(SBINDIR)/xenferry-plan
+	for u in $(PLAN_UNITS); do \
+	    sed 's|@SBINDIR@|$(SBINDIR)|' $$u | install -m 644 /dev/stdin $(DESTDIR)$(UNITDIR)/$${u##*/}; \
+	done
 	for m in $(MAN); do \
 	    install -D -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; \
 	done
@@ -278,6 +291,7 @@ install: all
 uninstall:
 	if grep -qs 'xenferry front command' $(DESTDIR)$(SBINDIR)/xl; then rm $(DESTDIR)$(SBINDIR)/xl; fi
 	rm -rf $(DESTDIR)$(DATADIR)/xenferry
+	rm -f $(DESTDIR)$(SBINDIR)/xenferry-plan $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(PLAN_UNITS)))
 	rm -f $(foreach m,$(notdir $(MAN)),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 clean:
@@ -295,6 +309,7 @@ help:
 	@echo 'make lab-check      every test of the lab (two hours)'
 	@echo 'make bench          a race against QEMU in this machine: build/bench/native.json (as root)'
 	@echo 'make bench-forecast  what a move is said to take, against what it takes: build/bench/forecast.json (as root)'
+	@echo 'make bench-drain    a host of eight guests empties, and QEMU: build/bench/drain.json (as root)'
 	@echo 'make bench-rdma     RDMA in the lab against perftest and TCP: build/bench/rdma.json'
 	@echo 'make bench-postcopy  post-copy in the lab against stock and pre-copy: build/bench/postcopy.json, .svg'
 	@echo 'make bench-hvm      an HVM guest in the lab beside a PVH guest and stock: build/bench/hvm.json'

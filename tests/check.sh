@@ -116,6 +116,7 @@ fi
 
 run_about_source
 run tests/lab/test_killed bash tests/lab/test_killed.sh
+run tests/plan/test_hbal bash tests/plan/test_hbal.sh
 wait_for_all
 passed=$(count "$logs/passed")
 failed=$(count "$logs/failed")

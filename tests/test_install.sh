@@ -27,7 +27,13 @@ expect() { # WHAT FILES...
 
 run install
 expect "as it comes" "usr/local/sbin/xl 755" "usr/local/share/xenferry/xenferry.rng 644" \
-    "usr/local/share/man/man1/xl-migrate.1 644" "usr/local/share/man/man5/xenferry.xml.5 644"
+    "usr/local/share/man/man1/xl-migrate.1 644" "usr/local/share/man/man5/xenferry.xml.5 644" \
+    "usr/local/share/man/man8/xenferry-plan.8 644" "usr/local/sbin/xenferry-plan 755" \
+    usr/local/share/xenferry/plan/{collect,hbal,run,show}.sh" 644" \
+    usr/local/lib/systemd/system/xenferry-plan.{service,timer}" 644"
+for unit in service timer; do
+    ! grep -n '@[A-Z]*@' "$work/root/usr/local/lib/systemd/system/xenferry-plan.$unit" || failed=1
+done
 echo other >"$work/root/usr/local/share/man/man1/other.1"
 run uninstall
 expect "uninstalled" "usr/local/share/man/man1/other.1 644"
@@ -35,7 +41,14 @@ rm -rf "$work/root"
 
 run install PREFIX=/usr SBINDIR=/usr/lib/xf MANDIR=/usr/man
 expect "as told" "usr/lib/xf/xl 755" "usr/share/xenferry/xenferry.rng 644" \
-    "usr/man/man1/xl-migrate.1 644" "usr/man/man5/xenferry.xml.5 644"
+    "usr/man/man1/xl-migrate.1 644" "usr/man/man5/xenferry.xml.5 644" \
+    "usr/man/man8/xenferry-plan.8 644" "usr/lib/xf/xenferry-plan 755" \
+    usr/share/xenferry/plan/{collect,hbal,run,show}.sh" 644" \
+    usr/lib/systemd/system/xenferry-plan.{service,timer}" 644"
+# Its parts are found where they were installed.
+grep -qx "parts=/usr/share/xenferry/plan" "$work/root/usr/lib/xf/xenferry-plan" || { echo "no parts"; failed=1; }
+grep -q "^ExecStart=/usr/lib/xf/xenferry-plan " "$work/root/usr/lib/systemd/system/xenferry-plan.service" ||
+    { echo "the service starts something else"; failed=1; }
 cmp -s "$work/b/xl" "$work/root/usr/lib/xf/xl" || { echo "another program"; failed=1; }
 # Somebody has put another xl there since.
 echo other >"$work/root/usr/lib/xf/xl"

@@ -6,21 +6,25 @@
  *   race_guest --size MIB [--mode precopy|hybrid|postcopy] [--text] [--zero N] [--rate N]
  *       [--channels N] [--encrypt] [--compress HOW] [--resident] [--max-downtime MS]
  *       [--netns-a PATH --netns-b PATH --addr ADDR] [--samples FILE] [--check]
- *       [--forecast]
+ *       [--forecast] [--turn]
  *   race_guest --warm MIB     only touch so much memory, as each move does before it begins
  *
  * --zero N: every N-th page is zeros, 0: none. --rate N: the guest's one vCPU rewrites so many
  * random pages a second, 0 none. --samples: "nanoseconds pages-written" of the guest, once a
  * millisecond. --check: compare all memory at the end. --forecast: before the move, look at the
- * guest and measure the link, as `xl migrate --check` does.
+ * guest and measure the link, as `xl migrate --check` does. --turn: say "ready" when the guest runs,
+ * move it when a byte arrives on standard input, say "moved", and let it run until that ends.
  */
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/procguest/move.h"
 
@@ -28,6 +32,8 @@
 #define AFTER_NS 1000000000u /* the guest is watched so long after the move has ended */
 /* A guest is moved when it has been running for so long. */
 #define BEFORE_NS 300000000u
+#define LIMIT_S 600u /* of a move; with --turn, of all moves before it, too */
+#define TURN_LIMIT_S 3600u
 
 static void die(const char *what)
 {
@@ -74,7 +80,7 @@ static int choose(const char *word, const char *const *words)
 struct race {
     struct pg_move *m;
     FILE *samples;
-    bool check;
+    bool check, turn;
 };
 
 static void parse(struct race *r, int argc, char **argv)
@@ -85,7 +91,7 @@ static void parse(struct race *r, int argc, char **argv)
         {"encrypt", 0, NULL, 'e'},  {"compress", 1, NULL, 'C'}, {"resident", 0, NULL, 'R'},
         {"netns-a", 1, NULL, 'a'},  {"netns-b", 1, NULL, 'b'},  {"addr", 1, NULL, 'A'},
         {"samples", 1, NULL, 's'},  {"check", 0, NULL, 'k'},    {"max-downtime", 1, NULL, 'd'},
-        {"forecast", 0, NULL, 'f'}, {NULL, 0, NULL, 0},
+        {"forecast", 0, NULL, 'f'}, {"turn", 0, NULL, 'T'},     {NULL, 0, NULL, 0},
     };
     static const char *const modes[] = {"precopy", "hybrid", "postcopy", NULL};
     static const char *const ways[] = {"auto", "off", "lz4", "zstd", NULL};
@@ -150,6 +156,9 @@ static void parse(struct race *r, int argc, char **argv)
         case 'f':
             m->opts.foresee = true;
             break;
+        case 'T':
+            r->turn = true;
+            break;
         case 'd':
             m->opts.policy.max_downtime_s = number(optarg) / 1000.0;
             break;
@@ -161,19 +170,44 @@ static void parse(struct race *r, int argc, char **argv)
         die("the command line is wrong");
 }
 
+/* In the source's engine's process. Nobody calls at the sink before. */
+static void take_turn(struct pg_move *m, void (*engine)(struct pg_move *m))
+{
+    char c;
+
+    if (read(STDIN_FILENO, &c, 1) != 1)
+        _exit(1);
+    engine(m);
+}
+
+/* The move has ended: tell, and wait until the others have, too. */
+static void end_turn(void)
+{
+    char c;
+
+    puts("moved");
+    fflush(stdout);
+    while (read(STDIN_FILENO, &c, 1) > 0)
+        ;
+}
+
 /* Watch the guest until both engines have ended, and a moment longer. An engine that dies
  * never says that it is done, so there is a limit. */
 static void watch(struct race *r)
 {
-    uint64_t limit = xf_now_ns() + 600ull * 1000000000u, until = UINT64_MAX;
+    uint64_t limit_s = r->turn ? TURN_LIMIT_S : LIMIT_S;
+    uint64_t limit = xf_now_ns() + limit_s * 1000000000u, until = UINT64_MAX;
 
     while (xf_now_ns() < limit && xf_now_ns() < until) {
         uint64_t a = pg_steps(r->m->src), b = pg_steps(r->m->dst);
 
         if (r->samples)
             fprintf(r->samples, "%" PRIu64 " %" PRIu64 "\n", xf_now_ns(), a > b ? a : b);
-        if (until == UINT64_MAX && r->m->source.done && r->m->sink.done)
-            until = xf_now_ns() + AFTER_NS;
+        if (until == UINT64_MAX && r->m->source.done && r->m->sink.done) {
+            if (r->turn)
+                end_turn();
+            until = r->turn ? 0 : xf_now_ns() + AFTER_NS;
+        }
         nanosleep(&(struct timespec){.tv_nsec = SAMPLE_NS}, NULL);
     }
 }
@@ -228,6 +262,8 @@ static void report(const struct race *r, uint64_t wrong)
            s->cpu_s, k->cpu_s);
     if (r->m->opts.foresee)
         report_forecast(s);
+    printf(" \"steps\": %" PRIu64 ", \"ran_s\": %.6f,\n", pg_steps(r->m->dst),
+           beats ? (double)(b->last - a->first) / 1e9 : 0);
     printf(" \"switched_ns\": %" PRIu64 ", \"source_own_kib\": %" PRIu64
            ", \"sink_own_kib\": %" PRIu64 "}\n",
            (uint64_t)a->last, s->own_kib, k->own_kib);
@@ -247,7 +283,18 @@ int main(int argc, char **argv)
     pg_move_fill(r.m);
     warm(r.m->truth->nr_gfns * XF_PAGE_SIZE);
     r.m->opts.wait_ns = r.m->src->vcpus[0].rate ? BEFORE_NS : 0;
+    if (r.turn) {
+        /* It may wait long for a drain.py that has been killed. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        r.m->opts.around = take_turn;
+        r.m->opts.call_ms = TURN_LIMIT_S * 1000;
+        r.m->opts.wait_ns = 0;
+    }
     pg_move_start(r.m);
+    if (r.turn) {
+        puts("ready");
+        fflush(stdout);
+    }
     watch(&r);
     ended = r.m->source.done && r.m->sink.done && pg_move_wait(r.m);
     if (ended && r.check)

@@ -240,56 +240,86 @@ def samples(source, sink):
     return out
 
 
+class Move:
+    """A guest and its move by QEMU, in steps: it runs once this is made."""
+
+    def __init__(self, where, netns, addr, case, accel, payload, port=PORT):
+        self.case = case
+        self.uri = f"tcp:{addr}:{port}"
+        self.source = self.sink = None
+        for name in os.listdir(where):
+            if name.startswith(("a.", "b.")):
+                os.unlink(f"{where}/{name}")
+        try:
+            self.sink = Qemu(where, "b", netns[1], case, accel, payload, True)
+            self.source = Qemu(where, "a", netns[0], case, accel, payload, False)
+            wait_for(self.source, lambda: self.source.beats.seen, READY_S)
+        except BaseException:
+            self.end()
+            raise
+
+    def prepare(self):
+        set_up(self.sink, self.case, True)
+        set_up(self.source, self.case, False)
+        self.sink.ask("migrate-incoming", uri=self.uri)
+
+    def go(self):
+        """Move it. Returns seconds, and what QEMU says of it: None if it did not converge."""
+        self.cpu = self.source.cpu_s() + self.sink.cpu_s()
+        began = time.monotonic()
+        self.source.ask("migrate", uri=self.uri)
+        info = follow(self.source, self.case, self.case.get("give_up_s", MOVE_S))
+        return time.monotonic() - began, info
+
+    def arrive(self):
+        """The guest runs there, with all its memory."""
+        wait_for(self.sink, lambda: self.sink.beats.seen, 30)
+        wait_for(self.sink, lambda: self.sink.ask("query-migrate").get("status") == "completed", 60)
+        self.cpu = self.source.cpu_s() + self.sink.cpu_s() - self.cpu
+
+    def gap_s(self):
+        """From its last beat at the source to its first at the destination."""
+        return (self.sink.beats.seen[0][0] - self.source.beats.seen[-1][0]) / 1e9
+
+    def end(self):
+        for q in (self.source, self.sink):
+            if q:
+                q.end()
+
+
 def move(where, netns, addr, case, accel, payload):
     """Returns figures as race_guest gives them, as far as QEMU knows them."""
-    source = sink = None
-    for name in os.listdir(where):
-        if name.startswith(("a.", "b.")):
-            os.unlink(f"{where}/{name}")
+    m = Move(where, netns, addr, case, accel, payload)
     try:
-        sink = Qemu(where, "b", netns[1], case, accel, payload, True)
-        source = Qemu(where, "a", netns[0], case, accel, payload, False)
-        wait_for(source, lambda: source.beats.seen, READY_S)
         time.sleep(0.3)
-        set_up(sink, case, True)
-        set_up(source, case, False)
-        sink.ask("migrate-incoming", uri=f"tcp:{addr}:{PORT}")
+        m.prepare()
         # See race_guest.c.
         subprocess.run([f"{os.path.dirname(payload)}/race_guest", "--warm", str(case["size"])],
                        check=True)
-        cpu = source.cpu_s() + sink.cpu_s()
-        began = time.monotonic()
-        source.ask("migrate", uri=f"tcp:{addr}:{PORT}")
-        info = follow(source, case, case.get("give_up_s", MOVE_S))
-        total = time.monotonic() - began
+        total, info = m.go()
         if info is None:
             return {"ok": False, "error": f"did not converge in {total:.0f} s", "total_s": total}
-        wait_for(sink, lambda: sink.beats.seen, 30)
-        wait_for(sink, lambda: sink.ask("query-migrate").get("status") == "completed", 60)
-        cpu = source.cpu_s() + sink.cpu_s() - cpu
+        m.arrive()
         time.sleep(1)
-        there = sink.ask("query-migrate")
+        there = m.sink.ask("query-migrate")
         ram = info["ram"]
-        last = source.beats.seen[-1][0]
         asked = ram.get("postcopy-requests", 0)
         blocked_ms = sum(there.get("postcopy-vcpu-blocktime", [])) if asked else 0
         return {
             "ok": True,
             "total_s": info["total-time"] / 1000,
             "own_down_s": info.get("downtime", 0) / 1000,
-            "gap_s": (sink.beats.seen[0][0] - last) / 1e9,
-            "switched_ns": last,
+            "gap_s": m.gap_s(),
+            "switched_ns": m.source.beats.seen[-1][0],
             "wire_bytes": ram["transferred"],
             "data_pages": ram.get("normal", 0),
             "requested": asked,
             "fault_mean_s": blocked_ms / 1000 / asked if asked else 0,
-            "cpu_s": cpu,
-            "samples": samples(source, sink),
+            "cpu_s": m.cpu,
+            "samples": samples(m.source, m.sink),
         }
     finally:
-        for q in (source, sink):
-            if q:
-                q.end()
+        m.end()
 
 
 def tls_key(where):

@@ -297,7 +297,8 @@ static int serve(struct sinking *s, struct xf_err *err)
         return -1;
     s->gather.urgent = pulls(m);
     m->port = r->port;
-    if (gather_link(s, SOON_MS, err) || (m->opts.foresee && answer_probes(s, err)))
+    if (gather_link(s, m->opts.call_ms ? m->opts.call_ms : SOON_MS, err) ||
+        (m->opts.foresee && answer_probes(s, err)))
         return -1;
     s->cpu_before = cpu_now();
     m->sink.end = xf_sink_serve(&s->guest.vm, &s->link, &watch, err);

@@ -32,6 +32,7 @@ struct pg_opts {
     int stranger_ms;  /* as xf_gone.limit_ms; 0: never */
     int silent_ms;
     int timeout_ms;      /* of a handshake; 0: long */
+    int call_ms;         /* how long the sink waits for the source to connect; 0: SOON_MS */
     int done_ms;         /* how long the sink waits for a lost source when it has every page */
     bool relayed;        /* through pg_move.relay */
     uint64_t relay_rate; /* as pg_relay.rate */
