@@ -440,7 +440,6 @@ static int leave_record(struct sourcing *s, struct xf_err *err)
         .domid = PG_DOMID,
         .uuid = "2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a11",
         .name = "procguest",
-        .peer = "127.0.0.1",
         .port = s->rejoin.peer.port,
         .encrypt = cfg->encrypt,
         .pull = pulls(m),
@@ -449,6 +448,7 @@ static int leave_record(struct sourcing *s, struct xf_err *err)
     };
 
     r.key = *cfg->key;
+    snprintf(r.peer, sizeof(r.peer), "%s", m->opts.addr);
     return xf_record_write(m->dir, &r, &s->record, err);
 }
 
@@ -604,6 +604,7 @@ static void take_over_main(struct pg_move *m)
     struct xf_err *err = &m->source.err;
     struct xf_record r;
 
+    enter(m->opts.netns[0]);
     m->source.pull = XF_PULL_LOST;
     if (!xf_record_read(m->dir, PG_DOMID, &r, &s.record, err)) {
         m->found = r.state;
