@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# `make install` and `make uninstall` go where they are told, by B, DESTDIR, PREFIX, SBINDIR and
-# MANDIR, and take away what was installed and nothing else. The program is a made-up one.
+# `make install` and `make uninstall` go where they are told, by B, DESTDIR, PREFIX, SBINDIR,
+# MANDIR and OCFDIR, and take away what was installed and nothing else. The program is a made-up one.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 2
 work=$(mktemp -d)
@@ -30,7 +30,8 @@ expect "as it comes" "usr/local/sbin/xl 755" "usr/local/share/xenferry/xenferry.
     "usr/local/share/man/man1/xl-migrate.1 644" "usr/local/share/man/man5/xenferry.xml.5 644" \
     "usr/local/share/man/man8/xenferry-plan.8 644" "usr/local/sbin/xenferry-plan 755" \
     usr/local/share/xenferry/plan/{collect,hbal,run,show}.sh" 644" \
-    usr/local/lib/systemd/system/xenferry-plan.{service,timer}" 644"
+    usr/local/lib/systemd/system/xenferry-plan.{service,timer}" 644" \
+    "usr/local/share/man/man7/xenferry-cluster.7 644" "usr/lib/ocf/resource.d/xenferry/Guest 755"
 for unit in service timer; do
     ! grep -n '@[A-Z]*@' "$work/root/usr/local/lib/systemd/system/xenferry-plan.$unit" || failed=1
 done
@@ -39,12 +40,13 @@ run uninstall
 expect "uninstalled" "usr/local/share/man/man1/other.1 644"
 rm -rf "$work/root"
 
-run install PREFIX=/usr SBINDIR=/usr/lib/xf MANDIR=/usr/man
+run install PREFIX=/usr SBINDIR=/usr/lib/xf MANDIR=/usr/man OCFDIR=/opt/ocf
 expect "as told" "usr/lib/xf/xl 755" "usr/share/xenferry/xenferry.rng 644" \
     "usr/man/man1/xl-migrate.1 644" "usr/man/man5/xenferry.xml.5 644" \
     "usr/man/man8/xenferry-plan.8 644" "usr/lib/xf/xenferry-plan 755" \
     usr/share/xenferry/plan/{collect,hbal,run,show}.sh" 644" \
-    usr/lib/systemd/system/xenferry-plan.{service,timer}" 644"
+    usr/lib/systemd/system/xenferry-plan.{service,timer}" 644" \
+    "usr/man/man7/xenferry-cluster.7 644" "opt/ocf/resource.d/xenferry/Guest 755"
 # Its parts are found where they were installed.
 grep -qx "parts=/usr/share/xenferry/plan" "$work/root/usr/lib/xf/xenferry-plan" || { echo "no parts"; failed=1; }
 grep -q "^ExecStart=/usr/lib/xf/xenferry-plan " "$work/root/usr/lib/systemd/system/xenferry-plan.service" ||
@@ -52,7 +54,7 @@ grep -q "^ExecStart=/usr/lib/xf/xenferry-plan " "$work/root/usr/lib/systemd/syst
 cmp -s "$work/b/xl" "$work/root/usr/lib/xf/xl" || { echo "another program"; failed=1; }
 # Somebody has put another xl there since.
 echo other >"$work/root/usr/lib/xf/xl"
-run uninstall PREFIX=/usr SBINDIR=/usr/lib/xf MANDIR=/usr/man
+run uninstall PREFIX=/usr SBINDIR=/usr/lib/xf MANDIR=/usr/man OCFDIR=/opt/ocf
 expect "another's xl stays" "usr/lib/xf/xl 755"
 run uninstall
 exit $failed

@@ -12,8 +12,8 @@
  * --zero N: every N-th page is zeros, 0: none. --rate N: the guest's one vCPU rewrites so many
  * random pages a second, 0 none. --samples: "nanoseconds pages-written" of the guest, once a
  * millisecond. --check: compare all memory at the end. --forecast: before the move, look at the
- * guest and measure the link, as `xl migrate --check` does. --turn: say "ready" when the guest runs,
- * move it when a byte arrives on standard input, say "moved", and let it run until that ends.
+ * guest and measure the link, as `xl migrate --check` does. --turn: say "ready" when the guest
+ * runs, move it when a byte arrives on standard input, say "moved", and let it run until that ends.
  */
 #include <getopt.h>
 #include <inttypes.h>

@@ -451,7 +451,6 @@ static int leave_record(struct sourcing *s, struct xf_err *err)
         .domid = PG_DOMID,
         .uuid = "2f6c1c2e-0d3a-4a53-9f5e-6a1f0c9f7a11",
         .name = "procguest",
-        .peer = "127.0.0.1",
         .port = s->rejoin.peer.port,
         .encrypt = cfg->encrypt,
         .pull = pulls(m),
@@ -460,6 +459,7 @@ static int leave_record(struct sourcing *s, struct xf_err *err)
     };
 
     r.key = *cfg->key;
+    snprintf(r.peer, sizeof(r.peer), "%s", m->opts.addr);
     return xf_record_write(m->dir, &r, &s->record, err);
 }
 
@@ -643,6 +643,7 @@ static void take_over_main(struct pg_move *m)
     struct xf_err *err = &m->source.err;
     struct xf_record r;
 
+    enter(m->opts.netns[0]);
     m->source.pull = XF_PULL_LOST;
     if (!xf_record_read(m->dir, PG_DOMID, &r, &s.record, err)) {
         m->found = r.state;
