@@ -75,8 +75,18 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
     static const struct xf_extents set = {
         .flags = XF_EXTENTS_LAST, .nr = 3, .list = {{0, 1}, {2, 0x1000}, {0xfffff, 1}}};
     static const struct xf_request request = {.nr = 3, .gfns = {0xfffff, 0, 17}};
-    static const struct xf_pulled pulled = {1000,      30,        20,        45000,     1u << 20,
-                                            {9, 8000}, {9, 7000}, {9, 6000}, {9, 5000}, 3000000000};
+    static const struct xf_pulled pulled = {.missing = 1000,
+                                            .faults = 30,
+                                            .requested = 20,
+                                            .median_ns = 45000,
+                                            .p99_ns = 1u << 20,
+                                            .populate = {9, 8000},
+                                            .evict = {9, 7000},
+                                            .prep = {9, 6000},
+                                            .copy = {9, 5000},
+                                            .held_ns = 3000000000,
+                                            .has_latency = true,
+                                            .latency = {20, 9, 1}};
     static const struct xf_follow follow = {.name = "web2", .nr_vcpus = 11, .vcpus = {5, 4}};
     static const struct xf_chunk chunk = {1ull << 33, XF_CHUNK_LAST}, probe = {0, XF_CHUNK_PROBE};
     uint8_t *meta = out + XF_FRAME_BYTES;

@@ -123,7 +123,7 @@ static struct json_object *json_of(const struct xf_report *r, struct json_object
     FILE *f = tmpfile();
     size_t n;
 
-    json_report(f, r, &err, "");
+    json_report(f, r, &err, "", NULL);
     fflush(f);
     rewind(f);
     n = fread(text, 1, sizeof(text) - 1, f);
