@@ -204,6 +204,7 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(o, "cipher", string(r->cipher));
     add(o, "channels", json_object_new_int64(r->channels));
     add(o, "total_s", number(r->total_s));
+    add(o, "waited_s", number(r->waited_s));
     for (int i = 0; i < XF_PHASES; i++)
         add(phases, xf_phase_name(i), number(r->phase_s[i]));
     add(o, "phase_s", phases);
@@ -282,6 +283,8 @@ void json_status(FILE *out, const struct xf_status *s)
     add(o, "host", s->host[0] ? string(s->host) : NULL);
     add(o, "pid", json_object_new_int(s->pid));
     add(o, "phase", string(xf_phase_name(s->phase)));
+    add(o, "waiting", json_object_new_boolean(s->waits_for[0] != 0));
+    add(o, "waits_for", s->waits_for[0] ? string(s->waits_for) : NULL);
     add(o, "round", json_object_new_int64(s->round));
     add(o, "round_pages", count(s->round_pages));
     add(o, "round_done", count(s->round_done));

@@ -143,6 +143,8 @@ static void show(const struct xf_status *s)
     print_wrapped(stdout, text, COLUMNS, 0, 2);
     if (s->version[0])
         row("Xenferry", s->version);
+    if (s->waits_for[0])
+        row("waits for", s->waits_for);
     show_pages(s);
     show_faults(s);
     show_speed(s);

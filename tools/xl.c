@@ -19,6 +19,8 @@ static const struct {
     {"migrate-recover", cmd_migrate_recover},
     {"migrate-status", cmd_migrate_status},
     {"migrate-postcopy", cmd_migrate_postcopy},
+    {"migrate-wait", cmd_migrate_wait},
+    {"migrate-cancel", cmd_migrate_cancel},
 };
 
 int main(int argc, char **argv)

@@ -82,6 +82,8 @@ size_t xf_status_encode(const struct xf_status *s, char line[XF_STATUS_LINE])
     add_seconds(o, "eta_s", s->eta_s);
     add_seconds(o, "elapsed_s", s->elapsed_s);
     add_seconds(o, "age_s", s->age_s);
+    if (s->waits_for[0])
+        add_text(o, "waits_for", s->waits_for);
     add_text(o, "no_switch", s->no_switch);
     return to_line(o, line);
 }
@@ -145,6 +147,12 @@ static int get_version(const struct xf_json *j, char *out, size_t size)
     return xf_json_has(j, "xenferry") ? xf_json_word(j, "xenferry", out, size) : 0;
 }
 
+/* Only of a move that waits. */
+static int get_waits_for(const struct xf_json *j, char *out, size_t size)
+{
+    return xf_json_has(j, "waits_for") ? xf_json_word(j, "waits_for", out, size) : 0;
+}
+
 /* Read which side it is, and where. */
 static int read_place(const struct xf_json *j, struct xf_status *s)
 {
@@ -183,6 +191,7 @@ static int read_status(const struct xf_json *j, struct xf_status *s)
         get_seconds(j, "fault_p99_s", &s->fault_p99_s) ||
         get_seconds(j, "rate_bytes_per_s", &s->rate_bps) || get_seconds(j, "eta_s", &s->eta_s) ||
         get_seconds(j, "elapsed_s", &s->elapsed_s) || get_seconds(j, "age_s", &s->age_s) ||
+        get_waits_for(j, s->waits_for, sizeof(s->waits_for)) ||
         xf_json_word(j, "no_switch", s->no_switch, sizeof(s->no_switch)))
         return -1;
     s->pid = (pid_t)pid;

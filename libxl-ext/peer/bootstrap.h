@@ -89,6 +89,8 @@ struct xf_reply {
     bool unpacks_in_pull; /* ... also data that arrives after GO */
     bool hvm;             /* it can receive a guest with a device model, and late devices */
     bool cold;            /* it can receive a stock stream */
+    unsigned moves;       /* under way on the receiver's host */
+    unsigned moves_limit; /* its limit of them; 0: not known */
     bool paging;          /* the receiver's hypervisor has memory paging: post-copy is possible */
 };
 

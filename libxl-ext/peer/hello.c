@@ -162,6 +162,10 @@ char *xf_reply_format(const struct xf_reply *r)
     json_object_object_add(o, "hvm", json_object_new_boolean(r->hvm));
     json_object_object_add(o, "cold", json_object_new_boolean(r->cold));
     json_object_object_add(o, "paging", json_object_new_boolean(r->paging));
+    if (r->moves_limit) {
+        json_object_object_add(o, "moves", json_object_new_int64(r->moves));
+        json_object_object_add(o, "moves_limit", json_object_new_int64(r->moves_limit));
+    }
     json_object_object_add(o, "compress", codec_list(r->codecs, r->unpacks_in_pull));
     json_object_object_add(o, "rdma_port", json_object_new_int(r->rdma_port));
     json_object_object_add(o, "rdma", rdma_side(&r->rdma));
