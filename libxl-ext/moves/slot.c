@@ -77,12 +77,13 @@ static int look(int dir, unsigned i, int *fd, struct xf_err *err)
     return 0;
 }
 
-/* Count the slots that are held; *free: the first that is not. */
-static int count(int dir, unsigned *busy, unsigned *free, struct xf_err *err)
+/* Count the slots that are held, up to `limit`: most of those who look wait, and need to know no
+ * more. *free: the first that is not held. */
+static int count(int dir, unsigned limit, unsigned *busy, unsigned *free, struct xf_err *err)
 {
     *busy = 0;
     *free = XF_MOVES_MAX;
-    for (unsigned i = 0; i < XF_MOVES_MAX; i++) {
+    for (unsigned i = 0; i < XF_MOVES_MAX && *busy < limit; i++) {
         int fd, held = look(dir, i, &fd, err);
 
         if (held < 0)
@@ -127,7 +128,7 @@ static int visit(unsigned limit, int *fd, unsigned *busy, struct xf_err *err)
         return -1;
     }
     /* Without the gate the count may be wrong, but a move that waits does so in any case. */
-    if (!count(dir, busy, &free, err))
+    if (!count(dir, limit, busy, &free, err))
         rc = shut || *busy >= limit ? XF_SLOT_NONE : 0;
     if (!rc && fd) {
         rc = hold(dir, free, fd, err);

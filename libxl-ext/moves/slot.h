@@ -26,8 +26,8 @@
 /*
  * Take one of the host's `limit` slots (1 to XF_MOVES_MAX). 0: *fd holds it, for xf_slot_give().
  * XF_SLOT_NONE: all are held; *fd is -1. -1: the run directory cannot be used. *busy: how many are
- * held, this one included. Blocks for microseconds, unless somebody holds slots.lock: then for a
- * second at most, and there is none.
+ * held, this one included, `limit` at most. Blocks for microseconds, unless somebody holds
+ * slots.lock: then for a second at most, and there is none.
  */
 #define XF_SLOT_NONE 1
 int xf_slot_take(unsigned limit, int *fd, unsigned *busy, struct xf_err *err);

@@ -20,7 +20,7 @@
 #include "transport/clock.h"
 
 /* How often to look for a free slot here, if nothing announces one. */
-#define LOOK_MS 2000
+#define LOOK_MS 3000
 /* After a slot has been given back, so that not all look at the same moment. */
 #define HERD_MS 20
 /* The destination is asked again after 1, 2, 4, ... seconds, with a jitter that parts two hosts

@@ -52,7 +52,7 @@ struct pg_opts {
     struct xf_policy policy;
     uint64_t bandwidth;
     uint64_t host_bandwidth; /* shared with other moves of the same run directory; 0: none */
-    bool told; /* both engines answer migrate-status, for a domain PG_NAME */
+    bool told;               /* both engines answer migrate-status, for a domain PG_NAME */
 };
 #define PG_NAME "process-guest"
 /* The time that the sink reports for the guest's network, which does not exist. */

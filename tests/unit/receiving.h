@@ -293,7 +293,7 @@ static void begin(void)
 {
     fake_host_new();
     opts = (struct xf_receive_opts){
-        .real_xl = "/proc/self/exe", .addresses = {"127.0.0.1"}, .nr_addresses = 1};
+        .real_xl = "/proc/self/exe", .moves = 64, .addresses = {"127.0.0.1"}, .nr_addresses = 1};
 }
 
 /* Nothing of this test is left: no lock, no socket, no process. killed: a sink was killed with -9;

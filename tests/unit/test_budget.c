@@ -17,8 +17,7 @@
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
 
-#define RATE (1u << 20) /* a batch takes 4 s, so that it hardly matters how slow this machine is   \
-                         */
+#define RATE (1u << 20) /* a batch takes 4 s: this machine may be slow */
 
 static char dir[] = "/tmp/xf-budget-XXXXXX", file[60];
 static struct xf_err err;
