@@ -85,7 +85,7 @@ ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(BENCH_SRC) $(F
 TEST_NAMES := $(basename $(TEST_SRC))
 # What `make test` runs: all but those that take more than half a minute of a busy machine, and of the
 # process guest's, which need root, two short ones.
-SLOW_TESTS := $(addprefix tests/unit/test_,bootstrap engine engine_fail relink) tests/conformance/test_drip
+SLOW_TESTS := $(addprefix tests/unit/test_,bootstrap engine engine_fail queue relink) tests/conformance/test_drip
 QUICK_FRONT := $(filter-out tests/front/incomplete.sh tests/front/hostile.sh,$(FRONT_TESTS))
 QUICK_FIRST := tests/unit/test_recover tests/unit/test_postcopy
 QUICK_TESTS := $(QUICK_FIRST) tests/procguest/test_hangup $(filter-out $(QUICK_FIRST) \

@@ -169,6 +169,7 @@ struct xf_report {
     char cipher[64];    /* of `transport`; empty when not encrypted */
     unsigned channels;
     double total_s;
+    double waited_s; /* of it, until both hosts took part in fewer moves than their limits */
     double phase_s[XF_PHASES];
     double downtime_s;       /* source's clock: from the suspend request to "it runs"; < 0: none */
     double predicted_down_s; /* what the policy predicted when it chose to switch */
@@ -272,14 +273,17 @@ struct xf_move_opts {
     unsigned channels;        /* bulk channels, 1..16 */
     unsigned max_downtime_ms; /* target for the policy */
     unsigned max_rounds;
-    unsigned reconnect_s; /* COPY: seconds to retry a lost link without progress; 0: never */
-    uint64_t bandwidth;   /* bytes per second of guest memory, 0 = no limit */
-    const char *address;  /* data connections at the source: an address, a network interface or an
-                           * RDMA device; NULL: by the route to the destination */
-    /* Incremented by a signal handler for each request to give up (Ctrl-C), or XF_HUNG_UP. Before
-     * GO either one keeps the guest here; in PULL the first request is answered by a note, and only
-     * a later one gives up. */
-    const volatile sig_atomic_t *cancel;
+    unsigned reconnect_s;    /* COPY: seconds to retry a lost link without progress; 0: never */
+    uint64_t bandwidth;      /* bytes per second of guest memory, 0 = no limit */
+    uint64_t host_bandwidth; /* the same, of all moves from this host together */
+    unsigned moves;          /* this host's limit of moves at a time, 1..64; 0: the usual one */
+    int wait_s;              /* how long to wait while a host has as many moves; < 0: for ever */
+    const char *address; /* data connections at the source: an address, a network interface or an
+                          * RDMA device; NULL: by the route to the destination */
+    /* Incremented by a signal handler for each request to give up (Ctrl-C), or XF_HUNG_UP; made 1
+     * by `xl migrate-cancel`. Before GO either one keeps the guest here; in PULL the first request
+     * is answered by a note, and only a later one gives up. */
+    volatile sig_atomic_t *cancel;
     /* Of the caller: its course is recorded there (moves/history.h). NULL: it is not. */
     struct xf_history *history;
 };
@@ -304,6 +308,7 @@ struct xf_receive_opts {
     bool leave_paused;        /* -p was given on migrate-receive's command line */
     const char *addresses[8]; /* to listen on for data connections; none given: automatic */
     unsigned nr_addresses;
+    unsigned moves;           /* this host's limit of moves at a time, 1..64; 0: the usual one */
     uint16_t port;            /* 0: any */
     uint16_t port_last;       /* the first free one from `port` to this; 0: `port` alone */
     unsigned rdma_buffer_mib; /* as in xf_move_opts; 0: as the source asks */
@@ -330,9 +335,9 @@ int xf_receive(const struct xf_receive_opts *o, struct xf_err *err);
 void xf_receive_refuse(int in_fd, int out_fd, const struct xf_err *why);
 
 struct xf_recover_opts {
-    const char *domain;                  /* name or number of the domain suspended here */
-    const char *host;                    /* NULL: whichever it went to; else must be that one */
-    const volatile sig_atomic_t *cancel; /* as in xf_move_opts */
+    const char *domain;            /* name or number of the domain suspended here */
+    const char *host;              /* NULL: whichever it went to; else must be that one */
+    volatile sig_atomic_t *cancel; /* as in xf_move_opts */
 };
 
 /*

@@ -88,6 +88,9 @@ struct xf_copy {
      */
     int (*serve)(void *priv, struct xf_err *err);
     void (*back)(void *priv);
+    /* COPY: this many bytes of page data are to be sent next, a batch at most; returns the seconds
+     * until they may be, by a limit that the move shares with others. NULL: there is none. */
+    double (*spend)(void *priv, uint64_t bytes);
     void *priv; /* of these, and of before_go in xf_switch() */
 
     /* The caller, in its tick. */

@@ -57,8 +57,8 @@ int xf_copy_read_log(struct xf_copy *c, enum xf_log_read how, unsigned long *map
     return 0;
 }
 
-/* Seconds to wait before n more pages may go out under the bandwidth limit. */
-static double limit_wait(struct xf_copy *c, unsigned n)
+/* Seconds to wait before n more pages may go out under the move's own bandwidth limit. */
+static double own_wait(struct xf_copy *c, unsigned n)
 {
     double now = xf_now();
     double due;
@@ -75,6 +75,15 @@ static double limit_wait(struct xf_copy *c, unsigned n)
     }
     c->tokens_pages += n;
     return due - now;
+}
+
+/* ... and under that which it shares with others. */
+static double limit_wait(struct xf_copy *c, unsigned n)
+{
+    double own = own_wait(c, n);
+    double shared = c->spend ? c->spend(c->priv, (uint64_t)n * XF_PAGE_SIZE) : 0;
+
+    return own > shared ? own : shared;
 }
 
 bool xf_copy_cut_short(const struct xf_copy *c)

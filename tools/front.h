@@ -40,5 +40,7 @@ int cmd_migrate_recover(const struct front *f);
 int cmd_migrate_status(const struct front *f);
 int cmd_migrate_report(const struct front *f);
 int cmd_migrate_postcopy(const struct front *f);
+int cmd_migrate_wait(const struct front *f);
+int cmd_migrate_cancel(const struct front *f);
 
 #endif

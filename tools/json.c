@@ -327,6 +327,7 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(o, "channels", json_object_new_int64(r->channels));
     add_if(o, "began", h ? json_object_new_int64(h->began) : NULL);
     add(o, "total_s", number(r->total_s));
+    add(o, "waited_s", number(r->waited_s));
     for (int i = 0; i < XF_PHASES; i++)
         add(phases, xf_phase_name(i), number(r->phase_s[i]));
     add(o, "phase_s", phases);

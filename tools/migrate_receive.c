@@ -65,6 +65,7 @@ static int serve_ours(const char *real_xl, const struct receive_args *args)
     }
     for (unsigned i = 0; i < cfg.nr_addresses; i++)
         o.addresses[o.nr_addresses++] = cfg.addresses[i];
+    o.moves = cfg.limit_moves;
     o.port = cfg.port;
     o.port_last = cfg.port_last;
     o.rdma_buffer_mib = cfg.rdma_buffer_mib;

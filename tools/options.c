@@ -47,6 +47,8 @@ enum {
     O_PRECOPY,
     O_POSTCOPY_AFTER,
     O_NO_WAIT,
+    O_NO_QUEUE,
+    O_WAIT,
     O_RECONNECT,
     O_LATE_DEVICES,
     O_COLD,
@@ -119,6 +121,12 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_NO_WAIT] = {"no-wait", 0, NULL, true,
                    "Return when the domain runs at HOST; memory that follows is\n"
                    "sent in the background (see xl migrate-status)."},
+    [O_NO_QUEUE] = {"no-queue", 0, NULL, true,
+                    "If this host or HOST takes part in as many moves as its limit\n"
+                    "allows, do not wait for one to end: refuse."},
+    [O_WAIT] = {"wait", 0, "S", true,
+                "Wait for that at most S seconds, then refuse (default: as long\n"
+                "as it takes)."},
     [O_RECONNECT] = {"reconnect", 0, "S", true,
                      "If the link is lost while memory is copied, try to connect\n"
                      "again for S seconds (default 60); 0: give up at once."},
@@ -232,7 +240,7 @@ static int take_compress(const char *value, enum xf_compress *out, struct xf_err
 static int take_value(int i, const char *value, struct migrate_args *out, struct xf_err *err)
 {
     const char *name = migrate_options[i].name;
-    unsigned mib = 0;
+    unsigned mib = 0, seconds;
 
     switch (i) {
     case O_CONFIG:
@@ -247,6 +255,14 @@ static int take_value(int i, const char *value, struct migrate_args *out, struct
         return parse_number(name, value, 1, 1000, &out->move.max_rounds, err);
     case O_RECONNECT:
         return parse_number(name, value, 0, XF_RECONNECT_MAX_S, &out->move.reconnect_s, err);
+    case O_NO_QUEUE:
+        out->move.wait_s = 0;
+        return 0;
+    case O_WAIT:
+        if (parse_number(name, value, 0, INT32_MAX, &seconds, err))
+            return -1;
+        out->move.wait_s = (int)seconds;
+        return 0;
     case O_CHANNELS:
         return parse_number(name, value, 1, XF_CHANNELS_MAX, &out->move.channels, err);
     case O_BANDWIDTH:
@@ -338,6 +354,8 @@ static void apply_config(const struct xf_config *cfg, struct xf_move_opts *o)
         o->channels = cfg->channels;
     if (cfg->bandwidth_mib)
         o->bandwidth = (uint64_t)cfg->bandwidth_mib << 20;
+    o->moves = cfg->limit_moves;
+    o->host_bandwidth = cfg->limit_bandwidth;
     if (cfg->encrypt >= 0)
         o->encrypt = cfg->encrypt ? XF_ENCRYPT_YES : XF_ENCRYPT_NO;
     o->transport = cfg->transport;
@@ -394,6 +412,9 @@ static void take_marks(const bool seen[OPTIONS], struct migrate_args *out, struc
         (seen[O_TRANSPORT] && seen[O_TCP] && *t != XF_TRANSPORT_TCP) ||
         (seen[O_TRANSPORT] && seen[O_RDMA] && *t != XF_TRANSPORT_RDMA))
         xf_fail(err, EINVAL, "--tcp, --rdma and --transport contradict each other: give one %s",
+                pointer);
+    if (seen[O_NO_QUEUE] && seen[O_WAIT])
+        xf_fail(err, EINVAL, "--no-queue and --wait contradict each other: leave one out %s",
                 pointer);
     if (seen[O_ENCRYPT] && seen[O_NO_ENCRYPT])
         xf_fail(err, EINVAL, "--encrypt and --no-encrypt contradict each other: leave one out %s",

@@ -44,7 +44,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     errno = before;
 }
 
-const volatile sig_atomic_t *show_catch_signals(void)
+volatile sig_atomic_t *show_catch_signals(void)
 {
     /* SA_RESTART: not all libraries below us expect EINTR; poll() returns it anyway. */
     struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};

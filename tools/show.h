@@ -49,7 +49,7 @@ void show_warning(struct show *s, const char *sentence);
  * or reaches it, then continues in the background. SIGPIPE, SIGXFSZ and SIGTTOU are ignored: a
  * terminal that has gone, or belongs to another job, ends nothing. Once per process.
  */
-const volatile sig_atomic_t *show_catch_signals(void);
+volatile sig_atomic_t *show_catch_signals(void);
 /* Before another program takes over this process: it inherits no ignored signal. */
 void show_release_signals(void);
 

@@ -20,6 +20,8 @@ static const struct {
     {"migrate-status", cmd_migrate_status},
     {"migrate-report", cmd_migrate_report},
     {"migrate-postcopy", cmd_migrate_postcopy},
+    {"migrate-wait", cmd_migrate_wait},
+    {"migrate-cancel", cmd_migrate_cancel},
 };
 
 int main(int argc, char **argv)

@@ -197,6 +197,12 @@ static void take_migrate(xmlNodePtr node, struct xf_config *out)
         out->reconnect_s = (int)get_number(node, "reconnect");
 }
 
+static void take_limit(xmlNodePtr node, struct xf_config *out)
+{
+    out->limit_moves = get_number(node, "moves");
+    out->limit_bandwidth = (uint64_t)get_number(node, "bandwidth") << 20;
+}
+
 static void take_rdma(xmlNodePtr node, struct xf_config *out)
 {
     out->rdma_buffer_mib = get_number(node, "buffer");
@@ -248,13 +254,13 @@ static void take_receive(struct reading *r, xmlNodePtr node, struct xf_config *o
 
 static void take(struct reading *r, xmlDocPtr doc, struct xf_config *out)
 {
-    static const char *const once[] = {"migrate", "receive", "source", "rdma"};
-    bool seen[4] = {false};
+    static const char *const once[] = {"migrate", "receive", "source", "rdma", "limit"};
+    bool seen[sizeof(once) / sizeof(once[0])] = {false};
 
     for (xmlNodePtr n = xmlFirstElementChild(xmlDocGetRootElement(doc)); n;
          n = xmlNextElementSibling(n)) {
         const char *name = (const char *)n->name;
-        for (int i = 0; i < 4; i++) {
+        for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++) {
             if (strcmp(name, once[i]))
                 continue;
             if (seen[i]) {
@@ -270,6 +276,8 @@ static void take(struct reading *r, xmlDocPtr doc, struct xf_config *out)
             take_receive(r, n, out);
         else if (!strcmp(name, "rdma"))
             take_rdma(n, out);
+        else if (!strcmp(name, "limit"))
+            take_limit(n, out);
         else
             take_address(r, n, xmlGetNoNsProp(n, (const xmlChar *)"address"), true,
                          out->source_address);

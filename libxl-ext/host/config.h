@@ -28,6 +28,8 @@ struct xf_config {
     unsigned max_rounds;      /* 0: not given */
     unsigned channels;        /* 0: not given */
     unsigned bandwidth_mib;   /* MiB per second; 0: no limit */
+    unsigned limit_moves;     /* of the host, at a time; 0: not given */
+    uint64_t limit_bandwidth; /* of all its outgoing moves, bytes per second; 0: no limit */
     int encrypt;              /* 1, 0; -1: not given */
     int mode;                 /* enum xf_mode; -1: not given */
     int reconnect_s;          /* -1: not given */

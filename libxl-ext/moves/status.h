@@ -4,8 +4,9 @@
  * left behind by a move that ended in the background.
  *
  * Each side of a move listens on a Unix socket in xf_run_dir() (run_dir.h), "source-DOMID.sock" or
- * "destination-PID.sock". A client that connects receives one line of JSON; if it then sends the
- * line "postcopy" it receives a second one, the answer. The server (status_server.c) has its own
+ * "destination-PID.sock". A client that connects receives one line of JSON; if it then sends a line
+ * with a request it receives a second one, the answer. After "wait" and "cancel", if not refused, a
+ * third one follows when the move has ended. The server (status_server.c) has its own
  * thread and a copy of the numbers, so that neither the move nor a client waits for the other. The
  * reader (status_client.c) removes the sockets of dead processes.
  *
@@ -14,6 +15,7 @@
 #ifndef XF_STATUS_H
 #define XF_STATUS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -79,8 +81,13 @@ int xf_status_open(struct xf_status_server **out, uint32_t id, const struct xf_s
 void xf_status_set(struct xf_status_server *s, const struct xf_status *now);
 /* Has a client asked to switch to post-copy while no_switch was empty? NULL: no. */
 bool xf_status_asked(struct xf_status_server *server);
+/* From now on a client may cancel the move until the phase is past SWITCH: *cancel becomes 1 if it
+ * is 0. It must stay until the server is closed. s may be NULL. */
+void xf_status_let_cancel(struct xf_status_server *s, volatile sig_atomic_t *cancel);
 /* Stop listening. NULL allowed. */
 void xf_status_close(struct xf_status_server *server);
+/* The same, after telling those who wait how the move has ended. */
+void xf_status_end(struct xf_status_server *s, const struct xf_ended *e);
 
 /* Remove the socket left by a killed outgoing move of a domain, whose lock the caller holds. */
 void xf_status_forget(uint32_t domid);
@@ -115,6 +122,15 @@ bool xf_status_is(const char *domain, uint32_t domid, const char *given);
 /* Ask the outgoing move of a domain to switch to post-copy at once. -1 with the reason when no such
  * move exists or it cannot switch. */
 int xf_ask_postcopy(const char *domain, struct xf_err *err);
+
+/*
+ * Wait for the end of the outgoing move of a domain (status_wait.c), or cancel it and wait for
+ * that. 0: *out says how it has ended; out->outcome is XF_PULLING if a move that was to be
+ * cancelled has got beyond that. -1: there is no such move (ESRCH), it cannot be cancelled any more
+ * (EPERM), or its process has died (ECONNRESET). Blocks as long as it takes.
+ */
+int xf_await_end(const char *domain, struct xf_ended *out, struct xf_err *err);
+int xf_ask_cancel(const char *domain, struct xf_ended *out, struct xf_err *err);
 
 /*
  * Does the domain, which runs here, lack pages? *missing is their number (XF_NO_COUNT: unknown);

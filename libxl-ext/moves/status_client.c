@@ -3,7 +3,7 @@
  * Querying the status of this host's moves: see status.h. Leftovers of dead processes are removed
  * along the way: sockets without a listener, old results and drafts.
  */
-#include "libxl-ext/moves/status_lines.h"
+#include "libxl-ext/moves/status_dial.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -23,7 +23,6 @@
 #include "libxl-ext/host/run_dir.h"
 #include "transport/clock.h"
 
-#define ANSWER_MS 2000
 #define DAY_S (24 * 3600)
 
 /* Is it PREFIX, a number, SUFFIX? */
@@ -44,7 +43,7 @@ static int dial(const char *path)
 {
     const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    int64_t until = xf_now_ms() + ANSWER_MS;
+    int64_t until = xf_now_ms() + XF_STATUS_ANSWER_MS;
     int fd;
 
     if (snprintf(a.sun_path, sizeof(a.sun_path), "%s", path) >= (int)sizeof(a.sun_path)) {
@@ -66,11 +65,9 @@ static int dial(const char *path)
     return fd;
 }
 
-/* Read one line without its newline; returns its length, or -1 when none arrives in time. Reads
- * nothing after it. */
-static ssize_t read_line(int fd, char line[XF_STATUS_LINE])
+ssize_t xf_status_read_line(int fd, char line[XF_STATUS_LINE], int within_ms)
 {
-    int64_t until = xf_now_ms() + ANSWER_MS;
+    int64_t until = xf_now_ms() + within_ms;
     size_t len = 0;
 
     for (;;) {
@@ -100,10 +97,7 @@ static ssize_t read_line(int fd, char line[XF_STATUS_LINE])
     }
 }
 
-/* Result of querying a socket. SILENT: its process lives, as far as we can see. */
-enum heard { HEARD, GONE, SILENT };
-
-static enum heard hear(const char *path, int *fd, struct xf_status *out)
+enum xf_heard xf_status_hear(const char *path, int *fd, struct xf_status *out)
 {
     char line[XF_STATUS_LINE];
     ssize_t len;
@@ -112,14 +106,14 @@ static enum heard hear(const char *path, int *fd, struct xf_status *out)
     if (*fd < 0) {
         if (errno == ECONNREFUSED)
             unlink(path); /* it listened before it had this name, so it listens no longer */
-        return errno == ECONNREFUSED || errno == ENOENT ? GONE : SILENT;
+        return errno == ECONNREFUSED || errno == ENOENT ? XF_GONE : XF_SILENT;
     }
-    len = read_line(*fd, line);
+    len = xf_status_read_line(*fd, line, XF_STATUS_ANSWER_MS);
     if (len >= 0 && !xf_status_decode(line, (size_t)len, out, NULL))
-        return HEARD;
+        return XF_HEARD;
     close(*fd);
     *fd = -1;
-    return SILENT;
+    return XF_SILENT;
 }
 
 /* --- results --- */
@@ -207,15 +201,15 @@ static void take(struct xf_status_list *out, const char *name)
         out->nr_ended += read_end(path, &out->ended[out->nr_ended]);
         return;
     }
-    switch (hear(path, &fd, &out->list[out->nr])) {
-    case HEARD:
+    switch (xf_status_hear(path, &fd, &out->list[out->nr])) {
+    case XF_HEARD:
         close(fd);
         out->nr++;
         break;
-    case SILENT:
+    case XF_SILENT:
         out->silent++;
         break;
-    case GONE:
+    case XF_GONE:
         break;
     }
 }
@@ -272,15 +266,14 @@ static int ask(int fd, struct xf_err *err)
     ssize_t len;
 
     if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) != (ssize_t)sizeof(request) - 1 ||
-        (len = read_line(fd, line)) < 0)
+        (len = xf_status_read_line(fd, line, XF_STATUS_ANSWER_MS)) < 0)
         return xf_fail(err, ETIMEDOUT,
                        "the process that moves it did not answer; `xl migrate-status` shows "
                        "whether it is still running");
     return xf_answer_decode(line, (size_t)len, err);
 }
 
-/* Find the outgoing move that is meant: its socket's number, or the reason in err. */
-static int find_source(const char *domain, uint32_t *domid, struct xf_err *err)
+int xf_status_find_source(const char *domain, uint32_t *domid, struct xf_err *err)
 {
     struct xf_status_list all;
     int rc = xf_statuses(&all, err);
@@ -313,10 +306,10 @@ int xf_ask_postcopy(const char *domain, struct xf_err *err)
     uint32_t domid = XF_NO_DOMID;
     int fd, rc = -1;
 
-    if (find_source(domain, &domid, err))
+    if (xf_status_find_source(domain, &domid, err))
         return -1;
     snprintf(path, sizeof(path), "%s/source-%u.sock", xf_run_dir(), domid);
-    if (hear(path, &fd, &status) != HEARD)
+    if (xf_status_hear(path, &fd, &status) != XF_HEARD)
         return xf_fail(err, ESRCH, "the move of \"%s\" has just ended", domain);
     if (xf_status_is(status.domain, status.domid, domain))
         rc = ask(fd, err);

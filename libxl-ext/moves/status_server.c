@@ -27,16 +27,21 @@
 #include "transport/version.h"
 #include "transport/wire.h"
 
-#define CLIENTS 8 /* at once; the oldest is dropped for a new one */
+#define CLIENTS 8  /* at once; the oldest is dropped for a new one */
+#define WAITERS 16 /* of those who wait for the end, which are not dropped */
 #define CLIENT_MS 2000
 #define PAUSE_MS 500 /* after a failure that the next accept would only repeat */
 
-static const char request[] = "postcopy\n";
+enum request { POSTCOPY, WAIT, CANCEL, REQUESTS };
+static const char *const requests[REQUESTS] = {"postcopy\n", "wait\n", "cancel\n"};
+#define REQUEST_MAX 10
 
 struct client {
     int fd;
     int64_t until;
-    size_t heard; /* bytes of the request received */
+    char text[REQUEST_MAX]; /* of the request, as far as it has been received */
+    size_t heard;           /* its length */
+    bool waits;             /* for the end of the move */
 };
 
 XF_LOCK_ROLE(status_lock);
@@ -45,13 +50,15 @@ struct xf_status_server {
     int listener, stop;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
     pthread_t thread;
-    unsigned nr;
-    struct client clients[CLIENTS]; /* the thread's; oldest first */
+    unsigned nr, waiters;                     /* waiters: of nr */
+    struct client clients[CLIENTS + WAITERS]; /* the thread's; oldest first */
+    char end[XF_STATUS_LINE]; /* for those who wait, before the thread is stopped; empty: none */
 
     pthread_mutex_t lock;
     struct xf_status now XF_GUARDED(status_lock);
     double at XF_GUARDED(status_lock);
     bool asked XF_GUARDED(status_lock);
+    volatile sig_atomic_t *cancel XF_GUARDED(status_lock);
 };
 
 /* --- the thread --- */
@@ -59,6 +66,7 @@ struct xf_status_server {
 static void drop(struct xf_status_server *s, unsigned i)
 {
     close(s->clients[i].fd);
+    s->waiters -= s->clients[i].waits;
     s->nr--;
     memmove(&s->clients[i], &s->clients[i + 1], (s->nr - i) * sizeof(s->clients[0]));
 }
@@ -96,21 +104,71 @@ static void answer(struct xf_status_server *s, int fd)
     say(fd, line, xf_answer_encode(why_not, line));
 }
 
+/* Why the move is not cancelled; empty: it is being. */
+static void cancel(struct xf_status_server *s, char *why_not, size_t size)
+{
+    *why_not = 0;
+    xf_lock(&s->lock, status_lock);
+    if (s->now.phase > XF_PHASE_SWITCH || !s->cancel)
+        snprintf(why_not, size, "it is too late: the guest has left for \"%.100s\", and runs there",
+                 s->now.host);
+    else if (!*s->cancel)
+        *s->cancel = 1;
+    xf_unlock(&s->lock, status_lock);
+}
+
+/* The client stays until the move ends. False: there are too many of them. */
+static bool stay(struct xf_status_server *s, struct client *c)
+{
+    c->waits = s->waiters < WAITERS;
+    s->waiters += c->waits;
+    return c->waits;
+}
+
+/* False: this client is finished. */
+static bool serve_request(struct xf_status_server *s, struct client *c, enum request r)
+{
+    char line[XF_STATUS_LINE], why_not[sizeof(s->now.no_switch)] = "";
+
+    if (r == POSTCOPY) {
+        answer(s, c->fd);
+        return false;
+    }
+    if (r == CANCEL)
+        cancel(s, why_not, sizeof(why_not));
+    if (!why_not[0] && !stay(s, c))
+        snprintf(why_not, sizeof(why_not), "too many others wait for the end of this move");
+    return say(c->fd, line, xf_answer_encode(why_not, line)) && !why_not[0];
+}
+
 /* There is something to read, or end of file. False: this client is finished. */
 static bool hear(struct xf_status_server *s, struct client *c)
 {
-    char text[sizeof(request)];
-    ssize_t n = recv(c->fd, text, sizeof(request) - 1 - c->heard, MSG_DONTWAIT);
+    ssize_t n = recv(c->fd, c->text + c->heard, REQUEST_MAX - c->heard, MSG_DONTWAIT);
 
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;
-    if (n == 0 || memcmp(text, request + c->heard, (size_t)n) != 0)
+    if (n == 0 || c->waits)
         return false;
     c->heard += (size_t)n;
-    if (c->heard < sizeof(request) - 1)
-        return true;
-    answer(s, c->fd);
+    for (enum request r = 0; r < REQUESTS; r++) {
+        size_t len = strlen(requests[r]);
+
+        if (!memcmp(c->text, requests[r], c->heard < len ? c->heard : len))
+            return c->heard < len || serve_request(s, c, r);
+    }
     return false;
+}
+
+/* The oldest of those who do not wait for the end. */
+static void drop_oldest(struct xf_status_server *s)
+{
+    for (unsigned i = 0; i < s->nr; i++) {
+        if (s->clients[i].waits)
+            continue;
+        drop(s, i);
+        return;
+    }
 }
 
 /* False: nothing to accept from the listener for now. */
@@ -120,8 +178,8 @@ static bool welcome(struct xf_status_server *s)
 
     if (fd < 0)
         return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
-    if (s->nr == CLIENTS)
-        drop(s, 0);
+    if (s->nr - s->waiters == CLIENTS)
+        drop_oldest(s);
     s->clients[s->nr++] = (struct client){.fd = fd, .until = xf_now_ms() + CLIENT_MS};
     if (!greet(s, fd))
         drop(s, s->nr - 1);
@@ -134,26 +192,31 @@ static void *serve(void *arg)
     bool paused = false;
 
     for (;;) {
-        struct pollfd fds[CLIENTS + 2] = {{.fd = s->stop, .events = POLLIN},
-                                          {.fd = paused ? -1 : s->listener, .events = POLLIN}};
+        struct pollfd fds[CLIENTS + WAITERS + 2] = {
+            {.fd = s->stop, .events = POLLIN}, {.fd = paused ? -1 : s->listener, .events = POLLIN}};
         int wait = paused ? PAUSE_MS : -1;
         int64_t now;
 
-        for (unsigned i = 0; i < s->nr; i++)
-            fds[2 + i] = (struct pollfd){.fd = s->clients[i].fd, .events = POLLIN};
-        if (s->nr && (wait < 0 || xf_ms_left(s->clients[0].until) < wait))
-            wait = xf_ms_left(s->clients[0].until);
+        for (unsigned i = 0; i < s->nr; i++) {
+            const struct client *c = &s->clients[i];
+
+            fds[2 + i] = (struct pollfd){.fd = c->fd, .events = POLLIN};
+            if (!c->waits && (wait < 0 || xf_ms_left(c->until) < wait))
+                wait = xf_ms_left(c->until);
+        }
         poll(fds, 2 + s->nr, wait);
         if (fds[0].revents)
             break;
         now = xf_now_ms();
         for (unsigned i = s->nr; i-- > 0;)
-            if (fds[2 + i].revents ? !hear(s, &s->clients[i]) : now >= s->clients[i].until)
+            if (fds[2 + i].revents ? !hear(s, &s->clients[i])
+                                   : !s->clients[i].waits && now >= s->clients[i].until)
                 drop(s, i);
         paused = (fds[1].revents & POLLIN) && !welcome(s);
     }
-    while (s->nr)
-        drop(s, 0);
+    for (; s->nr; drop(s, 0))
+        if (s->clients[0].waits)
+            say(s->clients[0].fd, s->end, strlen(s->end));
     return NULL;
 }
 
@@ -247,6 +310,22 @@ bool xf_status_asked(struct xf_status_server *s)
     asked = s->asked;
     xf_unlock(&s->lock, status_lock);
     return asked;
+}
+
+void xf_status_let_cancel(struct xf_status_server *s, volatile sig_atomic_t *cancel)
+{
+    if (!s)
+        return;
+    xf_lock(&s->lock, status_lock);
+    s->cancel = cancel;
+    xf_unlock(&s->lock, status_lock);
+}
+
+void xf_status_end(struct xf_status_server *s, const struct xf_ended *e)
+{
+    if (s)
+        xf_ended_encode(e, s->end);
+    xf_status_close(s);
 }
 
 void xf_status_close(struct xf_status_server *s)

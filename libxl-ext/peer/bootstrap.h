@@ -104,6 +104,8 @@ struct xf_reply {
     bool pci;             /* it can attach PCI devices after GO */
     bool probe;           /* with check_only, it answers a measurement of the link (speed.h) */
     uint64_t free_kib;    /* memory that is free there; XF_KIB_UNKNOWN: it did not say */
+    unsigned moves;       /* under way on the receiver's host */
+    unsigned moves_limit; /* its limit of them; 0: not known */
     bool paging;          /* the receiver's hypervisor has memory paging: post-copy is possible */
 };
 

@@ -56,6 +56,17 @@ void xf_refuse_ours(struct xf_findings *f, enum xf_otherwise otherwise, const ch
     va_end(al);
 }
 
+void xf_find_limit(struct xf_findings *f, enum xf_severity severity, const char *who,
+                   const char *where, unsigned busy, unsigned limit)
+{
+    xf_find(f, severity, XF_FOUND_LIMIT,
+            "%s takes part in at most %u move%s at a time, and %u %s%s%s", who, limit,
+            limit == 1 ? "" : "s", busy, busy == 1 ? "is under way" : "are under way",
+            severity == XF_INFO ? (busy < limit ? "" : ": another one would wait")
+                                : ": wait until one has ended, or raise <limit moves> in ",
+            severity == XF_INFO ? "" : where);
+}
+
 void xf_findings_for_cold(struct xf_findings *f)
 {
     unsigned n = 0;

@@ -27,6 +27,11 @@ void xf_find_too(struct xf_findings *f, const struct xf_finding *x);
 /* Add a refusal of a guest that could be moved otherwise. */
 void xf_refuse_ours(struct xf_findings *f, enum xf_otherwise otherwise, const char *code,
                     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* A host's limit of moves: `who` takes part in `limit` at a time, and `busy` are under way.
+ * `where`: the file that sets it. Of severity XF_INFO or XF_REFUSAL. */
+#define XF_FOUND_LIMIT "limit"
+void xf_find_limit(struct xf_findings *f, enum xf_severity severity, const char *who,
+                   const char *where, unsigned busy, unsigned limit);
 /* Remove the refusals that do not concern a cold move. */
 void xf_findings_for_cold(struct xf_findings *f);
 /* Is there a refusal of a guest that nothing can move? */

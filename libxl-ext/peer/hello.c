@@ -184,6 +184,10 @@ char *xf_reply_format(const struct xf_reply *r)
     if (r->free_kib <= INT64_MAX)
         json_object_object_add(o, "free_kib", json_object_new_int64((int64_t)r->free_kib));
     json_object_object_add(o, "paging", json_object_new_boolean(r->paging));
+    if (r->moves_limit) {
+        json_object_object_add(o, "moves", json_object_new_int64(r->moves));
+        json_object_object_add(o, "moves_limit", json_object_new_int64(r->moves_limit));
+    }
     json_object_object_add(o, "compress", codec_list(r->codecs, r->unpacks_in_pull));
     json_object_object_add(o, "rdma_port", json_object_new_int(r->rdma_port));
     json_object_object_add(o, "rdma", rdma_side(&r->rdma));

@@ -20,6 +20,7 @@
 #define BLOB_MAX 65536u
 #define CODECS_MAX 16u
 #define CODEC_LEN 64u
+#define MOVES_MAX 1000
 #define WIRE_VERSIONS 65535 /* largest possible version of the protocol */
 
 static const char what[] = "the peer's message";
@@ -337,6 +338,19 @@ static int get_codecs(const struct xf_json *j, unsigned *out, bool *pull)
     return 0;
 }
 
+/* An older peer has no limit. */
+static int get_moves(const struct xf_json *j, struct xf_reply *r)
+{
+    int64_t moves = 0, limit = 0;
+
+    if (xf_json_has(j, "moves_limit") && (xf_json_number(j, "moves_limit", 1, MOVES_MAX, &limit) ||
+                                          xf_json_number(j, "moves", 0, MOVES_MAX, &moves)))
+        return -1;
+    r->moves = (unsigned)moves;
+    r->moves_limit = (unsigned)limit;
+    return 0;
+}
+
 static int get_findings(const struct xf_json *j, struct xf_reply *r)
 {
     size_t n;
@@ -365,7 +379,7 @@ static int read_reply(const struct xf_json *j, struct xf_reply *r)
         (xf_json_has(j, "pci") && xf_json_bool(j, "pci", &r->pci)) ||
         (xf_json_has(j, "probe") && xf_json_bool(j, "probe", &r->probe)) ||
         (xf_json_has(j, "free_kib") && xf_json_number(j, "free_kib", 0, INT64_MAX, &kib)) ||
-        get_codecs(j, &r->codecs, &r->unpacks_in_pull) ||
+        get_codecs(j, &r->codecs, &r->unpacks_in_pull) || get_moves(j, r) ||
         xf_json_number(j, "rdma_port", 0, 65535, &rdma_port) || get_rdma(j, &r->rdma) ||
         get_addresses(j, r->addresses, XF_ADDRESSES_MAX, &r->nr_addresses))
         return -1;

@@ -155,7 +155,8 @@ static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf
     reply->unpacks_in_pull = true;
     agree(s, &found);
     if (lock_out_others(s, &found, err) ||
-        xf_check_peer(s->ctx, s->xch, &s->log, &s->check.hello, s->check.same_host, &found, err))
+        xf_check_peer(s->ctx, s->xch, &s->log, &s->check.hello, s->check.same_host, &found, err) ||
+        (!xf_first_refusal(&found) && xf_sink_take_slot(s, reply, &found, err)))
         return -1;
     memcpy(reply->findings, found.list, sizeof(found.list));
     reply->nr_findings = found.n;
@@ -195,8 +196,11 @@ static int check(struct sink *s, struct xf_reply *reply, bool *refused, struct x
     /* The domain of a mere question does not belong to this receiver, so nobody cleans it up. */
     if (xf_incoming_init(&s->shared->copy, s->check.hello.domain, s->check.hello.uuid, err))
         return -1;
-    xf_sink_begin_telling(s);
-    return look(s, reply, refused, err);
+    if (look(s, reply, refused, err))
+        return -1;
+    if (!*refused)
+        xf_sink_begin_telling(s);
+    return 0;
 }
 
 int xf_sink_check(struct sink *s, bool *refused, struct xf_err *err)

@@ -14,6 +14,7 @@
 
 #include "libxl-ext/sink/announce.h"
 #include "libxl-ext/peer/bootstrap.h"
+#include "libxl-ext/peer/check.h"
 #include "libxl-ext/sink/hold_vif.h"
 #include "libxl-ext/moves/incoming_lock.h"
 #include "libxl-ext/xen/device_model.h"
@@ -48,6 +49,7 @@ struct sink {
         struct xf_incoming_lock lock; /* of its name and uuid */
         uint16_t port, rdma_port;     /* listened on; 0: not over that transport */
         int port_lock;                /* -1: none */
+        int slot;                     /* of this host's (slot.h), receive_slot.c; -1: none */
     } check;
 
     /* The channels: CHECK listens, receive_link.c gathers them, PULL gathers them again. */
@@ -118,6 +120,13 @@ int xf_sink_in_time(int64_t until, int within_ms, const char *what, struct xf_er
 /* Read the hello, check, lock, listen, reply. *refused: the source has been told why not, or all
  * that it asked for, and will disconnect. After -1 it has also been told, if possible. */
 int xf_sink_check(struct sink *s, bool *refused, struct xf_err *err);
+
+/* --- receive_slot.c: this host's limit of moves --- */
+
+/* Take a slot for the move, which is to be received. If there is none, a refusal is added to the
+ * findings. With check_only: only report. */
+int xf_sink_take_slot(struct sink *s, struct xf_reply *reply, struct xf_findings *found,
+                      struct xf_err *err);
 
 /* --- receive_link.c: the channels --- */
 

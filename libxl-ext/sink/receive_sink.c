@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "libxl-ext/moves/slot.h"
 #include "libxl-ext/sink/receive_parts.h"
 #include "transport/speed.h"
 #include "transport/times.h"
@@ -82,6 +83,7 @@ static void free_sink(struct sink *s)
     xf_incoming_unlock(&s->check.lock); /* nothing of the copy remains, or it runs under its name */
     xf_hello_free(&s->check.hello);
     free(s->build.stream);
+    xf_slot_give(&s->check.slot);
     if (s->xch)
         xc_interface_close(s->xch);
     if (s->ctx)
@@ -105,7 +107,7 @@ int xf_sink_main(const struct xf_receive_opts *o, struct xf_builder_fds *fds, pi
     s->guard = guard;
     s->pipe = (struct xf_pipe){.in = o->in_fd, .out = o->out_fd};
     s->check.lock = s->copy.name = (struct xf_incoming_lock)XF_INCOMING_UNLOCKED;
-    s->check.port_lock = -1;
+    s->check.port_lock = s->check.slot = -1;
     s->guard_fd = guard_fd;
     s->build.dm = (struct xf_device_model)XF_DEVICE_MODEL_NONE;
     s->build.builder = (struct xf_builder){.in = -1, .out = -1, .said = -1};

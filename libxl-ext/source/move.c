@@ -13,13 +13,13 @@
 
 #include <libxl_utils.h>
 
-#include "libxl-ext/source/move_check.h"
 #include "libxl-ext/source/move_cold.h"
 #include "libxl-ext/source/move_end.h"
 #include "libxl-ext/source/move_follow.h"
-#include "libxl-ext/source/move_pci.h"
 #include "libxl-ext/source/move_forecast.h"
+#include "libxl-ext/source/move_pci.h"
 #include "libxl-ext/source/move_pull.h"
+#include "libxl-ext/source/move_queue.h"
 #include "libxl-ext/source/move_record.h"
 #include "libxl-ext/source/move_report.h"
 #include "libxl-ext/source/move_skeleton.h"
@@ -79,6 +79,11 @@ static void back(void *priv)
     xf_server_hush(((struct xf_move *)priv)->pull.server);
 }
 
+static double spend(void *priv, uint64_t bytes)
+{
+    return xf_budget_spend(&((struct xf_move *)priv)->budget, bytes);
+}
+
 static int phase_copy(struct xf_move *m, struct xf_err *err)
 {
     struct xf_copy *c = &m->copy;
@@ -92,6 +97,11 @@ static int phase_copy(struct xf_move *m, struct xf_err *err)
     };
     c->serve = serve;
     c->back = back;
+    if (m->o->host_bandwidth) {
+        if (xf_budget_open(&m->budget, m->o->host_bandwidth, err))
+            return -1;
+        c->spend = spend;
+    }
     snprintf(m->report->mode, sizeof(m->report->mode), "%s", xf_move_mode_word(c->opts.mode));
     return xf_copy_rounds(c, err);
 }
@@ -143,7 +153,7 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
     enum xf_outcome end;
 
     m->pull.opts.silence_ms = XF_SOURCE_STALL_MS;
-    if (xf_server_opts_env(&m->pull.opts, err) || xf_move_attach(m, err) || xf_move_check(m, err))
+    if (xf_server_opts_env(&m->pull.opts, err) || xf_move_attach(m, err) || xf_move_queue(m, err))
         return XF_REFUSED;
     if (m->o->check_only)
         return xf_move_foresee(m, err) ? XF_REFUSED : XF_MOVED;
@@ -183,7 +193,8 @@ enum xf_outcome xf_move(const struct xf_move_opts *o, const struct xf_watch *w,
         return XF_REFUSED;
     }
     xf_move_init(m, o, w, report ? report : &unwanted);
-    outcome = xf_move_end(m, run_move(m, err));
+    outcome = run_move(m, err);
+    xf_move_end(m, outcome, err);
     free(m);
     return outcome;
 }

@@ -18,6 +18,7 @@
 #include "libxl-ext/host/own_address.h"
 #include "libxl-ext/xen/qdisk.h"
 #include "libxl-ext/moves/history.h"
+#include "libxl-ext/moves/budget.h"
 #include "libxl-ext/moves/status.h"
 #include "libxl-ext/xen/toollog.h"
 #include "libxl-ext/xen/xen_source.h"
@@ -123,11 +124,18 @@ struct xf_move {
         int fd;      /* -1: not written */
     } record;
 
+    /* The bandwidth shared with other moves: move.c in COPY. */
+    struct xf_budget budget;
+
+    /* The slot of this host that the move holds (slot.h); -1: none. move_queue.c only. */
+    int slot;
+
     /* What is shown of the move, and when: move_status.c only. */
     struct {
         enum xf_phase phase;
         double began, phase_began, at;   /* at: when last shown */
         unsigned recorded;               /* the last round that has ended and was shown */
+        char waits_for[160];             /* in CHECK: why it does not begin yet; empty: it has */
         struct xf_status_server *status; /* NULL: nobody can ask */
         struct xf_status_pace pace;      /* of PULL */
     } show;
@@ -140,8 +148,8 @@ void xf_move_init(struct xf_move *m, const struct xf_move_opts *o, const struct 
 /* Open Xen. -1: this is no dom0, or we are not root. */
 int xf_move_attach(struct xf_move *m, struct xf_err *err);
 /* End: show the move for the last time, release everything it holds, and complete the report. Waits
- * some seconds for the receiver to end. Nothing may be called on m afterwards. Returns the
- * outcome. */
-enum xf_outcome xf_move_end(struct xf_move *m, enum xf_outcome outcome);
+ * some seconds for the receiver to end. Nothing may be called on m afterwards. err: why, if the
+ * outcome is not XF_MOVED. Returns the outcome. */
+enum xf_outcome xf_move_end(struct xf_move *m, enum xf_outcome outcome, const struct xf_err *err);
 
 #endif

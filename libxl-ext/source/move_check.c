@@ -18,6 +18,7 @@
 #include "libxl-ext/source/move_rune.h"
 #include "libxl-ext/source/move_status.h"
 #include "libxl-ext/moves/record.h"
+#include "libxl-ext/moves/slot.h"
 #include "libxl-ext/peer/check.h"
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/peer/needs.h"
@@ -208,6 +209,20 @@ static int fill_hello(struct xf_move *m, struct xf_err *err)
     return xf_read_policy(m->xch, m->domid, &h->cpuid, &h->cpuid_len, &h->msrs, &h->msr_len, err);
 }
 
+/* The hello is complete: a receiver on this host shall know that the move has a slot here. With
+ * --check there is no slot, and the limit is a finding. */
+static int show_limit(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
+{
+    unsigned busy, limit = m->o->moves ? m->o->moves : XF_MOVES_USUAL;
+
+    if (!m->o->check_only)
+        return xf_slot_mark(m->slot, &m->check.hello.key, err);
+    if (xf_slots_busy(&busy, err))
+        return -1;
+    xf_find_limit(found, XF_INFO, "this host", "/etc/xen/xenferry.xml", busy, limit);
+    return 0;
+}
+
 static int start_peer(struct xf_move *m, struct xf_err *err)
 {
     char *rune = xf_move_rune(m->o);
@@ -312,8 +327,7 @@ static void check_paging(struct xf_move *m, struct xf_findings *found)
                 "the destination's Xen has no memory paging: pre-copy only");
 }
 
-/* Tell the watcher everything found; the first refusal becomes the error. */
-static int report_findings(struct xf_move *m, const struct xf_findings *found, struct xf_err *err)
+int xf_move_tell_findings(struct xf_move *m, const struct xf_findings *found, struct xf_err *err)
 {
     const struct xf_finding *refusal = xf_first_refusal(found);
 
@@ -328,33 +342,82 @@ static int report_findings(struct xf_move *m, const struct xf_findings *found, s
     return xf_fail(err, EPERM, "%s", refusal->text);
 }
 
+/* Is the destination's limit of moves the only reason? */
+static bool only_full(const struct xf_findings *found)
+{
+    bool full = false;
+
+    for (unsigned i = 0; i < found->n; i++) {
+        if (found->list[i].severity != XF_REFUSAL)
+            continue;
+        if (strcmp(found->list[i].code, XF_FOUND_LIMIT) != 0)
+            return false;
+        full = true;
+    }
+    return full;
+}
+
+int xf_move_check_begin(struct xf_move *m, struct xf_err *err)
+{
+    uint32_t before = m->domid;
+
+    m->report->outcome = XF_REFUSED;
+    if (xf_own_addresses(m->o->address, &m->check.own, err))
+        return only_ours(m);
+    if (find_domain(m, err))
+        return -1;
+    if (m->record.lock_fd >= 0 && m->domid == before)
+        return 0;
+    xf_status_close(m->show.status);
+    m->show.status = NULL;
+    xf_record_unlock(xf_run_dir(), before, m->record.lock_fd);
+    m->record.lock_fd = -1;
+    if (xf_record_lock(xf_run_dir(), m->domid, &m->record.lock_fd, err))
+        return -1;
+    xf_move_status_open(m);
+    return 0;
+}
+
 int xf_move_check(struct xf_move *m, struct xf_err *err)
 {
     struct xf_findings found = {0};
     bool refused_here;
 
-    m->report->outcome = XF_REFUSED;
-    if (xf_own_addresses(m->o->address, &m->check.own, err))
-        return only_ours(m);
+    memset(&m->check.hello, 0, sizeof(m->check.hello)); /* of an attempt before */
     /* The peer is called first, because logging in takes time; the checks here run meanwhile. */
-    if (find_domain(m, err) || xf_record_lock(xf_run_dir(), m->domid, &m->record.lock_fd, err))
-        return -1;
-    xf_move_status_open(m);
-    if (start_peer(m, err) || look_at_domain(m, &found, err))
+    if (xf_move_check_begin(m, err) || start_peer(m, err) || look_at_domain(m, &found, err))
         return -1;
     refused_here = xf_first_refusal(&found) != NULL;
     /* With --check the peer is asked nevertheless: every finding counts. */
     if (refused_here && !m->o->check_only)
-        return report_findings(m, &found, err);
-    if (fill_hello(m, err) || ask_peer(m, err)) {
-        report_findings(m, &found, NULL);
+        return xf_move_tell_findings(m, &found, err);
+    if (fill_hello(m, err) || show_limit(m, &found, err) || ask_peer(m, err)) {
+        xf_move_tell_findings(m, &found, NULL);
         return -1;
     }
     add_peers(m, &found);
     check_receiver(m, &found);
+    if (only_full(&found))
+        return XF_MOVE_FULL;
     if (!xf_first_refusal(&found) && xf_move_connect(m, &found, err))
         return -1;
     check_compress(m, &found);
     check_paging(m, &found);
-    return report_findings(m, &found, err);
+    return xf_move_tell_findings(m, &found, err);
+}
+
+void xf_move_uncheck(struct xf_move *m, int child_ms)
+{
+    xf_qdisks_close(&m->check.disks);
+    xf_link_close(&m->link);
+    xf_pipe_close(&m->check.pipe, child_ms);
+    xf_hello_free(&m->check.hello);
+    xf_changes_end(&m->check.changes);
+    free(m->check.config_json);
+    m->check.config_json = NULL;
+    libxl_domain_config_dispose(&m->check.config);
+    libxl_domain_config_init(&m->check.config);
+    libxl_device_pci_list_free(m->pci.list, m->pci.nr);
+    m->pci.list = NULL;
+    m->pci.nr = 0;
 }

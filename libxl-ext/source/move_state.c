@@ -9,7 +9,9 @@
 
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/moves/record.h"
+#include "libxl-ext/moves/slot.h"
 #include "libxl-ext/peer/hello.h"
+#include "libxl-ext/source/move_check.h"
 #include "libxl-ext/source/move_status.h"
 #include "transport/text.h"
 
@@ -26,6 +28,7 @@ void xf_move_opts_init(struct xf_move_opts *o)
         .max_downtime_ms = 300,
         .max_rounds = 10,
         .reconnect_s = XF_RECONNECT_S,
+        .wait_s = -1,
     };
 }
 
@@ -42,7 +45,7 @@ void xf_move_init(struct xf_move *m, const struct xf_move_opts *o, const struct 
     xf_text_copy(report->domain, sizeof(report->domain), o->domain, strlen(o->domain));
     xf_text_copy(report->host, sizeof(report->host), o->host, strlen(o->host));
     report->channels = o->channels;
-    m->record.lock_fd = m->record.fd = -1;
+    m->record.lock_fd = m->record.fd = m->slot = m->budget.fd = -1;
     m->check.pipe = (struct xf_pipe){.in = -1, .out = -1};
     libxl_domain_config_init(&m->check.config);
     m->copy.status.predicted_s = -1;
@@ -63,25 +66,17 @@ int xf_move_attach(struct xf_move *m, struct xf_err *err)
 static void let_go(struct xf_move *m, int child_ms)
 {
     xf_copy_end(&m->copy);
+    xf_budget_close(&m->budget);
     xf_server_free(m->pull.server);
     m->pull.server = NULL;
     if (m->skeleton.open)
         xf_xen_source_close(&m->skeleton.xen);
     m->skeleton.open = false;
-    xf_qdisks_close(&m->check.disks);
-    xf_link_close(&m->link);
-    xf_pipe_close(&m->check.pipe, child_ms);
-    xf_hello_free(&m->check.hello);
-    xf_changes_end(&m->check.changes);
-    free(m->check.config_json);
-    m->check.config_json = NULL;
-    libxl_domain_config_dispose(&m->check.config);
-    libxl_device_pci_list_free(m->pci.list, m->pci.nr);
-    m->pci.list = NULL;
-    m->pci.nr = 0;
+    xf_move_uncheck(m, child_ms);
     if (m->record.fd >= 0)
         close(m->record.fd);
     xf_record_unlock(xf_run_dir(), m->domid, m->record.lock_fd);
+    xf_slot_give(&m->slot);
     m->record.fd = m->record.lock_fd = -1;
     if (m->xch)
         xc_interface_close(m->xch);
@@ -91,10 +86,10 @@ static void let_go(struct xf_move *m, int child_ms)
     m->ctx = NULL;
 }
 
-enum xf_outcome xf_move_end(struct xf_move *m, enum xf_outcome outcome)
+enum xf_outcome xf_move_end(struct xf_move *m, enum xf_outcome outcome, const struct xf_err *err)
 {
     m->report->outcome = outcome;
-    xf_move_status_close(m);
+    xf_move_status_close(m, err);
     let_go(m, outcome == XF_MOVED ? CHILD_MS : CHILD_FAILED_MS);
     xf_move_book(m);
     m->report->total_s = xf_now() - m->show.began;

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "transport/text.h"
@@ -68,6 +69,7 @@ static struct xf_status status_of(const struct xf_move *m)
 
     snprintf(s.domain, sizeof(s.domain), "%s", m->name);
     snprintf(s.host, sizeof(s.host), "%s", m->o->host);
+    snprintf(s.waits_for, sizeof(s.waits_for), "%s", m->show.waits_for);
     snprintf(s.no_switch, sizeof(s.no_switch), "%s", why ? why : "");
     return s;
 }
@@ -81,6 +83,7 @@ void xf_move_status_open(struct xf_move *m)
         return;
     if (xf_status_open(&m->show.status, m->domid, &s, &err))
         xf_move_note(m, "`xl migrate-status` will not show this move: %s", err.text);
+    xf_status_let_cancel(m->show.status, m->o->cancel);
 }
 
 void xf_move_status_tell(struct xf_move *m, struct xf_progress *p)
@@ -110,6 +113,20 @@ void xf_move_status_tell(struct xf_move *m, struct xf_progress *p)
     xf_status_set(m->show.status, &s);
     if (xf_status_asked(m->show.status))
         m->copy.switch_now = true;
+}
+
+void xf_move_waits(struct xf_move *m, const char *fmt, ...)
+{
+    struct xf_progress p = {.elapsed_s = xf_now() - m->show.began, .rate_bps = -1, .eta_s = -1};
+    char text[sizeof(m->show.waits_for)];
+    va_list al;
+
+    va_start(al, fmt);
+    vsnprintf(text, sizeof(text), fmt, al);
+    va_end(al);
+    xf_text_clean(text);
+    memcpy(m->show.waits_for, text, sizeof(text));
+    xf_move_status_tell(m, &p);
 }
 
 /* --- progress --- */
@@ -206,9 +223,15 @@ void xf_move_phase(struct xf_move *m, enum xf_phase p)
     show(m);
 }
 
-void xf_move_status_close(struct xf_move *m)
+void xf_move_status_close(struct xf_move *m, const struct xf_err *err)
 {
+    struct xf_ended e = {.pid = getpid(), .outcome = m->report->outcome, .when = time(NULL)};
+
     show(m);
-    xf_status_close(m->show.status);
+    snprintf(e.domain, sizeof(e.domain), "%s", m->report->domain);
+    snprintf(e.host, sizeof(e.host), "%s", m->report->host);
+    if (err && e.outcome != XF_MOVED)
+        snprintf(e.text, sizeof(e.text), "%s", err->text);
+    xf_status_end(m->show.status, &e);
     m->show.status = NULL;
 }

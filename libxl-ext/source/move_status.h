@@ -19,11 +19,15 @@ void xf_move_book(struct xf_move *m);
 /* Show progress, unless it was shown less than a tenth of a second ago. */
 void xf_move_show(struct xf_move *m);
 
+/* What the move waits for before it begins, for queries; "": nothing any more. */
+void xf_move_waits(struct xf_move *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 /* Serve status queries about the move; the domain is locked. A failure becomes a note. */
 void xf_move_status_open(struct xf_move *m);
 /* Update what queries return, and read requests; fills p's members on PULL. */
 void xf_move_status_tell(struct xf_move *m, struct xf_progress *p);
-/* Show the move for the last time and stop serving queries. */
-void xf_move_status_close(struct xf_move *m);
+/* Show the move for the last time, tell those who wait how it has ended (report->outcome; err: why,
+ * may be NULL), and stop serving queries. */
+void xf_move_status_close(struct xf_move *m, const struct xf_err *err);
 
 #endif

@@ -263,7 +263,8 @@ enum xf_outcome xf_recover(const struct xf_recover_opts *o, const struct xf_watc
     xf_move_init(m, &v->opts, w, report ? report : &unwanted);
     m->report->predicted_down_s = -1;
 
-    end = xf_move_end(m, run_recovery(v, o, err));
+    end = run_recovery(v, o, err);
+    xf_move_end(m, end, err);
     explicit_bzero(v, sizeof(*v));
     free(v);
     return end;

@@ -13,6 +13,7 @@ static void fuzz_taken(const struct xf_config *c)
 {
     MUST(c->transport <= XF_TRANSPORT_AUTO && c->encrypt >= -1 && c->encrypt <= 1);
     MUST(c->channels <= XF_CHANNELS_MAX && c->mode >= -1 && c->mode <= XF_MODE_POSTCOPY + 1);
+    MUST(c->limit_moves <= 64 && c->limit_bandwidth <= 1ull << 40);
     MUST(c->nr_addresses <= XF_CONFIG_ADDRESSES);
     for (unsigned i = 0; i < c->nr_addresses; i++)
         MUST(memchr(c->addresses[i], 0, XF_ADDR_LEN) && xf_is_address(c->addresses[i]));

@@ -101,6 +101,7 @@ static void fuzz_reply(const char *json, size_t len)
     }
     fuzz_reached(TOOK_REPLY);
     fuzz_rdma(&r.rdma);
+    MUST(r.moves <= 1000 && r.moves_limit <= 1000);
     MUST(r.nr_addresses <= XF_ADDRESSES_MAX && r.nr_findings <= XF_FINDINGS_MAX);
     for (unsigned i = 0; i < r.nr_addresses; i++) {
         fuzz_text(r.addresses[i], sizeof(r.addresses[i]));

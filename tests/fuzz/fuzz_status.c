@@ -45,6 +45,7 @@ static void fuzz_status(const char *line, size_t len)
     fuzz_text(s.domain, sizeof(s.domain));
     fuzz_text(s.host, sizeof(s.host));
     fuzz_text(s.no_switch, sizeof(s.no_switch));
+    fuzz_text(s.waits_for, sizeof(s.waits_for));
     MUST(s.pid > 0 && s.phase < XF_PHASES);
     n = xf_status_encode(&s, again);
     if (!n) /* escaped it is too long for a line, and is not told then */

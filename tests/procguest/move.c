@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libxl-ext/moves/budget.h"
 #include "libxl-ext/moves/record.h"
 #include "libxl-ext/moves/status.h"
 #include "postcopy/rejoin.h"
@@ -352,6 +353,7 @@ struct sourcing {
     struct xf_server *server;
     struct xf_rejoin rejoin;
     struct telling telling;
+    struct xf_budget budget;
     int record; /* descriptor, -1: none */
 };
 
@@ -463,6 +465,11 @@ static int leave_record(struct sourcing *s, struct xf_err *err)
     return xf_record_write(m->dir, &r, &s->record, err);
 }
 
+static double spend(void *priv, uint64_t bytes)
+{
+    return xf_budget_spend(&((struct sourcing *)priv)->budget, bytes);
+}
+
 /* The first request may follow GO at once. */
 static int before_go(void *priv, struct xf_err *err)
 {
@@ -553,6 +560,9 @@ static void source_open(struct sourcing *s)
         .relink = source_relink,
         .priv = s,
     };
+    s->budget.fd = -1;
+    if (m->opts.host_bandwidth && !xf_budget_open(&s->budget, m->opts.host_bandwidth, NULL))
+        s->copy.spend = spend;
     while (!m->port)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     if (m->relay)
@@ -571,6 +581,7 @@ static void source_open(struct sourcing *s)
 static void source_close(struct sourcing *s)
 {
     xf_copy_end(&s->copy);
+    xf_budget_close(&s->budget);
     xf_server_free(s->server);
     pg_source_close(&s->guest);
     xf_link_close(&s->link);
@@ -638,8 +649,11 @@ static void around_source(struct pg_move *m)
 static void take_over_main(struct pg_move *m)
 {
     const struct xf_server_opts opts = server_opts(m);
-    struct sourcing s = {
-        .m = m, .record = -1, .guest = {.uffd = -1, .pagemap = -1}, .link = {.ops = &xf_tcp_ops}};
+    struct sourcing s = {.m = m,
+                         .record = -1,
+                         .budget.fd = -1,
+                         .guest = {.uffd = -1, .pagemap = -1},
+                         .link = {.ops = &xf_tcp_ops}};
     struct xf_err *err = &m->source.err;
     struct xf_record r;
 

@@ -53,8 +53,9 @@ struct pg_opts {
     int reconnect_ms;  /* COPY: how long to try when the link is lost; 0: not at all */
     struct xf_policy policy;
     uint64_t bandwidth;
-    bool foresee; /* before the move, do what --check does */
-    bool told;    /* both engines answer migrate-status, for a domain PG_NAME */
+    bool foresee;            /* before the move, do what --check does */
+    uint64_t host_bandwidth; /* shared with other moves of the same run directory; 0: none */
+    bool told;               /* both engines answer migrate-status, for a domain PG_NAME */
 };
 #define PG_NAME "process-guest"
 /* The time that the sink reports for the guest's network, which does not exist. */

@@ -108,6 +108,20 @@ static void test_ports(void)
     CU_ASSERT(c.port == 0 && c.port_last == 0);
 }
 
+static void test_limit(void)
+{
+    CU_ASSERT_EQUAL(parse("<xenferry/>"), 0);
+    CU_ASSERT(c.limit_moves == 0 && c.limit_bandwidth == 0);
+    CU_ASSERT_EQUAL(parse("<xenferry><limit moves='2'/></xenferry>"), 0);
+    CU_ASSERT(c.limit_moves == 2 && c.limit_bandwidth == 0 && !c.ours);
+    CU_ASSERT_EQUAL(parse("<xenferry><limit moves='64' bandwidth='1048576'/>"
+                          "<migrate bandwidth='3'/></xenferry>"),
+                    0);
+    CU_ASSERT(c.limit_moves == 64 && c.limit_bandwidth == 1ull << 40 && c.bandwidth_mib == 3);
+    CU_ASSERT_EQUAL(parse("<xenferry><limit bandwidth='0'/></xenferry>"), 0);
+    CU_ASSERT(c.limit_moves == 0 && c.limit_bandwidth == 0);
+}
+
 static void test_transports(void)
 {
     static const struct {
@@ -191,6 +205,11 @@ static void test_schema(void)
     fails_with(IN("<migrate reconnect='3601'/>"), "x.xml:2: ", "reconnect=\"3601\"");
     fails_with(IN("<migrate reconnect=''/>"), "x.xml:2: ", "reconnect=\"\"");
     fails_with(IN("<migrate bandwidth='1048577'/>"), "x.xml:2: ", "bandwidth");
+    fails_with(IN("<limit bandwidth='1048577'/>"), "x.xml:2: ", "bandwidth");
+    fails_with(IN("<limit moves='0'/>"), "x.xml:2: ", "moves=\"0\"");
+    fails_with(IN("<limit moves='65'/>"), "x.xml:2: ", "moves=\"65\"");
+    fails_with(IN("<limit moves=''/>"), "x.xml:2: ", "moves=\"\"");
+    fails_with(IN("<limit/><limit/>"), "x.xml:2: ", "a second <limit>");
     fails_with(IN("<migrate>\ntext</migrate>"), "x.xml:2: ", "migrate");
     fails_with(IN("text"), "x.xml:1: ", "text");
     fails_with(IN("<receive>\n<adress>10.0.0.1</adress></receive>"), "x.xml:3: ", "adress");
@@ -338,6 +357,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"nothing said", test_empty},
         {"everything said", test_everything},
+        {"limit", test_limit},
         {"transports", test_transports},
         {"ports", test_ports},
         {"not XML", test_not_xml},

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "libxl-ext/xen/domain_here.h"
-#include "libxl-ext/source/move_check.h"
+#include "libxl-ext/source/move_queue.h"
 #include "libxl-ext/source/move_skeleton.h"
 #include "libxl-ext/moves/record.h"
 #include "libxl-ext/host/run_dir.h"
@@ -56,7 +56,7 @@ int xf_move_attach(struct xf_move *m, struct xf_err *e)
     return 0;
 }
 
-int xf_move_check(struct xf_move *m, struct xf_err *e)
+int xf_move_queue(struct xf_move *m, struct xf_err *e)
 {
     m->domid = DOMID;
     snprintf(m->name, sizeof(m->name), "g1");

@@ -181,6 +181,8 @@ static void test_reply_round_trip(void)
                          .probe = true,
                          .free_kib = 1ull << 40,
                          .paging = true,
+                         .moves = 3,
+                         .moves_limit = 5,
                          .codecs = XF_CODEC_BIT(XF_CODEC_LZ4) | XF_CODEC_BIT(XF_CODEC_ZSTD),
                          .nr_addresses = 16,
                          .nr_findings = XF_FINDINGS_MAX};

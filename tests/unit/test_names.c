@@ -153,7 +153,7 @@ static void check(struct xf_move *m)
     o.host = "exec cat >/dev/null";
     xf_move_init(m, &o, NULL, &report);
     CU_ASSERT_EQUAL(xf_move_check(m, &err), -1);
-    CU_ASSERT_EQUAL(xf_move_end(m, XF_REFUSED), XF_REFUSED);
+    CU_ASSERT_EQUAL(xf_move_end(m, XF_REFUSED, &err), XF_REFUSED);
     CU_ASSERT(harmless(err.text, false));
 }
 

@@ -188,6 +188,27 @@ static void test_values(void)
     fails_with("g1 host2 --compress", "--compress needs a value: HOW");
 }
 
+static void test_queue(void)
+{
+    reset();
+    ours("--tcp g1 host2");
+    CU_ASSERT(args.move.wait_s < 0 && !args.move.moves && !args.move.host_bandwidth);
+    ours("--no-queue g1 host2");
+    CU_ASSERT_EQUAL(args.move.wait_s, 0);
+    ours("--wait 0 g1 host2");
+    CU_ASSERT_EQUAL(args.move.wait_s, 0);
+    ours("--wait 3600 g1 host2");
+    CU_ASSERT_EQUAL(args.move.wait_s, 3600);
+    fails_with("--wait -1 g1 host2", "--wait takes a whole number from 0 to 2147483647");
+    fails_with("--wait 2147483648 g1 host2", "--wait takes a whole number from 0 to 2147483647");
+    fails_with("--no-queue --wait 5 g1 host2", "--no-queue and --wait contradict each other");
+    config.limit_moves = 5;
+    config.limit_bandwidth = 7u << 20;
+    ours("--tcp g1 host2");
+    CU_ASSERT(args.move.moves == 5 && args.move.host_bandwidth == 7u << 20);
+    CU_ASSERT_EQUAL(args.move.bandwidth, 0);
+}
+
 static void test_config_and_precedence(void)
 {
     reset();
@@ -590,6 +611,7 @@ int main(void)
         {"the configuration asks for ours", test_config_asks_for_ours},
         {"defaults", test_defaults},
         {"values", test_values},
+        {"waiting for a slot", test_queue},
         {"configuration and precedence", test_config_and_precedence},
         {"transports", test_transports},
         {"numbers", test_numbers},

@@ -67,7 +67,7 @@ static bool same(const struct xf_status *a, const struct xf_status *b)
            a->fault_p99_s == b->fault_p99_s && a->rate_bps == b->rate_bps &&
            a->dirty_pps == b->dirty_pps && a->wire_bytes == b->wire_bytes && a->eta_s == b->eta_s &&
            a->elapsed_s == b->elapsed_s && !strcmp(a->no_switch, b->no_switch) &&
-           !strcmp(a->version, b->version);
+           !strcmp(a->waits_for, b->waits_for) && !strcmp(a->version, b->version);
 }
 
 /* --- lines --- */
@@ -101,6 +101,7 @@ static void test_lines(void)
     s.source = false;
     s.phase = XF_PHASE_CHECK;
     snprintf(s.no_switch, sizeof(s.no_switch), "it cannot");
+    snprintf(s.waits_for, sizeof(s.waits_for), "2 moves under way here, limit 2");
     len = xf_status_encode(&s, line);
     CU_ASSERT_EQUAL(xf_status_decode(line, len - 1, &t, &err), 0);
     s.rate_bps = -1;
@@ -131,6 +132,7 @@ static void test_long_lines(void)
         memset(s.domain, worst[i], sizeof(s.domain) - 1);
         memset(s.host, worst[i], sizeof(s.host) - 1);
         memset(s.no_switch, worst[i], sizeof(s.no_switch) - 1);
+        memset(s.waits_for, worst[i], sizeof(s.waits_for) - 1);
         memset(s.version, worst[i], sizeof(s.version) - 1);
         memset(e.domain, worst[i], sizeof(e.domain) - 1);
         memset(e.host, worst[i], sizeof(e.host) - 1);
