@@ -27,7 +27,8 @@ expect() { # WHAT FILES...
 
 run install
 expect "as it comes" "usr/local/sbin/xl 755" "usr/local/share/xenferry/xenferry.rng 644" \
-    "usr/local/share/man/man1/xl-migrate.1 644" "usr/local/share/man/man5/xenferry.xml.5 644"
+    "usr/local/share/man/man1/xl-migrate.1 644" "usr/local/share/man/man1/xl-migrate-drain.1 644" \
+    "usr/local/share/man/man5/xenferry.xml.5 644"
 echo other >"$work/root/usr/local/share/man/man1/other.1"
 run uninstall
 expect "uninstalled" "usr/local/share/man/man1/other.1 644"
@@ -35,7 +36,7 @@ rm -rf "$work/root"
 
 run install PREFIX=/usr SBINDIR=/usr/lib/xf MANDIR=/usr/man
 expect "as told" "usr/lib/xf/xl 755" "usr/share/xenferry/xenferry.rng 644" \
-    "usr/man/man1/xl-migrate.1 644" "usr/man/man5/xenferry.xml.5 644"
+    "usr/man/man1/xl-migrate-drain.1 644" "usr/man/man1/xl-migrate.1 644" "usr/man/man5/xenferry.xml.5 644"
 cmp -s "$work/b/xl" "$work/root/usr/lib/xf/xl" || { echo "another program"; failed=1; }
 # Somebody has put another xl there since.
 echo other >"$work/root/usr/lib/xf/xl"

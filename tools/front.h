@@ -39,5 +39,6 @@ int cmd_migrate_receive(const struct front *f);
 int cmd_migrate_recover(const struct front *f);
 int cmd_migrate_status(const struct front *f);
 int cmd_migrate_postcopy(const struct front *f);
+int cmd_migrate_drain(const struct front *f);
 
 #endif

@@ -19,6 +19,7 @@ static const struct {
     {"migrate-recover", cmd_migrate_recover},
     {"migrate-status", cmd_migrate_status},
     {"migrate-postcopy", cmd_migrate_postcopy},
+    {"migrate-drain", cmd_migrate_drain},
 };
 
 int main(int argc, char **argv)
