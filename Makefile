@@ -21,6 +21,7 @@ PREFIX  = /usr/local
 SBINDIR = $(PREFIX)/sbin
 MANDIR  = $(PREFIX)/share/man
 DATADIR = $(PREFIX)/share
+UNITDIR = $(PREFIX)/lib/systemd/system
 JOBS   = $(shell nproc 2>/dev/null || echo 2)
 # Seconds that `make fuzz` gives to each target, and `make check` to all of them together.
 FUZZ_TIME       = 60
@@ -68,7 +69,7 @@ FUZZ_HELPER_SRC := $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c))
 FRONT_TESTS := $(sort $(wildcard tests/front/*.sh))
 # About the source and the tests themselves.
 SCRIPTS    := tests/accusations.sh tests/failure_table.sh tests/environment.sh tests/test_environment.sh tests/layers.sh \
-              tests/test_layers.sh tests/circles.sh tests/test_circles.sh tests/test_deps.sh tests/test_install.sh tests/test_runner.sh tests/lab/test_lib.sh \
+              tests/test_layers.sh tests/circles.sh tests/test_circles.sh tests/test_deps.sh tests/test_install.sh tests/test_service.sh tests/test_runner.sh tests/lab/test_lib.sh \
               tests/lab/test_progress.sh
 MAN        := $(wildcard docs/*.1 docs/*.5)
 HEADERS    := $(wildcard */*.h */*/*.h)
@@ -267,6 +268,8 @@ format:
 install: all
 	install -D -m 755 $(B)/xl $(DESTDIR)$(SBINDIR)/xl
 	install -D -m 644 docs/xenferry.rng $(DESTDIR)$(DATADIR)/xenferry/xenferry.rng
+	install -D -m 644 service/xenferry-drain.service.in $(DESTDIR)$(UNITDIR)/xenferry-drain.service
+	sed -i 's|@SBINDIR@|$(SBINDIR)|' $(DESTDIR)$(UNITDIR)/xenferry-drain.service
 	for m in $(MAN); do \
 	    install -D -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; \
 	done
@@ -275,6 +278,7 @@ install: all
 uninstall:
 	if grep -qs 'xenferry front command' $(DESTDIR)$(SBINDIR)/xl; then rm $(DESTDIR)$(SBINDIR)/xl; fi
 	rm -rf $(DESTDIR)$(DATADIR)/xenferry
+	rm -f $(DESTDIR)$(UNITDIR)/xenferry-drain.service
 	rm -f $(foreach m,$(notdir $(MAN)),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 clean:
@@ -286,7 +290,7 @@ help:
 	@echo 'make check          install what is missing, build, run every test (as root)'
 	@echo 'make demo           two Xen hosts in emulation and a guest moved between them (as root)'
 	@echo 'make deps           install the Debian packages that building and testing need (as root)'
-	@echo 'make install        PREFIX=/usr/local  SBINDIR=  MANDIR=  DESTDIR=; make uninstall likewise'
+	@echo 'make install        PREFIX=/usr/local  SBINDIR=  MANDIR=  UNITDIR=  DESTDIR=; make uninstall likewise'
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
 	@echo 'make lab-check      every test of the lab (two hours)'
