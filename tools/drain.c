@@ -16,39 +16,6 @@
 
 #define NOT_ALL 2
 
-/* --- outcomes --- */
-
-const char *drain_outcome(const struct drain *d, unsigned i)
-{
-    if (d->row[i].outcome)
-        return d->row[i].outcome;
-    switch (d->sched.guest[i].state) {
-    case XF_DRAIN_TODO:
-        return "not begun";
-    case XF_DRAIN_GOING:
-    case XF_DRAIN_ELSEWHERE:
-        return "under way";
-    case XF_DRAIN_NO_MEMORY:
-        return "no memory";
-    case XF_DRAIN_LEFT:
-        return d->args->check ? "can leave" : d->args->undo ? "back" : "moved";
-    case XF_DRAIN_REFUSED:
-        return "refused";
-    case XF_DRAIN_STAYED:
-        return "failed";
-    case XF_DRAIN_STUCK:
-        return "unfinished";
-    case XF_DRAIN_OUT:
-        return "not running";
-    }
-    return "";
-}
-
-bool drain_remains(const struct drain *d, unsigned i)
-{
-    return d->sched.guest[i].state != XF_DRAIN_LEFT && d->sched.guest[i].state != XF_DRAIN_OUT;
-}
-
 /* --- hosts --- */
 
 static int add_host(struct drain *d, const char *host)

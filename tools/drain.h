@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * `xl migrate-drain`: what its files share. drain_options.c reads the command line, drain.c begins
- * and ends a drain, drain_run.c runs it (the scheduler is libxl-ext/drain/sched.h), drain_end.c
- * judges how a child ended, drain_child.c has the children, drain_show.c the table and the JSON.
+ * and ends a drain, drain_run.c runs it (the scheduler is libxl-ext/drain/sched.h), drain_row.c has
+ * its guests, drain_end.c judges how a child ended, drain_child.c has the children, drain_show.c
+ * the table and the JSON.
  */
 #ifndef XF_DRAIN_H
 #define XF_DRAIN_H
@@ -65,6 +66,17 @@ struct drain {
     double began;
 };
 
+/* --- drain_row.c --- */
+
+/* Make a row of a guest; returns its index, -1 if there are too many. */
+int drain_add(struct drain *d, const struct xf_guest *g, enum xf_drain_state state);
+/* The row of this uuid; -1: none. */
+int drain_find(const struct drain *d, const char *uuid);
+/* A guest has left for a host, or may have: keep that in the record; NULL: it has not. */
+int drain_note(struct drain *d, unsigned guest, const char *host, bool left, struct xf_err *err);
+/* A line on standard error: "xl migrate-drain: GUEST: ...". guest < 0: of none. */
+void drain_say(const struct drain *d, int guest, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* What a guest's outcome is called. */
 const char *drain_outcome(const struct drain *d, unsigned guest);
 /* Is it one that should have left (or come back) and has not? */
@@ -72,27 +84,18 @@ bool drain_remains(const struct drain *d, unsigned guest);
 
 /* --- drain_run.c --- */
 
-/* Make a row of a guest; returns its index, -1 if there are too many. */
-int drain_add(struct drain *d, const struct xf_guest *g, enum xf_drain_state state);
-/* The row of this uuid; -1: none. */
-int drain_find(const struct drain *d, const char *uuid);
 /* Look at this host's guests and moves: follow those that others move, and add newcomers. */
 int drain_look(struct drain *d, struct xf_err *err);
 /* Ask the destinations about the guests, for their order and each host's free memory. */
 void drain_ask(struct drain *d);
 /* Until all have ended or the call was interrupted. */
 int drain_run(struct drain *d, struct xf_err *err);
-/* A line on standard error: "xl migrate-drain: GUEST: ...". guest < 0: of none. */
-void drain_say(const struct drain *d, int guest, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
 
 /* --- drain_end.c --- */
 
 /* Judge the end of a child that moved (or asked about) a guest, fill in its row and keep the
  * record. */
 enum xf_drain_end drain_judge(struct drain *d, struct drain_child *c);
-/* A guest has left for a host, or may have: keep that in the record; NULL: it has not. */
-int drain_note(struct drain *d, unsigned guest, const char *host, bool left, struct xf_err *err);
 
 /* --- drain_show.c --- */
 

@@ -12,26 +12,6 @@
 #include "tools/drain.h"
 #include "transport/text.h"
 
-int drain_note(struct drain *d, unsigned guest, const char *host, bool left, struct xf_err *err)
-{
-    const struct drain_row *r = &d->row[guest];
-    struct xf_drain_left x = {.left = left};
-
-    if (d->args->check)
-        return 0;
-    if (host) {
-        /* A longer name is refused by the move. */
-        xf_text_copy(x.name, sizeof(x.name), r->at.name, strlen(r->at.name));
-        memcpy(x.uuid, r->at.uuid, sizeof(x.uuid));
-        xf_text_copy(x.host, sizeof(x.host), host, strlen(host));
-        if (xf_drain_record_put(&d->record, &x, err))
-            return -1;
-    } else {
-        xf_drain_record_drop(&d->record, r->at.uuid);
-    }
-    return xf_drain_record_write(xf_run_dir(), &d->record, err);
-}
-
 /* --- where the guest is, according to this host's Xen --- */
 
 enum here { HERE_UNKNOWN, HERE_RUNS, HERE_SUSPENDED, HERE_ENDED, HERE_NOT, HERE_ANOTHER };

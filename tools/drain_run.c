@@ -4,7 +4,6 @@
  * of this host are looked at when something happens that no child reports.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,50 +19,6 @@
 #define SELF "/proc/self/exe"
 /* Of a host's name or address, or user@host: nothing that a shell would change. */
 #define HOST_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:@%_-"
-
-void drain_say(const struct drain *d, int guest, const char *fmt, ...)
-{
-    static const char prefix[] = "xl migrate-drain: ";
-    char text[XF_ERR_TEXT + 200];
-    size_t n = 0;
-    va_list al;
-
-    if (guest >= 0)
-        n = (size_t)snprintf(text, sizeof(text), "%.160s: ", d->row[guest].at.name);
-    va_start(al, fmt);
-    vsnprintf(text + n, sizeof(text) - n, fmt, al);
-    va_end(al);
-    fputs(prefix, stderr);
-    print_wrapped(stderr, text, 80, sizeof(prefix) - 1, 4);
-}
-
-/* --- rows --- */
-
-int drain_find(const struct drain *d, const char *uuid)
-{
-    for (unsigned i = 0; i < d->sched.nr_guests; i++)
-        if (!strcmp(d->row[i].at.uuid, uuid))
-            return (int)i;
-    return -1;
-}
-
-int drain_add(struct drain *d, const struct xf_guest *g, enum xf_drain_state state)
-{
-    unsigned i = d->sched.nr_guests;
-
-    if (i == XF_DRAIN_GUESTS_MAX)
-        return -1;
-    d->row[i] = (struct drain_row){.at = *g, .total_s = -1, .downtime_s = -1, .exit_status = -1};
-    d->sched.guest[i] = (struct xf_drain_guest){
-        /* Until a forecast says it better. */
-        .rank = d->args->order == DRAIN_BY_NAME ? 0 : g->memory_kib,
-        .need_kib = g->memory_kib,
-        .may = UINT32_MAX,
-        .state = state,
-    };
-    d->sched.nr_guests++;
-    return (int)i;
-}
 
 /* --- looking --- */
 

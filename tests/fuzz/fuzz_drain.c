@@ -83,17 +83,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
 {
-    static const char *const seeds[] = {
+    static const char record[] =
         "{\"version\":1,\"boot_id\":\"b\",\"draining\":true,\"ssh\":\"ssh -p 22\",\"hosts\":["
         "\"host2\"],\"guests\":[{\"name\":\"web1\",\"uuid\":\"u\",\"host\":\"host2\",\"left\":"
-        "true}]}",
+        "true}]}";
+    static const char report[] =
         "{\"type\":\"finding\",\"severity\":\"refusal\",\"code\":\"memory\",\"text\":\"no\"}\n"
         "{\"type\":\"report\",\"exit_status\":1,\"total_s\":0.5,\"downtime_s\":null,\"errno\":95,"
         "\"error\":\"no\",\"forecast\":{\"total_s\":3,\"downtime_s\":0.1,\"bytes\":1e9,"
         "\"dirty_pages_per_s\":7,\"working_set_pages\":9,\"memory_needed_kib\":1,"
-        "\"memory_free_kib\":2}}\n",
-        "{\"type\":\"forecast\",\"working_set_pages\":9}\n{\"type\":\"error\",\"errno\":16,"
-        "\"text\":\"wait\"}\n"};
+        "\"memory_free_kib\":2}}\n";
+    static const char lines[] = "{\"type\":\"forecast\",\"working_set_pages\":9}\n"
+                                "{\"type\":\"error\",\"errno\":16,\"text\":\"wait\"}\n";
+    static const char *const seeds[] = {record, report, lines};
     size_t len;
 
     if (n >= (int)(sizeof(seeds) / sizeof(seeds[0])))

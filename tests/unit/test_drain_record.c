@@ -243,11 +243,12 @@ static void test_said(void)
 
 static void test_said_forecast(void)
 {
-    /* As a line of its own, or within another. */
-    static const char *const lines[] = {
-        "{\"type\":\"forecast\",\"total_s\":3.5,\"bytes\":4096,\"working_set_pages\":7}",
+    static const char own[] =
+        "{\"type\":\"forecast\",\"total_s\":3.5,\"bytes\":4096,\"working_set_pages\":7}";
+    static const char within[] =
         "{\"type\":\"report\",\"exit_status\":0,\"forecast\":{\"total_s\":3.5,\"bytes\":4096,"
-        "\"working_set_pages\":7,\"memory_free_kib\":-1,\"memory_needed_kib\":\"x\"}}"};
+        "\"working_set_pages\":7,\"memory_free_kib\":-1,\"memory_needed_kib\":\"x\"}}";
+    static const char *const lines[] = {own, within};
 
     for (int i = 0; i < 2; i++) {
         xf_said_init(&said);
@@ -262,6 +263,8 @@ static void test_said_forecast(void)
 /* Nothing of this is taken. */
 static void test_said_nonsense(void)
 {
+    static const char deep[] = "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}},"
+                               "\"type\":\"report\",\"exit_status\":0,\"total_s\":1}";
     static const char *const lines[] = {
         "",
         "{",
@@ -275,8 +278,7 @@ static void test_said_nonsense(void)
         "{\"type\":\"finding\",\"severity\":\"refusal\",\"code\":\"far too long for a code it "
         "is\"}",
         "{\"type\":\"finding\",\"severity\":\"refusal\",\"code\":\"\\u001b\"}",
-        "{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}},\"type\":\"report\","
-        "\"exit_status\":0,\"total_s\":1}"};
+        deep};
 
     xf_said_init(&said);
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
