@@ -74,7 +74,7 @@ FRONT_TESTS := $(sort $(wildcard tests/front/*.sh))
 CLUSTER_TESTS := $(filter-out tests/cluster/test_agent.sh,$(sort $(wildcard tests/cluster/test_*.sh)))
 # About the source and the tests themselves.
 SCRIPTS    := tests/accusations.sh tests/failure_table.sh tests/environment.sh tests/test_environment.sh tests/layers.sh \
-              tests/test_layers.sh tests/circles.sh tests/test_circles.sh tests/test_deps.sh tests/test_install.sh tests/test_runner.sh tests/lab/test_lib.sh \
+              tests/test_layers.sh tests/circles.sh tests/test_circles.sh tests/test_deps.sh tests/test_install.sh tests/test_service.sh tests/test_runner.sh tests/lab/test_lib.sh \
               tests/lab/test_progress.sh tests/plan/test_plan.sh tests/cluster/test_agent.sh
 MAN        := $(wildcard docs/*.1 docs/*.5 docs/*.7 docs/*.8)
 PLAN_PARTS := $(wildcard cluster/plan/*.sh)
@@ -290,6 +290,8 @@ install: all
 	    sed 's|@SBINDIR@|$(SBINDIR)|' $$u | install -m 644 /dev/stdin $(DESTDIR)$(UNITDIR)/$${u##*/}; \
 	done
 	install -D -m 755 cluster/Guest $(DESTDIR)$(OCFDIR)/resource.d/xenferry/Guest
+	install -D -m 644 service/xenferry-drain.service.in $(DESTDIR)$(UNITDIR)/xenferry-drain.service
+	sed -i 's|@SBINDIR@|$(SBINDIR)|' $(DESTDIR)$(UNITDIR)/xenferry-drain.service
 	for m in $(MAN); do \
 	    install -D -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; \
 	done
@@ -301,6 +303,7 @@ uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/xenferry-plan $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(PLAN_UNITS)))
 	rm -f $(DESTDIR)$(OCFDIR)/resource.d/xenferry/Guest
 	rmdir $(DESTDIR)$(OCFDIR)/resource.d/xenferry 2>/dev/null || true
+	rm -f $(DESTDIR)$(UNITDIR)/xenferry-drain.service
 	rm -f $(foreach m,$(notdir $(MAN)),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 clean:
@@ -312,7 +315,7 @@ help:
 	@echo 'make check          install what is missing, build, run every test (as root)'
 	@echo 'make demo           two Xen hosts in emulation and a guest moved between them (as root)'
 	@echo 'make deps           install the Debian packages that building and testing need (as root)'
-	@echo 'make install        PREFIX=/usr/local  SBINDIR=  MANDIR=  OCFDIR=  DESTDIR=; make uninstall likewise'
+	@echo 'make install        PREFIX=/usr/local  SBINDIR=  MANDIR=  UNITDIR=  OCFDIR=  DESTDIR=; make uninstall likewise'
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
 	@echo 'make lab-check      every test of the lab (two hours)'

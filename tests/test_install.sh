@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # `make install` and `make uninstall` go where they are told, by B, DESTDIR, PREFIX, SBINDIR,
-# MANDIR and OCFDIR, and take away what was installed and nothing else. The program is a made-up one.
+# MANDIR, UNITDIR and OCFDIR, and take away what was installed and nothing else. The program is a
+# made-up one.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 2
 work=$(mktemp -d)
@@ -27,34 +28,40 @@ expect() { # WHAT FILES...
 
 run install
 expect "as it comes" "usr/local/sbin/xl 755" "usr/local/share/xenferry/xenferry.rng 644" \
-    "usr/local/share/man/man1/xl-migrate.1 644" "usr/local/share/man/man5/xenferry.xml.5 644" \
+    "usr/local/share/man/man1/xl-migrate.1 644" "usr/local/share/man/man1/xl-migrate-drain.1 644" \
+    "usr/local/share/man/man5/xenferry.xml.5 644" \
     "usr/local/share/man/man8/xenferry-plan.8 644" "usr/local/sbin/xenferry-plan 755" \
     usr/local/share/xenferry/plan/{collect,hbal,run,show}.sh" 644" \
-    usr/local/lib/systemd/system/xenferry-plan.{service,timer}" 644" \
+    usr/local/lib/systemd/system/xenferry-{drain.service,plan.service,plan.timer}" 644" \
     "usr/local/share/man/man7/xenferry-cluster.7 644" "usr/lib/ocf/resource.d/xenferry/Guest 755"
-for unit in service timer; do
-    ! grep -n '@[A-Z]*@' "$work/root/usr/local/lib/systemd/system/xenferry-plan.$unit" || failed=1
+for unit in plan.service plan.timer drain.service; do
+    ! grep -n '@[A-Z]*@' "$work/root/usr/local/lib/systemd/system/xenferry-$unit" || failed=1
 done
 echo other >"$work/root/usr/local/share/man/man1/other.1"
 run uninstall
 expect "uninstalled" "usr/local/share/man/man1/other.1 644"
 rm -rf "$work/root"
 
-run install PREFIX=/usr SBINDIR=/usr/lib/xf MANDIR=/usr/man OCFDIR=/opt/ocf
+where="PREFIX=/usr SBINDIR=/usr/lib/xf MANDIR=/usr/man UNITDIR=/lib/systemd/system OCFDIR=/opt/ocf"
+# shellcheck disable=SC2086 # words
+run install $where
 expect "as told" "usr/lib/xf/xl 755" "usr/share/xenferry/xenferry.rng 644" \
-    "usr/man/man1/xl-migrate.1 644" "usr/man/man5/xenferry.xml.5 644" \
+    "usr/man/man1/xl-migrate.1 644" "usr/man/man1/xl-migrate-drain.1 644" "usr/man/man5/xenferry.xml.5 644" \
     "usr/man/man8/xenferry-plan.8 644" "usr/lib/xf/xenferry-plan 755" \
     usr/share/xenferry/plan/{collect,hbal,run,show}.sh" 644" \
-    usr/lib/systemd/system/xenferry-plan.{service,timer}" 644" \
+    lib/systemd/system/xenferry-{drain.service,plan.service,plan.timer}" 644" \
     "usr/man/man7/xenferry-cluster.7 644" "opt/ocf/resource.d/xenferry/Guest 755"
+units=$work/root/lib/systemd/system
 # Its parts are found where they were installed.
 grep -qx "parts=/usr/share/xenferry/plan" "$work/root/usr/lib/xf/xenferry-plan" || { echo "no parts"; failed=1; }
-grep -q "^ExecStart=/usr/lib/xf/xenferry-plan " "$work/root/usr/lib/systemd/system/xenferry-plan.service" ||
-    { echo "the service starts something else"; failed=1; }
+grep -q "^ExecStart=/usr/lib/xf/xenferry-plan " "$units/xenferry-plan.service" &&
+    grep -qx 'ExecStop=/usr/lib/xf/xl migrate-drain .*' "$units/xenferry-drain.service" ||
+    { echo "a service starts something else"; failed=1; }
 cmp -s "$work/b/xl" "$work/root/usr/lib/xf/xl" || { echo "another program"; failed=1; }
 # Somebody has put another xl there since.
 echo other >"$work/root/usr/lib/xf/xl"
-run uninstall PREFIX=/usr SBINDIR=/usr/lib/xf MANDIR=/usr/man OCFDIR=/opt/ocf
+# shellcheck disable=SC2086 # words
+run uninstall $where
 expect "another's xl stays" "usr/lib/xf/xl 755"
 run uninstall
 exit $failed

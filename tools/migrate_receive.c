@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "libxl-ext/host/config.h"
+#include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/libxl_ext.h"
+#include "libxl-ext/moves/drain_record.h"
 #include "tools/background.h"
 #include "tools/front.h"
 #include "tools/options.h"
@@ -84,6 +86,11 @@ static int serve_stock(const char *real_xl, const struct front *f)
 
     if (!words) {
         xf_fail(&err, ENOMEM, "out of memory");
+        return fail(&err);
+    }
+    /* A stock source has no CHECK: it finds that the receiver ends, and its guest runs on. */
+    if (xf_drain_refuses(xf_run_dir(), err.text, sizeof(err.text))) {
+        free(words);
         return fail(&err);
     }
     words[0] = (char *)"xl";

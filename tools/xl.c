@@ -22,6 +22,7 @@ static const struct {
     {"migrate-postcopy", cmd_migrate_postcopy},
     {"migrate-wait", cmd_migrate_wait},
     {"migrate-cancel", cmd_migrate_cancel},
+    {"migrate-drain", cmd_migrate_drain},
 };
 
 int main(int argc, char **argv)

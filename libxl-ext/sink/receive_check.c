@@ -10,6 +10,8 @@
 #include "libxl-ext/peer/check.h"
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/host/own_address.h"
+#include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/moves/drain_record.h"
 #include "libxl-ext/sink/receive_parts.h"
 #include "libxl-ext/sink/refuse.h"
 #include "pages/pack.h"
@@ -141,6 +143,15 @@ static void agree(struct sink *s, struct xf_findings *found)
         xf_find(found, XF_REFUSAL, "version", "%s", why.text);
 }
 
+/* A host that is being drained takes no newcomers; a guest that is here already is none. */
+static void look_for_drain(const struct sink *s, struct xf_findings *found)
+{
+    char why[XF_ERR_TEXT];
+
+    if (!s->check.same_host && xf_drain_refuses(xf_run_dir(), why, sizeof(why)))
+        xf_find(found, XF_REFUSAL, "draining", "%s", why);
+}
+
 static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf_err *err)
 {
     struct xf_findings found = {0};
@@ -154,6 +165,7 @@ static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf
         reply->free_kib = XF_KIB_UNKNOWN;
     reply->unpacks_in_pull = true;
     agree(s, &found);
+    look_for_drain(s, &found);
     if (lock_out_others(s, &found, err) ||
         xf_check_peer(s->ctx, s->xch, &s->log, &s->check.hello, s->check.same_host, &found, err) ||
         (!xf_first_refusal(&found) && xf_sink_take_slot(s, reply, &found, err)))

@@ -5,6 +5,7 @@
  */
 #include <netinet/in.h>
 
+#include "libxl-ext/moves/drain_record.h"
 #include "tests/unit/receiving.h"
 #include "transport/speed.h"
 #include "transport/clock.h"
@@ -68,6 +69,35 @@ static void test_two_moves(void)
     start(&second, "web1", UUID);
     CU_ASSERT(greet(&second));
     ends(&second, 1, "");
+    end();
+}
+
+/* While the host is drained nobody comes, except a guest that is here already. */
+static void test_draining(void)
+{
+    struct xf_drain_record r;
+    struct xf_err err = {0};
+    struct move m;
+
+    begin();
+    CU_ASSERT_FATAL(!xf_drain_record_init(&r, &err));
+    r.draining = true;
+    CU_ASSERT_EQUAL(xf_drain_record_write(top, &r, &err), 0);
+    start(&m, "web1", UUID);
+    CU_ASSERT_FALSE(greet(&m));
+    refused(&m, "draining", "run `xl migrate-drain --undo` there");
+    ends(&m, 0, "");
+    start(&m, "web1", UUID);
+    xf_boot_id(m.hello.boot_id);
+    CU_ASSERT(greet(&m));
+    ends(&m, 1, "");
+    r.draining = false; /* they are brought back */
+    CU_ASSERT_EQUAL(xf_drain_record_write(top, &r, &err), 0);
+    start(&m, "web1", UUID);
+    CU_ASSERT(greet(&m));
+    ends(&m, 1, "");
+    xf_drain_record_free(&r);
+    xf_drain_record_remove(top, &err);
     end();
 }
 
@@ -275,6 +305,7 @@ int main(int argc, char **argv)
 {
     CU_TestInfo tests[] = {
         {"two moves", test_two_moves},
+        {"the host is being drained", test_draining},
         {"the sink dies in CHECK", test_dies_in_check},
         {"the sink is killed, another move waits", test_killed_with_another},
         {"the sink is killed while xl makes the domain", test_killed_early},
