@@ -5,7 +5,7 @@
 #define AHEAD 4           /* probes on their way, once it is warm */
 #define LEAST 3           /* answers, however long they take */
 #define PROBE_S 1.0       /* from the first answer on */
-#define MOST (1024u)      /* probes: 256 MiB, which a fast link carries sooner than that */
+#define MOST (256u)       /* probes: 64 MiB, which a fast link carries sooner than that */
 #define SHORTEST_S 0.0001 /* between the first and the last answer, where the clock shows less */
 
 bool xf_link_rate_more(const struct xf_link_rate *r, double now)

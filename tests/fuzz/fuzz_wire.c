@@ -145,6 +145,7 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
             fuzz_same(TOOK_SYNC, m, meta, xf_sync_encode(&sync, fuzz.again));
         break;
     case XF_MSG_ERROR:
+    case XF_MSG_PLUGGED:
     case XF_MSG_ABORT:
         fuzz_text(m, meta, &err);
         break;

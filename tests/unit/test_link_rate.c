@@ -65,7 +65,7 @@ static void test_slow(void)
     CU_ASSERT(measured < 5);
 }
 
-/* One that is fast gets no more than 256 MiB, and what takes no time is no division by zero. */
+/* One that is fast gets no more than 64 MiB, and what takes no time is no division by zero. */
 static void test_fast(void)
 {
     double rate;
