@@ -21,6 +21,8 @@ PREFIX  = /usr/local
 SBINDIR = $(PREFIX)/sbin
 MANDIR  = $(PREFIX)/share/man
 DATADIR = $(PREFIX)/share
+# Where Pacemaker looks for agents, whatever PREFIX is.
+OCFDIR  = /usr/lib/ocf
 JOBS   = $(shell nproc 2>/dev/null || echo 2)
 # Seconds that `make fuzz` gives to each target, and `make check` to all of them together.
 FUZZ_TIME       = 60
@@ -63,17 +65,20 @@ TEST_SRC   := $(wildcard $(TEST_DIRS:=/test_*.c))
 HELPER_SRC := $(filter-out $(TEST_SRC),$(wildcard $(TEST_DIRS:=/*.c)))
 BENCH_SRC  := $(wildcard tests/bench/*.c)
 OLDNEW_SRC := $(wildcard tests/oldnew/*.c)
+CLUSTER_SRC := $(wildcard tests/cluster/*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_HELPER_SRC := $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c))
 FRONT_TESTS := $(sort $(wildcard tests/front/*.sh))
+# A real Pacemaker, in the order in which two lanes take the least time; test_agent.sh needs none and is among SCRIPTS.
+CLUSTER_TESTS := $(addprefix tests/cluster/test_,drain.sh left.sh evacuate.sh policy.sh)
 # About the source and the tests themselves.
 SCRIPTS    := tests/accusations.sh tests/failure_table.sh tests/environment.sh tests/test_environment.sh tests/layers.sh \
               tests/test_layers.sh tests/circles.sh tests/test_circles.sh tests/test_deps.sh tests/test_install.sh tests/test_runner.sh tests/lab/test_lib.sh \
-              tests/lab/test_progress.sh
-MAN        := $(wildcard docs/*.1 docs/*.5)
+              tests/lab/test_progress.sh tests/cluster/test_agent.sh
+MAN        := $(wildcard docs/*.1 docs/*.5 docs/*.7)
 HEADERS    := $(wildcard */*.h */*/*.h)
 ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(BENCH_SRC) $(FUZZ_SRC) \
-              $(FUZZ_HELPER_SRC) $(OLDNEW_SRC)
+              $(FUZZ_HELPER_SRC) $(OLDNEW_SRC) $(CLUSTER_SRC)
 TEST_NAMES := $(basename $(TEST_SRC))
 # What `make test` runs: all but those that take more than half a minute of a busy machine, and of the
 # process guest's, which need root, two short ones.
@@ -82,7 +87,7 @@ QUICK_FRONT := $(filter-out tests/front/incomplete.sh tests/front/hostile.sh,$(F
 QUICK_FIRST := tests/unit/test_recover tests/unit/test_postcopy
 QUICK_TESTS := $(QUICK_FIRST) tests/procguest/test_hangup $(filter-out $(QUICK_FIRST) \
                $(SLOW_TESTS),$(filter-out tests/procguest/%,$(TEST_NAMES)))
-BENCH_NAMES := $(basename $(BENCH_SRC))
+BENCH_NAMES := $(basename $(BENCH_SRC) $(CLUSTER_SRC))
 FUZZ_NAMES := $(notdir $(basename $(FUZZ_SRC)))
 
 objs = $(patsubst %.c,$(OBJ)/%.o,$(1))
@@ -191,7 +196,7 @@ check: deps
 # of what would be compiled twice is not.
 check-run:
 	+@tests/lab/beside.sh $(MAKE) check-build
-	@TESTS='$(TEST_NAMES)' FRONT_TESTS='$(FRONT_TESTS)' SCRIPTS='$(SCRIPTS)' \
+	@TESTS='$(TEST_NAMES)' FRONT_TESTS='$(FRONT_TESTS)' CLUSTER_TESTS='$(CLUSTER_TESTS)' SCRIPTS='$(SCRIPTS)' \
 	 FUZZ='$(FUZZ_NAMES)' MAN='$(MAN)' SAN_DIR=build/fuzz FUZZ_TIME=$(CHECK_FUZZ_TIME) tests/check.sh
 
 check-build:
@@ -237,8 +242,8 @@ lint:
 	@echo "  LINT  cppcheck"
 	@# What it is given at once it takes for one program, so that a function of a test could be
 	@# called as another test calls its own of that name: every program with a main by itself.
-	@printf '%s\n' $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(OLDNEW_SRC) '$(filter-out $(TEST_SRC) \
-	    $(BENCH_SRC) $(FUZZ_SRC) $(OLDNEW_SRC),$(ALL_SRC))' | xargs -P$(JOBS) -I{} sh -c 'cppcheck -q --std=c11 --language=c \
+	@printf '%s\n' $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(OLDNEW_SRC) $(CLUSTER_SRC) '$(filter-out \
+	    $(TEST_SRC) $(BENCH_SRC) $(FUZZ_SRC) $(OLDNEW_SRC) $(CLUSTER_SRC),$(ALL_SRC))' | xargs -P$(JOBS) -I{} sh -c 'cppcheck -q --std=c11 --language=c \
 	    --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem --suppress=unknownMacro -I. -D_GNU_SOURCE \
 	    -D__XEN_TOOLS__ {}'
@@ -251,7 +256,8 @@ lint:
 	    $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" $(PKG_CFLAGS) -DXF_CHECK_LOCKS -Wthread-safety -Werror
 	@echo "  LINT  shellcheck"
 	@shellcheck -x tests/*.sh tests/*.bash tests/fuzz/*.sh tests/lab/test_*.sh tests/lab/beside.sh \
-	    tests/lab/lib/progress.sh .ci/run $(FRONT_TESTS)
+	    tests/lab/lib/progress.sh .ci/run $(FRONT_TESTS) cluster/Guest tests/cluster/cluster \
+	    tests/cluster/*.sh tests/cluster/lib.bash tests/cluster/lib/*.sh tests/cluster/node/*
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
 	@echo "  LINT  layers"
 	@tests/layers.sh
@@ -267,6 +273,7 @@ format:
 install: all
 	install -D -m 755 $(B)/xl $(DESTDIR)$(SBINDIR)/xl
 	install -D -m 644 docs/xenferry.rng $(DESTDIR)$(DATADIR)/xenferry/xenferry.rng
+	install -D -m 755 cluster/Guest $(DESTDIR)$(OCFDIR)/resource.d/xenferry/Guest
 	for m in $(MAN); do \
 	    install -D -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/}; \
 	done
@@ -275,6 +282,8 @@ install: all
 uninstall:
 	if grep -qs 'xenferry front command' $(DESTDIR)$(SBINDIR)/xl; then rm $(DESTDIR)$(SBINDIR)/xl; fi
 	rm -rf $(DESTDIR)$(DATADIR)/xenferry
+	rm -f $(DESTDIR)$(OCFDIR)/resource.d/xenferry/Guest
+	rmdir $(DESTDIR)$(OCFDIR)/resource.d/xenferry 2>/dev/null || true
 	rm -f $(foreach m,$(notdir $(MAN)),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 clean:
@@ -286,7 +295,7 @@ help:
 	@echo 'make check          install what is missing, build, run every test (as root)'
 	@echo 'make demo           two Xen hosts in emulation and a guest moved between them (as root)'
 	@echo 'make deps           install the Debian packages that building and testing need (as root)'
-	@echo 'make install        PREFIX=/usr/local  SBINDIR=  MANDIR=  DESTDIR=; make uninstall likewise'
+	@echo 'make install        PREFIX=/usr/local  SBINDIR=  MANDIR=  OCFDIR=  DESTDIR=; make uninstall likewise'
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
 	@echo 'make lab-check      every test of the lab (two hours)'

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# `make install` and `make uninstall` go where they are told, by B, DESTDIR, PREFIX, SBINDIR and
-# MANDIR, and take away what was installed and nothing else. The program is a made-up one.
+# `make install` and `make uninstall` go where they are told, by B, DESTDIR, PREFIX, SBINDIR,
+# MANDIR and OCFDIR, and take away what was installed and nothing else. The program is a made-up one.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 2
 work=$(mktemp -d)
@@ -27,19 +27,21 @@ expect() { # WHAT FILES...
 
 run install
 expect "as it comes" "usr/local/sbin/xl 755" "usr/local/share/xenferry/xenferry.rng 644" \
-    "usr/local/share/man/man1/xl-migrate.1 644" "usr/local/share/man/man5/xenferry.xml.5 644"
+    "usr/local/share/man/man1/xl-migrate.1 644" "usr/local/share/man/man5/xenferry.xml.5 644" \
+    "usr/local/share/man/man7/xenferry-cluster.7 644" "usr/lib/ocf/resource.d/xenferry/Guest 755"
 echo other >"$work/root/usr/local/share/man/man1/other.1"
 run uninstall
 expect "uninstalled" "usr/local/share/man/man1/other.1 644"
 rm -rf "$work/root"
 
-run install PREFIX=/usr SBINDIR=/usr/lib/xf MANDIR=/usr/man
+run install PREFIX=/usr SBINDIR=/usr/lib/xf MANDIR=/usr/man OCFDIR=/opt/ocf
 expect "as told" "usr/lib/xf/xl 755" "usr/share/xenferry/xenferry.rng 644" \
-    "usr/man/man1/xl-migrate.1 644" "usr/man/man5/xenferry.xml.5 644"
+    "usr/man/man1/xl-migrate.1 644" "usr/man/man5/xenferry.xml.5 644" \
+    "usr/man/man7/xenferry-cluster.7 644" "opt/ocf/resource.d/xenferry/Guest 755"
 cmp -s "$work/b/xl" "$work/root/usr/lib/xf/xl" || { echo "another program"; failed=1; }
 # Somebody has put another xl there since.
 echo other >"$work/root/usr/lib/xf/xl"
-run uninstall PREFIX=/usr SBINDIR=/usr/lib/xf MANDIR=/usr/man
+run uninstall PREFIX=/usr SBINDIR=/usr/lib/xf MANDIR=/usr/man OCFDIR=/opt/ocf
 expect "another's xl stays" "usr/lib/xf/xl 755"
 run uninstall
 exit $failed
