@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # What `make check` runs once everything is built: the test programs plain and sanitized, the
-# front's scripts, the fuzz targets, the scripts about the source and the manual pages, then the
+# front's scripts, the fuzz targets, the cluster's tests, the scripts about the source and the manual pages, then the
 # lab (and before it, whether one that was killed is in the way of the next). So all that `make test`
 # runs (test.sh) is among it. The last line is "N passed, N failed".
 #
-# From the Makefile: TESTS FRONT_TESTS SCRIPTS FUZZ MAN (lists), SAN_DIR, FUZZ_TIME.
+# From the Makefile: TESTS FRONT_TESTS CLUSTER_TESTS SCRIPTS FUZZ MAN (lists), SAN_DIR, FUZZ_TIME.
 set -u -o pipefail
 
 LAB_LIMIT=${CHECK_LAB_LIMIT:-5400} # seconds for the lab as a whole
@@ -105,6 +105,24 @@ for dir in build "$SAN_DIR"; do
     done
 done
 
+# A cluster waits for Pacemaker most of its time, and for the image of its nodes the first time: two
+# lanes of them, beside all the rest.
+run_clusters() {
+    local t may_skip=yes
+    if [ "$(id -u)" = 0 ]; then
+        timeout -k 10 1800 tests/cluster/cluster build >>"$logs/cluster-build.log" 2>&1 </dev/null ||
+            tail -n 5 "$logs/cluster-build.log"
+    fi
+    for t; do
+        one "${t%.sh}" "$t"
+    done
+}
+read -ra clusters <<<"$CLUSTER_TESTS"
+run_clusters "${clusters[@]:0:${#clusters[@]}/2}" &
+waiting+=" $!"
+run_clusters "${clusters[@]:${#clusters[@]}/2}" &
+waiting+=" $!"
+
 boot_lab
 if [ -n "$FUZZ" ]; then
     read -ra targets <<<"$FUZZ"
@@ -119,9 +137,11 @@ run tests/lab/test_killed bash tests/lab/test_killed.sh
 wait_for_all
 passed=$(count "$logs/passed")
 failed=$(count "$logs/failed")
+skipped=$(count "$logs/skipped")
 
 run_lab
 
 echo
+[ "$skipped" = 0 ] || echo "$skipped skipped"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

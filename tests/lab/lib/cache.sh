@@ -51,7 +51,7 @@ cache_get() {
         progress_begin "$name" "$log"
         # A bash of its own: in a subshell set -e would be off, because this
         # one's status is tested below. It keeps the lock as long as any part of it lives.
-        if ! "$LAB/lab" _build "$builder" "$tmp" >"$log" 2>&1; then
+        if ! "${CACHE_SELF:-$LAB/lab}" _build "$builder" "$tmp" >"$log" 2>&1; then
             progress_end "$name" failed
             rm -rf "$tmp"
             tail -n 5 "$log" >&2
