@@ -105,23 +105,22 @@ for dir in build "$SAN_DIR"; do
     done
 done
 
-# A cluster waits for Pacemaker most of its time, and for the image of its nodes the first time. Two at
-# a time, beside all the rest.
-run_cluster() {
+# A cluster waits for Pacemaker most of its time, and for the image of its nodes the first time: two
+# lanes of them, beside all the rest.
+run_clusters() {
     local t may_skip=yes
     if [ "$(id -u)" = 0 ]; then
-        timeout -k 10 1800 tests/cluster/cluster build >"$logs/cluster-build.log" 2>&1 </dev/null ||
+        timeout -k 10 1800 tests/cluster/cluster build >>"$logs/cluster-build.log" 2>&1 </dev/null ||
             tail -n 5 "$logs/cluster-build.log"
     fi
-    for t in $CLUSTER_TESTS; do
-        while [ "$(jobs -rp | wc -l)" -ge 2 ]; do
-            wait -n
-        done
-        one "${t%.sh}" "$t" &
+    for t; do
+        one "${t%.sh}" "$t"
     done
-    wait
 }
-run_cluster &
+read -ra clusters <<<"$CLUSTER_TESTS"
+run_clusters "${clusters[@]:0:${#clusters[@]}/2}" &
+waiting+=" $!"
+run_clusters "${clusters[@]:${#clusters[@]}/2}" &
 waiting+=" $!"
 
 boot_lab

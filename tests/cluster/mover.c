@@ -141,6 +141,17 @@ static void kill_it(const struct mover *v)
     pg_move_take_over(v->m);
 }
 
+/* Out of the command's process group, with all processes of the move, which are one in xl. */
+static void leave_group(const struct pg_move *m)
+{
+    const pid_t pids[] = {m->source_pid, m->sink_pid, m->src->pid, m->dst->pid};
+
+    for (unsigned i = 0; i < sizeof(pids) / sizeof(pids[0]); i++)
+        if (pids[i] > 0)
+            setpgid(pids[i], 0);
+    setsid();
+}
+
 /* Returns a status of xl migrate. */
 static int move(const struct mover *v, int front)
 {
@@ -151,7 +162,7 @@ static int move(const struct mover *v, int front)
     while (!m->committed && !m->source.done && !m->sink.done)
         rest(POLL_NS);
     if (m->committed) {
-        setsid();
+        leave_group(m);
         tell(v, "go");
         if (v->no_wait && write(front, "", 1) != 1)
             fprintf(stderr, "mover: nobody waits\n");

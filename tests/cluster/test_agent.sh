@@ -84,7 +84,8 @@ done
 act monitor absent; want "monitor absent" 7 ""
 act monitor $off; want "monitor off" 7 ""
 act monitor $crashed; want "monitor crashed" 7 ""
-act monitor broken; want "monitor, xl broken" 1 "" "does not say"
+act monitor broken; want "probe, xl broken" 1 "" "does not say"
+act monitor broken OCF_RESKEY_CRM_meta_interval=30000; want "monitor, xl broken" 190 "" "does not say"
 later absent absent $runs
 act monitor ---sr- OCF_RESKEY_CRM_meta_interval=30000; want "monitor while it reboots" 0 ""
 moving; act monitor $suspended; want "monitor while it leaves" 7 ""
@@ -121,11 +122,11 @@ act stop $suspended STATUS_migrate_recover=6 AFTER_resume=$runs AFTER_shutdown=a
 want "stop, runs nowhere" 0 "$rest${recover}migrate-recover --resume g1;$stop"
 
 to="migrate --no-wait --quiet g1 xen2;"
-act migrate_to $runs AFTER_migrate=absent; want "migrate_to" 0 "$to$rest"
+act migrate_to $runs AFTER_migrate=absent; want "migrate_to" 0 "$to"
 act migrate_to $runs AFTER_migrate=$suspended AFTER_migrate_wait=absent; want "migrate_to, PULL" 0 "$to$rest"
 act migrate_to $runs AFTER_migrate=$suspended STATUS_migrate_wait=7; want "migrate_to, mover killed" 0 "$to$rest"
-act migrate_to $runs OCF_RESKEY_migrate_options="--precopy --rdma"
-want "migrate_to with options" 0 "migrate --no-wait --quiet --precopy --rdma g1 xen2;$rest"
+act migrate_to $runs AFTER_migrate=absent OCF_RESKEY_migrate_options="--precopy --rdma"
+want "migrate_to with options" 0 "migrate --no-wait --quiet --precopy --rdma g1 xen2;"
 for s in 1 3 4 143; do
     act migrate_to $runs STATUS_migrate=$s
     want "migrate_to, status $s" 1 "$to" "runs on here (status $s"

@@ -23,15 +23,14 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # What could be left: processes by a mark in their environment.
-export XF_CLUSTER_MARK=$work
-ours() { grep -lsF "XF_CLUSTER_MARK=$work" /proc/[0-9]*/environ | cut -d/ -f3 | grep -vx $$; }
+ours() { grep -lsF "XF_CLUSTER_MARK=$work" /proc/[0-9]*/environ | cut -d/ -f3; }
 seen() { # of a cluster; other tests come and go
     findmnt -rn -o TARGET,SOURCE | grep -E '^/mnt| cluster| node$' | sort
     ip -o link | awk -F': ' '{ print $2 }' | grep -E '^(br0|v[0-9])'
 }
 bad=0
 before=$(seen)
-bash ./test_left.sh victim >"$work/out" 2>&1 &
+XF_CLUSTER_MARK=$work bash ./test_left.sh victim >"$work/out" 2>&1 &
 victim=$!
 end=$((SECONDS + 300))
 until grep -q "^victim: up" "$work/out"; do

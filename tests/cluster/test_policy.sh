@@ -21,14 +21,16 @@ in_image() { chroot "$root" env PATH=/usr/local/sbin:/usr/sbin:/usr/bin OCF_ROOT
 
 # Guest g1 runs on xen1, which is in standby.
 cib_node() { [ "$1" != 1 ] || printf '<instance_attributes id="n1">%s</instance_attributes>' "$(nv n1 standby on)"; }
-operation() { # CALL OPERATION INTERVAL RC
+operation() { # CALL OPERATION INTERVAL RC [EXPECTED]
+    local wanted=${5:-$4}
     printf '<lrm_rsc_op id="g1_%s" operation_key="g1_%s_%s" operation="%s" crm_feature_set="3.16.1"' \
         "$1" "$2" "$3" "$2"
-    printf ' transition-key="%d:1:%d:aaaaaaaa-0000-0000-0000-000000000000"' "$1" "$4"
-    printf ' transition-magic="0:%d;%d:1:%d:aaaaaaaa-0000-0000-0000-000000000000"' "$4" "$1" "$4"
+    printf ' transition-key="%d:1:%d:aaaaaaaa-0000-0000-0000-000000000000"' "$1" "$wanted"
+    printf ' transition-magic="0:%d;%d:1:%d:aaaaaaaa-0000-0000-0000-000000000000"' "$4" "$1" "$wanted"
     printf ' call-id="%d" rc-code="%d" op-status="0" interval="%d" last-rc-change="1700000000"' "$1" "$4" "$3"
     printf ' exec-time="1" queue-time="0" op-digest="x"/>'
 }
+monitored=0 # what the last monitor of g1 has found
 past() {
     local n class provider type
     IFS=: read -r class provider type <<<"$CIB_GUEST"
@@ -38,7 +40,7 @@ past() {
             "$class" "$provider" "$type"
         if [ $n = 1 ]; then
             operation 1 start 0 0
-            operation 2 monitor 30000 0
+            operation 2 monitor 30000 "$monitored" 0
         else
             operation 1 monitor 0 7
         fi
@@ -111,6 +113,23 @@ simulate "migrate_from_0@xen2=1"
 want "it has not arrived" "migrate_to on xen1;migrate_from on xen2|" "*blocked*"
 simulate "stop_0@xen1=1"
 want "the source's copy is not gone" "migrate_to on xen1;migrate_from on xen2;stop on xen1|" "*blocked*"
+
+monitored=190
+simulate "migrate_to_0@xen1=0"
+want "xl does not answer to a monitor" "$moved" "Started xen2"
+monitored=1
+simulate "migrate_to_0@xen1=0"
+[[ $actions == *stop*start* ]] || fail "a monitor that fails: '$actions'"
+monitored=0
+
+# The manual's configuration is the one that was looked at here, and that the other tests run.
+page=$TOP/docs/xenferry-cluster.7
+operations() { grep -o '<op [^>]*>' | sed 's/ id="[^"]*"//'; }
+[ "$(operations <"$page")" = "$(cib_guest g1 | operations)" ] ||
+    fail "the manual's operations are not those of lib/cib.sh: $(diff <(operations <"$page") <(cib_guest g1 | operations))"
+while read -r name value; do
+    grep -q "name=\"$name\" value=\"$value\"" "$MNT/shared/in.xml" || fail "the manual sets $name to $value, lib/cib.sh does not"
+done < <(sed -n 's/^# crm_attribute -t crm_config -n \(.*\) -v \(.*\)/\1 \2/p' "$page")
 
 # Without: the guest is stopped on both nodes, and started anew. This is what must not happen.
 CIB_BLOCK=
