@@ -251,7 +251,7 @@ lint:
 	    $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" $(PKG_CFLAGS) -DXF_CHECK_LOCKS -Wthread-safety -Werror
 	@echo "  LINT  shellcheck"
 	@shellcheck -x tests/*.sh tests/*.bash tests/fuzz/*.sh tests/lab/test_*.sh tests/lab/beside.sh \
-	    tests/lab/lib/progress.sh .ci/run $(FRONT_TESTS)
+	    tests/lab/lib/progress.sh tests/browser/browser tests/browser/*.sh .ci/run $(FRONT_TESTS)
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
 	@echo "  LINT  layers"
 	@tests/layers.sh
