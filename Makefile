@@ -266,7 +266,8 @@ lint:
 	@echo "  LINT  shellcheck"
 	@shellcheck -x tests/*.sh tests/*.bash tests/fuzz/*.sh tests/lab/test_*.sh tests/lab/beside.sh \
 	    tests/lab/lib/progress.sh .ci/run $(FRONT_TESTS) cluster/xenferry-plan $(PLAN_PARTS) tests/plan/*.sh \
-	    cluster/Guest tests/cluster/cluster tests/cluster/*.sh tests/cluster/lib.bash tests/cluster/lib/*.sh tests/cluster/node/*
+	    cluster/Guest tests/cluster/cluster tests/cluster/*.sh tests/cluster/lib.bash tests/cluster/lib/*.sh tests/cluster/node/* \
+	    tests/browser/browser tests/browser/*.sh
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
 	@echo "  LINT  layers"
 	@tests/layers.sh

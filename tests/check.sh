@@ -133,6 +133,8 @@ if [ -n "$FUZZ" ]; then
 fi
 
 run_about_source
+# Without a browser it is skipped, and says why; all else here may not be.
+may_skip=yes run tests/browser/test_page env XL="$PWD/build/xl" bash tests/browser/test_page.sh
 run tests/lab/test_killed bash tests/lab/test_killed.sh
 run tests/plan/test_hbal bash tests/plan/test_hbal.sh
 wait_for_all

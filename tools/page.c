@@ -48,6 +48,8 @@ static const char style[] =
     "table{border-collapse:collapse;margin:.6rem 0}"
     "th,td{text-align:left;padding:.15rem .8rem .15rem 0;border-bottom:1px solid var(--line);"
     "vertical-align:top}th{color:var(--dim);font-weight:normal}"
+    ".list{overflow-x:auto}.list th,.list td{white-space:nowrap}"
+    ".list td:nth-child(-n+2){white-space:normal;min-width:6em}"
     ".numbers th,.numbers td{text-align:right}"
     ".error{border-left:4px solid var(--p3);padding-left:.8rem}"
     "footer{color:var(--dim);margin-top:2rem}"
@@ -121,7 +123,7 @@ static void list(xmlNodePtr body, const struct page *p)
         moved += p->moves[i]->exit_status == 0;
     snprintf(text, sizeof(text), "%u moves, %u of them done", p->nr, moved);
     page_el(body, "h1", text);
-    table = page_classed(body, "table", "list", NULL);
+    table = page_el(page_classed(body, "div", "list", NULL), "table", NULL);
     tr = page_el(table, "tr", NULL);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         page_el(tr, "th", names[i]);

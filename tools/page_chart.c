@@ -353,7 +353,7 @@ static void name_of(char *text, const struct page_move *m)
 
 void page_timeline(xmlNodePtr parent, const struct page_move *const *moves, unsigned nr)
 {
-    const double tall = 22, left = 200;
+    const double tall = 22, left = 220;
     double first = INFINITY, last = 0, span;
     char text[520], a[FMT_LEN], b[FMT_LEN];
     xmlNodePtr svg;
