@@ -26,8 +26,11 @@ begin() { # LINE of the plan
     step "$1"
     say "$name: $from -> $to"
     # Not the lock: ssh may leave a process behind that serves further connections.
-    { move "$name" "$resource" "$from" "$to" "$node" 9>&- 2>"$work/move.$1" >/dev/null
-      printf '%s %s\n' "$1" $? >&3; } &
+    {
+        trap '' INT HUP
+        move "$name" "$resource" "$from" "$to" "$node" 9>&- 2>"$work/move.$1" >/dev/null
+        printf '%s %s\n' "$1" $? >&3
+    } &
     flying=$((flying + 1))
 }
 
@@ -57,7 +60,7 @@ act() {
     flying=0 failed=0 waiting='' stop=no
     mkfifo "$work/ended"
     exec 3<>"$work/ended"
-    trap 'stop=yes; say "no further move is started; those under way end"' INT TERM
+    trap 'stop=yes; say "no further move is started; those under way end"' INT TERM HUP
     todo=$(seq "$(wc -l <"$work/steps")")
     # shellcheck disable=SC2086
     while set -- $todo && { [ $# -gt 0 ] && [ $stop = no ] || [ $flying -gt 0 ]; }; do

@@ -199,6 +199,15 @@ hostile() {
     contains "no words of features" "h2: no hw_caps" "$err"
 }
 
+# Answers with random damage.
+garbage() {
+    local READ_HOST=
+    # shellcheck source=cluster/plan/collect.sh disable=SC2034
+    . "$here/../../cluster/plan/collect.sh"
+    # shellcheck disable=SC2046
+    python3 -B "$here/garbage.py" "$READ_HOST" $(seq 400) || fail "garbage"
+}
+
 silent() {
     three
     touch "$work/hosts/h3.down"
@@ -333,12 +342,13 @@ h1: xl migrate --quiet a1 h3" "$(sort "$work/log")"
 
 cd "$work" || exit 2
 # Some of them, if named.
-parts=" ${*:-command_line thresholds text_for_hbal hostile silent running stopped draining pacemaker} "
+parts=" ${*:-command_line thresholds text_for_hbal hostile garbage silent running stopped draining pacemaker} "
 want() { [[ $parts == *" $1 "* ]]; }
 want command_line && command_line
 want thresholds && thresholds
 want text_for_hbal && text_for_hbal
 want hostile && hostile
+want garbage && garbage
 want silent && silent
 want running && running
 want stopped && stopped
