@@ -54,7 +54,4 @@ double xf_forecast_rate(double link_bps, enum xf_compress asked,
                         const struct xf_pack_cost cost[XF_CODECS], unsigned threads, double map_s,
                         double *page_bytes);
 
-/* Does a forecast that missed by no more than this factor count as right? For tests. */
-#define XF_FORECAST_FACTOR 1.5
-
 #endif
