@@ -38,7 +38,7 @@ static double written(const struct course *c, double t)
 /* The last moment of the round, at time t within it, whose writes COPY knows. */
 static double last_peek(const struct course *c, double t)
 {
-    double batch_s = XF_BATCH_PAGES * c->page_s;
+    double batch_s = (double)(XF_BATCH_PAGES + c->in->ahead) * c->page_s;
     double at =
         c->policy.may_leave ? t * (1 - PEEK_PART) : (double)(uint64_t)(t / PEEK_EVERY) * PEEK_EVERY;
 
@@ -69,8 +69,10 @@ static void play_round(struct course *c, double todo, double hits, double lead, 
         now.to_send = (uint64_t)(hits * w < todo ? (todo - hits * w) * (1 - done) : 0);
         now.wasted = hits * w * done > skipped ? (uint64_t)(hits * w * done - skipped) : 0;
         now.at_end = written(c, t + lead + (double)now.to_send * page_s);
-        /* Not before some looks, of which there is at most one for each batch. */
-        if (now.to_send && t > LOOKS * XF_BATCH_PAGES * page_s && xf_policy_cut(&c->policy, &now)) {
+        /* Not before some looks, of which there is at most one for each batch, nor when the last
+         * page was handed over. */
+        if (todo * (1 - done) > (double)in->ahead && t > LOOKS * XF_BATCH_PAGES * page_s &&
+            xf_policy_cut(&c->policy, &now)) {
             c->unsent = (double)now.to_send;
             break;
         }

@@ -10,6 +10,7 @@
 #include "pages/bitmap.h"
 #include "pages/pack.h"
 #include "pages/zero.h"
+#include "precopy/sender.h"
 #include "transport/clock.h"
 
 #define FIRST_LOOK 0.05 /* seconds; each next one this part later, but at most MOST_APART */
@@ -221,6 +222,7 @@ struct xf_forecast xf_survey_forecast(const struct xf_survey *s, const struct xf
         .bandwidth = plan->bandwidth,
         .round_s = link->round_trip_s + 2 * s->log_read_s,
         .fixed_s = plan->suspend_s + 2 * link->round_trip_s + s->log_read_s,
+        .ahead = (uint64_t)plan->threads * XF_SENDER_AHEAD * XF_BATCH_PAGES,
         .growth = s->growth,
     };
     double first = (double)(s->memory < PLAIN_PAGES ? s->memory : PLAIN_PAGES);
