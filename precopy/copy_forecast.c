@@ -38,6 +38,7 @@ void xf_copy_foresee(struct xf_copy *c, bool over)
         .round_s = 2 * c->log_read_s,
         .fixed_s = c->opts.fixed_s + c->log_read_s,
         .lead_s = st->round_began > c->cleaned ? st->round_began - c->cleaned : 0,
+        .ahead = (uint64_t)c->link->nr_bulk * XF_SENDER_AHEAD * XF_BATCH_PAGES,
         .growth = c->growth,
     };
     st->forecast = xf_forecast(&in);

@@ -8,6 +8,7 @@
  * the round that has passed since the last peek, on average. */
 #define PEEK_EVERY 0.5
 #define PEEK_PART (1.0 / 16)
+#define LOOKS 4 /* before a round is cut short */
 /* After this time no set of written pages grows any more. */
 #define FOREVER_S 1e9
 /* What a hybrid move still sends in SWITCH: written in about this time. */
@@ -37,9 +38,11 @@ static double written(const struct course *c, double t)
 /* The last moment of the round, at time t within it, whose writes COPY knows. */
 static double last_peek(const struct course *c, double t)
 {
-    if (c->policy.may_leave)
-        return t * (1 - PEEK_PART);
-    return (double)(uint64_t)(t / PEEK_EVERY) * PEEK_EVERY;
+    double batch_s = (double)(XF_BATCH_PAGES + c->in->ahead) * c->page_s;
+    double at =
+        c->policy.may_leave ? t * (1 - PEEK_PART) : (double)(uint64_t)(t / PEEK_EVERY) * PEEK_EVERY;
+
+    return at < t - batch_s ? at : t > batch_s ? t - batch_s : 0;
 }
 
 /* One round of `todo` pages. `hits` is the part of the written pages that is among them. Pages
@@ -66,7 +69,10 @@ static void play_round(struct course *c, double todo, double hits, double lead, 
         now.to_send = (uint64_t)(hits * w < todo ? (todo - hits * w) * (1 - done) : 0);
         now.wasted = hits * w * done > skipped ? (uint64_t)(hits * w * done - skipped) : 0;
         now.at_end = written(c, t + lead + (double)now.to_send * page_s);
-        if (now.to_send && xf_policy_cut(&c->policy, &now)) {
+        /* Not before some looks, of which there is at most one for each batch, nor when the last
+         * page was handed over. */
+        if (todo * (1 - done) > (double)in->ahead && t > LOOKS * XF_BATCH_PAGES * page_s &&
+            xf_policy_cut(&c->policy, &now)) {
             c->unsent = (double)now.to_send;
             break;
         }

@@ -25,6 +25,8 @@ struct xf_forecast_in {
     double round_s;          /* of a round, besides its pages: syncs, reading the log */
     double fixed_s;          /* of SWITCH, without any pages */
     double lead_s;           /* how long the log has been on when the first round begins */
+    uint64_t ahead;          /* pages handed to the senders before they are sent; they are neither
+                              * skipped nor left out */
     struct xf_growth growth; /* of the dirty log; no look: the guest writes nothing */
 };
 
@@ -53,8 +55,5 @@ struct xf_pack_cost {
 double xf_forecast_rate(double link_bps, enum xf_compress asked,
                         const struct xf_pack_cost cost[XF_CODECS], unsigned threads, double map_s,
                         double *page_bytes);
-
-/* Does a forecast that missed by no more than this factor count as right? For tests. */
-#define XF_FORECAST_FACTOR 1.5
 
 #endif

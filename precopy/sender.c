@@ -26,8 +26,6 @@
 #include "transport/clock.h"
 #include "transport/lock.h"
 
-#define QUEUE_PER_THREAD 2
-
 struct job {
     unsigned n;
     uint32_t round;
@@ -324,7 +322,7 @@ int xf_senders_start(struct xf_senders **out, struct xf_source_vm *vm, struct xf
     s->vm = vm;
     s->link = link;
     s->compress = *compress;
-    s->cap = QUEUE_PER_THREAD * link->nr_bulk;
+    s->cap = XF_SENDER_QUEUE * link->nr_bulk;
     s->jobs = calloc(s->cap, sizeof(*s->jobs));
     pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_init(&attr);

@@ -13,6 +13,10 @@
 #include "pages/vm.h"
 #include "transport/link.h"
 
+/* Batches on their way for each channel: queued, and being sent. */
+#define XF_SENDER_QUEUE 2u
+#define XF_SENDER_AHEAD (XF_SENDER_QUEUE + 1)
+
 struct xf_senders;
 
 struct xf_sent {

@@ -10,6 +10,7 @@
 #include "pages/bitmap.h"
 #include "pages/pack.h"
 #include "pages/zero.h"
+#include "precopy/sender.h"
 #include "transport/clock.h"
 
 #define FIRST_LOOK 0.05 /* seconds; each next one this part later, but at most MOST_APART */
@@ -20,6 +21,8 @@
  * XF_PACK_PAGES pages are compressed. */
 #define BATCHES 4
 #define ASKED 512
+/* Where COPY itself finds out whether compressing pays, so many pages go uncompressed first. */
+#define PLAIN_PAGES 2048u
 
 /* Let the time pass until then, ticking. */
 static int wait_until(double when, struct xf_tick tick, struct xf_err *err)
@@ -219,13 +222,26 @@ struct xf_forecast xf_survey_forecast(const struct xf_survey *s, const struct xf
         .bandwidth = plan->bandwidth,
         .round_s = link->round_trip_s + 2 * s->log_read_s,
         .fixed_s = plan->suspend_s + 2 * link->round_trip_s + s->log_read_s,
+        .ahead = (uint64_t)plan->threads * XF_SENDER_AHEAD * XF_BATCH_PAGES,
         .growth = s->growth,
     };
+    double first = (double)(s->memory < PLAIN_PAGES ? s->memory : PLAIN_PAGES);
+    double plain, plain_bytes = 0;
+    struct xf_forecast f;
 
     if (s->map_s > 0)
         in.zero_rate = plan->threads / s->map_s;
     if (s->growth.n)
         in.page_rate = xf_forecast_rate(link->bytes_per_s, plan->compress, s->cost, plan->threads,
                                         s->map_s, &in.page_bytes);
-    return xf_forecast(&in);
+    plain = xf_forecast_rate(link->bytes_per_s, XF_COMPRESS_OFF, s->cost, plan->threads, s->map_s,
+                             &plain_bytes);
+    if (in.page_rate > 0 && plan->compress == XF_COMPRESS_AUTO)
+        in.begin_s = first * (1 / plain - 1 / in.page_rate);
+    if (in.begin_s < 0)
+        in.begin_s = 0;
+    f = xf_forecast(&in);
+    if (in.begin_s > 0)
+        f.bytes += first * (plain_bytes - in.page_bytes);
+    return f;
 }

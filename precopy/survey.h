@@ -3,7 +3,7 @@
  * A look at a running guest that is not moved, for a forecast (forecast.h): how much it writes, and
  * what its pages are like. Changes nothing in the guest, and leaves the dirty log off. What it
  * costs the guest: the first write to each page while the log is on is trapped (xf_survey.written
- * of them).
+ * of them), and Xen splits the large mappings that these are in.
  */
 #ifndef XF_SURVEY_H
 #define XF_SURVEY_H

@@ -618,6 +618,7 @@ static int foresee(struct sourcing *s, struct xf_err *err)
         return -1;
     end->forecast = xf_survey_forecast(&end->survey, &end->speed, &plan);
     xf_link_close(&s->link);
+    s->link.past = (struct xf_chan_stats){0}; /* the move's bytes count, not these */
     return connect_all(s, err);
 }
 

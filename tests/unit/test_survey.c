@@ -128,6 +128,28 @@ static void test_sample_fails(void)
     }
 }
 
+/* 2048 pages go as they are until COPY knows that compressing pays. */
+static void test_plain(void)
+{
+    struct xf_survey_plan plan = {.mode = XF_MODE_PRECOPY,
+                                  .policy = {.max_downtime_s = 0.3, .max_rounds = 5},
+                                  .compress = XF_COMPRESS_AUTO,
+                                  .threads = 2};
+    struct xf_speed link = {.bytes_per_s = 4096 * 1000.0};
+    struct xf_forecast how;
+
+    s = (struct xf_survey){.memory = 8192, .cost[XF_CODEC_LZ4] = {.left = 0.5, .pack_s = 1e-6}};
+    CU_ASSERT(xf_survey_forecast(&s, &link, &plan).total_s < 0); /* it was not looked at */
+    xf_growth_add(&s.growth, 1, 0);
+    how = xf_survey_forecast(&s, &link, &plan);
+    CU_ASSERT_DOUBLE_EQUAL(how.total_s, 2.048 + 6.144 / 2, 0.1);
+    CU_ASSERT_DOUBLE_EQUAL(how.bytes, 4096 * (2048 + 6144 / 2.0), 4096 * 100);
+    plan.compress = XF_COMPRESS_LZ4; /* asked for: all of them */
+    CU_ASSERT_DOUBLE_EQUAL(xf_survey_forecast(&s, &link, &plan).total_s, 8.192 / 2, 0.1);
+    link.bytes_per_s = 0;
+    CU_ASSERT(xf_survey_forecast(&s, &link, &plan).total_s < 0);
+}
+
 /* --- of COPY --- */
 
 static void move_with(enum xf_mode mode, void (*lose)(struct fake *, enum fake_op, unsigned))
@@ -173,6 +195,7 @@ int main(void)
                            {"look fails", test_look_fails},
                            {"sample", test_sample},
                            {"sample fails", test_sample_fails},
+                           {"pages that go uncompressed", test_plain},
                            {"COPY's own forecast", test_copy},
                            CU_TEST_INFO_NULL};
 
