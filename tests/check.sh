@@ -105,22 +105,9 @@ for dir in build "$SAN_DIR"; do
     done
 done
 
-# A cluster waits for Pacemaker most of its time, and for the image of its nodes the first time: two
-# lanes of them, beside all the rest.
-run_clusters() {
-    local t may_skip=yes
-    if [ "$(id -u)" = 0 ]; then
-        timeout -k 10 1800 tests/cluster/cluster build >>"$logs/cluster-build.log" 2>&1 </dev/null ||
-            tail -n 5 "$logs/cluster-build.log"
-    fi
-    for t; do
-        one "${t%.sh}" "$t"
-    done
-}
-read -ra clusters <<<"$CLUSTER_TESTS"
-run_clusters "${clusters[@]:0:${#clusters[@]}/2}" &
-waiting+=" $!"
-run_clusters "${clusters[@]:${#clusters[@]}/2}" &
+# For the image of a cluster's nodes they wait the first time: beside all the rest.
+# shellcheck disable=SC2086 # a list
+run_clusters $CLUSTER_TESTS &
 waiting+=" $!"
 
 boot_lab
@@ -133,8 +120,6 @@ if [ -n "$FUZZ" ]; then
 fi
 
 run_about_source
-# Without a browser it is skipped, and says why; all else here may not be.
-may_skip=yes run tests/browser/test_page env XL="$PWD/build/xl" bash tests/browser/test_page.sh
 run tests/lab/test_killed bash tests/lab/test_killed.sh
 run tests/plan/test_hbal bash tests/plan/test_hbal.sh
 wait_for_all

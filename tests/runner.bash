@@ -17,6 +17,18 @@ booting=""
 waiting=""
 may_skip=no
 
+# Tests with a real Pacemaker, one after the other. They may be skipped.
+run_clusters() { # TEST...
+    local t may_skip=yes
+    if [ "$(id -u)" = 0 ]; then
+        timeout -k 10 1800 tests/cluster/cluster build >>"$logs/cluster-build.log" 2>&1 </dev/null ||
+            tail -n 5 "$logs/cluster-build.log"
+    fi
+    for t; do
+        one "${t%.sh}" "$t"
+    done
+}
+
 # One test: NAME COMMAND... Its line is printed when it ends, its result is a byte in a file.
 # Status 77 with `may_skip`: it cannot run here, and its last line says why.
 one() {

@@ -116,6 +116,7 @@ int cmd_migrate_cancel(const struct front *f)
         return 0;
     case XF_MOVED:
     case XF_PULLING:
+    case XF_UNPLUGGED:
         xf_fail(&err, EPERM, "it is too late: %s runs at %s", e.domain, e.host);
         front_error("migrate-cancel", &err);
         return XF_REFUSED;
