@@ -303,6 +303,51 @@ static void test_told(void)
     }
 }
 
+/* The sink's reports as they come in, until three have come; then the move is over. */
+struct reports {
+    unsigned nr, latencies;
+};
+
+static int read_reports(void *priv, struct xf_err *err)
+{
+    static uint8_t meta[XF_META_MAX];
+    struct reports *r = priv;
+    struct xf_pulled pulled;
+    struct xf_msg msg;
+
+    (void)err;
+    while (r->nr < 3 && !m.source.ops->recv(m.source.control, &msg, meta, 0, NULL)) {
+        CU_ASSERT(msg.type == XF_MSG_PULLED && !xf_pulled_decode(&pulled, &msg, meta, NULL));
+        r->nr++;
+        r->latencies += pulled.has_latency;
+        if (r->nr == 3)
+            xf_link_say(&m.source, XF_MSG_ERROR, meta, xf_text_encode(EBUSY, "enough", meta), NULL);
+    }
+    return 0;
+}
+
+/* Latencies are told to a source whose PING asks for them, from then on; and to no other. */
+static void test_latencies(void)
+{
+    const uint64_t wants = XF_PING_LATENCY;
+    uint8_t meta[8];
+
+    for (unsigned asks = 0; asks < 2; asks++) {
+        struct reports reports = {0};
+        struct xf_pager *p = NULL;
+
+        begin();
+        CU_ASSERT_EQUAL_FATAL(xf_pager_new(&p, &m.f->dst, 0, NULL), 0);
+        xf_pager_start(p, &m.sink);
+        xf_link_say(&m.source, XF_MSG_PING, meta, asks ? xf_u64s_encode(&wants, 1, meta) : 0, NULL);
+        xf_pager_run(p, (struct xf_tick){read_reports, &reports}, NULL);
+        CU_ASSERT_EQUAL(reports.nr, 3);
+        CU_ASSERT(asks ? reports.latencies >= 1 : !reports.latencies);
+        xf_pager_free(p);
+        end();
+    }
+}
+
 /* Each page is asked for once, whatever the number of those who wait. */
 static void test_many_vcpus(void)
 {
@@ -395,6 +440,7 @@ int main(void)
                            {"let run at its source at the very end", test_let_run_late},
                            {"the sink is told so", test_told},
                            {"the last page is given back while nobody is there", test_given_back},
+                           {"latencies", test_latencies},
                            {"128 vCPUs wait", test_many_vcpus},
                            CU_TEST_INFO_NULL};
 
