@@ -173,7 +173,7 @@ static void show(const struct xf_status *s)
     show_pages(s);
     show_faults(s);
     show_speed(s);
-    if (s->age_s > QUIET_S) {
+    if (s->age_s > QUIET_S && !s->waits_for[0]) {
         snprintf(text, sizeof(text),
                  "this was the state %s ago; process %d has had no time to update it since",
                  fmt_duration(a, s->age_s), (int)s->pid);

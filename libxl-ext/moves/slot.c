@@ -216,13 +216,14 @@ int xf_slot_watch(void)
     return fd;
 }
 
-void xf_slot_await(int watch, int ms)
+bool xf_slot_await(int watch, int ms)
 {
     struct pollfd pf = {.fd = watch, .events = POLLIN};
     char events[4096];
 
     if (poll(&pf, 1, ms) <= 0)
-        return;
+        return false;
     while (read(watch, events, sizeof(events)) > 0)
         ;
+    return true;
 }

@@ -48,7 +48,8 @@ bool xf_slot_marked(const struct xf_key *key);
 /* Tells when a slot may have become free. Returns a descriptor to close, or -1: then there is
  * nothing but to look from time to time. */
 int xf_slot_watch(void);
-/* Wait `ms` at most, less if a slot may have become free, or after a signal. */
-void xf_slot_await(int watch, int ms);
+/* Wait `ms` at most. True: a slot may have become free. False: it is time, or a signal has arrived.
+ */
+bool xf_slot_await(int watch, int ms);
 
 #endif

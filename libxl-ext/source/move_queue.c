@@ -20,7 +20,8 @@
 #include "transport/clock.h"
 
 /* How often to look for a free slot here, if nothing announces one. */
-#define LOOK_MS 3000
+#define LOOK_MS 10000
+#define IDLE_MS 2000 /* between two looks whether the move was cancelled */
 /* After a slot has been given back, so that not all look at the same moment. */
 #define HERD_MS 20
 /* The destination is asked again after 1, 2, 4, ... seconds, with a jitter that parts two hosts
@@ -89,6 +90,22 @@ static int within(const struct queue *q, int ms)
     return q->m->o->wait_s < 0 || left * 1000 >= ms ? ms : left > 0 ? (int)(left * 1000) + 1 : 0;
 }
 
+/* Until a slot of this host may have become free, or it is time to look again. */
+static void await_news(const struct queue *q)
+{
+    int64_t until = xf_now_ms() + within(q, jitter(LOOK_MS));
+    const struct xf_move_opts *o = q->m->o;
+
+    while (xf_ms_left(until) && !(o->cancel && *o->cancel)) {
+        int ms = xf_ms_left(until);
+
+        if (!xf_slot_await(q->watch, ms < IDLE_MS ? ms : IDLE_MS))
+            continue;
+        nanosleep(&(struct timespec){.tv_nsec = jitter(HERD_MS) * 1000000L}, NULL);
+        break;
+    }
+}
+
 /* One of this host's slots. */
 static int await_slot(struct queue *q, struct xf_err *err)
 {
@@ -101,8 +118,7 @@ static int await_slot(struct queue *q, struct xf_err *err)
             return -1;
         if (q->watch < 0)
             q->watch = xf_slot_watch();
-        xf_slot_await(q->watch, within(q, jitter(LOOK_MS)));
-        nanosleep(&(struct timespec){.tv_nsec = jitter(HERD_MS) * 1000000L}, NULL);
+        await_news(q);
     }
     return rc;
 }

@@ -86,8 +86,9 @@ static void test_killed(void)
     CU_ASSERT_EQUAL(xf_slot_take(1, &fd, &n, &err), XF_SLOT_NONE);
     watch = xf_slot_watch();
     CU_ASSERT(watch >= 0);
+    CU_ASSERT_FALSE(xf_slot_await(watch, 1));
     kill(pid, SIGKILL);
-    xf_slot_await(watch, LONG_MS);
+    CU_ASSERT_TRUE(xf_slot_await(watch, LONG_MS));
     waitpid(pid, NULL, 0);
     CU_ASSERT_EQUAL(xf_slot_take(1, &fd, &n, &err), 0);
     xf_slot_give(&fd);
