@@ -157,12 +157,6 @@ void xf_drain_ended(struct xf_drain *d, unsigned guest, enum xf_drain_end end)
     }
 }
 
-void xf_drain_elsewhere(struct xf_drain *d, unsigned guest)
-{
-    assert(d->guest[guest].state == XF_DRAIN_TODO);
-    d->guest[guest].state = XF_DRAIN_ELSEWHERE;
-}
-
 bool xf_drain_interrupt(struct xf_drain *d)
 {
     return ++d->interrupts > 1;

@@ -37,8 +37,9 @@ struct xf_drain_guest {
     uint64_t rank;
     uint64_t need_kib; /* at its destination; 0: not known */
     uint32_t may;      /* hosts that it may go to, bit by bit */
-    /* The scheduler's; readable. */
+    /* The caller's at first, and when a guest that had left is here again; else the scheduler's. */
     enum xf_drain_state state;
+    /* The scheduler's; readable. */
     unsigned host;       /* of the last start */
     unsigned starts;     /* how often it was started */
     uint32_t refused;    /* hosts that refused it */
@@ -86,9 +87,6 @@ enum xf_drain_end {
  * not started again for BUSY or AGAIN: it counts as STAYED. */
 #define XF_DRAIN_STARTS 3u
 void xf_drain_ended(struct xf_drain *d, unsigned guest, enum xf_drain_end end);
-
-/* Another process moves a guest that is TODO. */
-void xf_drain_elsewhere(struct xf_drain *d, unsigned guest);
 
 /* A request to end: nothing is started any more. Returns true from the second one on: what is GOING
  * is to be cancelled. */

@@ -131,7 +131,7 @@ static void test_memory(void)
 static void test_elsewhere(void)
 {
     fresh(2, 1, 1);
-    xf_drain_elsewhere(&d, 0);
+    guests[0].state = XF_DRAIN_ELSEWHERE;
     CU_ASSERT_EQUAL(next(), 900); /* it counts */
     xf_drain_ended(&d, 0, XF_DRAIN_END_LEFT);
     CU_ASSERT_EQUAL(next(), 10);
