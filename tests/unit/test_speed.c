@@ -138,8 +138,8 @@ static void test_lying_source(void)
         const char *said;
     } lies[] = {
         {XF_MSG_BATCH, 0, 0, false, "the source sent message 1 (0 bytes) while it measures"},
-        {XF_MSG_PROBE, sizeof(big), 0, false, "message 52 (1048577 bytes) while it measures"},
-        {XF_MSG_PROBE, 0, 8, false, "the source sent message 52"},
+        {XF_MSG_PROBE, sizeof(big), 0, false, "message 56 (1048577 bytes) while it measures"},
+        {XF_MSG_PROBE, 0, 8, false, "the source sent message 56"},
         {XF_MSG_GO, 0, 0, true, "the source sent message 22 while it measures the link"},
         {XF_MSG_PING, 4096, 0, true, "the source sent message 26 while it measures the link"},
     };
