@@ -127,6 +127,7 @@ act migrate_to $runs AFTER_migrate=$suspended AFTER_migrate_wait=absent; want "m
 act migrate_to $runs AFTER_migrate=$suspended STATUS_migrate_wait=7; want "migrate_to, mover killed" 0 "$to$rest"
 act migrate_to $runs AFTER_migrate=absent OCF_RESKEY_migrate_options="--precopy --rdma"
 want "migrate_to with options" 0 "migrate --no-wait --quiet --precopy --rdma g1 xen2;"
+act migrate_to $runs AFTER_migrate=absent STATUS_migrate=9; want "migrate_to, without its PCI device" 0 "$to"
 for s in 1 3 4 143; do
     act migrate_to $runs STATUS_migrate=$s
     want "migrate_to, status $s" 1 "$to" "runs on here (status $s"
