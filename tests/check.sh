@@ -60,9 +60,9 @@ run_lab() {
 sanitized_only=" tests/conformance/test_drip tests/unit/test_engine_fail tests/unit/test_relink
  tests/procguest/test_compress
  tests/procguest/test_copy tests/procguest/test_copy_fail tests/procguest/test_link
- tests/procguest/test_pull tests/procguest/test_pull_fail "
+ tests/procguest/test_death tests/procguest/test_pull tests/procguest/test_pull_fail "
 sanitized_only=${sanitized_only//$'\n'/}
-sanitized_only+=" tests/front/incomplete.sh tests/front/hostile.sh "
+sanitized_only+=" tests/front/incomplete.sh tests/front/hostile.sh tests/front/drain.sh tests/front/watch.sh "
 plain_only=" tests/procguest/test_outage tests/unit/test_key "
 
 # What waits most of its time takes no turn of a processor: one after the other, beside all the rest.
