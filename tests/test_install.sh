@@ -54,9 +54,10 @@ expect "as told" "usr/lib/xf/xl 755" "usr/share/xenferry/xenferry.rng 644" \
 units=$work/root/lib/systemd/system
 # Its parts are found where they were installed.
 grep -qx "parts=/usr/share/xenferry/plan" "$work/root/usr/lib/xf/xenferry-plan" || { echo "no parts"; failed=1; }
-grep -q "^ExecStart=/usr/lib/xf/xenferry-plan " "$units/xenferry-plan.service" &&
-    grep -qx 'ExecStop=/usr/lib/xf/xl migrate-drain .*' "$units/xenferry-drain.service" ||
-    { echo "a service starts something else"; failed=1; }
+grep -q "^ExecStart=/usr/lib/xf/xenferry-plan " "$units/xenferry-plan.service" ||
+    { echo "the planner's service starts something else"; failed=1; }
+grep -qx 'ExecStop=/usr/lib/xf/xl migrate-drain .*' "$units/xenferry-drain.service" ||
+    { echo "the drain's service starts something else"; failed=1; }
 cmp -s "$work/b/xl" "$work/root/usr/lib/xf/xl" || { echo "another program"; failed=1; }
 # Somebody has put another xl there since.
 echo other >"$work/root/usr/lib/xf/xl"

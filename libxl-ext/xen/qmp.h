@@ -55,10 +55,10 @@ struct xf_qmp {
 
     /* Private to qmp.c. */
     int64_t until, next_tick; /* of the current call, on xf_now_ms() */
-    uint32_t id;              /* of the last command. Goes on when it is opened again, so that a late
-                               * answer to a command of before is known as that */
+    uint32_t id; /* of the last command. Goes on when it is opened again, so that a late
+                  * answer to a command of before is known as that */
     bool greeted;
-    char *in;                 /* XF_QMP_LINE bytes; received and not yet read: from at to end */
+    char *in; /* XF_QMP_LINE bytes; received and not yet read: from at to end */
     size_t at, end;
 };
 
