@@ -41,6 +41,15 @@ static void check_model(const libxl_domain_build_info *b, struct xf_findings *f)
             "migrate --cold` or --stock");
 }
 
+/* In the lab libxl could not let such a device model continue after GO (docs/design.md, D13). */
+static void check_restricted(const libxl_domain_build_info *b, struct xf_findings *f)
+{
+    if (is_true(b->dm_restrict))
+        xf_find(f, XF_REFUSAL, "dm-restrict",
+                "the guest's device model runs without privileges (dm_restrict=1), which this tool "
+                "cannot move yet; use `xl migrate --stock`");
+}
+
 /* State that no tool moves, because Xen has no record of it. */
 static void check_state(xc_interface *xch, uint32_t domid, const libxl_domain_build_info *b,
                         struct xf_findings *f)
@@ -130,6 +139,7 @@ void xf_check_hvm(xc_interface *xch, uint32_t domid, const libxl_domain_config *
 
     *model = (struct xf_model){0};
     check_model(&config->b_info, f);
+    check_restricted(&config->b_info, f);
     check_state(xch, domid, &config->b_info, f);
     check_passed_through(&config->b_info, f);
     if (f->n == before) /* else there may be no monitor */

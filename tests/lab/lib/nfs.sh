@@ -34,7 +34,7 @@ cmd_nfs() {
     lab_must_be_up
     item=$(nfs_item)
     for h in a b; do
-        run $h 60 "mkdir -p /srv/nfs && tar -C / --keep-directory-symlink -xf - && ldconfig" <"$item/nfs.tar" ||
+        host_ssh $h "mkdir -p /srv/nfs && tar -C / --keep-directory-symlink -xf - && ldconfig" <"$item/nfs.tar" ||
             die "host $h does not take the NFS packages"
     done
     run a 120 "set -e
