@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "libxl-ext/host/write_file.h"
+
 static int say(const char *path, int num, struct xf_err *err)
 {
     return xf_fail(err, num, "cannot write %.300s: %s", path, strerror(num));
@@ -51,21 +53,6 @@ int new_file_check(const char *path, char absolute[PATH_MAX], struct xf_err *err
     return 0;
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, text, len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        text += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 int new_file_write(const char *path, const char *text, size_t len, struct xf_err *err)
 {
     char draft[PATH_MAX + 16];
@@ -75,7 +62,7 @@ int new_file_write(const char *path, const char *text, size_t len, struct xf_err
     umask(mask);
     if (fd < 0)
         return -1;
-    if (write_all(fd, text, len) || fchmod(fd, 0666 & ~mask))
+    if (xf_write_all(fd, text, len) || fchmod(fd, 0666 & ~mask))
         num = errno;
     /* A full disk may show only here. */
     if (close(fd) && !num)

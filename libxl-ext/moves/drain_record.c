@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
 
 #include "libxl-ext/host/json_in.h"
 #include "libxl-ext/host/run_dir.h"
+#include "libxl-ext/host/write_file.h"
 #include "libxl-ext/peer/bootstrap.h"
 #include "transport/text.h"
 
@@ -24,7 +24,6 @@
 /* Of the file: every entry full, and in JSON each byte sixfold. */
 #define TEXT_MAX (4u << 20)
 #define NAME "drain"
-#define FRESH "drain.new"
 #define LOCK "drain.lock"
 
 int xf_drain_record_init(struct xf_drain_record *r, struct xf_err *err)
@@ -194,55 +193,22 @@ int xf_drain_record_parse(const char *text, size_t len, struct xf_drain_record *
 
 /* --- the files --- */
 
-static int write_all(int fd, const char *text, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, text, len);
-
-        if (n == 0)
-            errno = EIO;
-        if (n == 0 || (n < 0 && errno != EINTR))
-            return -1;
-        if (n > 0) {
-            text += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
-static int write_file(int at, const char *text)
-{
-    int fd, why;
-
-    unlinkat(at, FRESH, 0); /* left by a process that died here; we have the lock */
-    fd = openat(at, FRESH, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -1;
-    if (fchmod(fd, 0600) || write_all(fd, text, strlen(text)) || renameat(at, FRESH, at, NAME)) {
-        why = errno;
-        close(fd);
-        unlinkat(at, FRESH, 0);
-        errno = why;
-        return -1;
-    }
-    close(fd);
-    return 0;
-}
-
 int xf_drain_record_write(const char *dir, const struct xf_drain_record *r, struct xf_err *err)
 {
     char *text = xf_drain_record_format(r);
-    int at = -1, rc = -1;
+    int at, fd, rc = -1;
 
     if (!text)
         return xf_fail(err, ENOMEM, "out of memory");
     at = xf_run_dir_open(dir, true, err);
     if (at >= 0) {
-        rc = write_file(at, text);
+        fd = xf_write_file(at, NAME, text);
+        rc = fd < 0 ? -1 : 0;
         if (rc)
             xf_fail(err, errno, "cannot write %s/%s, the record of the drain: %s", dir, NAME,
                     strerror(errno));
+        else
+            close(fd);
         close(at);
     }
     free(text);

@@ -17,6 +17,7 @@
 #include "libxl-ext/host/json_in.h"
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/host/secret.h"
+#include "libxl-ext/host/write_file.h"
 #include "transport/wire.h"
 
 #define VERSION 2
@@ -256,26 +257,9 @@ void xf_record_unlock(const char *dir, uint32_t domid, int fd)
     close(fd);
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, text, len);
-
-        if (n == 0)
-            errno = EIO;
-        if (n == 0 || (n < 0 && errno != EINTR))
-            return -1;
-        if (n > 0) {
-            text += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
 int xf_record_write(const char *dir, const struct xf_record *r, int *fd, struct xf_err *err)
 {
-    char name[32], fresh[32], *text = xf_record_format(r);
+    char name[32], *text = xf_record_format(r);
     int at, rc = -1;
 
     *fd = -1;
@@ -285,22 +269,13 @@ int xf_record_write(const char *dir, const struct xf_record *r, int *fd, struct 
     if (at < 0)
         goto out;
     snprintf(name, sizeof(name), "%u.move", r->domid);
-    snprintf(fresh, sizeof(fresh), "%u.move.new", r->domid);
-    unlinkat(at, fresh, 0); /* left by a process that died here; we have the lock */
-    *fd = openat(at, fresh, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (*fd < 0 || fchmod(*fd, 0600) || write_all(*fd, text, strlen(text)) ||
-        renameat(at, fresh, at, name)) {
+    *fd = xf_write_file(at, name, text);
+    rc = *fd < 0 ? -1 : 0;
+    if (rc)
         xf_fail(err, errno,
                 "cannot write %s/%s, without which nobody could finish this move if its "
                 "process died: %s",
                 dir, name, strerror(errno));
-        if (*fd >= 0)
-            close(*fd);
-        *fd = -1;
-        unlinkat(at, fresh, 0);
-    } else {
-        rc = 0;
-    }
     close(at);
 out:
     xf_secret_free(text, strlen(text));
