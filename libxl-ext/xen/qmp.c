@@ -19,6 +19,7 @@
 #define DEPTH 32         /* an event may be nested deeper than our answers are */
 #define WORDS 320        /* of QEMU, in an error */
 #define EVENT 64         /* size of an event's name */
+#define CLASS 64         /* size of an error's class */
 #define REFUSED XF_AGAIN /* of take_reply(): the connection stays open */
 
 static const char what[] = "a message of the device model";
@@ -214,10 +215,10 @@ static int send_command(struct xf_qmp *q, const char *command, json_object *argu
 
 /* 0: *out is what QEMU returned, or the message that holds a list; REFUSED: it refused; -1: the
  * message is invalid. */
-static int take_reply(const struct xf_qmp *q, const char *command, const struct xf_json *j,
-                      bool list, struct xf_json *out)
+static int take_reply(struct xf_qmp *q, const char *command, const struct xf_json *j, bool list,
+                      struct xf_json *out)
 {
-    char words[WORDS];
+    char words[WORDS], class[CLASS];
     struct xf_json inner;
     const char *desc;
     int64_t id;
@@ -235,8 +236,10 @@ static int take_reply(const struct xf_qmp *q, const char *command, const struct 
         return 0;
     }
     if (xf_json_object(j, "error", &inner) ||
-        !(desc = xf_json_string(&inner, "desc", XF_QMP_LINE, &len)))
+        !(desc = xf_json_string(&inner, "desc", XF_QMP_LINE, &len)) ||
+        xf_json_word(&inner, "class", class, sizeof(class)))
         return -1;
+    q->unknown = !strcmp(class, "CommandNotFound");
     xf_text_copy(words, sizeof(words), desc, len);
     xf_fail(j->err, EREMOTEIO, "the device model of domain %u refuses %s: %s", q->domid, command,
             words);
@@ -312,10 +315,24 @@ static int await_greeting(struct xf_qmp *q, struct xf_err *err)
     return rc;
 }
 
+/* A QEMU that is slow carries out the qmp_capabilities of a client that has given up for the one
+ * that it has just greeted. To that one's own it answers that the command is unknown: negotiated is
+ * negotiated (docs/xen-notes.md). */
+static int negotiate(struct xf_qmp *q, struct xf_err *err)
+{
+    struct xf_json nothing = {0};
+    int rc = xf_qmp_call(q, "qmp_capabilities", NULL, &nothing, err);
+
+    xf_json_close(&nothing);
+    if (!rc || q->fd < 0 || !q->unknown)
+        return rc;
+    xf_clear(err);
+    return 0;
+}
+
 int xf_qmp_open(struct xf_qmp *q, const char *path, uint32_t domid, int limit_ms,
                 struct xf_tick tick, struct xf_err *err)
 {
-    struct xf_json nothing = {0};
     int rc;
 
     *q = (struct xf_qmp){.fd = -1,
@@ -328,9 +345,7 @@ int xf_qmp_open(struct xf_qmp *q, const char *path, uint32_t domid, int limit_ms
     if (!q->in)
         return xf_fail(err, ENOMEM, "out of memory");
     begin_call(q);
-    rc = dial(q, path, err) || await_greeting(q, err) ||
-         xf_qmp_call(q, "qmp_capabilities", NULL, &nothing, err);
-    xf_json_close(&nothing);
+    rc = dial(q, path, err) || await_greeting(q, err) || negotiate(q, err);
     if (rc)
         xf_qmp_close(q);
     return rc ? -1 : 0;

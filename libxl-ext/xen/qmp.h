@@ -58,7 +58,8 @@ struct xf_qmp {
     uint32_t id; /* of the last command. Goes on when it is opened again, so that a late
                   * answer to a command of before is known as that */
     bool greeted;
-    char *in; /* XF_QMP_LINE bytes; received and not yet read: from at to end */
+    bool unknown; /* the last refusal was that of a command that QEMU does not know (now) */
+    char *in;     /* XF_QMP_LINE bytes; received and not yet read: from at to end */
     size_t at, end;
 };
 

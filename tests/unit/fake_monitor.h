@@ -18,8 +18,9 @@
     "\"package\": \"Debian\"}, \"capabilities\": [\"oob\"]}}\r\n"
 #define QMP_ANSWER(id, body) "{\"return\": " body ", \"id\": " #id "}\r\n"
 #define QMP_DONE(id) QMP_ANSWER(id, "{}")
-#define QMP_REFUSAL(id, desc)                                                                      \
-    "{\"id\": " #id ", \"error\": {\"class\": \"GenericError\", \"desc\": \"" desc "\"}}\r\n"
+#define QMP_ERROR(id, class, desc)                                                                 \
+    "{\"id\": " #id ", \"error\": {\"class\": \"" class "\", \"desc\": \"" desc "\"}}\r\n"
+#define QMP_REFUSAL(id, desc) QMP_ERROR(id, "GenericError", desc)
 #define QMP_EVENT(name)                                                                            \
     "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"" name                    \
     "\", \"data\": {\"a\": [{\"b\": {}}]}}\r\n"

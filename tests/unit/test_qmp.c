@@ -118,6 +118,7 @@ static void test_hostile(void)
         {"{\"id\": 2, \"error\": \"no\"}\r\n", "\"error\""},
         {"{\"id\": 2, \"error\": {\"class\": \"GenericError\"}}\r\n", "\"desc\""},
         {"{\"id\": 2, \"error\": {\"desc\": 5}, \"return\": {}}\r\n", "\"desc\""},
+        {"{\"id\": 2, \"error\": {\"desc\": \"no\"}}\r\n", "\"class\""},
         {"{\"error\": {\"class\": \"GenericError\", \"desc\": \"Invalid JSON\"}}\r\n", "\"id\""},
         {"{\"event\": 5}\r\n" QMP_DONE(2), "\"event\""},
         {"{\"event\": \"STOP\\u0000\"}\r\n" QMP_DONE(2), "\"event\""},
@@ -168,6 +169,15 @@ static void test_late_answer(void)
     fake_monitor_begin((const char *const[]){"", QMP_REFUSAL(5, "no") QMP_DONE(7), NULL});
     q->domid = FAKE_MONITOR_DOMID;
     q->id = 5;
+    CU_ASSERT_EQUAL(fake_monitor_dial(LONG_MS, no_tick), 0);
+    CU_ASSERT_EQUAL(xf_qmp_stop(q, err), 0);
+    fake_monitor_end();
+    /* The command of before was qmp_capabilities, carried out for the client that it greeted. */
+    fake_monitor.greeting =
+        QMP_GREETING QMP_DONE(6) QMP_ERROR(7, "CommandNotFound", "already complete");
+    fake_monitor_begin((const char *const[]){QMP_DONE(8), NULL});
+    q->domid = FAKE_MONITOR_DOMID;
+    q->id = 6;
     CU_ASSERT_EQUAL(fake_monitor_dial(LONG_MS, no_tick), 0);
     CU_ASSERT_EQUAL(xf_qmp_stop(q, err), 0);
     fake_monitor_end();
