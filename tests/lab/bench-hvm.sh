@@ -51,7 +51,9 @@ one() {
         (map(select(.type? == "report")) | last // {}) as $r |
         {kind: $kind, gap_s: $w[0].heartbeat_gap_s, ping_gap_s: $w[0].ping_gap_s,
          downtime_s: $r.downtime_s, total_s: $r.total_s, suspend_s: $r.switch.suspend_s,
-         rest_s: (if $r.switch then $r.downtime_s - $r.switch.suspend_s else null end)}' \
+         loaded_s: (if $r.switch then $r.switch | .last_dirty_s + .last_pages_s else null end),
+         resume_s: $r.switch.resume_s,
+         wakes_s: (if $r.switch then $w[0].heartbeat_gap_s - $r.downtime_s else null end)}' \
         < <(grep '^{' "$file.out" || echo '{}') >"$file.json"
     say "  $kind $2: $(jq -r '"heartbeat gap \(.gap_s * 1000 | round) ms" +
         (if .downtime_s then ", downtime \(.downtime_s * 1000 | round) ms" else "" end)' "$file.json")"
@@ -79,7 +81,8 @@ jq -s --argjson runs "$runs" '
     group_by(.kind) | map({key: .[0].kind, value: {moves: length, gap_s: (map(.gap_s) | median),
         ping_gap_s: (map(.ping_gap_s) | median),
         downtime_s: (map(.downtime_s) | of_ours), total_s: (map(.total_s) | of_ours),
-        suspend_s: (map(.suspend_s) | of_ours), rest_s: (map(.rest_s) | of_ours)}}) |
+        suspend_s: (map(.suspend_s) | of_ours), loaded_s: (map(.loaded_s) | of_ours),
+        resume_s: (map(.resume_s) | of_ours), wakes_s: (map(.wakes_s) | of_ours)}}) |
     from_entries | {runs: $runs, verified: true, moves: .,
      targets: [target("downtime, HVM / PVH"; 1.3; .hvm.gap_s / .pvh.gap_s),
                target("downtime, HVM ours / stock"; 0.25; .hvm.gap_s / ."hvm-stock".gap_s)]}' \
@@ -88,6 +91,7 @@ jq -r '.targets[] | "\(if .met then "met   " else "MISSED" end)  \(.name): " +
     "\(.measured * 1000 | round / 1000) (at most \(.required))"' "$out/hvm.json"
 # The guest suspends itself, and resumes itself: under emulation each access to an emulated device that
 # it makes for that is milliseconds.
-jq -r '.moves | to_entries[] | select(.value.suspend_s) | "\(.key): the guest suspends in " +
-    "\(.value.suspend_s * 1000 | round) ms, then \(.value.rest_s * 1000 | round) ms until it runs"' "$out/hvm.json"
+jq -r '.moves | to_entries[] | select(.value.suspend_s) | "\(.key): suspended in " +
+    "\(.value.suspend_s * 1000 | round) ms, loaded in \(.value.loaded_s * 1000 | round) ms, running in " +
+    "\(.value.resume_s * 1000 | round) ms, awake in \(.value.wakes_s * 1000 | round) ms"' "$out/hvm.json"
 say "build/bench/hvm.json"

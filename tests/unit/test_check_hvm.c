@@ -140,6 +140,58 @@ static void test_moves(void)
     CU_ASSERT(model.version.major == 7 && model.version.minor == 2 && model.version.micro == 22);
 }
 
+/* Its QEMU has no privileges, and this disk. */
+static void restricted(const char *vdev, libxl_hdtype type, bool writes, bool cd)
+{
+    libxl_device_disk *d = calloc(1, sizeof(*d));
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(d);
+    libxl_device_disk_init(d);
+    d->vdev = strdup(vdev);
+    d->readwrite = writes;
+    d->is_cdrom = cd;
+    config.disks = d;
+    config.num_disks = 1;
+    config.b_info.u.hvm.hdtype = type;
+    libxl_defbool_set(&config.b_info.dm_restrict, true);
+}
+
+static void test_restricted(void)
+{
+    static const struct {
+        const char *vdev;
+        libxl_hdtype type;
+        bool writes, cd, moves;
+    } disks[] = {
+        {"xvda", LIBXL_HDTYPE_IDE, true, false, false},
+        {"hdc", LIBXL_HDTYPE_IDE, true, false, false},
+        {"sdz", LIBXL_HDTYPE_IDE, true, false, false},
+        {"xvde", LIBXL_HDTYPE_AHCI, true, false, false},
+        {"", LIBXL_HDTYPE_IDE, true, false, false},
+        {"xvda", LIBXL_HDTYPE_IDE, false, false, true},
+        {"hdc", LIBXL_HDTYPE_IDE, false, true, true},
+        {"xvde", LIBXL_HDTYPE_IDE, true, false, true},
+        {"xvdg", LIBXL_HDTYPE_AHCI, true, false, true},
+    };
+
+    for (size_t i = 0; i < sizeof(disks) / sizeof(disks[0]); i++) {
+        begin();
+        restricted(disks[i].vdev, disks[i].type, disks[i].writes, disks[i].cd);
+        if (!disks[i].moves) {
+            refuses("dm-restrict", false);
+            libxl_domain_config_dispose(&config);
+            continue;
+        }
+        check();
+        CU_ASSERT_EQUAL(f.n, 0);
+    }
+    begin();
+    restricted("xvda", LIBXL_HDTYPE_IDE, true, false);
+    libxl_defbool_set(&config.b_info.dm_restrict, false);
+    check();
+    CU_ASSERT_EQUAL(f.n, 0);
+}
+
 static void test_late(void)
 {
     begin();
@@ -149,7 +201,6 @@ static void test_late(void)
     CU_ASSERT(!xf_check_late(&config, &model, &f) && !f.n);
     libxl_defbool_set(&config.b_info.dm_restrict, true);
     CU_ASSERT(xf_check_late(&config, &model, &f) && f.n == 1 && f.list[0].severity == XF_INFO);
-    refuses("dm-restrict", false);
     libxl_domain_config_dispose(&config);
     begin();
     guest.video_unmapped = true;
@@ -244,10 +295,13 @@ static void test_silent_xen(void)
 
 int main(void)
 {
-    CU_TestInfo tests[] = {
-        {"a guest that moves", test_moves},       {"what is refused", test_refused},
-        {"devices that must be late", test_late}, {"pages that must not be absent", test_whole},
-        {"Xen does not answer", test_silent_xen}, CU_TEST_INFO_NULL};
+    CU_TestInfo tests[] = {{"a guest that moves", test_moves},
+                           {"what is refused", test_refused},
+                           {"a QEMU without privileges", test_restricted},
+                           {"devices that must be late", test_late},
+                           {"pages that must not be absent", test_whole},
+                           {"Xen does not answer", test_silent_xen},
+                           CU_TEST_INFO_NULL};
 
     return run_suite("CHECK with a device model", tests);
 }

@@ -65,7 +65,7 @@ guest_start() {
     local host=$1 name=$2 type=pvh emulated='' vga=none mem='' maxmem='' fill='' zero=25 rate=200 pattern=random
     local hot=10 reads=0 vcpus=1 ip=100 disk=vdb diskrate=20 late=0 persistent=1 beat='' diskline='' config='' words mac vifs out
     local diskblocks=0 backend='' rogue=0 format=raw cd=0
-    local kernel=vmlinux initramfs=initramfs boot=$PV_BOOT nic='' vdev=xvda device=/dev/xvda lines='' create_s=120 boot_s=60
+    local kernel=vmlinux initramfs=initramfs boot=$PV_BOOT nic='' vdev='' device='' lines='' create_s=120 boot_s=60
     host_ok "$host"
     shift 2
     while [ $# -gt 0 ]; do
@@ -76,7 +76,7 @@ guest_start() {
             continue
             ;;
         --type | --vga | --mem | --maxmem | --fill | --zero | --rate | --pattern | --hot | --reads | --vcpus | \
-            --ip | --disk | --diskrate | --diskblocks | --backend | --format | --cd | --rogue | --late | --persistent | --beat | \
+            --ip | --disk | --diskrate | --diskblocks | --backend | --format | --vdev | --cd | --rogue | --late | --persistent | --beat | \
             --config)
             [ $# -gt 1 ] || die "$1 needs a value (lab guest help)"
             printf -v "${1#--}" %s "$2"
@@ -91,7 +91,8 @@ guest_start() {
     hvm) hvm_defaults ;;
     *) die "--type is pvh, hvm or pv, not '$type'" ;;
     esac
-    : "${mem:=128}" "${fill:=40}" "${beat:=20}"
+    : "${mem:=128}" "${fill:=40}" "${beat:=20}" "${vdev:=xvda}"
+    : "${device:=/dev/$vdev}"
     [[ $disk == /* || $disk == none ]] || disk=/dev/$disk
     [ "$disk" = none ] || diskline="'format=$format,vdev=$vdev,access=rw${backend:+,backendtype=$backend},target=$disk'"
     [ "$cd" = 0 ] || diskline+="${diskline:+, }'devtype=cdrom,vdev=hdc,access=ro,format=raw,target=/srv/guest/initramfs'"

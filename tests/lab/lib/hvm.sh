@@ -14,7 +14,7 @@ hvm_defaults() {
     fi
     if [ -n "$emulated" ]; then
         [ "$rogue" = 0 ] || die "--rogue needs PV drivers"
-        initramfs=initramfs.emulated nic=,model=rtl8139 vdev=hda device=/dev/sda
+        initramfs=initramfs.emulated nic=,model=rtl8139 vdev=${vdev:-hda} device=/dev/sda
         khz=$(hvm_khz "$host")
         [ -n "$khz" ] || die "host $host does not say how fast its TSC is (xl info)"
         boot="console=ttyS0,115200 xen_nopv net.ifnames=0 tsc_early_khz=$khz"

@@ -93,12 +93,17 @@ fi
 if wanted dm_restrict; then
     on a "id xen-qemuuser-range-base >/dev/null 2>&1 ||
         useradd --no-create-home --system --uid 900 xen-qemuuser-range-base"
-    case_begin "hvm: a QEMU without privileges is refused"
+    case_begin "hvm: a QEMU without privileges and with an emulated disk is refused"
     guest_start a restricted --type hvm --rate 100 --ip 126 --disk vdb --config 'dm_restrict = 1'
     move a && bad "it moved"
-    [[ $(error_text) == *"dm_restrict=1"*"--stock"* ]] || bad "it says $(error_text)"
+    [[ $(error_text) == *"dm_restrict=1"*"xvda"*"no tool moves it"* ]] || bad "it says $(error_text)"
     intact a
     case_end
+    lab guest stop restricted
+    guest_start a restricted --type hvm --rate 100 --ip 126 --disk vdb --vdev xvde --config 'dm_restrict = 1'
+    at=a
+    there_and_back "a QEMU without privileges, no emulated disk"
+    moves_late
     lab guest stop restricted
 fi
 
