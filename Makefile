@@ -100,7 +100,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests test deps check check-run check-build soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
+.PHONY: all tests test deps check check-run check-build check-sanitized soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
         uninstall clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
@@ -206,6 +206,9 @@ check-run:
 
 check-build:
 	+@$(MAKE) -j$(JOBS) all tests
+
+# By check.sh, beside the plain tests.
+check-sanitized:
 	+@$(FUZZ_MAKE) -j$(JOBS) all tests $(addprefix build/fuzz/tests/fuzz/,$(FUZZ_NAMES))
 
 # Moves of the process guest in which something fails at a random moment, until it is stopped.
