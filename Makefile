@@ -42,8 +42,9 @@ OBJ   = $(B)/obj
 
 WARN   = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 HARDEN = -fstack-protector-strong -fstack-clash-protection -fcf-protection
-# The sanitizers and _FORTIFY_SOURCE get into each other's way.
-MODE   = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,-D_FORTIFY_SOURCE=2)
+# The sanitizers and _FORTIFY_SOURCE get into each other's way. A trace of theirs needs functions and
+# lines alone (-g1).
+MODE   = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer -g1,-D_FORTIFY_SOURCE=2)
 
 PKGS = gnutls libxml-2.0 json-c libxxhash liblz4 libzstd libibverbs librdmacm
 # Asked once, when first used.
@@ -55,6 +56,9 @@ XEN_LIBS   = -lxenlight -lxlutil -lxenctrl -lxenguest -lxencall -lxenforeignmemo
 ALL_CPPFLAGS = -I. -D_GNU_SOURCE -D__XEN_TOOLS__
 ALL_CFLAGS   = -std=gnu11 -O2 -g -fPIE -pthread $(WARN) $(HARDEN) $(MODE) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS  = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+# Tests are linked by the quicker linker of the two in binutils, if it is there; it warns of what
+# sanitizers bring with them.
+TEST_LD      = $(eval TEST_LD := $$(if $(SAN),,$$(if $$(shell command -v ld.gold),-fuse-ld=gold)))$(TEST_LD)
 ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread -lm
 
 # ---- sources: what lies in a folder belongs to it ----
@@ -100,7 +104,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests test deps check check-run check-build soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
+.PHONY: all tests test deps check check-run check-build check-sanitized soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
         uninstall clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
@@ -157,7 +161,7 @@ $(NAMES): $(HELPERS) $(FRONT) $(LIB)
 	@{ nm -g --defined-only $(FRONT) $(LIB); nm -gu $^; } 2>/dev/null | awk 'NF > 1 { print $$NF }' | sort -u >$@
 $(B)/tests/%: $(OBJ)/tests/%.o $(HELPERS) $(WEAK) $(NAMES) tests/mocks.sh
 	@tests/mocks.sh $(NAMES) $(filter %.o,$^)
-	$(call link,-lcunit)
+	$(call link,$(TEST_LD) -lcunit)
 
 # The guest that QEMU moves in the race: 32 bits, no C library.
 PAYLOAD = build/tests/bench/payload.elf
@@ -206,6 +210,9 @@ check-run:
 
 check-build:
 	+@$(MAKE) -j$(JOBS) all tests
+
+# By check.sh, beside the plain tests.
+check-sanitized:
 	+@$(FUZZ_MAKE) -j$(JOBS) all tests $(addprefix build/fuzz/tests/fuzz/,$(FUZZ_NAMES))
 
 # Moves of the process guest in which something fails at a random moment, until it is stopped.

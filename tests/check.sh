@@ -1,14 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What `make check` runs once everything is built: the test programs plain and sanitized, the
-# front's scripts, the fuzz targets, the cluster's tests, the scripts about the source and the manual pages, then the
-# lab (and before it, whether one that was killed is in the way of the next). So all that `make test`
-# runs (test.sh) is among it. The last line is "N passed, N failed".
+# What `make check` runs once the plain programs are built: the cluster's tests, the test programs and
+# the front's scripts plain and, once those are built too, sanitized, the scripts about the source and
+# the manual pages, the fuzz targets, then the lab (and before it, whether one that was killed is in
+# the way of the next). So all that `make test` runs (test.sh) is among it. The last line is
+# "N passed, N failed".
 #
 # From the Makefile: TESTS FRONT_TESTS CLUSTER_TESTS SCRIPTS FUZZ MAN (lists), SAN_DIR, FUZZ_TIME.
 set -u -o pipefail
 
+# Most of these wait most of their time.
+CHECK_JOBS=${CHECK_JOBS:-$((2 * $(nproc)))}
+BUILD_LIMIT=1800 # seconds for the sanitized programs
 LAB_LIMIT=${CHECK_LAB_LIMIT:-5400} # seconds for the lab as a whole
 logs=build/check
 
@@ -65,63 +69,71 @@ sanitized_only=${sanitized_only//$'\n'/}
 sanitized_only+=" tests/front/incomplete.sh tests/front/hostile.sh tests/front/drain.sh tests/front/watch.sh "
 plain_only=" tests/procguest/test_outage tests/unit/test_key "
 
-# What waits most of its time takes no turn of a processor: one after the other, beside all the rest.
-idle=" tests/unit/test_recover tests/unit/test_pager tests/unit/test_status tests/unit/test_receiver
- tests/conformance/test_failures tests/conformance/test_handshake tests/conformance/test_pair "
-idle=${idle//$'\n'/}
-run_idle() {
-    local dir t label=''
-    for dir in build "$SAN_DIR"; do
-        for t in $idle; do
-            one "$t$label" "$dir/$t"
-        done
-        one "tests/front/receive.sh$label" env XL="$PWD/$dir/xl" bash tests/front/receive.sh
-        label=' (sanitized)'
+# Longest first, so that none of them is left over when all the others have ended.
+long=" tests/procguest/test_outage tests/procguest/test_pull_fail tests/procguest/test_pull
+ tests/procguest/test_copy_fail tests/unit/test_engine_fail tests/conformance/test_messages
+ tests/procguest/test_copy tests/unit/test_relink tests/front/incomplete.sh
+ tests/procguest/test_compress tests/conformance/test_drip tests/front/hostile.sh tests/front/drain.sh
+ tests/front/watch.sh tests/unit/test_engine tests/procguest/test_link tests/procguest/test_death
+ tests/front/receive.sh tests/procguest/test_hangup tests/unit/test_bootstrap
+ tests/unit/test_recover tests/procguest/test_status tests/conformance/test_failures "
+long=${long//$'\n'/}
+longest_first() { # TEST...
+    local t
+    for t in $long; do
+        [[ " $* " != *" $t "* ]] || echo "$t"
+    done
+    for t; do
+        [[ $long == *" $t "* ]] || echo "$t"
     done
 }
-run_idle &
-waiting+=" $!"
 
-for dir in build "$SAN_DIR"; do
-    label='' elsewhere=$sanitized_only
-    export SEEDS=30 # of random failures
-    if [ "$dir" != build ]; then
-        label=' (sanitized)' elsewhere=$plain_only
-        export SEEDS=15
-    fi
-    elsewhere+="$idle tests/front/receive.sh "
-    for t in $TESTS; do
-        [[ $elsewhere != *" $t "* ]] || continue
-        if [ "$t" = tests/procguest/test_outage ]; then
-            one "$t" "$dir/$t" &
-            waiting+=" $!"
-        else
-            run "$t$label" "$dir/$t"
-        fi
+# run_built DIR LABEL ELSEWHERE: every test with the programs of DIR, but those of ELSEWHERE.
+run_built() {
+    local t
+    # shellcheck disable=SC2086 # lists
+    for t in $(longest_first $TESTS $FRONT_TESTS); do
+        [[ $3 != *" $t "* ]] || continue
+        case $t in
+        *.sh) run "$t$2" env XL="$PWD/$1/xl" bash "$t" ;;
+        *) run "$t$2" "$1/$t" ;;
+        esac
     done
-    for t in $FRONT_TESTS; do
-        [[ $elsewhere != *" $t "* ]] || continue
-        run "$t$label" env XL="$PWD/$dir/xl" bash "$t"
-    done
-done
+}
 
 # For the image of a cluster's nodes they wait the first time: beside all the rest.
 # shellcheck disable=SC2086 # a list
 run_clusters $CLUSTER_TESTS &
 waiting+=" $!"
 
+# The plain tests leave the processors idle, so the sanitized programs are built beside them.
+built=$logs/built # there once they are: run() may have waited for the job, so its status is lost
+LIMIT=$BUILD_LIMIT one "the sanitized programs are built" \
+    nice make --no-print-directory check-sanitized && : >"$built" &
+building=$!
+waiting+=" $building"
+# SEEDS: of random failures
+SEEDS=30 run_built build '' "$sanitized_only"
+wait "$building" 2>/dev/null
+if [ ! -e "$built" ]; then
+    wait_for_all
+    exit 1
+fi
+SEEDS=15 run_built "$SAN_DIR" ' (sanitized)' "$plain_only"
+
 boot_lab
+run_about_source
+run tests/lab/test_killed bash tests/lab/test_killed.sh
+run tests/plan/test_hbal bash tests/plan/test_hbal.sh
 if [ -n "$FUZZ" ]; then
     read -ra targets <<<"$FUZZ"
+    JOBS=$(nproc) # these never wait
     each=$((FUZZ_TIME / ${#targets[@]} > 0 ? FUZZ_TIME / ${#targets[@]} : 1))
     for f in "${targets[@]}"; do
         run "tests/fuzz/$f" tests/fuzz/run.sh "$f" "$each" build/check
     done
 fi
 
-run_about_source
-run tests/lab/test_killed bash tests/lab/test_killed.sh
-run tests/plan/test_hbal bash tests/plan/test_hbal.sh
 wait_for_all
 passed=$(count "$logs/passed")
 failed=$(count "$logs/failed")

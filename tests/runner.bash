@@ -30,7 +30,7 @@ run_clusters() { # TEST...
 }
 
 # One test: NAME COMMAND... Its line is printed when it ends, its result is a byte in a file.
-# Status 77 with `may_skip`: it cannot run here, and its last line says why.
+# Returns its status; 77 with `may_skip`: it cannot run here, and its last line says why.
 one() {
     local name=$1 log begin rc
     shift
@@ -41,7 +41,7 @@ one() {
     if [ $rc = 0 ]; then
         printf . >>"$logs/passed"
         printf 'ok    %-52s %4d s\n' "$name" $((SECONDS - begin))
-        return
+        return 0
     fi
     if [ $rc = 77 ] && [ "$may_skip" = yes ]; then
         printf . >>"$logs/skipped"
@@ -55,6 +55,7 @@ one() {
         tail -n 100 "$log" | sed 's/^/      | /'
     } >"$log.shown"
     cat "$log.shown"
+    return $rc
 }
 
 # Those of `jobs` that are tests, in `pids`. Not in a pipeline of pipelines: there `jobs` is empty.
