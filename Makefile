@@ -104,18 +104,26 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests test deps check check-run check-build check-sanitized soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
+.PHONY: FORCE all tests test deps check check-run check-build check-sanitized soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
         uninstall clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
 tests: $(addprefix $(B)/,$(TEST_NAMES) $(BENCH_NAMES))
 
-$(OBJ)/%.o: %.c Makefile
+# Changed only when the compiler or its flags are, so that editing this file compiles nothing again.
+FLAGS = $(OBJ)/flags
+$(FLAGS): FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS))' | cmp -s - $@ || \
+        printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS))' >$@
+FORCE:
+
+$(OBJ)/%.o: %.c $(FLAGS)
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(OBJ)/transport/version.o: ALL_CPPFLAGS += -DXF_VERSION_TEXT='"$(shell cat VERSION)"'
+$(OBJ)/transport/version.o: private ALL_CPPFLAGS += -DXF_VERSION_TEXT='"$(shell cat VERSION)"'
 $(OBJ)/transport/version.o: VERSION
 
 # The schema is embedded in the binary by .incbin, which leaves no trace in the .d file.
