@@ -33,6 +33,7 @@ enum xf_need_kind {
     XF_NEED_BOOT,    /* a file, to boot the domain again */
     XF_NEED_BACKEND, /* a domain by name */
     XF_NEED_START,   /* a file, without which the domain cannot be built */
+    XF_NEED_USER,    /* as whom its device model runs */
     XF_NEEDS
 };
 struct xf_need {

@@ -19,6 +19,7 @@ const char *xf_need_word(enum xf_need_kind kind)
     static const char *const words[XF_NEEDS] = {
         [XF_NEED_DISK] = "disk", [XF_NEED_BRIDGE] = "bridge",   [XF_NEED_SCRIPT] = "script",
         [XF_NEED_BOOT] = "boot", [XF_NEED_BACKEND] = "backend", [XF_NEED_START] = "start",
+        [XF_NEED_USER] = "user",
     };
 
     return kind < XF_NEEDS ? words[kind] : NULL;
@@ -88,6 +89,16 @@ static void needs_to_boot(struct listing *l, const libxl_domain_build_info *b)
             need(l, at_start ? XF_NEED_START : XF_NEED_BOOT, files[i][0], files[i][1]);
 }
 
+static void needs_of_model(struct listing *l, const libxl_domain_build_info *b)
+{
+    if (b->type != LIBXL_DOMAIN_TYPE_HVM)
+        return;
+    if (b->device_model_user)
+        need(l, XF_NEED_USER, b->device_model_user, "device_model_user=");
+    else if (!libxl_defbool_is_default(b->dm_restrict) && libxl_defbool_val(b->dm_restrict))
+        need(l, XF_NEED_USER, XF_QEMU_RANGE, "dm_restrict=1");
+}
+
 int xf_needs_of(const libxl_domain_config *config, struct xf_need **list, unsigned *n,
                 struct xf_findings *f, struct xf_err *err)
 {
@@ -100,6 +111,7 @@ int xf_needs_of(const libxl_domain_config *config, struct xf_need **list, unsign
     for (int i = 0; i < config->num_nics; i++)
         needs_of_nic(&l, &config->nics[i], i);
     needs_to_boot(&l, &config->b_info);
+    needs_of_model(&l, &config->b_info);
     if (l.left_out)
         xf_find(f, XF_WARNING, "not-looked-for",
                 "%u files, bridges or scripts that the guest needs were not looked for at the "

@@ -12,6 +12,12 @@
 #include "libxl-ext/peer/bootstrap.h"
 #include "libxl-ext/peer/check.h"
 
+/* As whom a device model without privileges runs, the first that exists: the first of a range of
+ * users, one for each domain, or one for all (libxl__domain_get_device_model_uid(),
+ * tools/libs/light/libxl_dm.c). */
+#define XF_QEMU_RANGE "xen-qemuuser-range-base"
+#define XF_QEMU_SHARED "xen-qemuuser-shared"
+
 /* The word on the wire, or NULL. */
 const char *xf_need_word(enum xf_need_kind kind);
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <net/if.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -93,6 +94,15 @@ static void check_boot(const struct xf_need *x, struct xf_findings *f)
                 x->of, x->what);
 }
 
+static void check_user(const struct xf_need *x, struct xf_findings *f)
+{
+    if (!getpwnam(x->what) && (strcmp(x->what, XF_QEMU_RANGE) != 0 || !getpwnam(XF_QEMU_SHARED)))
+        xf_find(f, XF_REFUSAL, "user-missing",
+                "there is no user \"%s\" there, as whom the guest's device model is to run (%s); "
+                "create it: useradd --system %s",
+                x->what, x->of, x->what);
+}
+
 void xf_check_needs(libxl_ctx *ctx, const struct xf_host_paths *paths, const struct xf_need *list,
                     unsigned n, struct xf_findings *f)
 {
@@ -126,6 +136,9 @@ void xf_check_needs(libxl_ctx *ctx, const struct xf_host_paths *paths, const str
             break;
         case XF_NEED_START:
             check_start(x, f);
+            break;
+        case XF_NEED_USER:
+            check_user(x, f);
             break;
         case XF_NEEDS:
             break;

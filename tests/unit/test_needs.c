@@ -172,6 +172,16 @@ static void test_list(void)
     CU_ASSERT(lists(XF_NEED_START, "/boot/initrd", "ramdisk"));
     CU_ASSERT_EQUAL(n, 11);
     free(list);
+    libxl_defbool_set(&config.b_info.dm_restrict, true);
+    CU_ASSERT_EQUAL_FATAL(xf_needs_of(&config, &list, &n, &f, &err), 0);
+    CU_ASSERT(n == 12 && lists(XF_NEED_USER, "xen-qemuuser-range-base", "dm_restrict=1"));
+    free(list);
+    config.b_info.device_model_user = (char[]){"qemu"};
+    CU_ASSERT_EQUAL_FATAL(xf_needs_of(&config, &list, &n, &f, &err), 0);
+    CU_ASSERT(n == 12 && lists(XF_NEED_USER, "qemu", "device_model_user="));
+    free(list);
+    config.b_info.device_model_user = NULL;
+    libxl_defbool_set(&config.b_info.dm_restrict, false);
     config.b_info.type = LIBXL_DOMAIN_TYPE_PVH;
 }
 
@@ -277,6 +287,11 @@ static void test_here(void)
     check_one(XF_NEED_START, at("missing"));
     CU_ASSERT(f.n == 1 && f.list[0].severity == XF_REFUSAL);
     CU_ASSERT_STRING_EQUAL(f.list[0].code, "kernel-missing");
+    check_one(XF_NEED_USER, "root");
+    CU_ASSERT_EQUAL(f.n, 0);
+    check_one(XF_NEED_USER, "no-such-user");
+    CU_ASSERT(f.n == 1 && f.list[0].severity == XF_REFUSAL);
+    CU_ASSERT_STRING_EQUAL(f.list[0].code, "user-missing");
 }
 
 /* A longest name of a thing leaves the sentence whole enough to be a sentence's beginning, and

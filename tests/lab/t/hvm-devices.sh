@@ -91,8 +91,8 @@ if wanted cirrus; then
 fi
 
 if wanted dm_restrict; then
-    on a "id xen-qemuuser-range-base >/dev/null 2>&1 ||
-        useradd --no-create-home --system --uid 900 xen-qemuuser-range-base"
+    for h in a b; do on $h "id xen-qemuuser-range-base >/dev/null 2>&1 ||
+        useradd --no-create-home --system --uid 900 xen-qemuuser-range-base"; done
     case_begin "hvm: a QEMU without privileges and with an emulated disk is refused"
     guest_start a restricted --type hvm --rate 100 --ip 126 --disk vdb --config 'dm_restrict = 1'
     move a && bad "it moved"
