@@ -39,12 +39,4 @@ good_move a
 good_move b
 case_end
 
-enough_for_quick
-
-case_begin "the same as an HVM guest"
-lab guest stop level
-guest_start a level --type hvm --ip 123 --config "$line"
-good_move a
-good_move b
-case_end
 finish
