@@ -81,6 +81,10 @@ int xf_check_cpu(xc_interface *xch, const struct xf_hello *hello, struct xf_find
 void xf_find_cpu(const char *vendor, const struct xf_cpu_level *guest, const struct xf_cpu *host,
                  struct xf_findings *f);
 
+/* At the source: warn of a destination whose Xenferry does not compare all of the guest's features.
+ */
+void xf_find_uncompared(const struct xf_hello *h, const struct xf_reply *r, struct xf_findings *f);
+
 /* Does Xen here have memory paging (CONFIG_MEM_PAGING)? */
 bool xf_has_paging(xc_interface *xch);
 

@@ -23,7 +23,6 @@
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/peer/needs.h"
 #include "libxl-ext/host/run_dir.h"
-#include "libxl-ext/xen/cpu_policy.h"
 #include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/xen_pager.h"
@@ -277,24 +276,6 @@ static void check_compress(const struct xf_move *m, struct xf_findings *found)
                 xf_codec_name(c), xf_version());
 }
 
-/* An older receiver compares the words up to 10, and Xen would clear features of the others. */
-static void check_words(const struct xf_move *m, struct xf_findings *found)
-{
-    const struct xf_hello *h = &m->check.hello;
-    char vendor[XF_CPU_VENDOR];
-    struct xf_cpu_level guest;
-    bool others = false;
-
-    xf_cpu_of_policy(h->cpuid, h->cpuid_len, h->msrs, h->msr_len, &guest, vendor);
-    for (unsigned w = 11; w < XF_CPU_WORDS; w++)
-        others |= guest.words[w] != 0;
-    if (others && !m->check.reply.cpu_words)
-        xf_find(found, XF_WARNING, "cpu-policy",
-                "the destination's Xenferry does not compare all CPU features of the guest, which "
-                "may lose some there; install this version (%s) there",
-                xf_version());
-}
-
 /* Can the destination's Xenferry do what this move needs? */
 static void check_receiver(const struct xf_move *m, struct xf_findings *found)
 {
@@ -416,7 +397,7 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     }
     add_peers(m, &found);
     check_receiver(m, &found);
-    check_words(m, &found);
+    xf_find_uncompared(&m->check.hello, &m->check.reply, &found);
     if (only_full(&found))
         return XF_MOVE_FULL;
     if (!xf_first_refusal(&found) && xf_move_connect(m, &found, err))

@@ -480,6 +480,31 @@ static void test_check(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "the source sent a CPU policy of an invalid length"));
 }
 
+/* An older destination compares words 0 to 10 only. */
+static void test_older_peer(void)
+{
+    xen_cpuid_leaf_t leaf = {7, 1, 1u << 10, 0, 0, 0};
+    xen_msr_entry_t msr = {.idx = 0x10a};
+    struct xf_hello h = {
+        .cpuid = &leaf, .cpuid_len = sizeof(leaf), .msrs = &msr, .msr_len = sizeof(msr)};
+    struct xf_reply old = {.hvm = true}, new = {.cpu_words = true};
+
+    memset(&found, 0, sizeof(found));
+    xf_find_uncompared(&h, &old, &found);
+    CU_ASSERT_EQUAL(found.n, 0);
+    leaf.d = 1u << 18;
+    xf_find_uncompared(&h, &new, &found);
+    CU_ASSERT_EQUAL(found.n, 0);
+    xf_find_uncompared(&h, &old, &found);
+    CU_ASSERT_EQUAL_FATAL(found.n, 1);
+    CU_ASSERT_EQUAL(found.list[0].severity, XF_WARNING);
+    CU_ASSERT_PTR_NOT_NULL(strstr(found.list[0].text, "does not compare all CPU features"));
+    leaf.d = 0;
+    msr.val = 1;
+    xf_find_uncompared(&h, &old, &found);
+    CU_ASSERT_EQUAL(found.n, 2);
+}
+
 /* A guest with the printed line fits every host. */
 static void test_cure(void)
 {
@@ -520,6 +545,7 @@ int main(void)
         {"many missing features", test_many},
         {"what Xen here offers", test_read},
         {"a guest's policy at the destination", test_check},
+        {"a destination that compares less", test_older_peer},
         {"a guest with the line fits", test_cure},
         CU_TEST_INFO_NULL,
     };
