@@ -23,6 +23,7 @@ static const struct {
     {"migrate-wait", cmd_migrate_wait},
     {"migrate-cancel", cmd_migrate_cancel},
     {"migrate-drain", cmd_migrate_drain},
+    {"migrate-cpu", cmd_migrate_cpu},
 };
 
 int main(int argc, char **argv)

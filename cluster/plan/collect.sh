@@ -44,8 +44,11 @@ for f in /etc/xen/*.cfg; do
     sed -n "s|^[[:space:]]*name[[:space:]]*=[[:space:]]*[\"'\'']\([^\"'\'']*\)[\"'\''].*|file $f \1|p" "$f" | head -n 1
 done'
 
+# What its processors offer; "none" without Xenferry, or with one that cannot say.
+CPU='xl migrate-cpu --json 2>/dev/null || echo none'
+
 before() { # N HOST
-    ask "$1" "$2" info 'xl info' && ask "$1" "$2" resources "$RESOURCES" && ask "$1" "$2" first "$LIST"
+    ask "$1" "$2" info 'xl info' && ask "$1" "$2" cpu "$CPU" && ask "$1" "$2" resources "$RESOURCES" && ask "$1" "$2" first "$LIST"
 }
 after() { # N HOST
     [ -e "$work/$1.silent" ] || ask "$1" "$2" second "$LIST"

@@ -10,6 +10,32 @@ RECENT_S=3600
 WEIGHT=10
 POLICY='|128,1,1024,1,1,1|1,1,0,0,0,1;1048576,256,1073741824,64,64,64|ext,diskless|64.0|64.0'
 
+# The features that a guest has there without a cpuid=, and the vendor, as the hosts' own
+# `xl migrate-cpu` names them, in $work/features. False: not every host says so.
+named_features() {
+    : >"$work/features"
+    while IFS=$tab read -r n _; do
+        tabs -v n="$n" '
+            function word(s) { gsub(/[ _]/, "-", s); return tolower(s) }
+            /^\{"type":"cpu","host":null,/ && match($0, /"vendor":"[A-Za-z]+"/) {
+                list = "vendor-" word(substr($0, RSTART + 10, RLENGTH - 11))
+                if (!match($0, /"usual":\{[^]{}]*"features":\[[^]]*\]/)) exit
+                s = substr($0, RSTART, RLENGTH)
+                sub(/^.*\[/, "", s)
+                gsub(/["\]]/, "", s)
+                count = split(s, f, ",")
+                for (i = 1; i <= count; i++) {
+                    f[i] = word(f[i])
+                    if (f[i] !~ /^[a-z0-9][a-z0-9.-]*$/ || length(f[i]) > 64 || i > 1024) exit
+                    list = list "," f[i]
+                }
+                good = 1
+                exit
+            }
+            END { if (!good) exit 1; print n, list }' "$work/$n.cpu" >>"$work/features" || return 1
+    done <"$work/hosts"
+}
+
 # features: "N feature,feature,..." of each host in $work/features. A guest may only go where all
 # features of its host are. The one place that knows where they come from.
 features() {
@@ -29,6 +55,7 @@ features() {
         [ -z "$why" ] || die "$features: $why"
         return
     fi
+    ! named_features || return 0
     # Bit b of word w is called w.b.
     tabs '
         { list = ""

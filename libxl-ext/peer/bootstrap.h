@@ -14,6 +14,7 @@
 
 #include "libxl-ext/peer/agree.h"
 #include "libxl-ext/peer/choice.h"
+#include "libxl-ext/cpu.h"
 #include "libxl-ext/libxl_ext.h"
 #include "transport/transport.h"
 
@@ -72,6 +73,7 @@ struct xf_hello {
     unsigned reconnect_s; /* how long the source retries a lost link in COPY; 0: never */
     bool find_only;       /* no move: the reply only says whether the domain is there */
     uint32_t copy_domid;  /* with find_only: the number that the copy had there; 0: not known */
+    bool cpu_only;        /* with find_only: the question is what its processors offer instead */
     uint64_t need_kib;    /* memory that the domain takes from the host, overhead included */
     uint32_t xen_major, xen_minor;
     char qemu[16]; /* version of the guest's device model, "7.2.22"; empty: it has none */
@@ -103,6 +105,9 @@ struct xf_reply {
     bool hvm;             /* it can receive a guest with a device model, and late devices */
     bool cold;            /* it can receive a stock stream */
     bool pci;             /* it can attach PCI devices after GO */
+    bool cpu_words;       /* it compares all words of the CPU's features */
+    bool has_cpu;         /* `cpu` is filled in: the answer to cpu_only */
+    struct xf_cpu cpu;
     bool probe;           /* with check_only, it answers a measurement of the link (speed.h) */
     uint64_t free_kib;    /* memory that is free there; XF_KIB_UNKNOWN: it did not say */
     unsigned moves;       /* under way on the receiver's host */

@@ -72,20 +72,18 @@ int xf_check_peer(libxl_ctx *ctx, xc_interface *xch, struct xf_toollog *log,
 int xf_check_find(libxl_ctx *ctx, const struct xf_hello *q, bool same_host, struct xf_findings *f,
                   struct xf_err *err);
 
-/*
- * Does the host's maximum policy include every CPU feature of the guest's policy? Both are arrays
- * of xen_cpuid_leaf_t. Returns 1 when one is missing, with its leaf and the missing bits in `what`.
- * Pure.
- */
-int xf_policy_missing(const void *guest, uint32_t guest_len, const void *host, uint32_t host_len,
-                      char *what, size_t what_len);
+/* Is the guest's CPU policy, as the source sent it, one that this host can give? */
+int xf_check_cpu(xc_interface *xch, const struct xf_hello *hello, struct xf_findings *f,
+                 struct xf_err *err);
 
-/* Do the two policies (as above) name different CPU vendors? Then both names are filled in,
- * printable. Pure. */
-#define XF_VENDOR 13
-bool xf_policy_vendors_differ(const void *guest, uint32_t guest_len, const void *host,
-                              uint32_t host_len, char guest_vendor[XF_VENDOR],
-                              char host_vendor[XF_VENDOR]);
+/* Add refusals of a guest that uses what this host does not offer: each feature and each leaf by
+ * name, and the line that cures it. vendor: the guest's, "" if it is not known. */
+void xf_find_cpu(const char *vendor, const struct xf_cpu_level *guest, const struct xf_cpu *host,
+                 struct xf_findings *f);
+
+/* At the source: warn of a destination whose Xenferry does not compare all of the guest's features.
+ */
+void xf_find_uncompared(const struct xf_hello *h, const struct xf_reply *r, struct xf_findings *f);
 
 /* Does Xen here have memory paging (CONFIG_MEM_PAGING)? */
 bool xf_has_paging(xc_interface *xch);

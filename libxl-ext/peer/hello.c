@@ -9,6 +9,7 @@
 
 #include <json-c/json.h>
 
+#include "libxl-ext/peer/cpu_json.h"
 #include "libxl-ext/peer/needs.h"
 #include "libxl-ext/host/secret.h"
 #include "pages/pack.h"
@@ -142,6 +143,8 @@ char *xf_hello_format(const struct xf_hello *h)
     if (h->find_only) {
         json_object_object_add(o, "find_only", json_object_new_boolean(true));
         json_object_object_add(o, "copy_domid", json_object_new_int64(h->copy_domid));
+        if (h->cpu_only)
+            json_object_object_add(o, "cpu_only", json_object_new_boolean(true));
     }
     json_object_object_add(o, "need_kib", json_object_new_int64((int64_t)h->need_kib));
     json_object_object_add(o, "xen_major", json_object_new_int64(h->xen_major));
@@ -180,6 +183,9 @@ char *xf_reply_format(const struct xf_reply *r)
     json_object_object_add(o, "hvm", json_object_new_boolean(r->hvm));
     json_object_object_add(o, "cold", json_object_new_boolean(r->cold));
     json_object_object_add(o, "pci", json_object_new_boolean(r->pci));
+    json_object_object_add(o, "cpu_words", json_object_new_boolean(r->cpu_words));
+    if (r->has_cpu)
+        json_object_object_add(o, "cpu", xf_cpu_to_json(&r->cpu));
     json_object_object_add(o, "probe", json_object_new_boolean(r->probe));
     if (r->free_kib <= INT64_MAX)
         json_object_object_add(o, "free_kib", json_object_new_int64((int64_t)r->free_kib));

@@ -11,6 +11,7 @@
 #include "libxl-ext/host/json_in.h"
 #include "libxl-ext/host/pci_addr.h"
 #include "libxl-ext/host/secret.h"
+#include "libxl-ext/peer/cpu_json.h"
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/peer/needs.h"
 #include "pages/pack.h"
@@ -243,7 +244,8 @@ static int read_optional(const struct xf_json *j, struct xf_hello *h)
         (xf_json_has(j, "cold") && xf_json_bool(j, "cold", &h->cold)) ||
         (xf_json_has(j, "qemu") && xf_json_word(j, "qemu", h->qemu, sizeof(h->qemu))) ||
         (xf_json_has(j, "find_only") && xf_json_bool(j, "find_only", &h->find_only)) ||
-        (xf_json_has(j, "copy_domid") && xf_json_number(j, "copy_domid", 0, 32767, &copy)))
+        (xf_json_has(j, "copy_domid") && xf_json_number(j, "copy_domid", 0, 32767, &copy)) ||
+        (xf_json_has(j, "cpu_only") && xf_json_bool(j, "cpu_only", &h->cpu_only)))
         return -1;
     h->reconnect_s = (unsigned)reconnect;
     h->copy_domid = (uint32_t)copy;
@@ -351,6 +353,15 @@ static int get_moves(const struct xf_json *j, struct xf_reply *r)
     return 0;
 }
 
+/* Only in an answer to cpu_only. */
+static int get_cpu(const struct xf_json *j, struct xf_reply *r)
+{
+    struct xf_json v;
+
+    r->has_cpu = xf_json_has(j, "cpu");
+    return r->has_cpu && (xf_json_object(j, "cpu", &v) || xf_cpu_from_json(&v, &r->cpu)) ? -1 : 0;
+}
+
 static int get_findings(const struct xf_json *j, struct xf_reply *r)
 {
     size_t n;
@@ -378,6 +389,8 @@ static int read_reply(const struct xf_json *j, struct xf_reply *r)
         (xf_json_has(j, "cold") && xf_json_bool(j, "cold", &r->cold)) ||
         (xf_json_has(j, "pci") && xf_json_bool(j, "pci", &r->pci)) ||
         (xf_json_has(j, "probe") && xf_json_bool(j, "probe", &r->probe)) ||
+        (xf_json_has(j, "cpu_words") && xf_json_bool(j, "cpu_words", &r->cpu_words)) ||
+        get_cpu(j, r) ||
         (xf_json_has(j, "free_kib") && xf_json_number(j, "free_kib", 0, INT64_MAX, &kib)) ||
         get_codecs(j, &r->codecs, &r->unpacks_in_pull) || get_moves(j, r) ||
         xf_json_number(j, "rdma_port", 0, 65535, &rdma_port) || get_rdma(j, &r->rdma) ||

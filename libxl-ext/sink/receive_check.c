@@ -14,6 +14,7 @@
 #include "libxl-ext/moves/drain_record.h"
 #include "libxl-ext/sink/receive_parts.h"
 #include "libxl-ext/sink/refuse.h"
+#include "libxl-ext/xen/cpu_policy.h"
 #include "pages/pack.h"
 #include "transport/times.h"
 
@@ -121,11 +122,15 @@ static int lock_out_others(struct sink *s, struct xf_findings *found, struct xf_
                             s->check.hello.check_only, found, err);
 }
 
-/* Answer where the domain is. Not a move, so nothing follows. */
+/* Answer where the domain is, or what the processors offer. Not a move, so nothing follows. */
 static int answer_question(struct sink *s, struct xf_reply *reply, struct xf_err *err)
 {
     struct xf_findings found = {0};
 
+    if (s->check.hello.cpu_only) {
+        reply->has_cpu = true;
+        return xf_cpu_read(s->xch, &reply->cpu, err);
+    }
     if (xf_check_find(s->ctx, &s->check.hello, s->check.same_host, &found, err))
         return -1;
     memcpy(reply->findings, found.list, sizeof(found.list));
@@ -156,7 +161,7 @@ static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf
 {
     struct xf_findings found = {0};
 
-    reply->hvm = reply->cold = reply->pci = true;
+    reply->hvm = reply->cold = reply->pci = reply->cpu_words = true;
     reply->paging = xf_has_paging(s->xch);
     reply->codecs = xf_pack_codecs();
     reply->probe = s->check.hello.check_only;

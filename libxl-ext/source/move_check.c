@@ -397,6 +397,7 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     }
     add_peers(m, &found);
     check_receiver(m, &found);
+    xf_find_uncompared(&m->check.hello, &m->check.reply, &found);
     if (only_full(&found))
         return XF_MOVE_FULL;
     if (!xf_first_refusal(&found) && xf_move_connect(m, &found, err))

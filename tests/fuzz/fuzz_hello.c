@@ -77,6 +77,7 @@ static void fuzz_hello(const char *json, size_t len)
         MUST(!memcmp(h.msrs, twice.msrs, h.msr_len));
         MUST(h.transport == twice.transport && h.seal == twice.seal);
         MUST(h.find_only == twice.find_only && h.pull == twice.pull);
+        MUST(!h.find_only || h.cpu_only == twice.cpu_only);
         MUST(!memcmp(&h.rdma, &twice.rdma, sizeof(h.rdma)));
         MUST(h.nr_needs == twice.nr_needs && h.nr_pci == twice.nr_pci);
         MUST(!memcmp(h.pci, twice.pci, h.nr_pci * sizeof(*h.pci)));
@@ -101,6 +102,7 @@ static void fuzz_reply(const char *json, size_t len)
     }
     fuzz_reached(TOOK_REPLY);
     fuzz_rdma(&r.rdma);
+    fuzz_text(r.cpu.vendor, sizeof(r.cpu.vendor));
     MUST(r.moves <= 1000 && r.moves_limit <= 1000);
     MUST(r.nr_addresses <= XF_ADDRESSES_MAX && r.nr_findings <= XF_FINDINGS_MAX);
     for (unsigned i = 0; i < r.nr_addresses; i++) {

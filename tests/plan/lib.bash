@@ -4,6 +4,7 @@
 # What the planner's tests share: made-up hosts that a made-up ssh answers for, and comparisons.
 #   $work/hosts/HOST.{info,list0,list1}   what xl says there, list1 a made-up minute after list0
 #   $work/hosts/HOST.resources            what Pacemaker says there
+#   $work/hosts/HOST.cpu                  what xl migrate-cpu --json says there
 #   $work/hosts/HOST.down                 it does not answer
 #   $work/free/HOST                       MiB: a move there is refused if it needs more
 #   $work/status/GUEST                    what its move ends with
@@ -56,6 +57,7 @@ moved() { # GUEST TO
 }
 case $c in
 'xl info') cat "$d/$h.info" ;;
+*'xl migrate-cpu --json 2>/dev/null || echo none') [ ! -e "$d/$h.cpu" ] && echo none || cat "$d/$h.cpu" ;;
 *'crm_resource --list-raw'*) [ ! -e "$d/$h.resources" ] || cat "$d/$h.resources" ;;
 'cat /proc/uptime && xl list')
     if [ -e "$d/$h.asked" ]; then
@@ -104,6 +106,11 @@ host() {
 }
 row() { # HOST WHICH_LIST NAME ID MIB VCPUS STATE SECONDS
     printf '%-40s %5d %5d %5d     %6s  %8.1f\n' "${@:3}" >>"$work/hosts/$1.list$2"
+}
+# cpu HOST VENDOR FEATURES: they are its usual ones; FEATURES as in JSON
+cpu() {
+    printf '{"type":"cpu","host":null,"vendor":"%s","usual":{"leaf":13,"subleaf":0,"extended_leaf":2147483656,"features":[%s]},"most":{"leaf":13,"subleaf":0,"extended_leaf":2147483656,"features":["itsc",%s]}}\n' \
+        "$2" "$3" "$3" >"$work/hosts/$1.cpu"
 }
 ids=0
 # guest HOST NAME MIB VCPUS PERCENT [STATE]: it uses PERCENT of one processor

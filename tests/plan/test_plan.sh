@@ -340,13 +340,42 @@ h1: xl migrate --quiet a1 h3" "$(sort "$work/log")"
     same "a plan all the same" 0 $rc
 }
 
+tags() { # HOST_ALIAS: given to hbal
+    awk -F '|' -v n="$1" '$1 == n { print $11; exit }' "$work/hbal.text"
+}
+named_features() {
+    three
+    cpu h1 GenuineIntel '"fpu","avx512f","leaf 0x7.2 edx bit 31"'
+    cpu h2 GenuineIntel '"fpu"'
+    plan balance h1 h2 h3
+    same "not all say" "" "$(tags n1)"
+    cpu h3 AuthenticAMD '"fpu"'
+    plan balance h1 h2 h3
+    same "status" 0 $rc
+    same "of h1" "cpu:vendor-genuineintel,cpu:avx512f,cpu:leaf-0x7.2-edx-bit-31" "$(tags n1)"
+    same "of h2" "cpu:vendor-genuineintel" "$(tags n2)"
+    same "of h3" "cpu:vendor-authenticamd" "$(tags n3)"
+    # What nobody would call a feature: as if it said nothing.
+    local list
+    # shellcheck disable=SC2016 # as it stands
+    for list in '"a|b"' '"a,b"|' '"-x"' '"$(reboot)"' "$(printf '"%0999d"' 0)" '{}'; do
+        cpu h2 GenuineIntel "$list"
+        plan balance h1 h2 h3
+        same "hostile $list" "0 " "$rc $(tags n1)"
+    done
+    printf '%s\n' 'h1 aes' 'h2 aes' 'h3 aes' >"$work/features"
+    plan balance --features "$work/features" h1 h2 h3
+    same "a file is stronger" "" "$(tags n1)"
+}
+
 cd "$work" || exit 2
 # Some of them, if named.
-parts=" ${*:-command_line thresholds text_for_hbal hostile garbage silent running stopped draining pacemaker} "
+parts=" ${*:-command_line thresholds text_for_hbal named_features hostile garbage silent running stopped draining pacemaker} "
 want() { [[ $parts == *" $1 "* ]]; }
 want command_line && command_line
 want thresholds && thresholds
 want text_for_hbal && text_for_hbal
+want named_features && named_features
 want hostile && hostile
 want garbage && garbage
 want silent && silent

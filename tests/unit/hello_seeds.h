@@ -11,14 +11,19 @@
     "\"boot_id\":\"b1\",\"key\":\"" SEED_KEY "\",\"channels\":2,\"encrypt\":true,"                 \
     "\"transport\":\"auto\",\"seal\":false,\"rdma_buffer_mib\":0,\"rdma\":" SEED_RDMA ","          \
     "\"leave_paused\":false,\"check_only\":false,\"pull\":true,\"find_only\":true,"                \
+    "\"cpu_only\":true,"                                                                           \
     "\"late_devices\":true,\"qemu\":\"7.2.22\",\"need_kib\":"                                      \
     "262144,\"xen_major\":4,"                                                                      \
     "\"xen_minor\":17,\"cpuid\":\"0102\",\"msrs\":\"\",\"needs\":[{\"kind\":\"disk\","             \
     "\"what\":\"/dev/vg/web\",\"of\":\"disk xvda\"}],\"pci\":[{\"addr\":\"0000:06:00.0\","         \
     "\"of\":\"0000:05:00.0\",\"permissive\":true,\"relaxed\":false}]}"
+#define SEED_LEVEL                                                                                 \
+    "{\"leaf\":13,\"subleaf\":2,\"extended\":2147483656,\"features\":\"178bfbff76f83203\"}"
 #define SEED_REPLY                                                                                 \
     "{\"version\":1,\"boot_id\":\"b2\",\"port\":40000,\"hvm\":true,\"paging\":true,\"pci\":true,"  \
     "\"rdma_port\":40001,\"rdma\":" SEED_RDMA ","                                                  \
+    "\"cpu_words\":true,\"cpu\":{\"vendor\":\"GenuineIntel\",\"most\":" SEED_LEVEL                 \
+    ",\"usual\":" SEED_LEVEL "},"                                                                  \
     "\"addresses\":[\"192.0.2.7\",\"2001:db8::1\",\"fe80::1%eth0\"],"                              \
     "\"findings\":[{\"severity\":1,\"code\":\"memory\",\"text\":\"tight\"}]}"
 #define SEED_RECORD                                                                                \

@@ -70,6 +70,14 @@ int xc_cpu_policy_serialise(xc_interface *xch, const xc_cpu_policy_t *policy,
     return 0;
 }
 
+int xc_get_cpu_featureset(xc_interface *xch, uint32_t index, uint32_t *nr, uint32_t *words)
+{
+    (void)xch;
+    (void)index;
+    memset(words, 0, *nr * sizeof(*words));
+    return 0;
+}
+
 int xc_cpu_policy_update_cpuid(xc_interface *xch, xc_cpu_policy_t *policy,
                                const xen_cpuid_leaf_t *leaves, uint32_t nr)
 {

@@ -178,6 +178,11 @@ static void test_reply_round_trip(void)
                          .hvm = true,
                          .cold = true,
                          .pci = true,
+                         .cpu_words = true,
+                         .has_cpu = true,
+                         .cpu = {.vendor = "GenuineIntel",
+                                 .most = {0x7fffffff, UINT32_MAX, 0x80000021, {1, 2, 0xffffffff}},
+                                 .usual.words = {[XF_CPU_WORDS - 1] = 0x80000001}},
                          .probe = true,
                          .free_kib = 1ull << 40,
                          .paging = true,
@@ -240,6 +245,9 @@ static void test_fields(void)
     for (unsigned w = 0; w < sizeof(wrong) / sizeof(wrong[0]); w++) {
         CU_ASSERT_EQUAL(with(true, "pull", wrong[w]), w ? -1 : 0);
         CU_ASSERT_EQUAL(with(true, "find_only", wrong[w]), w ? -1 : 0);
+        CU_ASSERT_EQUAL(with(true, "cpu_only", wrong[w]), w ? -1 : 0);
+        CU_ASSERT_EQUAL(with(false, "cpu_words", wrong[w]), w ? -1 : 0);
+        CU_ASSERT_EQUAL(with(false, "cpu", wrong[w]), w ? -1 : 0);
         CU_ASSERT_EQUAL(with(true, "copy_domid", wrong[w]), w ? -1 : 0);
         CU_ASSERT_EQUAL(with(true, "needs", wrong[w]), w ? -1 : 0);
         CU_ASSERT_EQUAL(with(true, "pci", wrong[w]), w ? -1 : 0);

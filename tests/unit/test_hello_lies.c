@@ -67,6 +67,17 @@ static const struct row {
      "the peer's message has a field \"cpuid\" that has an odd number of digits"},
     {SEED_HELLO, "\"0102\"", "\"01zz\"",
      "the peer's message has a field \"cpuid\" that is not hexadecimal"},
+    {SEED_REPLY, "178bfbff76f83203", "178bfbff76f8320",
+     "a field \"features\" that is not made of words of 8 hexadecimal digits"},
+    {SEED_REPLY, "178bfbff76f83203", "178bfbff76f8320X",
+     "a field \"features\" that is not made of words of 8 hexadecimal digits"},
+    {SEED_REPLY, "178bfbff76f83203", LONG, "a field \"features\" that is too long"},
+    {SEED_REPLY, "GenuineIntel", "GenuineIntels", "a field \"vendor\" that is too long"},
+    {SEED_REPLY, "GenuineIntel", "Genuine\\nIntl", "field \"vendor\""},
+    {SEED_REPLY, "\"leaf\":13", "\"leaf\":-1", "a field \"leaf\" that is out of range"},
+    {SEED_REPLY, "\"extended\":2147483656", "\"extended\":4294967296",
+     "a field \"extended\" that is out of range"},
+    {SEED_REPLY, "\"most\":", "\"least\":", "no valid field \"most\""},
 };
 
 /* The good message with its one change, malloc()ed. */

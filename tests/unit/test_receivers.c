@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 
 #include "libxl-ext/moves/drain_record.h"
+#include "libxl-ext/xen/cpu_policy.h"
 #include "tests/unit/receiving.h"
 #include "transport/speed.h"
 #include "transport/clock.h"
@@ -273,6 +274,41 @@ static void test_ports(void)
     end();
 }
 
+int xf_cpu_read(xc_interface *xch, struct xf_cpu *out, struct xf_err *err)
+{
+    (void)xch;
+    *out = (struct xf_cpu){.vendor = "GenuineIntel", .most.words = {7}};
+    return getenv("NO_CPU") ? xf_fail(err, EPERM, "no features here") : 0;
+}
+
+/* A question for the processors is no move: nothing is locked, looked for or left. */
+static void test_cpu_only(void)
+{
+    struct move asks, moves;
+
+    begin();
+    start(&moves, "web1", UUID);
+    CU_ASSERT(greet(&moves));
+    CU_ASSERT(moves.reply.cpu_words && !moves.reply.has_cpu);
+    start(&asks, "web1", UUID); /* at the same time, and even by this name */
+    asks.hello.check_only = asks.hello.find_only = asks.hello.cpu_only = true;
+    CU_ASSERT(greet(&asks));
+    CU_ASSERT(asks.reply.has_cpu && asks.reply.cpu.most.words[0] == 7);
+    CU_ASSERT_STRING_EQUAL(asks.reply.cpu.vendor, "GenuineIntel");
+    CU_ASSERT(!asks.reply.nr_findings && !asks.reply.port);
+    ends(&asks, 0, "");
+    ends(&moves, 1, "");
+    setenv("NO_CPU", "1", 1);
+    start(&asks, "-", UUID);
+    asks.hello.check_only = asks.hello.find_only = asks.hello.cpu_only = true;
+    CU_ASSERT_FALSE(greet(&asks));
+    refused(&asks, "receiver", "no features here");
+    ends(&asks, 1, "no features here");
+    unsetenv("NO_CPU");
+    CU_ASSERT_EQUAL(fake_host->xl_started, 0);
+    end();
+}
+
 /* --check: it says what is free, answers the measurement of the link, and leaves nothing behind,
  * whether the source measures or not. */
 static void test_check_only(void)
@@ -310,6 +346,7 @@ int main(int argc, char **argv)
         {"the sink is killed, another move waits", test_killed_with_another},
         {"the sink is killed while xl makes the domain", test_killed_early},
         {"a range of ports", test_ports},
+        {"a question for the processors", test_cpu_only},
         {"--check", test_check_only},
         CU_TEST_INFO_NULL,
     };

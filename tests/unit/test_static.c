@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What is read out of a guest's static state without asking Xen: the special gfns that
- * its HVM parameters name, CPU features that a host lacks, and the list of findings.
+ * its HVM parameters name; and the list of findings.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -144,101 +144,7 @@ static void test_outline(void)
     CU_ASSERT_EQUAL(len, 0);
 }
 
-/* --- CPU features --- */
-
-#define PLAIN XEN_CPUID_NO_SUBLEAF
-static const xen_cpuid_leaf_t host[] = {
-    {0x00000000, PLAIN, 0xd, 1, 2, 3},
-    {0x00000001, PLAIN, 0x111, 0x222, 0x0fff, 0xffff},
-    {0x00000007, 0, 2, 0xff00, 0xf0, 0xf000},
-    {0x00000007, 1, 0x30, 0, 0, 0},
-    {0x0000000d, 1, 0xf, 0, 0, 0},
-    {0x80000001, PLAIN, 0, 0, 0xff, 0x2c100800},
-    {0x80000008, PLAIN, 0x3030, 0x1000, 0, 0},
-};
-#define NHOST (sizeof(host) / sizeof(host[0]))
-static xen_cpuid_leaf_t guest[NHOST];
-static char what[128];
-
-static int missing(void)
-{
-    memset(what, 0, sizeof(what));
-    return xf_policy_missing(guest, sizeof(guest), host, sizeof(host), what, sizeof(what));
-}
-
-static void same_as_host(void)
-{
-    memcpy(guest, host, sizeof(guest));
-}
-
-static void test_policy_fits(void)
-{
-    same_as_host();
-    CU_ASSERT_EQUAL(missing(), 0);
-    /* less is fine, and what is no feature may differ */
-    guest[1].a = 0x999;
-    guest[1].b = 0xffffffff;
-    guest[1].c = 1;
-    guest[0].a = 0x20;
-    guest[2].a = 99;
-    guest[6].a = 0x4040;
-    CU_ASSERT_EQUAL(missing(), 0);
-    /* OSXSAVE, HTT, OSPKE, CMP_LEGACY tell of the moment or of the topology */
-    guest[1].c |= 1u << 27;
-    guest[1].d |= 1u << 28;
-    guest[2].c |= 1u << 4;
-    guest[5].c |= 1u << 1;
-    CU_ASSERT_EQUAL(missing(), 0);
-    CU_ASSERT_EQUAL(xf_policy_missing(NULL, 0, host, sizeof(host), what, sizeof(what)), 0);
-}
-
-static void test_policy_lacks(void)
-{
-    static const struct {
-        unsigned i, reg;
-        uint32_t bit;
-        const char *leaf;
-    } list[] = {
-        {1, 2, 1u << 28, "leaf 00000001.0"}, {1, 3, 1u << 26, "leaf 00000001.0"},
-        {2, 1, 1u << 16, "leaf 00000007.0"}, {2, 2, 1u << 9, "leaf 00000007.0"},
-        {2, 3, 1u << 20, "leaf 00000007.0"}, {3, 0, 1u << 10, "leaf 00000007.1"},
-        {4, 0, 1u << 4, "leaf 0000000d.1"},  {5, 2, 1u << 11, "leaf 80000001.0"},
-        {5, 3, 1u << 30, "leaf 80000001.0"}, {6, 1, 1u << 9, "leaf 80000008.0"},
-    };
-
-    for (unsigned k = 0; k < sizeof(list) / sizeof(list[0]); k++) {
-        char bit[16];
-
-        same_as_host();
-        (&guest[list[k].i].a)[list[k].reg] |= list[k].bit;
-        CU_ASSERT_EQUAL(missing(), 1);
-        CU_ASSERT_PTR_NOT_NULL(strstr(what, list[k].leaf));
-        snprintf(bit, sizeof(bit), "%08x", list[k].bit);
-        CU_ASSERT_PTR_NOT_NULL(strstr(what, bit));
-    }
-}
-
-/* AMD repeats leaf 1's EDX in 0x80000001: Xen gives that to a domain, not to a host policy. */
-static void test_policy_amd(void)
-{
-    same_as_host();
-    guest[5].d |= 0x0183f3ff;
-    CU_ASSERT_EQUAL(missing(), 0);
-    guest[5].d |= 1u << 25; /* FFXSR: AMD's own */
-    CU_ASSERT_EQUAL(missing(), 1);
-}
-
-/* A host without the leaf at all has none of its features. */
-static void test_policy_no_leaf(void)
-{
-    same_as_host();
-    CU_ASSERT_EQUAL(
-        xf_policy_missing(guest, sizeof(guest), host, 2 * sizeof(host[0]), what, sizeof(what)), 1);
-    CU_ASSERT_PTR_NOT_NULL(strstr(what, "leaf 00000007"));
-    CU_ASSERT_EQUAL(xf_policy_missing(guest, sizeof(guest), NULL, 0, what, sizeof(what)), 1);
-    CU_ASSERT_EQUAL(xf_policy_missing(guest, sizeof(guest), NULL, 0, what, 4), 1);
-    CU_ASSERT_EQUAL(strlen(what), 3);
-}
+/* --- findings --- */
 
 static void test_findings(void)
 {
@@ -277,36 +183,6 @@ static void test_findings_more(void)
     CU_ASSERT_EQUAL(last->severity, XF_REFUSAL);
 }
 
-/* --- the maker of the processor --- */
-
-static xen_cpuid_leaf_t leaf0(const char name[12])
-{
-    xen_cpuid_leaf_t l = {.leaf = 0, .subleaf = PLAIN, .a = 0xd};
-
-    memcpy(&l.b, name, 4);
-    memcpy(&l.d, name + 4, 4);
-    memcpy(&l.c, name + 8, 4);
-    return l;
-}
-
-static void test_vendor(void)
-{
-    const xen_cpuid_leaf_t intel[2] = {{.leaf = 1, .subleaf = PLAIN}, leaf0("GenuineIntel")};
-    const xen_cpuid_leaf_t amd[1] = {leaf0("AuthenticAMD")}, odd[1] = {leaf0("\33[2J\n\377 xxxxx")};
-    char a[XF_VENDOR], b[XF_VENDOR];
-
-    CU_ASSERT(xf_policy_vendors_differ(intel, sizeof(intel), amd, sizeof(amd), a, b));
-    CU_ASSERT_STRING_EQUAL(a, "GenuineIntel");
-    CU_ASSERT_STRING_EQUAL(b, "AuthenticAMD");
-    CU_ASSERT_FALSE(xf_policy_vendors_differ(intel, sizeof(intel), intel, sizeof(intel), a, b));
-    /* What a peer sends as its name goes to a terminal. */
-    CU_ASSERT(xf_policy_vendors_differ(odd, sizeof(odd), amd, sizeof(amd), a, b));
-    CU_ASSERT_STRING_EQUAL(a, "?[2J?? xxxxx");
-    CU_ASSERT_FALSE(xf_policy_vendors_differ(intel, sizeof(intel[0]), amd, sizeof(amd), a, b));
-    CU_ASSERT_FALSE(xf_policy_vendors_differ(NULL, 0, amd, sizeof(amd), a, b));
-    CU_ASSERT_FALSE(xf_policy_vendors_differ(amd, sizeof(amd) - 1, intel, sizeof(intel), a, b));
-}
-
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -315,13 +191,8 @@ int main(void)
         {"a generation id", test_generation_id},
         {"hostile parameters", test_hostile_params},
         {"an early context without vCPUs", test_outline},
-        {"policy that fits", test_policy_fits},
-        {"policy that lacks", test_policy_lacks},
-        {"policy, AMD's repeated bits", test_policy_amd},
-        {"policy without a leaf", test_policy_no_leaf},
         {"findings", test_findings},
         {"more findings than fit", test_findings_more},
-        {"the maker of the processor", test_vendor},
         CU_TEST_INFO_NULL,
     };
 
