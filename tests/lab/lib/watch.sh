@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # How long a guest stood still, seen from outside, all on one clock: heartbeats
-# relayed from the hosts' console logs, and a ping every 10 ms.
+# relayed from the hosts' console logs, and a ping every 10 ms, or what the guest bears (guest_start).
 
 BEATS=$STATE/beats.log # of all guests, since `lab up`
 
@@ -17,7 +17,7 @@ watch_start() {
     pid_kill "ping.$name"
     rm -f "$STATE/ping.$name"
     spawn "ping.$name" "$STATE/ping.log" \
-        ip netns exec "$NS" "$STATE/xf-ping" "$ip" "$STATE/ping.$name"
+        ip netns exec "$NS" "$STATE/xf-ping" "$ip" "$STATE/ping.$name" "$(cat "$STATE/period.$name")"
     retry 5 grep -qs '^# start' "$STATE/ping.$name" || die "no ping: $STATE/ping.log"
 }
 

@@ -77,6 +77,7 @@ if wanted "a screen"; then
 
     stays "the video memory is no longer mapped" "3 4" "video" video_off
     case_begin "hvm: no mapped video memory"
+    video_off
     there
     moves_late
     case_end
@@ -103,7 +104,6 @@ if wanted dm_restrict; then
     guest_start a restricted --type hvm --rate 100 --ip 126 --disk vdb --vdev xvde --config 'dm_restrict = 1'
     at=a
     there_and_back "a QEMU without privileges, no emulated disk"
-    moves_late
     lab guest stop restricted
 fi
 

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Runs outside the hosts. Sends an ICMP echo every 10 ms and writes one line
+// Runs outside the hosts. Sends an ICMP echo every MS milliseconds (1 to 1000) and writes one line
 // per answer, both times on this machine's monotonic clock:
 //   RECEIVED_NS SEQ SENT_NS
 // The first line is "# start NOW_NS", the last (on SIGTERM) "# stop NOW_NS SENT".
-//   xf-ping IP LOG
+//   xf-ping IP LOG MS
 #include <arpa/inet.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-
-#define PERIOD_NS 10000000LL
 
 struct probe {
     struct icmphdr icmp;
@@ -70,8 +69,10 @@ static void receive(int s, FILE *log)
 int main(int argc, char **argv)
 {
     struct sockaddr_in to = {.sin_family = AF_INET};
-    if (argc != 3 || inet_pton(AF_INET, argv[1], &to.sin_addr) != 1) {
-        fprintf(stderr, "usage: xf-ping IP LOG\n");
+    long long period_ns = argc == 4 ? atoll(argv[3]) * 1000000 : 0;
+    if (period_ns < 1000000 || period_ns > 1000000000 ||
+        inet_pton(AF_INET, argv[1], &to.sin_addr) != 1) {
+        fprintf(stderr, "usage: xf-ping IP LOG MS\n");
         return 2;
     }
     sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 10});
@@ -91,11 +92,11 @@ int main(int argc, char **argv)
         long long left = due - now_ns();
         if (left > 0) {
             struct pollfd p = {.fd = s, .events = POLLIN};
-            if (ppoll(&p, 1, &(struct timespec){.tv_nsec = left}, NULL) > 0)
+            if (ppoll(&p, 1, &(struct timespec){left / 1000000000, left % 1000000000}, NULL) > 0)
                 receive(s, log);
             continue;
         }
-        due += PERIOD_NS;
+        due += period_ns;
         struct probe p = {.icmp = {.type = ICMP_ECHO}, .sent_ns = now_ns(), .seq = ++seq};
         p.icmp.un.echo.id = (unsigned short)getpid();
         p.icmp.un.echo.sequence = htons((unsigned short)seq);
