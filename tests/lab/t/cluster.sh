@@ -48,14 +48,16 @@ install_cluster() { # HOST
         nv p node-action-limit 16
     )|" >"$work/cib.xml"
     echo '<xenferry><limit moves="2"/></xenferry>' >"$work/xenferry.xml"
-    on "$1" "mkdir -p /usr/lib/ocf/resource.d/xenferry /etc/corosync
+    on "$1" "set -e
+        mkdir -p /usr/lib/ocf/resource.d/xenferry /etc/corosync
         rm -rf /var/lib/pacemaker/cib/* /var/lib/corosync/* /var/log/pacemaker/*"
     lab put "$1" "$work/corosync.conf" /etc/corosync/corosync.conf
     lab put "$1" "$work/cib.xml" /root/cib.xml
     lab put "$1" "$work/xenferry.xml" /etc/xen/xenferry.xml
     lab put "$1" "$top/cluster/Guest" /usr/lib/ocf/resource.d/xenferry/Guest
     lab put "$1" "$cluster/node/daemons" /root/daemons
-    on "$1" "chmod 755 /root/daemons /usr/lib/ocf/resource.d/xenferry/Guest
+    on "$1" "set -e
+        chmod 755 /root/daemons /usr/lib/ocf/resource.d/xenferry/Guest
         install -m 600 -o hacluster -g haclient /root/cib.xml /var/lib/pacemaker/cib/cib.xml
         setsid /root/daemons </dev/null >/var/log/daemons.out 2>&1 &
         echo \$! >/run/daemons.pid"
