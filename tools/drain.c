@@ -245,9 +245,10 @@ static int run(struct drain *d, struct xf_err *err)
     int rc;
 
     d->began = xf_now();
-    if (read_record(d, err) || children_init(&d->children, err) ||
+    if (drain_page_begin(d, err) || read_record(d, err) || children_init(&d->children, err) ||
         (d->args->undo ? begin_undo(d, err) : begin_drain(d, err)) || drain_run(d, err))
         return 1;
+    drain_page_end(d);
     rc = exit_status(d);
     /* All are back: the drain is over. */
     if (d->args->undo && !rc && xf_drain_record_remove(xf_run_dir(), err) < 0)
@@ -275,6 +276,7 @@ static int with_lock(const struct drain_args *args, struct xf_err *err)
         else
             rc = run(&d, err);
     }
+    page_free(d.page);
     children_free(&d.children);
     xf_drain_record_free(&d.record);
     free(d.sched.guest);

@@ -3,11 +3,12 @@
  * `xl migrate-drain`: what its files share. drain_options.c reads the command line, drain.c begins
  * and ends a drain, drain_run.c runs it (the scheduler is libxl-ext/drain/sched.h), drain_row.c has
  * its guests, drain_end.c judges how a child ended, drain_child.c has the children, drain_show.c
- * the table and the JSON.
+ * the table and the JSON, drain_page.c the page.
  */
 #ifndef XF_DRAIN_H
 #define XF_DRAIN_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -17,6 +18,7 @@
 #include "libxl-ext/moves/drain_record.h"
 #include "tools/drain_child.h"
 #include "tools/options.h"
+#include "tools/page.h"
 
 /* --- the command line --- */
 
@@ -26,7 +28,8 @@ struct drain_args {
     bool help, check, undo, end, json;
     unsigned limit;
     enum drain_order order;
-    const char *ssh; /* -s; NULL: not given */
+    const char *ssh;    /* -s; NULL: not given */
+    const char *report; /* --report; NULL: not given */
     const char *host[XF_DRAIN_HOSTS_MAX];
     unsigned nr_hosts;
 };
@@ -64,6 +67,8 @@ struct drain {
     struct drain_children children;
     unsigned arriving; /* guests that a move is just bringing here */
     double began;
+    struct page *page; /* of the moves so far; NULL: none is wanted */
+    char page_path[PATH_MAX];
 };
 
 /* --- drain_row.c --- */
@@ -96,6 +101,15 @@ int drain_run(struct drain *d, struct xf_err *err);
 /* Judge the end of a child that moved (or asked about) a guest, fill in its row and keep the
  * record. */
 enum xf_drain_end drain_judge(struct drain *d, struct drain_child *c);
+
+/* --- drain_page.c --- */
+
+/* Before anything is moved: -1 if the file that --report names cannot be written. */
+int drain_page_begin(struct drain *d, struct xf_err *err);
+/* The move that a child has made. */
+void drain_page_add(struct drain *d, const struct drain_child *c);
+/* Write the page. A failure is said, and changes nothing. */
+void drain_page_end(struct drain *d);
 
 /* --- drain_show.c --- */
 

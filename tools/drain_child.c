@@ -47,6 +47,7 @@ void children_forget(struct drain_child *c)
     shut(&c->out);
     shut(&c->err);
     shut(&c->pidfd);
+    free(c->report);
     free(c->line);
     free(c);
 }
@@ -143,6 +144,17 @@ int children_start(struct drain_children *all, const char *path, char *const arg
     return 0;
 }
 
+static void take_line(struct drain_child *c)
+{
+    if (!xf_said_line(&c->said, c->line, c->len))
+        return;
+    free(c->report);
+    c->report = malloc(c->len);
+    c->report_len = c->len;
+    if (c->report)
+        memcpy(c->report, c->line, c->len);
+}
+
 static void take_text(struct drain_child *c, const char *text, size_t n)
 {
     while (n) {
@@ -156,7 +168,7 @@ static void take_text(struct drain_child *c, const char *text, size_t n)
         }
         if (end) {
             if (!c->skip)
-                xf_said_line(&c->said, c->line, c->len);
+                take_line(c);
             c->len = 0;
             c->skip = false;
             part++;
@@ -208,7 +220,7 @@ static void reap(struct drain_child *c)
     take(c, &c->out);
     take(c, &c->err);
     if (c->len && !c->skip)
-        xf_said_line(&c->said, c->line, c->len);
+        take_line(c);
     while (waitpid(c->pid, &c->status, 0) < 0)
         if (errno != EINTR) {
             c->status = 127 << 8;

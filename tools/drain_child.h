@@ -27,6 +27,8 @@ struct drain_child {
     size_t tail_len;
     char *line; /* of its output; XF_SAID_LINE bytes */
     size_t len;
+    char *report; /* the line with the report of its move; NULL: none, or no memory for it */
+    size_t report_len;
     bool skip; /* the rest of a line that is too long */
 };
 

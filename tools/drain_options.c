@@ -11,7 +11,7 @@
 
 #define LIMIT 2
 
-enum { D_HELP, D_TO, D_LIMIT, D_ORDER, D_SSH, D_CHECK, D_UNDO, D_END, D_JSON, OPTIONS };
+enum { D_HELP, D_TO, D_LIMIT, D_ORDER, D_SSH, D_CHECK, D_UNDO, D_END, D_REPORT, D_JSON, OPTIONS };
 
 const struct migrate_option drain_options[OPTIONS + 1] = {
     [D_HELP] = {"help", 'h', NULL, true, "Print this help."},
@@ -28,6 +28,8 @@ const struct migrate_option drain_options[OPTIONS + 1] = {
     [D_CHECK] = {"check", 0, NULL, true, "Only print the plan, and what it would take."},
     [D_UNDO] = {"undo", 0, NULL, true, "Bring back what has left, and take guests again."},
     [D_END] = {"end", 0, NULL, true, "Take guests again, and leave away what has left."},
+    [D_REPORT] = {"report", 0, "FILE", true,
+                  "At the end write a page (HTML) about the moves to FILE."},
     [D_JSON] = {"json", 0, NULL, true, "Report on standard output, one JSON object per line."},
 };
 
@@ -97,7 +99,7 @@ static int take_ssh(const char *command, struct drain_args *out, struct xf_err *
 static int check_whole(const bool seen[OPTIONS], const struct xl_globals *g, int words,
                        const struct drain_args *out, struct xf_err *err)
 {
-    static const int with_end[] = {D_TO, D_LIMIT, D_ORDER, D_SSH, D_CHECK, D_UNDO};
+    static const int with_end[] = {D_TO, D_LIMIT, D_ORDER, D_SSH, D_CHECK, D_UNDO, D_REPORT};
 
     if (g->dry_run)
         return xf_fail(err, EINVAL, "xl -N has no meaning for migrate-drain: use --check %s",
@@ -111,6 +113,8 @@ static int check_whole(const bool seen[OPTIONS], const struct xl_globals *g, int
                            drain_options[with_end[i]].name ? "--" : "-s",
                            drain_options[with_end[i]].name ? drain_options[with_end[i]].name : "",
                            pointer);
+    if (seen[D_CHECK] && seen[D_REPORT])
+        return xf_fail(err, EINVAL, "--check moves nothing: leave out --report %s", pointer);
     if (seen[D_UNDO] && (seen[D_CHECK] || seen[D_ORDER]))
         return xf_fail(err, EINVAL, "--undo and --%s contradict each other: leave one out %s",
                        seen[D_CHECK] ? "check" : "order", pointer);
@@ -130,6 +134,9 @@ static int take(int row, const char *value, struct drain_args *out, struct xf_er
         return take_order(value, &out->order, err);
     case D_SSH:
         return take_ssh(value, out, err);
+    case D_REPORT:
+        out->report = value;
+        return value[0] ? 0 : xf_fail(err, EINVAL, "--report names the file to write %s", pointer);
     }
     return 0;
 }
@@ -180,8 +187,9 @@ int drain_parse(int argc, char **argv, const struct xl_globals *g, struct drain_
 void drain_help(FILE *out)
 {
     fputs("Usage: xl migrate-drain --to HOST [HOST ...] [--limit N] [--order HOW]\n"
-          "                        [-s COMMAND] [--check] [--json]\n"
-          "       xl migrate-drain --undo [--to NAME] [--limit N] [-s COMMAND] [--json]\n"
+          "                        [-s COMMAND] [--check] [--report FILE] [--json]\n"
+          "       xl migrate-drain --undo [--to NAME] [--limit N] [-s COMMAND]\n"
+          "                        [--report FILE] [--json]\n"
           "       xl migrate-drain --end\n\n"
           "Move all guests of this host to others, and take none until --undo or --end.\n"
           "A second call goes on where the first one ended.\n\n",

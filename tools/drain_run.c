@@ -312,6 +312,7 @@ static void ended(struct drain *d, struct drain_child *c)
 
     if (d->args->check)
         take_answer(d, c);
+    drain_page_add(d, c);
     end = drain_judge(d, c);
     xf_drain_ended(&d->sched, i, end);
     if (!d->args->check && !d->args->json) {

@@ -86,9 +86,10 @@ static void take_report(struct xf_said *s, const struct xf_json *j)
     take_error(s, j, "error");
 }
 
-void xf_said_line(struct xf_said *s, const char *line, size_t len)
+bool xf_said_line(struct xf_said *s, const char *line, size_t len)
 {
     struct xf_json j, forecast;
+    bool report = false;
     char type[16];
 
     if (len <= XF_SAID_LINE && !xf_json_open(&j, line, len, DEPTH, "it", NULL)) {
@@ -98,12 +99,14 @@ void xf_said_line(struct xf_said *s, const char *line, size_t len)
             take_forecast(s, &forecast);
         else if (!strcmp(type, "forecast"))
             take_forecast(s, &j);
-        if (!strcmp(type, "finding"))
-            take_finding(s, &j);
-        else if (!strcmp(type, "report"))
+        report = !strcmp(type, "report");
+        if (report)
             take_report(s, &j);
+        else if (!strcmp(type, "finding"))
+            take_finding(s, &j);
         else if (!strcmp(type, "error")) /* of a move that did not begin, the only line */
             take_error(s, &j, "text");
     }
     xf_json_close(&j);
+    return report;
 }

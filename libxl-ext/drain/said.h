@@ -37,7 +37,7 @@ struct xf_said {
 };
 
 void xf_said_init(struct xf_said *s);
-/* Take a line, without its newline. */
-void xf_said_line(struct xf_said *s, const char *line, size_t len);
+/* Take a line, without its newline. True: it is the report of a move. */
+bool xf_said_line(struct xf_said *s, const char *line, size_t len);
 
 #endif

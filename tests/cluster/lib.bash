@@ -77,38 +77,6 @@ pack_mover() {
     chmod +x "$MNT/mover/run"
 }
 
-corosync_conf() { # NODES; one setting a line
-    local n
-    cat <<END
-totem {
-    version: 2
-    cluster_name: xenferry
-    transport: udpu
-    crypto_cipher: none
-    crypto_hash: none
-    token: 30000
-}
-system {
-    sched_rr: no
-    move_to_root_cgroup: no
-}
-logging {
-    to_syslog: no
-    to_logfile: yes
-    logfile: /var/log/corosync.log
-}
-quorum {
-    provider: corosync_votequorum
-$([ "$1" != 2 ] || echo '    two_node: 1')
-}
-nodelist {
-END
-    for ((n = 1; n <= $1; n++)); do
-        printf '    node {\n        ring0_addr: 10.77.0.%d\n        name: xen%d\n        nodeid: %d\n    }\n' "$n" "$n" "$n"
-    done
-    echo "}"
-}
-
 network() { # of node N
     local net=$MNT/net/xen$1
     : >"$net"
@@ -122,7 +90,7 @@ network() { # of node N
 
 # A root for node N: the image, and what is ours on a layer above.
 node_root() {
-    local root=$MNT/node/xen$1 n g
+    local root=$MNT/node/xen$1 n g ring=()
     mkdir -p "$root" "$MNT/node/up$1" "$MNT/node/work$1"
     mount -t overlay -o "lowerdir=$MNT/base,upperdir=$MNT/node/up$1,workdir=$MNT/node/work$1" \
         node "$root" || return
@@ -130,7 +98,8 @@ node_root() {
         mount --bind "$MNT/$n" "$root/$n" || return
     done
     mount --rbind "$MNT/net" "$root/net" || return
-    corosync_conf "$NODES" >"$root/etc/corosync/corosync.conf"
+    for ((n = 1; n <= NODES; n++)); do ring+=("xen$n=10.77.0.$n"); done
+    corosync_conf "${ring[@]}" >"$root/etc/corosync/corosync.conf"
     {
         echo "127.0.0.1 localhost"
         for ((n = 1; n <= NODES; n++)); do echo "10.77.0.$n xen$n"; done
@@ -138,7 +107,7 @@ node_root() {
     mkdir -p "$root/usr/lib/ocf/resource.d/xenferry" "$root/usr/local/sbin" "$MNT/shared/xen$1"
     cp "$TOP/cluster/Guest" "$root/usr/lib/ocf/resource.d/xenferry/"
     cp "$HERE/node/xl" "$root/usr/local/sbin/"
-    cp "$HERE/node/init" "$root/init"
+    cp "$HERE/node/init" "$HERE/node/daemons" "$root/"
     for g in $GUESTS; do
         echo "name = \"$g\"" >"$root/etc/xen/$g.cfg"
     done
@@ -196,11 +165,7 @@ node_stopped() { ! kill -0 "${RUNNERS[$1]}" 2>/dev/null; }
 crm() {
     crm=$(on "${OBSERVER:-$NODES}" crm_mon -1 --output-as=xml 2>/dev/null)
 }
-# Is GUEST active on NODE, with nothing under way, for the cluster?
-known_on() { # GUEST N
-    grep -A2 "<resource id=\"$1\" " <<<"$crm" | grep -q "<node name=\"xen$2\"" &&
-        ! grep "<resource id=\"$1\" " <<<"$crm" | grep -q 'pending='
-}
+known_on() { crm_has "$1" "xen$2"; } # GUEST N
 all_known() {
     local g f
     crm || return
@@ -256,3 +221,7 @@ check_log() { # LIMIT
 
 # shellcheck source=tests/cluster/lib/cib.sh
 . "$HERE/lib/cib.sh"
+# shellcheck source=tests/cluster/lib/corosync.sh
+. "$HERE/lib/corosync.sh"
+# shellcheck source=tests/cluster/lib/crm.sh
+. "$HERE/lib/crm.sh"

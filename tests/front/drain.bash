@@ -134,7 +134,7 @@ log() { # in one piece
     (flock 9; echo "$*" >>"$host/log") 9>"$host/log.lock"
 }
 report() { # STATUS ERRNO TEXT
-    echo "{\"type\":\"report\",\"outcome\":\"x\",\"exit_status\":$1,\"domain\":\"$name\",\"host\":\"$to\",\"total_s\":12.3,\"downtime_s\":0.081,\"errno\":$2,\"error\":\"$3\"}"
+    echo "{\"type\":\"report\",\"outcome\":\"x\",\"exit_status\":$1,\"domain\":\"$name\",\"host\":\"$to\",\"total_s\":12.3,\"downtime_s\":0.081,\"phase_s\":{},\"errno\":$2,\"error\":\"$3\"}"
     [ -n "$check" ] || log "end $name $1"
     exit "$1"
 }

@@ -231,7 +231,37 @@ rm "$host"/free.*
 drain --to host2 --check
 contains "without a forecast" "g1     host2  -     -         can leave" "$out"
 
+# --- a page: of what moved and of what was refused, and not of what no report came from ---
+fresh
+guest g1 1 30
+guest g2 2 20 runs "refused cpu-policy"
+guest g3 3 10 runs strange
+drain --to host2 --report "$work/page.html"
+same "page: status" 2 $rc
+contains "page" "<h1>2 moves, 1 of them done</h1>" "$(cat "$work/page.html")"
+contains "page" "g2 to host2" "$(cat "$work/page.html")"
+contains "page" "g3: is not on the page:" "$err"
+rm "$host"/guests/*
+drain --report "$work/none.html"
+same "no page: status" 0 $rc
+contains "no page" "nothing was moved, so $work/none.html is not written" "$(tr -s '\n ' ' ' <<<"$err")"
+[ ! -e "$work/none.html" ] || fail "there is a page about nothing"
+# A file that can be written when it begins, and not in the end, changes nothing.
+guest g4 4 10 runs waits
+mkdir "$work/there"
+begin --to host2 --report "$work/there/page.html"
+await "g4 under way" [ -e "$host/waits.g4" ]
+rmdir "$work/there"
+: >"$host/go.g4"
+ended
+same "no directory: status" 0 $rc
+row g4 moved
+contains "no directory" "$work/there/page.html" "$(tr -s '\n ' ' ' <<<"$err")"
+
 # --- JSON; and nobody here ---
+fresh
+guest g1 1 1048576
+guest g2 2 2097152 runs "refused cpu-policy"
 drain --to host2 --json
 same "JSON: status" 2 $rc
 contains "JSON" '"guest":"g1","uuid":"2f6c1c2e-0d3a-4a53-9f5e-000000000001","to":"host2","outcome":"moved","remains":false,"exit_status":0,"total_s":12.300000,"downtime_s":0.081000,"code":null,"error":null' "$out"
@@ -266,6 +296,10 @@ wrong "a limit in words" "not 'two'" --to h --limit two
 wrong "an order" "--order takes working-set, memory or name" --to h --order size
 wrong "undo and check" "--undo and --check contradict each other" --undo --check
 wrong "end and more" "--end moves nothing: leave out --to" --end --to h
+wrong "a page of a plan" "leave out --report" --to h --check --report "$work/p.html"
+wrong "a page with --end" "--end moves nothing: leave out --report" --end --report "$work/p.html"
+wrong "a page without a name" "--report names the file to write" --to h --report ''
+wrong "a page that is a directory" "not a regular file" --to h --report "$work"
 wrong "an empty -s" "-s needs a command" --to h -s ''
 drain --json --order size --to h
 contains "an error in JSON" '"type":"error"' "$out"

@@ -30,8 +30,9 @@ two_away() {
 }
 
 two_away
-drain --undo --to host1
+drain --undo --to host1 --report "$work/back.html"
 same "back: status" 0 $rc
+contains "back: a page" "<h1>2 moves, 2 of them done</h1>" "$(cat "$work/back.html")"
 same "back: hosts asked" "host2 host3" "$(sort "$host/reached" | xargs)"
 row g1 back
 contains "back: a name that a shell would change" "it's \$HOME" "$out"

@@ -37,6 +37,7 @@ static void test_values(void)
     CU_ASSERT(parse("--undo --to me --limit 1") == 0 && args.undo && args.nr_hosts == 1);
     CU_ASSERT(parse("--order memory") == 0 && args.order == DRAIN_BY_MEMORY);
     CU_ASSERT(parse("--end --json") == 0 && args.end && args.json);
+    CU_ASSERT(parse("--undo --report x.html") == 0 && !strcmp(args.report, "x.html"));
     CU_ASSERT(parse("--no-such --help") == 0 && args.help);
     /* Whatever is wrong, how it is reported is known. */
     CU_ASSERT(parse("--limit 65 --json") == -1 && args.json);

@@ -38,10 +38,12 @@ cib() {
     nv p dc-deadtime 4s
     printf '</cluster_property_set></crm_config><nodes>'
     for ((n = 1; n <= nodes; n++)); do
-        printf '<node id="%d" uname="xen%d">%s</node>' "$n" "$n" "$(cib_node "$n")"
+        printf '<node id="%d" uname="%s">%s</node>' "$n" "$(cib_name "$n")" "$(cib_node "$n")"
     done
     printf '</nodes><resources>\n'
     for g; do cib_guest "$g"; done
     printf '</resources><constraints/></configuration><status>%s</status></cib>\n' "$status"
 }
-cib_node() { :; } # attributes of node N, for a test to replace
+# Of node N, for a test to replace: its name, and attributes.
+cib_name() { echo "xen$1"; }
+cib_node() { :; }

@@ -15,6 +15,7 @@ libgnutls30 gnutls-bin libjson-c5 libxml2 libxml2-utils libxxhash0 libcunit1
 liblz4-1 libzstd1
 python3-minimal python3  # verify-stream-v2
 strace gdb
+corosync pacemaker pacemaker-cli-utils resource-agents  # t/cluster.sh starts them, nothing else does
 libasan8 libubsan1 libtsan2  # sanitizer builds run in the hosts
 LIST
 )
