@@ -95,12 +95,14 @@ QUICK_TESTS := $(QUICK_FIRST) tests/procguest/test_hangup $(filter-out $(QUICK_F
 BENCH_NAMES := $(basename $(BENCH_SRC) $(CLUSTER_SRC))
 FUZZ_NAMES := $(notdir $(basename $(FUZZ_SRC)))
 
+# The release of Xen that is built for.
+XEN_RELEASE = $(eval XEN_RELEASE := $$(shell pkg-config --modversion xencontrol | cut -d. -f1-2))$(XEN_RELEASE)
 objs = $(patsubst %.c,$(OBJ)/%.o,$(1))
 LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests test deps check check-run check-build soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
+.PHONY: all tests test deps check check-suite check-run check-build soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
         uninstall clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl
@@ -113,6 +115,9 @@ $(OBJ)/%.o: %.c Makefile
 
 $(OBJ)/transport/version.o: ALL_CPPFLAGS += -DXF_VERSION_TEXT='"$(shell cat VERSION)"'
 $(OBJ)/transport/version.o: VERSION
+
+# Xen's libraries speak to no other release than theirs.
+$(OBJ)/libxl-ext/xen/xen_open.o: ALL_CPPFLAGS += -DXF_XEN_RELEASE='"$(XEN_RELEASE)"'
 
 # The schema is embedded in the binary by .incbin, which leaves no trace in the .d file.
 $(OBJ)/libxl-ext/host/config.o: docs/xenferry.rng
@@ -224,6 +229,11 @@ cluster-check: deps
 	@$(MAKE) -j$(JOBS) all $(addprefix $(B)/,$(basename $(CLUSTER_SRC)))
 	@CLUSTER_LONG='$(CLUSTER_LONG)' DIR=$(B) tests/cluster_check.sh
 
+# What `make test` runs, in a Debian release that this machine need not run, with its Xen and its compiler.
+SUITE = trixie
+check-suite:
+	@tests/suite/suite run $(SUITE) make test B=build/$(SUITE) JOBS=$(JOBS)
+
 demo: deps
 	+@tests/lab/beside.sh $(MAKE) -j$(JOBS) all
 	@tests/lab/demo.sh
@@ -266,13 +276,13 @@ lint:
 	@echo "  LINT  clang-tidy"
 	@# Not the tests: it does not know that CUnit's fatal assertions never return.
 	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" \
-	    -- -std=gnu11 $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" $(PKG_CFLAGS)' sh
+	    -- -std=gnu11 $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" -DXF_XEN_RELEASE=\"0\" $(PKG_CFLAGS)' sh
 	@echo "  LINT  locks"
 	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n8 $(CLANG) -fsyntax-only -std=gnu11 \
-	    $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" $(PKG_CFLAGS) -DXF_CHECK_LOCKS -Wthread-safety -Werror
+	    $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" -DXF_XEN_RELEASE=\"0\" $(PKG_CFLAGS) -DXF_CHECK_LOCKS -Wthread-safety -Werror
 	@echo "  LINT  shellcheck"
 	@shellcheck -x tests/*.sh tests/*.bash tests/fuzz/*.sh tests/lab/test_*.sh tests/lab/beside.sh \
-	    tests/lab/lib/progress.sh .ci/run $(FRONT_TESTS) cluster/xenferry-plan $(PLAN_PARTS) tests/plan/*.sh \
+	    tests/lab/lib/progress.sh tests/suite/suite .ci/run $(FRONT_TESTS) cluster/xenferry-plan $(PLAN_PARTS) tests/plan/*.sh \
 	    cluster/Guest tests/cluster/cluster tests/cluster/*.sh tests/cluster/lib.bash tests/cluster/lib/*.sh tests/cluster/node/* \
 	    tests/browser/browser tests/browser/*.sh
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
@@ -321,6 +331,7 @@ help:
 	@echo 'make                the command: build/xl'
 	@echo 'make test           what needs no root and no lab: in a minute, once it is built'
 	@echo 'make check          install what is missing, build, run every test (as root)'
+	@echo 'make check-suite    what make test runs, in another Debian release: SUITE=trixie or bookworm (as root)'
 	@echo 'make demo           two Xen hosts in emulation and a guest moved between them (as root)'
 	@echo 'make deps           install the Debian packages that building and testing need (as root)'
 	@echo 'make install        PREFIX=/usr/local  SBINDIR=  MANDIR=  UNITDIR=  OCFDIR=  DESTDIR=; make uninstall likewise'
