@@ -20,6 +20,8 @@ CLANG  = clang
 PREFIX  = /usr/local
 SBINDIR = $(PREFIX)/sbin
 MANDIR  = $(PREFIX)/share/man
+# Of the builds, one for each release of Xen: LIBDIR/xenferry/xen-4.17/xl
+LIBDIR  = $(PREFIX)/lib
 DATADIR = $(PREFIX)/share
 UNITDIR = $(PREFIX)/lib/systemd/system
 # Where Pacemaker looks for agents, whatever PREFIX is.
@@ -61,6 +63,8 @@ ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread -lm
 LIB_SRC    := $(wildcard transport/*.c transport/*/*.c pages/*.c precopy/*.c postcopy/*.c libxl-ext/*/*.c)
 TOOLS_SRC  := $(wildcard tools/*.c)
 MAIN_SRC   := tools/xl.c
+# The xl that is installed: it executes the build for the Xen that runs, and links nothing of Xen.
+CHOOSE_SRC := tools/choose.c tools/builds.c tools/guarded.c tools/real_xl.c tools/front.c transport/err.c transport/text.c
 TEST_DIRS  := $(wildcard tests/unit tests/conformance tests/procguest)
 TEST_SRC   := $(wildcard $(TEST_DIRS:=/test_*.c))
 HELPER_SRC := $(filter-out $(TEST_SRC),$(wildcard $(TEST_DIRS:=/*.c)))
@@ -105,8 +109,8 @@ HELPERS = $(B)/tests/helpers.a
 .PHONY: all tests test deps check check-suite check-run check-build soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
         uninstall clean help
 .DEFAULT_GOAL := all
-all: $(B)/xl
-tests: $(addprefix $(B)/,$(TEST_NAMES) $(BENCH_NAMES))
+all: $(B)/xl $(B)/choose
+tests: $(addprefix $(B)/,$(TEST_NAMES) $(BENCH_NAMES)) $(B)/tests/front/choose
 
 $(OBJ)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -130,7 +134,7 @@ define archive
 endef
 $(LIB): $(call objs,$(LIB_SRC))
 	$(archive)
-$(FRONT): $(call objs,$(filter-out $(MAIN_SRC),$(TOOLS_SRC)))
+$(FRONT): $(call objs,$(filter-out $(MAIN_SRC) tools/choose.c,$(TOOLS_SRC)))
 	$(archive)
 $(HELPERS): $(call objs,$(HELPER_SRC))
 	$(archive)
@@ -142,6 +146,22 @@ define link
 endef
 $(B)/xl: $(call objs,$(MAIN_SRC)) $(FRONT) $(LIB)
 	$(call link)
+# LIBDIR is compiled in; this file changes only when it does.
+$(B)/libdir: FORCE
+	@mkdir -p $(@D)
+	@cmp -s $@ - <<<'$(LIBDIR)' || echo '$(LIBDIR)' >$@
+FORCE:
+$(OBJ)/tools/choose.o: $(B)/libdir
+$(OBJ)/tools/choose.o: ALL_CPPFLAGS += -DXF_BUILDS='"$(LIBDIR)/xenferry"'
+$(B)/choose: $(call objs,$(CHOOSE_SRC))
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+# The same with builds and a hypervisor made up in the directory where it is run.
+$(B)/tests/front/choose: $(CHOOSE_SRC) tools/builds.h
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CPPFLAGS) -DXF_BUILDS='"builds"' -DXF_HYPERVISOR='"hypervisor"' $(ALL_CFLAGS) \
+	    $(ALL_LDFLAGS) -o $@ $(filter %.c,$^)
 # Test programs may use everything but xl's main. What they define themselves wins: in the copy of
 # the product that they are linked with every symbol is weak. Two definitions of their own are an
 # error, and so is one that replaces nothing (tests/mocks.sh).
@@ -153,7 +173,7 @@ $(B)/weak/%.o: $(OBJ)/%.o
 	@mkdir -p $(@D)
 	@nm -g --defined-only $< | awk 'NF == 3 { print $$3 }' >$@.names
 	@objcopy --weaken-symbols=$@.names $< $@
-$(B)/tests/front.a: $(call weak,$(filter-out $(MAIN_SRC),$(TOOLS_SRC)))
+$(B)/tests/front.a: $(call weak,$(filter-out $(MAIN_SRC) tools/choose.c,$(TOOLS_SRC)))
 	$(archive)
 $(B)/tests/libxenferry.a: $(call weak,$(LIB_SRC))
 	$(archive)
@@ -195,7 +215,7 @@ deps:
 # What needs neither root nor a lab, a network or apt, and does not take long.
 test:
 	@tests/deps.sh --only-say tests/packages-build.txt
-	@$(MAKE) -j$(JOBS) all $(addprefix $(B)/,$(QUICK_TESTS))
+	@$(MAKE) -j$(JOBS) all $(addprefix $(B)/,$(QUICK_TESTS) tests/front/choose)
 	@TESTS='$(QUICK_TESTS)' FRONT_TESTS='$(QUICK_FRONT)' SCRIPTS='$(SCRIPTS)' MAN='$(MAN)' \
 	 DIR=$(B) tests/test.sh
 
@@ -276,10 +296,10 @@ lint:
 	@echo "  LINT  clang-tidy"
 	@# Not the tests: it does not know that CUnit's fatal assertions never return.
 	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" \
-	    -- -std=gnu11 $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" -DXF_XEN_RELEASE=\"0\" $(PKG_CFLAGS)' sh
+	    -- -std=gnu11 $(ALL_CPPFLAGS) -DXF_BUILDS=\"0\" -DXF_VERSION_TEXT=\"0\" -DXF_XEN_RELEASE=\"0\" $(PKG_CFLAGS)' sh
 	@echo "  LINT  locks"
 	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n8 $(CLANG) -fsyntax-only -std=gnu11 \
-	    $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" -DXF_XEN_RELEASE=\"0\" $(PKG_CFLAGS) -DXF_CHECK_LOCKS -Wthread-safety -Werror
+	    $(ALL_CPPFLAGS) -DXF_BUILDS=\"0\" -DXF_VERSION_TEXT=\"0\" -DXF_XEN_RELEASE=\"0\" $(PKG_CFLAGS) -DXF_CHECK_LOCKS -Wthread-safety -Werror
 	@echo "  LINT  shellcheck"
 	@shellcheck -x tests/*.sh tests/*.bash tests/fuzz/*.sh tests/lab/test_*.sh tests/lab/beside.sh \
 	    tests/lab/lib/progress.sh tests/suite/suite .ci/run $(FRONT_TESTS) cluster/xenferry-plan $(PLAN_PARTS) tests/plan/*.sh \
@@ -298,7 +318,8 @@ format:
 
 # ---- installing ----
 install: all
-	install -D -m 755 $(B)/xl $(DESTDIR)$(SBINDIR)/xl
+	install -D -m 755 $(B)/choose $(DESTDIR)$(SBINDIR)/xl
+	install -D -m 755 $(B)/xl $(DESTDIR)$(LIBDIR)/xenferry/xen-$(XEN_RELEASE)/xl
 	install -D -m 644 docs/xenferry.rng $(DESTDIR)$(DATADIR)/xenferry/xenferry.rng
 	install -d $(DESTDIR)$(DATADIR)/xenferry/plan $(DESTDIR)$(UNITDIR)
 	install -m 644 $(PLAN_PARTS) $(DESTDIR)$(DATADIR)/xenferry/plan
@@ -317,7 +338,7 @@ install: all
 # Only what is ours goes: an xl that somebody has put there since stays.
 uninstall:
 	if grep -qs 'xenferry front command' $(DESTDIR)$(SBINDIR)/xl; then rm $(DESTDIR)$(SBINDIR)/xl; fi
-	rm -rf $(DESTDIR)$(DATADIR)/xenferry
+	rm -rf $(DESTDIR)$(DATADIR)/xenferry $(DESTDIR)$(LIBDIR)/xenferry
 	rm -f $(DESTDIR)$(SBINDIR)/xenferry-plan $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(PLAN_UNITS)))
 	rm -f $(DESTDIR)$(OCFDIR)/resource.d/xenferry/Guest
 	rmdir $(DESTDIR)$(OCFDIR)/resource.d/xenferry 2>/dev/null || true
@@ -334,7 +355,7 @@ help:
 	@echo 'make check-suite    what make test runs, in another Debian release: SUITE=trixie or bookworm (as root)'
 	@echo 'make demo           two Xen hosts in emulation and a guest moved between them (as root)'
 	@echo 'make deps           install the Debian packages that building and testing need (as root)'
-	@echo 'make install        PREFIX=/usr/local  SBINDIR=  MANDIR=  UNITDIR=  OCFDIR=  DESTDIR=; make uninstall likewise'
+	@echo 'make install        PREFIX=/usr/local  SBINDIR=  LIBDIR=  MANDIR=  UNITDIR=  OCFDIR=  DESTDIR=; make uninstall likewise'
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
 	@echo 'make cluster-check  Pacemaker clusters in namespaces, and pages in a browser (as root)'
