@@ -68,6 +68,14 @@ static int refuse_held(const char *domain, unsigned does, struct xf_err *err)
             "\"%.100s\" is being moved to %.150s, and no other command may let it run or suspend "
             "it; wait for that move to end; `xl migrate-status` shows how far it is",
             domain, to);
+    case XF_HELD_LOCKED:
+        if (!(does & (INCOMPLETE_STOPS | INCOMPLETE_RUNS)))
+            break;
+        return xf_fail(
+            err, EBUSY,
+            "a move of \"%.100s\" holds it here, and does not answer: wait for that move to "
+            "end, or end its process, and `xl migrate-recover %.100s`",
+            domain, domain);
     case XF_HELD_LEFT:
         if (!(does & (INCOMPLETE_STOPS | INCOMPLETE_RUNS)))
             break;
