@@ -23,6 +23,8 @@ MANDIR  = $(PREFIX)/share/man
 # Of the builds, one for each release of Xen: LIBDIR/xenferry/xen-4.17/xl
 LIBDIR  = $(PREFIX)/lib
 DATADIR = $(PREFIX)/share
+# bash reads what is here when it starts: the distribution's completion of xl has the other place.
+BASHDIR = /etc/bash_completion.d
 UNITDIR = $(PREFIX)/lib/systemd/system
 # Where Pacemaker looks for agents, whatever PREFIX is.
 OCFDIR  = /usr/lib/ocf
@@ -106,7 +108,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: all tests test deps check check-suite check-run check-build soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
+.PHONY: all tests test deps check check-suite deb deb-hypervisor deb-check check-run check-build soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
         uninstall clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl $(B)/choose
@@ -254,6 +256,14 @@ SUITE = trixie
 check-suite:
 	@tests/suite/suite run $(SUITE) make test B=build/$(SUITE) JOBS=$(JOBS)
 
+# Packages for a Debian release, built there, and a test that installs and removes them.
+deb:
+	@tests/suite/deb $(SUITE)
+deb-hypervisor:
+	@tests/suite/hypervisor $(SUITE)
+deb-check: deb
+	@tests/suite/suite run $(SUITE) tests/suite/test_deb.sh
+
 demo: deps
 	+@tests/lab/beside.sh $(MAKE) -j$(JOBS) all
 	@tests/lab/demo.sh
@@ -302,7 +312,7 @@ lint:
 	    $(ALL_CPPFLAGS) -DXF_BUILDS=\"0\" -DXF_VERSION_TEXT=\"0\" -DXF_XEN_RELEASE=\"0\" $(PKG_CFLAGS) -DXF_CHECK_LOCKS -Wthread-safety -Werror
 	@echo "  LINT  shellcheck"
 	@shellcheck -x tests/*.sh tests/*.bash tests/fuzz/*.sh tests/lab/test_*.sh tests/lab/beside.sh \
-	    tests/lab/lib/progress.sh tests/suite/suite .ci/run $(FRONT_TESTS) cluster/xenferry-plan $(PLAN_PARTS) tests/plan/*.sh \
+	    tests/lab/lib/progress.sh tests/suite/suite tests/suite/deb tests/suite/hypervisor tests/suite/*.sh .ci/run $(FRONT_TESTS) completion/xenferry.bash cluster/xenferry-plan $(PLAN_PARTS) tests/plan/*.sh \
 	    cluster/Guest tests/cluster/cluster tests/cluster/*.sh tests/cluster/lib.bash tests/cluster/lib/*.sh tests/cluster/node/* \
 	    tests/browser/browser tests/browser/*.sh
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
@@ -321,6 +331,7 @@ install: all
 	install -D -m 755 $(B)/choose $(DESTDIR)$(SBINDIR)/xl
 	install -D -m 755 $(B)/xl $(DESTDIR)$(LIBDIR)/xenferry/xen-$(XEN_RELEASE)/xl
 	install -D -m 644 docs/xenferry.rng $(DESTDIR)$(DATADIR)/xenferry/xenferry.rng
+	install -D -m 644 completion/xenferry.bash $(DESTDIR)$(BASHDIR)/xenferry
 	install -d $(DESTDIR)$(DATADIR)/xenferry/plan $(DESTDIR)$(UNITDIR)
 	install -m 644 $(PLAN_PARTS) $(DESTDIR)$(DATADIR)/xenferry/plan
 	sed 's|^parts=.*|parts=$(DATADIR)/xenferry/plan|' cluster/xenferry-plan | \
@@ -342,7 +353,7 @@ uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/xenferry-plan $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(PLAN_UNITS)))
 	rm -f $(DESTDIR)$(OCFDIR)/resource.d/xenferry/Guest
 	rmdir $(DESTDIR)$(OCFDIR)/resource.d/xenferry 2>/dev/null || true
-	rm -f $(DESTDIR)$(UNITDIR)/xenferry-drain.service
+	rm -f $(DESTDIR)$(UNITDIR)/xenferry-drain.service $(DESTDIR)$(BASHDIR)/xenferry
 	rm -f $(foreach m,$(notdir $(MAN)),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 clean:
@@ -353,9 +364,11 @@ help:
 	@echo 'make test           what needs no root and no lab: in a minute, once it is built'
 	@echo 'make check          install what is missing, build, run every test (as root)'
 	@echo 'make check-suite    what make test runs, in another Debian release: SUITE=trixie or bookworm (as root)'
+	@echo 'make deb            packages for SUITE=trixie or bookworm, in build/deb; make deb-check tests them (as root)'
+	@echo 'make deb-hypervisor a package of its hypervisor with memory paging'
 	@echo 'make demo           two Xen hosts in emulation and a guest moved between them (as root)'
 	@echo 'make deps           install the Debian packages that building and testing need (as root)'
-	@echo 'make install        PREFIX=/usr/local  SBINDIR=  LIBDIR=  MANDIR=  UNITDIR=  OCFDIR=  DESTDIR=; make uninstall likewise'
+	@echo 'make install        PREFIX=/usr/local  SBINDIR=  LIBDIR=  MANDIR=  BASHDIR=  UNITDIR=  OCFDIR=  DESTDIR=; make uninstall likewise'
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
 	@echo 'make cluster-check  Pacemaker clusters in namespaces, and pages in a browser (as root)'
