@@ -39,13 +39,14 @@ static void test_bytes(void)
     }
 }
 
-/* What only a parser that is not strict takes; each also beside a name that is not ASCII. */
+/* What a parser takes that is not strict; each also beside a name that is not ASCII. Single quotes,
+ * NaN and control characters in strings are not among it: not every json-c refuses those when
+ * strict. */
 static void test_strict(void)
 {
     static const char *const bad[] = {
-        "{%s\"a\": 1,}",    "{%s'a': 1}",        "{%s\"a\": tRUE}",       "{%s\"a\": 01}",
-        "{%s\"a\": NaN}",   "{%s\"a\": \"\n\"}", "{%s\"a\": 1} /* */",    "{%s\"a\": 1}x",
-        "{%s\"a\": 1}\xc3", "{%s\"a\": \xc3}",   "{%s\"a\": \"\\\xc3\"}",
+        "{%s\"a\": 1,}", "{%s\"a\": tRUE}",  "{%s\"a\": 01}",   "{%s\"a\": 1} /* */",
+        "{%s\"a\": 1}x", "{%s\"a\": 1}\xc3", "{%s\"a\": \xc3}", "{%s\"a\": \"\\\xc3\"}",
     };
     static const char *const before[] = {"", "\"n\": \"\xc3\xbc\", "};
     char text[80];

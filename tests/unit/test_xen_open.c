@@ -52,10 +52,8 @@ static int try(int version, struct xf_err *err)
     xf_clear(err);
     xen.version = version;
     rc = xf_xen_open(&xch, &log, err);
-    if (rc)
-        CU_ASSERT(!xch && !xen.opened);
-    else
-        CU_ASSERT(xch == (xc_interface *)&xen && xen.opened == 1);
+    CU_ASSERT_EQUAL(xen.opened, rc ? 0 : 1);
+    CU_ASSERT_PTR_EQUAL(xch, rc ? NULL : (xc_interface *)&xen);
     xen.opened = 0;
     return rc;
 }
