@@ -20,7 +20,11 @@ CLANG  = clang
 PREFIX  = /usr/local
 SBINDIR = $(PREFIX)/sbin
 MANDIR  = $(PREFIX)/share/man
+# Of the builds, one for each release of Xen: LIBDIR/xenferry/xen-4.17/xl
+LIBDIR  = $(PREFIX)/lib
 DATADIR = $(PREFIX)/share
+# bash reads what is here when it starts: the distribution's completion of xl has the other place.
+BASHDIR = /etc/bash_completion.d
 UNITDIR = $(PREFIX)/lib/systemd/system
 # Where Pacemaker looks for agents, whatever PREFIX is.
 OCFDIR  = /usr/lib/ocf
@@ -65,6 +69,8 @@ ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread -lm
 LIB_SRC    := $(wildcard transport/*.c transport/*/*.c pages/*.c precopy/*.c postcopy/*.c libxl-ext/*/*.c)
 TOOLS_SRC  := $(wildcard tools/*.c)
 MAIN_SRC   := tools/xl.c
+# The xl that is installed: it executes the build for the Xen that runs, and links nothing of Xen.
+CHOOSE_SRC := tools/choose.c tools/builds.c tools/guarded.c tools/real_xl.c tools/front.c transport/err.c transport/text.c
 TEST_DIRS  := $(wildcard tests/unit tests/conformance tests/procguest)
 TEST_SRC   := $(wildcard $(TEST_DIRS:=/test_*.c))
 HELPER_SRC := $(filter-out $(TEST_SRC),$(wildcard $(TEST_DIRS:=/*.c)))
@@ -99,23 +105,25 @@ QUICK_TESTS := $(QUICK_FIRST) tests/procguest/test_hangup $(filter-out $(QUICK_F
 BENCH_NAMES := $(basename $(BENCH_SRC) $(CLUSTER_SRC))
 FUZZ_NAMES := $(notdir $(basename $(FUZZ_SRC)))
 
+# The release of Xen that is built for.
+XEN_RELEASE = $(eval XEN_RELEASE := $$(shell pkg-config --modversion xencontrol | cut -d. -f1-2))$(XEN_RELEASE)
 objs = $(patsubst %.c,$(OBJ)/%.o,$(1))
 LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: FORCE all tests test deps check check-run check-build check-sanitized soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
+.PHONY: FORCE all tests test deps check check-suite deb deb-hypervisor deb-check check-run check-build check-sanitized soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
         uninstall clean help
 .DEFAULT_GOAL := all
-all: $(B)/xl
-tests: $(addprefix $(B)/,$(TEST_NAMES) $(BENCH_NAMES))
+all: $(B)/xl $(B)/choose
+tests: $(addprefix $(B)/,$(TEST_NAMES) $(BENCH_NAMES)) $(B)/tests/front/choose
 
-# Changed only when the compiler or its flags are, so that editing this file compiles nothing again.
+# Changed only when the compiler, its flags or Xen are, so that editing this file compiles nothing again.
 FLAGS = $(OBJ)/flags
 $(FLAGS): FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS))' | cmp -s - $@ || \
-        printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS))' >$@
+	@printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS)) $(XEN_RELEASE)' | cmp -s - $@ || \
+        printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS)) $(XEN_RELEASE)' >$@
 FORCE:
 
 $(OBJ)/%.o: %.c $(FLAGS)
@@ -125,6 +133,9 @@ $(OBJ)/%.o: %.c $(FLAGS)
 
 $(OBJ)/transport/version.o: private ALL_CPPFLAGS += -DXF_VERSION_TEXT='"$(shell cat VERSION)"'
 $(OBJ)/transport/version.o: VERSION
+
+# Xen's libraries speak to no other release than theirs.
+$(OBJ)/libxl-ext/xen/xen_open.o: private ALL_CPPFLAGS += -DXF_XEN_RELEASE='"$(XEN_RELEASE)"'
 
 # The schema is embedded in the binary by .incbin, which leaves no trace in the .d file.
 $(OBJ)/libxl-ext/host/config.o: docs/xenferry.rng
@@ -137,7 +148,7 @@ define archive
 endef
 $(LIB): $(call objs,$(LIB_SRC))
 	$(archive)
-$(FRONT): $(call objs,$(filter-out $(MAIN_SRC),$(TOOLS_SRC)))
+$(FRONT): $(call objs,$(filter-out $(MAIN_SRC) tools/choose.c,$(TOOLS_SRC)))
 	$(archive)
 $(HELPERS): $(call objs,$(HELPER_SRC))
 	$(archive)
@@ -149,6 +160,22 @@ define link
 endef
 $(B)/xl: $(call objs,$(MAIN_SRC)) $(FRONT) $(LIB)
 	$(call link)
+# LIBDIR is compiled in; this file changes only when it does.
+$(B)/libdir: FORCE
+	@mkdir -p $(@D)
+	@cmp -s $@ - <<<'$(LIBDIR)' || echo '$(LIBDIR)' >$@
+FORCE:
+$(OBJ)/tools/choose.o: $(B)/libdir
+$(OBJ)/tools/choose.o: ALL_CPPFLAGS += -DXF_BUILDS='"$(LIBDIR)/xenferry"'
+$(B)/choose: $(call objs,$(CHOOSE_SRC))
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+# The same with builds and a hypervisor made up in the directory where it is run.
+$(B)/tests/front/choose: $(CHOOSE_SRC) tools/builds.h
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CPPFLAGS) -DXF_BUILDS='"builds"' -DXF_HYPERVISOR='"hypervisor"' $(ALL_CFLAGS) \
+	    $(ALL_LDFLAGS) -o $@ $(filter %.c,$^)
 # Test programs may use everything but xl's main. What they define themselves wins: in the copy of
 # the product that they are linked with every symbol is weak. Two definitions of their own are an
 # error, and so is one that replaces nothing (tests/mocks.sh).
@@ -160,7 +187,7 @@ $(B)/weak/%.o: $(OBJ)/%.o
 	@mkdir -p $(@D)
 	@nm -g --defined-only $< | awk 'NF == 3 { print $$3 }' >$@.names
 	@objcopy --weaken-symbols=$@.names $< $@
-$(B)/tests/front.a: $(call weak,$(filter-out $(MAIN_SRC),$(TOOLS_SRC)))
+$(B)/tests/front.a: $(call weak,$(filter-out $(MAIN_SRC) tools/choose.c,$(TOOLS_SRC)))
 	$(archive)
 $(B)/tests/libxenferry.a: $(call weak,$(LIB_SRC))
 	$(archive)
@@ -202,7 +229,7 @@ deps:
 # What needs neither root nor a lab, a network or apt, and does not take long.
 test:
 	@tests/deps.sh --only-say tests/packages-build.txt
-	@$(MAKE) -j$(JOBS) all $(addprefix $(B)/,$(QUICK_TESTS))
+	@$(MAKE) -j$(JOBS) all $(addprefix $(B)/,$(QUICK_TESTS) tests/front/choose)
 	@TESTS='$(QUICK_TESTS)' FRONT_TESTS='$(QUICK_FRONT)' SCRIPTS='$(SCRIPTS)' MAN='$(MAN)' \
 	 DIR=$(B) tests/test.sh
 
@@ -238,6 +265,19 @@ old-new: deps
 cluster-check: deps
 	@$(MAKE) -j$(JOBS) all $(addprefix $(B)/,$(basename $(CLUSTER_SRC)))
 	@CLUSTER_LONG='$(CLUSTER_LONG)' DIR=$(B) tests/cluster_check.sh
+
+# What `make test` runs, in a Debian release that this machine need not run, with its Xen and its compiler.
+SUITE = trixie
+check-suite:
+	@tests/suite/suite run $(SUITE) make test B=build/$(SUITE) JOBS=$(JOBS)
+
+# Packages for a Debian release, built there, and a test that installs and removes them.
+deb:
+	@tests/suite/deb $(SUITE)
+deb-hypervisor:
+	@tests/suite/hypervisor $(SUITE)
+deb-check: deb
+	@tests/suite/suite run $(SUITE) tests/suite/test_deb.sh
 
 demo: deps
 	+@tests/lab/beside.sh $(MAKE) -j$(JOBS) all
@@ -281,13 +321,13 @@ lint:
 	@echo "  LINT  clang-tidy"
 	@# Not the tests: it does not know that CUnit's fatal assertions never return.
 	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n4 sh -c 'clang-tidy --quiet "$$@" \
-	    -- -std=gnu11 $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" $(PKG_CFLAGS)' sh
+	    -- -std=gnu11 $(ALL_CPPFLAGS) -DXF_BUILDS=\"0\" -DXF_VERSION_TEXT=\"0\" -DXF_XEN_RELEASE=\"0\" $(PKG_CFLAGS)' sh
 	@echo "  LINT  locks"
 	@printf '%s\n' $(LIB_SRC) $(TOOLS_SRC) | xargs -P$(JOBS) -n8 $(CLANG) -fsyntax-only -std=gnu11 \
-	    $(ALL_CPPFLAGS) -DXF_VERSION_TEXT=\"0\" $(PKG_CFLAGS) -DXF_CHECK_LOCKS -Wthread-safety -Werror
+	    $(ALL_CPPFLAGS) -DXF_BUILDS=\"0\" -DXF_VERSION_TEXT=\"0\" -DXF_XEN_RELEASE=\"0\" $(PKG_CFLAGS) -DXF_CHECK_LOCKS -Wthread-safety -Werror
 	@echo "  LINT  shellcheck"
 	@shellcheck -x tests/*.sh tests/*.bash tests/fuzz/*.sh tests/lab/test_*.sh tests/lab/beside.sh \
-	    tests/lab/lib/progress.sh .ci/run $(FRONT_TESTS) cluster/xenferry-plan $(PLAN_PARTS) tests/plan/*.sh \
+	    tests/lab/lib/progress.sh tests/suite/suite tests/suite/deb tests/suite/hypervisor tests/suite/*.sh .ci/run $(FRONT_TESTS) completion/xenferry.bash cluster/xenferry-plan $(PLAN_PARTS) tests/plan/*.sh \
 	    cluster/Guest tests/cluster/cluster tests/cluster/*.sh tests/cluster/lib.bash tests/cluster/lib/*.sh tests/cluster/node/* \
 	    tests/browser/browser tests/browser/*.sh
 	@$(if $(MAN),echo "  LINT  mandoc"; mandoc -Tlint -Wwarning $(MAN))
@@ -303,8 +343,10 @@ format:
 
 # ---- installing ----
 install: all
-	install -D -m 755 $(B)/xl $(DESTDIR)$(SBINDIR)/xl
+	install -D -m 755 $(B)/choose $(DESTDIR)$(SBINDIR)/xl
+	install -D -m 755 $(B)/xl $(DESTDIR)$(LIBDIR)/xenferry/xen-$(XEN_RELEASE)/xl
 	install -D -m 644 docs/xenferry.rng $(DESTDIR)$(DATADIR)/xenferry/xenferry.rng
+	install -D -m 644 completion/xenferry.bash $(DESTDIR)$(BASHDIR)/xenferry
 	install -d $(DESTDIR)$(DATADIR)/xenferry/plan $(DESTDIR)$(UNITDIR)
 	install -m 644 $(PLAN_PARTS) $(DESTDIR)$(DATADIR)/xenferry/plan
 	sed 's|^parts=.*|parts=$(DATADIR)/xenferry/plan|' cluster/xenferry-plan | \
@@ -322,11 +364,11 @@ install: all
 # Only what is ours goes: an xl that somebody has put there since stays.
 uninstall:
 	if grep -qs 'xenferry front command' $(DESTDIR)$(SBINDIR)/xl; then rm $(DESTDIR)$(SBINDIR)/xl; fi
-	rm -rf $(DESTDIR)$(DATADIR)/xenferry
+	rm -rf $(DESTDIR)$(DATADIR)/xenferry $(DESTDIR)$(LIBDIR)/xenferry
 	rm -f $(DESTDIR)$(SBINDIR)/xenferry-plan $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(PLAN_UNITS)))
 	rm -f $(DESTDIR)$(OCFDIR)/resource.d/xenferry/Guest
 	rmdir $(DESTDIR)$(OCFDIR)/resource.d/xenferry 2>/dev/null || true
-	rm -f $(DESTDIR)$(UNITDIR)/xenferry-drain.service
+	rm -f $(DESTDIR)$(UNITDIR)/xenferry-drain.service $(DESTDIR)$(BASHDIR)/xenferry
 	rm -f $(foreach m,$(notdir $(MAN)),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 clean:
@@ -336,9 +378,12 @@ help:
 	@echo 'make                the command: build/xl'
 	@echo 'make test           what needs no root and no lab: in a minute, once it is built'
 	@echo 'make check          install what is missing, build, run every test (as root)'
+	@echo 'make check-suite    what make test runs, in another Debian release: SUITE=trixie or bookworm (as root)'
+	@echo 'make deb            packages for SUITE=trixie or bookworm, in build/deb; make deb-check tests them (as root)'
+	@echo 'make deb-hypervisor a package of its hypervisor with memory paging'
 	@echo 'make demo           two Xen hosts in emulation and a guest moved between them (as root)'
 	@echo 'make deps           install the Debian packages that building and testing need (as root)'
-	@echo 'make install        PREFIX=/usr/local  SBINDIR=  MANDIR=  UNITDIR=  OCFDIR=  DESTDIR=; make uninstall likewise'
+	@echo 'make install        PREFIX=/usr/local  SBINDIR=  LIBDIR=  MANDIR=  BASHDIR=  UNITDIR=  OCFDIR=  DESTDIR=; make uninstall likewise'
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
 	@echo 'make cluster-check  Pacemaker clusters in namespaces, and pages in a browser (as root)'

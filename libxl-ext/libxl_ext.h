@@ -20,6 +20,10 @@
 #include "pages/mode.h"
 #include "transport/err.h"
 
+/* "4.17": the release of Xen whose libraries this was built with. A move refuses to run on another.
+ */
+const char *xf_xen_release(void);
+
 enum xf_phase {
     XF_PHASE_CHECK,
     XF_PHASE_SKELETON,

@@ -3,7 +3,8 @@
 #
 # Install those of the Debian packages listed in the given files that are missing.
 # --only-say: do not, but say which in one sentence; without dpkg nothing is known, nor said.
-# A file holds one package a line; `#` begins a comment; a file that is not there is empty.
+# A file holds one package a line; `#` begins a comment; a file that is not there is empty. Of A|B, which
+# are called differently in different releases, one is needed: what is installed, else what apt has.
 # Touches apt only when something is missing.
 set -eu -o pipefail
 
@@ -18,13 +19,27 @@ if ! command -v dpkg-query >/dev/null; then
     exit 1
 fi
 
+installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]; }
+one_of() { # A|B...: the one to have
+    local names name
+    IFS='|' read -ra names <<<"$1"
+    for name in "${names[@]}"; do
+        ! installed "$name" || { echo "$name"; return; }
+    done
+    [ ${#names[@]} = 1 ] || for name in "${names[@]}"; do
+        # The program apt-cache is not to write into a closed pipe, so grep has to read on.
+        ! apt-cache policy "$name" 2>/dev/null | grep 'Candidate: [0-9]' >/dev/null || { echo "$name"; return; }
+    done
+    echo "${names[0]}"
+}
+
 missing=()
 for list in "$@"; do
     [ -e "$list" ] || continue
     while read -r package _; do
         case $package in '' | '#'*) continue ;; esac
-        status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
-        [ "$status" = installed ] || missing+=("$package")
+        package=$(one_of "$package")
+        installed "$package" || missing+=("$package")
     done <"$list"
 done
 [ ${#missing[@]} -gt 0 ] || exit 0

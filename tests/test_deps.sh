@@ -21,6 +21,10 @@ cat >"$work/bin/id" <<END
 #!/bin/bash
 cat $work/uid
 END
+cat >"$work/bin/apt-cache" <<END
+#!/bin/bash
+grep -qx "\$2" $work/has && echo '  Candidate: 1.0'
+END
 chmod +x "$work/bin/"*
 printf '# some\ngcc  # a compiler\n\nlibfoo-dev\n' >"$work/one.txt"
 echo make >"$work/two.txt"
@@ -53,6 +57,14 @@ expect "no such list" 0 "" "" "$work/none.txt"
 printf 'gcc\nmake\nlibfoo-dev\n' >"$work/there"
 expect "nothing missing" 0 "" "" "$work/one.txt" "$work/two.txt"
 expect "nothing to be said" 0 "" "" --only-say "$work/one.txt" "$work/two.txt"
+# Called differently in different releases.
+echo 'libbar-1|libbar-2' >"$work/either.txt"
+echo libbar-2 >"$work/has"
+expect "the later one" 0 "installing libbar-2" $'-q update\n-q -y install --no-install-recommends libbar-2' "$work/either.txt"
+echo libbar-1 >>"$work/has"
+expect "both, the first" 0 "installing libbar-1" $'-q update\n-q -y install --no-install-recommends libbar-1' "$work/either.txt"
+echo libbar-2 >>"$work/there"
+expect "one is there" 0 "" "" "$work/either.txt"
 # Another distribution: what is there cannot be known.
 mkdir "$work/empty"
 for tool in bash id env cat grep dirname; do ln -s "$(command -v $tool)" "$work/empty/"; done

@@ -141,7 +141,7 @@ int cmd_migrate(const struct front *f)
         return 0;
     }
     if (!rc && args.version) {
-        printf("Xenferry %s\n", xf_version());
+        printf("Xenferry %s for Xen %s\n", xf_version(), xf_xen_release());
         return 0;
     }
     if (!rc && args.move.domain[0] && !f->globals.dry_run)

@@ -143,7 +143,7 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
                       "are attached there."},
     [O_REPORT] = {"report", 0, "FILE", true,
                   "When the move has ended, write a page about it to FILE (HTML)."},
-    [O_VERSION] = {"version", 0, NULL, true, "Print the version of Xenferry."},
+    [O_VERSION] = {"version", 0, NULL, true, "Print the version of Xenferry, and for which Xen."},
 };
 
 /* getopt_long's return value for the table's row i where it has no letter. */

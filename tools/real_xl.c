@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tools/builds.h"
 #include "tools/front.h"
 #include "tools/real_xl.h"
 
@@ -22,7 +23,8 @@ static const char marker[] = "xenferry front command 3b1e0f6c-6f0f-4d0e-9a55-7b6
 /* No legitimate nesting (xl, a hotplug script, xl again) is this deep. */
 #define DEPTH_MAX 16
 
-static const char *const usual_places[] = {"/usr/sbin/xl", "/usr/lib/xen-4.17/bin/xl"};
+/* Where Debian has it, or our package has put it (debian/xenferry.preinst). */
+static const char *const usual_places[] = {"/usr/sbin/xl", "/usr/libexec/xl"};
 
 static bool holds_marker(const char *path, off_t size)
 {
@@ -56,6 +58,7 @@ static enum verdict examine(const char *path)
 static int search_path(char path[PATH_MAX])
 {
     const char *dirs = getenv("PATH");
+    char release[BUILDS_RELEASE];
 
     while (dirs && *dirs) {
         size_t len = strcspn(dirs, ":");
@@ -73,7 +76,10 @@ static int search_path(char path[PATH_MAX])
         if (examine(path) == A_REAL_XL)
             return 0;
     }
-    return -1;
+    if (!builds_running(XF_HYPERVISOR, release))
+        return -1;
+    snprintf(path, PATH_MAX, "/usr/lib/xen-%s/bin/xl", release);
+    return examine(path) == A_REAL_XL ? 0 : -1;
 }
 
 static int count_depth(struct xf_err *err)

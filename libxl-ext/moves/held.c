@@ -132,6 +132,18 @@ static void ask_records(const struct sought *s, struct xf_hold *out)
     free(r);
 }
 
+static void ask_lock(const struct sought *s, struct xf_hold *out)
+{
+    uint32_t domid = s->domid;
+    int end = 0;
+
+    /* Without Xen's answer a number is still one. */
+    if (domid == XF_NO_DOMID && (sscanf(s->given, "%5u%n", &domid, &end) != 1 || s->given[end]))
+        return;
+    if (xf_record_is_locked(xf_run_dir(), domid))
+        out->how = XF_HELD_LOCKED;
+}
+
 void xf_held(const char *domain, struct xf_hold *out)
 {
     struct sought s = {.given = domain, .domid = XF_NO_DOMID};
@@ -152,6 +164,8 @@ void xf_held(const char *domain, struct xf_hold *out)
         ask_moves(&s, out);
     if (out->how == XF_HELD_NOT)
         ask_records(&s, out);
+    if (out->how == XF_HELD_NOT)
+        ask_lock(&s, out);
     free(s.name);
     if (ctx)
         libxl_ctx_free(ctx);

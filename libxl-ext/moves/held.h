@@ -12,6 +12,7 @@ enum xf_held {
     XF_HELD_NOT,      /* or no such domain exists, or that is not known here */
     XF_HELD_GOING,    /* a move from this host is in progress, in `phase` */
     XF_HELD_LEFT,     /* an unfinished move left it here: `xl migrate-recover` */
+    XF_HELD_LOCKED,   /* a process here has the lock of its move, and does not say more */
     XF_HELD_INCOMING, /* a move is building it here; it has not run yet */
 };
 

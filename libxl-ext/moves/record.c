@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
@@ -238,6 +239,33 @@ int xf_record_lock(const char *dir, uint32_t domid, int *fd, struct xf_err *err)
         xf_fail(err, errno, "cannot lock %s/%s: %s", dir, name, strerror(errno));
     close(at);
     return rc;
+}
+
+bool xf_record_is_locked(const char *dir, uint32_t domid)
+{
+    char line[256], name[32], wanted[64];
+    int at = xf_run_dir_open(dir, false, NULL);
+    struct stat st;
+    bool found = false;
+    FILE *f;
+
+    snprintf(name, sizeof(name), "%u.lock", domid);
+    if (at < 0)
+        return false;
+    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW)) {
+        close(at);
+        return false;
+    }
+    close(at);
+    /* "1: FLOCK  ADVISORY  WRITE 1234 08:02:5678 0 EOF" */
+    snprintf(wanted, sizeof(wanted), " %02x:%02x:%ju ", major(st.st_dev), minor(st.st_dev),
+             (uintmax_t)st.st_ino);
+    f = fopen("/proc/locks", "re");
+    while (f && !found && fgets(line, sizeof(line), f))
+        found = strstr(line, " FLOCK ") && !strstr(line, " -> ") && strstr(line, wanted);
+    if (f)
+        fclose(f);
+    return found;
 }
 
 void xf_record_unlock(const char *dir, uint32_t domid, int fd)

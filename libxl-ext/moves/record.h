@@ -59,6 +59,8 @@ struct xf_record {
  * (N.lock), which the next move of that number reuses.
  */
 int xf_record_lock(const char *dir, uint32_t domid, int *fd, struct xf_err *err);
+/* Does a process have that lock? Does not take it, so that nobody else fails to. */
+bool xf_record_is_locked(const char *dir, uint32_t domid);
 /* Release the lock and remove its file. fd < 0: does nothing. */
 void xf_record_unlock(const char *dir, uint32_t domid, int fd);
 

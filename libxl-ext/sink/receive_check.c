@@ -15,6 +15,7 @@
 #include "libxl-ext/sink/receive_parts.h"
 #include "libxl-ext/sink/refuse.h"
 #include "libxl-ext/xen/cpu_policy.h"
+#include "libxl-ext/xen/xen_open.h"
 #include "pages/pack.h"
 #include "transport/times.h"
 
@@ -195,10 +196,7 @@ static int open_xen(struct sink *s, struct xf_err *err)
         s->ctx = NULL;
         return xf_fail(err, EIO, "cannot talk to Xen; is it a dom0, and is the receiver root?");
     }
-    s->xch = xc_interface_open(&s->log.vtable, &s->log.vtable, 0);
-    if (!s->xch)
-        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
-    return 0;
+    return xf_xen_open(&s->xch, &s->log, err);
 }
 
 static int check(struct sink *s, struct xf_reply *reply, bool *refused, struct xf_err *err)

@@ -13,6 +13,7 @@
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/source/move_check.h"
 #include "libxl-ext/source/move_status.h"
+#include "libxl-ext/xen/xen_open.h"
 #include "transport/text.h"
 
 /* How long the receiver may take to end on its own after the pipe was closed. */
@@ -57,10 +58,7 @@ int xf_move_attach(struct xf_move *m, struct xf_err *err)
     xf_toollog_init(&m->log);
     if (libxl_ctx_alloc(&m->ctx, LIBXL_VERSION, 0, &m->log.vtable))
         return xf_fail(err, EIO, "cannot talk to Xen; is this a dom0, and are you root?");
-    m->xch = xc_interface_open(&m->log.vtable, &m->log.vtable, 0);
-    if (!m->xch)
-        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
-    return 0;
+    return xf_xen_open(&m->xch, &m->log, err);
 }
 
 static void let_go(struct xf_move *m, int child_ms)

@@ -4,6 +4,7 @@
  * unless that is forced.
  */
 #include "libxl-ext/source/recover.h"
+#include "libxl-ext/xen/xen_open.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -150,10 +151,9 @@ int xf_resume_here(const char *domain, bool force, struct xf_err *err)
     xf_toollog_init(&log);
     if (libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable))
         return xf_fail(err, EIO, "cannot talk to Xen; is this a dom0, and are you root?");
-    xch = xc_interface_open(&log.vtable, &log.vtable, 0);
-    if (!xch) {
+    if (xf_xen_open(&xch, &log, err)) {
         libxl_ctx_free(ctx);
-        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
+        return -1;
     }
     rc = xf_recover_domain(ctx, domain, &domid, err) || xf_recover_lock(domid, &lock, err) ? -1 : 0;
     if (!rc && xf_recover_has_record(domid))

@@ -163,6 +163,20 @@ passed unpause web6
 rm "$work/run/9.move"
 passed unpause web6
 
+# A process that has the lock, and no more is known: of a domain by its number, since no Xen knows its name.
+(umask 077 && : >"$work/run/9.lock")
+passed unpause 9 # a file alone is no lock
+exec 8<"$work/run/9.lock"
+flock -n 8 || fail "cannot lock"
+for cmd in save resume unpause suspend "migrate --stock"; do
+    # shellcheck disable=SC2086
+    not_for_held "migrate-recover 9" $cmd 9
+done
+passed dump-core 9 "$work/core"
+passed resume 10
+exec 8<&-
+passed resume 9
+
 # Complete: nothing is refused.
 status_line destination web1 7 PULL 0 >"$work/destination-100.sock"
 passed save web1 "$work/file"

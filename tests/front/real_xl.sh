@@ -48,7 +48,7 @@ contains "named but absent" "set it to the path" "$out"
 out=$(XENFERRY_REAL_XL=$work/b/xl PATH=$work/c:$path run list)
 same "named ourselves: status" 127 $?
 contains "named ourselves" "this command itself" "$out"
-if [ ! -x /usr/sbin/xl ] && [ ! -x /usr/lib/xen-4.17/bin/xl ]; then
+if [ ! -x /usr/sbin/xl ] && [ ! -x /usr/libexec/xl ]; then
     out=$(PATH=$path run list)
     same "none: status" 127 $?
     contains "none" "install xen-utils" "$out"

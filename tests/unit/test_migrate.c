@@ -260,13 +260,13 @@ static void test_moved(void)
 /* No move is begun, whatever else is on the line; the file VERSION has the number. */
 static void test_version(void)
 {
-    char number[40] = "", wanted[60];
+    char number[40] = "", wanted[80];
     FILE *f = fopen("VERSION", "r");
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(f);
     CU_ASSERT_EQUAL(fscanf(f, "%31s", number), 1);
     fclose(f);
-    snprintf(wanted, sizeof(wanted), "Xenferry %s\n", number);
+    snprintf(wanted, sizeof(wanted), "Xenferry %s for Xen %s\n", number, xf_xen_release());
     begin(XF_STAYED);
     CU_ASSERT_EQUAL(run("migrate --version"), 0);
     CU_ASSERT_STRING_EQUAL(out, wanted);

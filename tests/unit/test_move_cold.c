@@ -18,6 +18,7 @@
 #include <libxl_event.h>
 #include <xenstore.h>
 
+#include "libxl-ext/libxl_ext.h"
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/source/link_rate.h"
 #include "libxl-ext/source/move_cold.h"
@@ -74,6 +75,17 @@ xc_interface *xc_interface_open(xentoollog_logger *log, xentoollog_logger *dom, 
     (void)dom;
     (void)flags;
     return (xc_interface *)xen;
+}
+
+int xc_version(xc_interface *xch, int cmd, void *arg)
+{
+    unsigned major = 0, minor = 0;
+
+    (void)xch;
+    (void)cmd;
+    (void)arg;
+    sscanf(xf_xen_release(), "%u.%u", &major, &minor);
+    return (int)(major << 16 | minor);
 }
 
 int xc_interface_close(xc_interface *xch)

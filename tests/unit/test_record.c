@@ -316,6 +316,7 @@ static void test_lock(void)
 
     CU_ASSERT_EQUAL(xf_record_lock(dir, DOMID, &fd, &err), 0);
     xf_clear(&err);
+    CU_ASSERT(xf_record_is_locked(dir, DOMID) && !xf_record_is_locked(dir, DOMID + 1));
     CU_ASSERT_EQUAL(xf_record_lock(dir, DOMID, &other, &err), -1);
     CU_ASSERT(err.num == EBUSY && other == -1);
     CU_ASSERT_EQUAL(xf_record_lock(dir, DOMID + 1, &other, &err), 0);

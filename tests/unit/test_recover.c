@@ -18,6 +18,7 @@
 #include <libxl_utils.h>
 #include <xen/sched.h>
 
+#include "libxl-ext/libxl_ext.h"
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/moves/record.h"
 #include "libxl-ext/host/run_dir.h"
@@ -73,6 +74,17 @@ xc_interface *xc_interface_open(xentoollog_logger *log, xentoollog_logger *dom, 
     (void)dom;
     (void)flags;
     return (xc_interface *)&xen;
+}
+
+int xc_version(xc_interface *xch, int cmd, void *arg)
+{
+    unsigned major = 0, minor = 0;
+
+    (void)xch;
+    (void)cmd;
+    (void)arg;
+    sscanf(xf_xen_release(), "%u.%u", &major, &minor);
+    return (int)(major << 16 | minor);
 }
 
 int xc_interface_close(xc_interface *xch)

@@ -9,11 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "libxl-ext/libxl_ext.h"
 #include "libxl-ext/sink/stream.h"
 #include "tests/unit/suite.h"
-
-#define VERIFIER "/usr/lib/xen-4.17/bin/verify-stream-v2"
-#define MODULES "/usr/lib/xen-4.17/lib/python" /* Debian does not put them into the path */
 
 static const char config[] = "{\"c_info\":{\"type\":\"pvh\",\"name\":\"t\"},\"b_info\":{}}";
 static uint8_t cpuid[3 * 24], msrs[2 * 16], context[1001]; /* an odd length: padded */
@@ -236,10 +234,19 @@ static void test_least(void)
     free(stream);
 }
 
+static char xen[40], verifier[80];
+
+static bool can_verify(void)
+{
+    snprintf(xen, sizeof(xen), "/usr/lib/xen-%s", xf_xen_release());
+    snprintf(verifier, sizeof(verifier), "%s/bin/verify-stream-v2", xen);
+    return !access(verifier, R_OK) && !access("/usr/bin/python3", X_OK);
+}
+
 /* Xen's own judge; its exit status, or -1 when it cannot be asked. */
 static int verify(const uint8_t *stream, size_t len, const char *quiet)
 {
-    char path[] = "/tmp/xf-stream-XXXXXX", command[300];
+    char path[] = "/tmp/xf-stream-XXXXXX", command[400];
     int fd = mkstemp(path), status;
 
     if (fd < 0)
@@ -247,8 +254,8 @@ static int verify(const uint8_t *stream, size_t len, const char *quiet)
     CU_ASSERT_EQUAL(write(fd, stream, len), (ssize_t)len);
     close(fd);
     snprintf(command, sizeof(command),
-             "PYTHONPATH=" MODULES " /usr/bin/python3 -B " VERIFIER " -i %s -f xl%s >&2", path,
-             quiet);
+             "PYTHONPATH=%s/lib/python /usr/bin/python3 -B %s -i %s -f xl%s >&2", xen, verifier,
+             path, quiet); /* Debian does not put Xen's modules into Python's path */
     fflush(NULL);
     status = system(command);
     unlink(path);
@@ -260,8 +267,8 @@ static void test_verifier(void)
     size_t len;
     uint8_t *stream;
 
-    if (access(VERIFIER, R_OK) || access("/usr/bin/python3", X_OK)) {
-        printf("(not installed: " VERIFIER ") ");
+    if (!can_verify()) {
+        printf("(not installed: %s) ", verifier);
         return;
     }
     stream = build(&len);
@@ -293,7 +300,7 @@ static void test_rest(void)
     whole = malloc(len + rest_len);
     memcpy(whole, stream, len - XF_STREAM_LIBXL_END);
     memcpy(whole + len - XF_STREAM_LIBXL_END, rest, rest_len);
-    if (!access(VERIFIER, R_OK) && !access("/usr/bin/python3", X_OK))
+    if (can_verify())
         CU_ASSERT_EQUAL(verify(whole, len - XF_STREAM_LIBXL_END + rest_len, ""), 0);
     free(whole);
     free(stream);

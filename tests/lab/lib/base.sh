@@ -4,27 +4,31 @@
 # (overlay.sh), so changing ours never rebuilds this.
 
 # One per line, with the reason where it is not plain.
-DOM0_PACKAGES=$(sed 's/#.*//' <<'LIST' | tr -s ' \n' '  '
-xen-utils-4.17 xen-utils-common xenstore-utils  # xl, xenstored, xenconsoled
+dom0_packages() {
+    local t64=t64 # the names of libraries with a 64-bit time_t
+    [ "$SUITE" != bookworm ] || t64=''
+    sed 's/#.*//' <<LIST | tr -s ' \n' '  '
+xen-utils-$(xen_release) xen-utils-common xenstore-utils  # xl, xenstored, xenconsoled
 qemu-system-xen  # serves disks with backendtype=qdisk, one process for each guest
 rdma-core ibverbs-providers ibverbs-utils rdmacm-utils perftest  # Soft-RoCE
-librdmacm1 libibverbs1
+librdmacm1$t64 libibverbs1
 openssh-server openssh-client socat netcat-openbsd
 iproute2 iputils-ping kmod procps psmisc iperf3 tcpdump ethtool
-libgnutls30 gnutls-bin libjson-c5 libxml2 libxml2-utils libxxhash0 libcunit1
+libgnutls30$t64 gnutls-bin libjson-c5 libxml2 libxml2-utils libxxhash0 libcunit1
 liblz4-1 libzstd1
 python3-minimal python3  # verify-stream-v2
 strace gdb
 corosync pacemaker pacemaker-cli-utils resource-agents  # t/cluster.sh starts them, nothing else does
 libasan8 libubsan1 libtsan2  # sanitizer builds run in the hosts
 LIST
-)
+}
 
 base_key() {
     { cat "$LAB/lib/base.sh"; echo "$SUITE"; } | key_of
 }
 
-base_item() { cache_get base "$(base_key)" base_build; }
+base_dir() { printf '%s/%s/%s\n' "$CACHE" "$(of_name base)" "$(base_key)"; }
+base_item() { cache_get "$(of_name base)" "$(base_key)" base_build; }
 
 base_build() {
     local out=$1 root=$1/root m kernel
@@ -43,7 +47,7 @@ base_build() {
     progress_mark 2/5 packages
     timeout 120 chroot "$root" apt-get -q update
     timeout 600 chroot "$root" apt-get -q -y --no-install-recommends \
-        install $DOM0_PACKAGES
+        install $(dom0_packages)
 
     progress_mark 3/5 kernel
     # The kernel is unpacked, not installed: its hooks would build an

@@ -2,7 +2,7 @@
 # What every part of the lab shares: where things are, how to say what went
 # wrong, and pids that are checked before they are used. Sourced by `lab`.
 
-SUITE=bookworm
+SUITE=${LAB_SUITE:-bookworm} # LAB_SUITE: of_suite, for a builder
 CACHE=${XENFERRY_CACHE:-/var/cache/xenferry}
 STATE=${XENFERRY_LAB_STATE:-/run/xenferry-lab}
 MAX_SECONDS=${XENFERRY_LAB_MAX:-3600}
@@ -22,6 +22,38 @@ die() {
 # Seconds since boot with hundredths, for "took" lines.
 now() { cut -d' ' -f1 /proc/uptime; }
 took() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.1f", b - a }'; }
+
+# of_suite SUITE CMD...: a function that asks $SUITE, and the builders that it starts.
+of_suite() {
+    local -x LAB_SUITE=$1
+    local SUITE=$1
+    shift
+    "$@"
+}
+
+suite_ok() {
+    case ${1-} in
+    bookworm | trixie) ;;
+    *) die "a suite is bookworm or trixie, not '${1-}'" ;;
+    esac
+}
+
+# What this machine runs itself.
+own_suite() { sed -n 's/^VERSION_CODENAME=//p' /etc/os-release; }
+
+# Of a host that is up; a lab of before there were suites has one.
+suite_of() { cat "$STATE/suite.$1" 2>/dev/null || echo bookworm; } # HOST
+
+# Each suite's items have a name of their own, so that pruning one keeps the other's.
+of_name() { [ "$SUITE" = bookworm ] && printf '%s\n' "$1" || printf '%s-%s\n' "$1" "$SUITE"; } # NAME
+
+# The release of Xen that a suite has.
+xen_release() {
+    case $SUITE in
+    bookworm) echo 4.17 ;;
+    trixie) echo 4.20 ;;
+    esac
+}
 
 need_root() { [ "$(id -u)" = 0 ] || die "must run as root"; }
 

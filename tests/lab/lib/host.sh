@@ -9,7 +9,7 @@ kvm_works() { # /dev/kvm alone proves nothing: look for the CPU flag
 host_start() {
     local h=$1 hyp=$2 mem=$3 n=1 accel cpu overlay base xen
     [ "$h" = b ] && n=2
-    base=$(base_item) overlay=$(overlay_item) xen=$(xen_item)
+    base=$(base_item) overlay=$(overlay_item) xen=$(hyp_item "$hyp")
     if kvm_works; then
         accel=kvm cpu=host
     else
@@ -64,8 +64,8 @@ host_wait() { # HOST SECONDS
 
 ssh_setup() {
     # A copy: the cache item may be pruned while the lab is up.
-    install -m 600 "$(overlay_item)/id_ed25519" "$STATE/id_ed25519"
-    cp "$(overlay_item)/random.sum" "$STATE/"
+    install -m 600 "$(shared_item)/id_ed25519" "$STATE/id_ed25519"
+    cp "$(shared_item)/random.sum" "$STATE/"
     cat >"$STATE/ssh_config" <<END
 Host a
     HostName 10.9.1.1
@@ -118,4 +118,19 @@ cmd_get() {
     host_ok "${1-}"
     [ $# = 3 ] || die "usage: lab get a|b SRC DST"
     in_ns scp -q -r -F "$STATE/ssh_config" "$1:$2" "$3"
+}
+
+# Our xl as it is built here, or for another suite in that one.
+cmd_xl() {
+    local suite top
+    host_ok "${1-}"
+    suite=$(suite_of "$1")
+    top=$(cd "$LAB/../.." && pwd)
+    if [ "$suite" = "$(own_suite)" ]; then
+        printf '%s\n' "$top/build/xl"
+        return
+    fi
+    "$top/tests/suite/suite" run "$suite" make -j"$(nproc)" B="build/$suite" "build/$suite/xl" >&2 ||
+        die "xl for $suite does not build"
+    printf '%s\n' "$top/build/$suite/xl"
 }

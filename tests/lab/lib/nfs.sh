@@ -5,10 +5,11 @@
 # test needs it.
 
 NFS_PACKAGES='nfs-kernel-server nfs-common libtirpc3 libwrap0'
+[ "$SUITE" = bookworm ] || NFS_PACKAGES=${NFS_PACKAGES/libtirpc3/libtirpc3t64}
 NFS_FILES='usr/sbin/rpc.mountd usr/sbin/rpc.nfsd usr/sbin/exportfs sbin/mount.nfs4'
 
 nfs_key() { { echo "$SUITE"; cat "$LAB/lib/nfs.sh"; } | key_of; }
-nfs_item() { cache_get nfs "$(nfs_key)" nfs_build; }
+nfs_item() { cache_get "$(of_name nfs)" "$(nfs_key)" nfs_build; }
 
 nfs_build() {
     local out=$1 work=$1/work f
@@ -32,8 +33,8 @@ nfs_build() {
 cmd_nfs() {
     local item h
     lab_must_be_up
-    item=$(nfs_item)
     for h in a b; do
+        item=$(of_suite "$(suite_of $h)" nfs_item)
         host_ssh $h "mkdir -p /srv/nfs && tar -C / --keep-directory-symlink -xf - && ldconfig" <"$item/nfs.tar" ||
             die "host $h does not take the NFS packages"
     done

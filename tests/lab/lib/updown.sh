@@ -9,21 +9,39 @@ lab_must_be_up() {
     die "the lab is not up; start it: lab up ($(cat "$STATE.ended" 2>/dev/null || echo never ran))"
 }
 
-cmd_build() {
-    local t0 xen
-    t0=$(now)
+# What a host of a suite needs: build_for SUITE HYPERVISOR
+build_for() {
+    local xen
     # Downloading and compiling side by side.
-    xen_item >/dev/null &
+    of_suite "$1" hyp_item "$2" >/dev/null &
     xen=$!
-    base_item >/dev/null || die "build failed"
-    overlay_item >/dev/null || die "build failed"
+    of_suite "$1" base_item >/dev/null || die "build failed"
+    of_suite "$1" overlay_item >/dev/null || die "build failed"
     wait $xen || die "build failed"
+}
+
+cmd_build() { # [SUITE]
+    local t0 suite=${1:-bookworm}
+    suite_ok "$suite"
+    t0=$(now)
+    build_for "$suite" "$(usual_hypervisor "$suite")"
+    # A test of a host without memory paging.
+    of_suite "$suite" hyp_item debian >/dev/null || die "build failed"
     say "all built ($(took "$t0") s), cache: $CACHE"
 }
 
-cmd_verify() {
+# Not every mirror has the source of trixie's Xen.
+usual_hypervisor() { [ "$1" = bookworm ] && echo paging || echo debian; } # SUITE
+
+cmd_verify() { # [SUITE]
+    suite_ok "${1:-bookworm}"
+    of_suite "${1:-bookworm}" verify_suite
+}
+
+verify_suite() {
     local item dir bad=0
-    for item in xen/$(xen_key) base/$(base_key) overlay/$(overlay_key); do
+    for item in "shared/$(shared_key)" "$(hyp_name "$(usual_hypervisor "$SUITE")")/$(xen_key)" \
+        "$(hyp_name debian)/$(xen_key)" "$(of_name base)/$(base_key)" "$(of_name overlay)/$(overlay_key)"; do
         dir=$CACHE/$item
         if [ ! -d "$dir" ]; then
             say "$item: not built yet (lab build)"
@@ -39,9 +57,12 @@ cmd_verify() {
 }
 
 cmd_up() {
-    local hyp_a=paging hyp_b=paging mem_a=2560 mem_b=2560 cpu_a='' cpu_b='' t0 h
+    local suite_a=bookworm suite_b=bookworm hyp_a='' hyp_b='' mem_a=2560 mem_b=2560 cpu_a='' cpu_b='' t0 h
     while [ $# -gt 1 ]; do
         case $1 in
+        --suite-a) suite_a=$2 ;;
+        --suite-b) suite_b=$2 ;;
+        --suite) suite_a=$2 suite_b=$2 ;;
         --hyp-a) hyp_a=$2 ;;
         --hyp-b) hyp_b=$2 ;;
         --mem-a) mem_a=$2 ;;
@@ -54,13 +75,17 @@ cmd_up() {
         shift 2
     done
     [ $# = 0 ] || die "what is '$1'? (lab help)"
+    suite_ok "$suite_a"
+    suite_ok "$suite_b"
+    : "${hyp_a:=$(usual_hypervisor "$suite_a")}" "${hyp_b:=$(usual_hypervisor "$suite_b")}"
     for h in "$hyp_a" "$hyp_b"; do
         [ "$h" = paging ] || [ "$h" = debian ] || die "hypervisor: paging or debian, not '$h'"
     done
     # Whatever fails without a word of its own names itself.
     trap 'say "stopped at ${BASH_SOURCE[0]##*/} line $LINENO: $BASH_COMMAND"' ERR
     set -E
-    cmd_build
+    build_for "$suite_a" "$hyp_a"
+    build_for "$suite_b" "$hyp_b"
 
     t0=$(now)
     exec 8>"$STATE.lock"
@@ -73,14 +98,16 @@ cmd_up() {
     printf 'since %s by %s\n' "$(date +%T)" "$LAB" >"$STATE/up"
     printf '%s\n' "$hyp_a" >"$STATE/hyp.a"
     printf '%s\n' "$hyp_b" >"$STATE/hyp.b"
+    printf '%s\n' "$suite_a" >"$STATE/suite.a"
+    printf '%s\n' "$suite_b" >"$STATE/suite.b"
     truncate -s 256M "$STATE/disk-b.img" "$STATE/disk-c.img"
     net_up
     ssh_setup
     collector_start
     spawn watchdog "$STATE/watchdog.log" "$LAB/lab" _watchdog "$MAX_SECONDS"
     progress_begin "booting the hosts"
-    host_start a "$hyp_a" "$mem_a" "$cpu_a"
-    host_start b "$hyp_b" "$mem_b" "$cpu_b"
+    of_suite "$suite_a" host_start a "$hyp_a" "$mem_a" "$cpu_a"
+    of_suite "$suite_b" host_start b "$hyp_b" "$mem_b" "$cpu_b"
     for h in a b; do
         host_wait "$h" 180
         retry 60 ssh_master "$h" || die "no ssh to host $h: $STATE/$h.console"
@@ -137,7 +164,7 @@ cmd_status() {
     printf 'lab: up %s, self-test %s\n' "$(cat "$STATE/up")" \
         "$([ -e "$READY" ] && echo passed || echo NOT passed)"
     for h in a b; do
-        printf 'host %s: %s hypervisor, pid %s\n' "$h" "$(cat "$STATE/hyp.$h")" \
+        printf 'host %s: %s, %s hypervisor, pid %s\n' "$h" "$(suite_of $h)" "$(cat "$STATE/hyp.$h")" \
             "$(pid_of "$h" || echo GONE)"
         host_trouble "$h" | head -n 3 || true
     done

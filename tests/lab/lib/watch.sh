@@ -7,7 +7,7 @@ BEATS=$STATE/beats.log # of all guests, since `lab up`
 # Started once, by `lab up`.
 collector_start() {
     : >"$BEATS"
-    cp "$(overlay_item)/xf-collect" "$(overlay_item)/xf-ping" "$STATE/"
+    cp "$(of_suite "$(suite_of a)" overlay_item)"/xf-{collect,ping} "$STATE/"
     spawn collect "$STATE/collect.log" ip netns exec "$NS" "$STATE/xf-collect" 7001 "$BEATS"
 }
 

@@ -283,7 +283,7 @@ sysrq() { until_true 30 on "$1" "xl sysrq $guest $2 2>/dev/null" || bad "xl sysr
 no_trace() { [ -z "$(on "$1" "ls /run/xenferry/*.sock /run/xenferry/*.move 2>/dev/null || true")" ]; } # HOST
 # The new domain gets no page more than it has: xl itself would not set such a limit.
 no_more_memory() {
-    on "${other[$at]}" "PYTHONPATH=/usr/lib/xen-4.17/lib/python python3 -c '
+    on "${other[$at]}" "PYTHONPATH=\$(echo /usr/lib/xen-4.*/lib/python) python3 -c '
 import sys, xen.lowlevel.xc
 xen.lowlevel.xc.xc().domain_setmaxmem(int(sys.argv[1]), 1024)' \$(xl domid $guest--incoming)"
 }

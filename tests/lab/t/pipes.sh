@@ -26,8 +26,8 @@ if timeout 240 "$here/../lab" ssh b "xl migrate --$transport -s '' $guest \
     'ssh ${address[a]} env XENFERRY_RECORD_STREAM=/tmp/stream xl migrate-receive'" \
     >"$work/out" 2>&1 </dev/null; then
     intact a
-    on a "PYTHONPATH=/usr/lib/xen-4.17/lib/python python3 \
-        /usr/lib/xen-4.17/bin/verify-stream-v2 -f xl -v -i /tmp/stream" >"$work/verify" 2>&1 ||
+    on a "PYTHONPATH=\$(echo /usr/lib/xen-4.*/lib/python) python3 \
+        /usr/lib/xen-4.*/bin/verify-stream-v2 -f xl -v -i /tmp/stream" >"$work/verify" 2>&1 ||
         bad "verify-stream-v2: $(tail -n 2 "$work/verify")"
     grep -q 'HVM context' "$work/verify" || bad "it saw no HVM context: $(tail -n 2 "$work/verify")"
 else
