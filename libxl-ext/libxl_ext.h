@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "disks/place.h"
 #include "pages/mode.h"
 #include "transport/err.h"
 
@@ -313,6 +314,7 @@ struct xf_receive_opts {
     uint16_t port_last;       /* the first free one from `port` to this; 0: `port` alone */
     unsigned rdma_buffer_mib; /* as in xf_move_opts; 0: as the source asks */
     unsigned rdma_poll_us;
+    struct xf_stores stores; /* where disks may be put; none: they are refused */
 };
 
 /*

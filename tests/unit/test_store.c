@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The destination's side of a disk that moves: which places are allowed, what is made there and
+ * removed again, and a real qemu-nbd that writes to it.
+ */
+#include <CUnit/Basic.h>
+#include <arpa/inet.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "disks/place.h"
+#include "disks/program.h"
+#include "disks/serve.h"
+#include "disks/store.h"
+#include "tests/unit/suite.h"
+
+#define BYTES (1u << 20)
+#define MUST_END_MS 60000
+
+static char dir[] = "/var/tmp/xf-store-XXXXXX";
+static struct xf_stores allowed;
+static struct xf_err err;
+
+/* --- instead of disks/program.c: LVM's tools --- */
+
+static struct {
+    char calls[1024];
+    const char *vg_free; /* NULL: there is no such group */
+    bool has_volume, lvcreate_fails;
+} lvm;
+
+int xf_program_run(const char *const argv[], int limit_ms, char out[XF_PROGRAM_OUT],
+                   struct xf_err *e)
+{
+    size_t len = strlen(lvm.calls);
+
+    CU_ASSERT(limit_ms > 0);
+    for (int i = 0; argv[i]; i++)
+        len += (size_t)snprintf(lvm.calls + len, sizeof(lvm.calls) - len, "%s ", argv[i]);
+    out[0] = 0;
+    if (!strcmp(argv[0], "vgs") && lvm.vg_free)
+        snprintf(out, XF_PROGRAM_OUT, "  %s\n", lvm.vg_free);
+    else if (!strcmp(argv[0], "vgs"))
+        return xf_fail(e, EIO, "vgs failed: Volume group not found");
+    if (!strcmp(argv[0], "lvs") && !lvm.has_volume)
+        return xf_fail(e, EIO, "lvs failed: not found");
+    if (!strcmp(argv[0], "lvcreate") && lvm.lvcreate_fails)
+        return xf_fail(e, EIO, "lvcreate failed: insufficient free space");
+    return 0;
+}
+
+/* --- --- */
+
+static int choose(const char *want, const char *name, struct xf_place *p)
+{
+    xf_clear(&err);
+    return xf_place_choose(&allowed, want, name, p, &err);
+}
+
+static void refused(const char *want, const char *name, int num, const char *words)
+{
+    struct xf_place p;
+    bool good = choose(want, name, &p) == -1 && err.num == num && strstr(err.text, words);
+
+    if (!good)
+        printf("\n  \"%s\": %d %s\n", want, err.num, err.text);
+    CU_ASSERT(good);
+}
+
+static void which_places(void)
+{
+    struct xf_place p;
+
+    CU_ASSERT_EQUAL(choose("", "web1.img", &p), 0);
+    CU_ASSERT(!strncmp(p.path, dir, strlen(dir)) && !strcmp(p.path + strlen(dir), "/web1.img"));
+    CU_ASSERT_EQUAL(choose("/srv/b/", "web1.img", &p), 0);
+    CU_ASSERT_STRING_EQUAL(p.path, "/srv/b/web1.img");
+    CU_ASSERT_EQUAL(choose("/srv/b/x.raw", "web1.img", &p), 0);
+    CU_ASSERT_STRING_EQUAL(p.path, "/srv/b/x.raw");
+    CU_ASSERT_EQUAL(choose("vg:vg0", "web1", &p), 0);
+    CU_ASSERT_STRING_EQUAL(p.path, "/dev/vg0/web1");
+    CU_ASSERT_EQUAL(choose("vg:vg0/other", "web1", &p), 0);
+    CU_ASSERT_STRING_EQUAL(p.path, "/dev/vg0/other");
+
+    refused("/etc/passwd", "a", EPERM, "takes no disks in \"/etc\"");
+    refused("/srv/b/../../etc/cron.d/x", "a", EPERM, "choose one of its stores");
+    refused("vg:vg1", "a", EPERM, "takes no disks in \"vg1\"");
+    refused("/vg0/x", "a", EPERM, "takes no disks in");
+    refused("vg:vg0/a/b", "a", EINVAL, "cannot be the name");
+    refused("x.img", "a", EINVAL, "is not a place for a disk");
+    refused("/srv/b/..", "a", EINVAL, "cannot be the name");
+    refused("/srv/b/-x", "a", EINVAL, "cannot be the name");
+    refused("/srv/b/a,b", "a", EINVAL, "cannot be the name");
+    refused("", "a b", EINVAL, "name the whole target");
+    refused("", "", EINVAL, "cannot be the name");
+}
+
+static void none_allowed(void)
+{
+    struct xf_stores was = allowed;
+
+    allowed.nr = 0;
+    refused("", "a", EPERM, "<storage dir=\"/srv/xen\"/>");
+    refused("/srv/b/x", "a", EPERM, "<storage dir=\"/srv/xen\"/>");
+    allowed = was;
+}
+
+static void what_is_there(void)
+{
+    struct xf_place p;
+    uint64_t bytes = 0;
+
+    CU_ASSERT_EQUAL(choose("", "there", &p), 0);
+    CU_ASSERT_EQUAL(xf_place_look(&p, &bytes, &err), 0);
+    CU_ASSERT(bytes > 0);
+    CU_ASSERT_EQUAL(symlink("/nowhere", p.path), 0);
+    CU_ASSERT_EQUAL(xf_place_look(&p, &bytes, &err), -1);
+    CU_ASSERT(err.num == EEXIST && strstr(err.text, "--disk"));
+    unlink(p.path);
+
+    CU_ASSERT_EQUAL(choose("/srv/b/", "a", &p), 0); /* allowed, and not there */
+    CU_ASSERT_EQUAL(xf_place_look(&p, &bytes, &err), -1);
+    CU_ASSERT(strstr(err.text, "make that directory") != NULL);
+
+    memset(&lvm, 0, sizeof(lvm));
+    CU_ASSERT_EQUAL(choose("vg:vg0", "a", &p), 0);
+    CU_ASSERT_EQUAL(xf_place_look(&p, &bytes, &err), -1);
+    CU_ASSERT(strstr(err.text, "Volume group not found") != NULL);
+    lvm.vg_free = "1048576";
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_place_look(&p, &bytes, &err), 0);
+    CU_ASSERT_EQUAL(bytes, 1048576);
+    CU_ASSERT(strstr(lvm.calls, "-- vg0 ") && strstr(lvm.calls, "-- vg0/a "));
+    lvm.has_volume = true;
+    CU_ASSERT_EQUAL(xf_place_look(&p, &bytes, &err), -1);
+    CU_ASSERT_EQUAL(err.num, EEXIST);
+}
+
+/* Made anew, of the right size, for root alone; and only that is removed. */
+static void made_and_removed(void)
+{
+    struct xf_made m, second;
+    struct xf_place p;
+    struct stat st;
+    int fd, fd2;
+
+    CU_ASSERT_EQUAL(choose("", "made", &p), 0);
+    CU_ASSERT_EQUAL(xf_made_create(&m, &p, BYTES, true, &fd, &err), 0);
+    CU_ASSERT(m.exists && !stat(p.path, &st));
+    CU_ASSERT(st.st_size == BYTES && st.st_blocks == 0 && (st.st_mode & 0777) == 0600);
+    CU_ASSERT_EQUAL(xf_made_create(&second, &p, BYTES, true, &fd2, &err), -1);
+    CU_ASSERT(err.num == EEXIST && !second.exists && fd2 == -1);
+    CU_ASSERT_EQUAL(xf_made_remove(&second, &err), 0);
+    CU_ASSERT_EQUAL(stat(p.path, &st), 0);
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_made_sync(&m, fd, &err), 0);
+    CU_ASSERT_EQUAL(xf_made_remove(&m, &err), 0);
+    CU_ASSERT(!m.exists && stat(p.path, &st) && errno == ENOENT);
+    close(fd);
+
+    /* Somebody has put another file there. */
+    CU_ASSERT_EQUAL(xf_made_create(&m, &p, BYTES, false, &fd, &err), 0);
+    CU_ASSERT(!fstat(fd, &st) && st.st_blocks >= BYTES / 512);
+    CU_ASSERT(!unlink(p.path) && !symlink("/etc/passwd", p.path));
+    CU_ASSERT_EQUAL(xf_made_remove(&m, &err), 0);
+    CU_ASSERT_EQUAL(lstat(p.path, &st), 0);
+    unlink(p.path);
+    close(fd);
+
+    CU_ASSERT_EQUAL(xf_made_create(&m, &p, 1000, true, &fd, &err), -1);
+    CU_ASSERT_EQUAL(xf_made_create(&m, &p, 0, true, &fd, &err), -1);
+    CU_ASSERT(stat(p.path, &st) && errno == ENOENT);
+}
+
+static void too_large(void)
+{
+    struct xf_made m;
+    struct xf_place p;
+    struct stat st;
+    int fd;
+
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(choose("", "large", &p), 0);
+    CU_ASSERT_EQUAL(xf_made_create(&m, &p, 1ull << 50, false, &fd, &err), -1);
+    CU_ASSERT(err.num == ENOSPC || err.num == EFBIG);
+    CU_ASSERT(!m.exists && stat(p.path, &st) && errno == ENOENT);
+}
+
+static void volumes(void)
+{
+    struct xf_made m;
+    struct xf_place p;
+    int fd;
+
+    memset(&lvm, 0, sizeof(lvm));
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(choose("vg:xf-none", "a", &p), 0);
+    lvm.lvcreate_fails = true;
+    CU_ASSERT_EQUAL(xf_made_create(&m, &p, BYTES, true, &fd, &err), -1);
+    CU_ASSERT(!m.exists && strstr(err.text, "insufficient free space"));
+    CU_ASSERT(strstr(lvm.calls, "--size 1048576b --name a -- xf-none ") != NULL);
+    CU_ASSERT(!strstr(lvm.calls, "lvremove"));
+    /* It was made, and cannot be opened. */
+    lvm.lvcreate_fails = false;
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_made_create(&m, &p, BYTES, true, &fd, &err), -1);
+    CU_ASSERT(!m.exists && strstr(lvm.calls, "lvremove --yes --quiet -- xf-none/a "));
+}
+
+/* --- as much of an NBD client as is needed --- */
+
+static bool get(int sock, void *to, size_t len)
+{
+    return recv(sock, to, len, MSG_WAITALL) == (ssize_t)len;
+}
+
+static bool put(int sock, const void *from, size_t len)
+{
+    return send(sock, from, len, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+/* The size of the export; 0: it cannot be had. */
+static uint64_t nbd_begin(int sock, const char *name)
+{
+    struct __attribute__((packed)) {
+        uint32_t flags;
+        char magic[8];
+        uint32_t option, len;
+    } ask = {htobe32(3), "IHAVEOPT", htobe32(1), htobe32((uint32_t)strlen(name))};
+    struct __attribute__((packed)) {
+        uint64_t size;
+        uint16_t flags;
+    } export;
+    char hello[18];
+
+    if (!get(sock, hello, sizeof(hello)) || memcmp(hello, "NBDMAGICIHAVEOPT", 16) != 0 ||
+        !put(sock, &ask, sizeof(ask)) || !put(sock, name, strlen(name)) ||
+        !get(sock, &export, sizeof(export)))
+        return 0;
+    return be64toh(export.size);
+}
+
+/* 0, or the errno that the server answers. */
+static int nbd_ask(int sock, uint16_t command, uint64_t at, const void *data, uint32_t len)
+{
+    struct __attribute__((packed)) {
+        uint32_t magic;
+        uint16_t flags, type;
+        uint64_t handle, from;
+        uint32_t len;
+    } ask = {htobe32(0x25609513), 0, htobe16(command), 7, htobe64(at), htobe32(len)};
+    struct __attribute__((packed)) {
+        uint32_t magic, error;
+        uint64_t handle;
+    } answer;
+
+    if (!put(sock, &ask, sizeof(ask)) || (data && !put(sock, data, len)) ||
+        !get(sock, &answer, sizeof(answer)))
+        return -1;
+    return (int)be32toh(answer.error);
+}
+
+/* What the process keeps of root's rights. */
+static bool has_capabilities(pid_t pid)
+{
+    char path[40], line[128];
+    unsigned long long caps, any = 0;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    f = fopen(path, "r");
+    if (!f)
+        return true;
+    while (fgets(line, sizeof(line), f))
+        if ((!strncmp(line, "CapEff:", 7) || !strncmp(line, "CapPrm:", 7) ||
+             !strncmp(line, "CapBnd:", 7)) &&
+            sscanf(line + 7, "%llx", &caps) == 1)
+            any |= caps;
+    fclose(f);
+    return any != 0;
+}
+
+static void served(void)
+{
+    struct xf_serve s;
+    struct xf_made m;
+    struct xf_place p;
+    char text[] = "written over there, in 512 bytes", back[sizeof(text)] = "", block[512] = "";
+    struct stat st;
+    int fd, sock;
+
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(choose("", "served", &p), 0);
+    CU_ASSERT_EQUAL(xf_made_create(&m, &p, BYTES, true, &fd, &err), 0);
+    CU_ASSERT_EQUAL(xf_serve_start(&s, fd, BYTES, "xvda", dir, &sock, &err), 0);
+    CU_ASSERT_EQUAL(nbd_begin(sock, "xvda") & ~0ull, BYTES);
+    if (!geteuid())
+        CU_ASSERT_FALSE(has_capabilities(s.pid));
+    memcpy(block, text, sizeof(text));
+    CU_ASSERT_EQUAL(xf_serve_wait(&s, 0, &err), XF_AGAIN);
+    shutdown(sock, SHUT_RD); /* flags of the export and 124 zeros are not of interest */
+    close(sock);
+    CU_ASSERT_EQUAL(xf_serve_wait(&s, MUST_END_MS, &err), 0);
+
+    CU_ASSERT_EQUAL(xf_serve_start(&s, fd, BYTES, "xvda", dir, &sock, &err), 0);
+    CU_ASSERT_EQUAL(nbd_begin(sock, "xvda"), BYTES);
+    CU_ASSERT_EQUAL(nbd_ask(sock, 1, 4096, block, sizeof(block)), 0);
+    CU_ASSERT(nbd_ask(sock, 1, BYTES, block, sizeof(block)) > 0); /* beyond its end */
+    CU_ASSERT_EQUAL(nbd_ask(sock, 3, 0, NULL, 0), 0);
+    close(sock);
+    CU_ASSERT_EQUAL(xf_serve_wait(&s, MUST_END_MS, &err), 0);
+    CU_ASSERT_EQUAL(pread(fd, back, sizeof(back), 4096), (ssize_t)sizeof(back));
+    CU_ASSERT_STRING_EQUAL(back, text);
+    CU_ASSERT(!fstat(fd, &st) && st.st_size == BYTES && st.st_blocks <= 16);
+    if (err.num)
+        printf("\n  %s\n", err.text);
+    CU_ASSERT_EQUAL(xf_made_remove(&m, &err), 0);
+    close(fd);
+}
+
+static void serving_fails(void)
+{
+    struct xf_serve s;
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), sock;
+
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_serve_start(&s, fd, BYTES, "xvda", dir, &sock, &err), 0);
+    CU_ASSERT_EQUAL(xf_serve_wait(&s, MUST_END_MS, &err), -1);
+    CU_ASSERT(strstr(err.text, "qemu-nbd has failed: ") != NULL);
+    close(sock);
+    close(fd);
+
+    fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    CU_ASSERT_EQUAL(ftruncate(fd, BYTES), 0);
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_serve_start(&s, fd, BYTES, "xvda", dir, &sock, &err), 0);
+    kill(s.pid, SIGKILL);
+    CU_ASSERT_EQUAL(xf_serve_wait(&s, MUST_END_MS, &err), -1);
+    CU_ASSERT(strstr(err.text, "killed by signal 9") != NULL);
+    close(sock);
+    CU_ASSERT_EQUAL(xf_serve_start(&s, fd, BYTES, "xvda", dir, &sock, &err), 0);
+    xf_serve_kill(&s);
+    CU_ASSERT(s.pid == 0 && recv(sock, &s, 1, MSG_DONTWAIT) <= 0);
+    close(sock);
+    close(fd);
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {{"which places are allowed", which_places},
+                           {"none is", none_allowed},
+                           {"what is there already", what_is_there},
+                           {"made and removed", made_and_removed},
+                           {"too large", too_large},
+                           {"volumes", volumes},
+                           {"written to by qemu-nbd", served},
+                           {"qemu-nbd fails, or is killed", serving_fails},
+                           CU_TEST_INFO_NULL};
+    int rc;
+
+    if (!mkdtemp(dir)) {
+        perror("store: no directory");
+        return 1;
+    }
+    allowed.nr = 3;
+    snprintf(allowed.list[0].name, XF_STORE_NAME, "%s", dir);
+    snprintf(allowed.list[1].name, XF_STORE_NAME, "/srv/b");
+    allowed.list[2].vg = true;
+    snprintf(allowed.list[2].name, XF_STORE_NAME, "vg0");
+    rc = run_suite("store", tests);
+    rmdir(dir);
+    return rc;
+}
