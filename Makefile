@@ -58,7 +58,7 @@ ALL_LDFLAGS  = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fs
 ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread -lm
 
 # ---- sources: what lies in a folder belongs to it ----
-LIB_SRC    := $(wildcard transport/*.c transport/*/*.c pages/*.c precopy/*.c postcopy/*.c disks/*.c libxl-ext/*/*.c)
+LIB_SRC    := $(wildcard transport/*.c transport/*/*.c pages/*.c precopy/*.c postcopy/*.c qmp/*.c disks/*.c libxl-ext/*/*.c)
 TOOLS_SRC  := $(wildcard tools/*.c)
 MAIN_SRC   := tools/xl.c
 TEST_DIRS  := $(wildcard tests/unit tests/conformance tests/procguest)

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 #include "tools/page_parts.h"
 
 #define DEPTH 6

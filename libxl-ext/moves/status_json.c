@@ -8,7 +8,7 @@
 
 #include <json-c/json.h>
 
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 #include "transport/text.h"
 
 #define SECONDS_MAX 1e12

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The hello and the reply read from JSON text (host/json_in.h). The peer's data is checked field by
- * field; a missing field is an error, unless older peers do not send it.
+ * The hello and the reply read from JSON text (transport/json_in.h). The peer's data is checked
+ * field by field; a missing field is an error, unless older peers do not send it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 #include "libxl-ext/host/pci_addr.h"
 #include "libxl-ext/host/secret.h"
 #include "libxl-ext/peer/hello.h"

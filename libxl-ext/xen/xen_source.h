@@ -6,7 +6,7 @@
 #include <libxl.h>
 #include <xenctrl.h>
 
-#include "libxl-ext/xen/qmp.h"
+#include "qmp/qmp.h"
 #include "libxl-ext/xen/toollog.h"
 #include "pages/vm.h"
 
