@@ -4,8 +4,6 @@
  * removed again, and a real qemu-nbd that writes to it.
  */
 #include <CUnit/Basic.h>
-#include <arpa/inet.h>
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,6 +18,7 @@
 #include "disks/program.h"
 #include "disks/serve.h"
 #include "disks/store.h"
+#include "tests/unit/nbd_client.h"
 #include "tests/unit/suite.h"
 
 #define BYTES (1u << 20)
@@ -213,59 +212,6 @@ static void volumes(void)
     xf_clear(&err);
     CU_ASSERT_EQUAL(xf_made_create(&m, &p, BYTES, true, &fd, &err), -1);
     CU_ASSERT(!m.exists && strstr(lvm.calls, "lvremove --yes --quiet -- xf-none/a "));
-}
-
-/* --- as much of an NBD client as is needed --- */
-
-static bool get(int sock, void *to, size_t len)
-{
-    return recv(sock, to, len, MSG_WAITALL) == (ssize_t)len;
-}
-
-static bool put(int sock, const void *from, size_t len)
-{
-    return send(sock, from, len, MSG_NOSIGNAL) == (ssize_t)len;
-}
-
-/* The size of the export; 0: it cannot be had. */
-static uint64_t nbd_begin(int sock, const char *name)
-{
-    struct __attribute__((packed)) {
-        uint32_t flags;
-        char magic[8];
-        uint32_t option, len;
-    } ask = {htobe32(3), "IHAVEOPT", htobe32(1), htobe32((uint32_t)strlen(name))};
-    struct __attribute__((packed)) {
-        uint64_t size;
-        uint16_t flags;
-    } export;
-    char hello[18];
-
-    if (!get(sock, hello, sizeof(hello)) || memcmp(hello, "NBDMAGICIHAVEOPT", 16) != 0 ||
-        !put(sock, &ask, sizeof(ask)) || !put(sock, name, strlen(name)) ||
-        !get(sock, &export, sizeof(export)))
-        return 0;
-    return be64toh(export.size);
-}
-
-/* 0, or the errno that the server answers. */
-static int nbd_ask(int sock, uint16_t command, uint64_t at, const void *data, uint32_t len)
-{
-    struct __attribute__((packed)) {
-        uint32_t magic;
-        uint16_t flags, type;
-        uint64_t handle, from;
-        uint32_t len;
-    } ask = {htobe32(0x25609513), 0, htobe16(command), 7, htobe64(at), htobe32(len)};
-    struct __attribute__((packed)) {
-        uint32_t magic, error;
-        uint64_t handle;
-    } answer;
-
-    if (!put(sock, &ask, sizeof(ask)) || (data && !put(sock, data, len)) ||
-        !get(sock, &answer, sizeof(answer)))
-        return -1;
-    return (int)be32toh(answer.error);
 }
 
 /* What the process keeps of root's rights. */

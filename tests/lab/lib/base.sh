@@ -6,6 +6,7 @@
 # One per line, with the reason where it is not plain.
 DOM0_PACKAGES=$(sed 's/#.*//' <<'LIST' | tr -s ' \n' '  '
 xen-utils-4.17 xen-utils-common xenstore-utils  # xl, xenstored, xenconsoled
+qemu-utils  # qemu-nbd receives disks
 qemu-system-xen  # serves disks with backendtype=qdisk, one process for each guest
 rdma-core ibverbs-providers ibverbs-utils rdmacm-utils perftest  # Soft-RoCE
 librdmacm1 libibverbs1
