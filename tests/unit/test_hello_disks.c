@@ -10,6 +10,7 @@
 
 #include "libxl-ext/host/secret.h"
 #include "libxl-ext/moves/record.h"
+#include "libxl-ext/moves/status_lines.h"
 #include "libxl-ext/peer/hello.h"
 #include "tests/unit/hello_seeds.h"
 #include "tests/unit/suite.h"
@@ -163,13 +164,47 @@ static void test_round_trip(void)
     free(json);
 }
 
+/* Of a process that moves disks, and what another one may say in its place. */
+static void test_status(void)
+{
+    static const char *const lies[][2] = {{"\"ready\":1", "\"ready\":3"},
+                                          {"\"ready\":1", "\"ready\":-1"},
+                                          {"\"nr\":2", "\"nr\":8"},
+                                          {"\"nr\":2", "\"nr\":0"},
+                                          {"\"left\":512", "\"left\":\"x\""}};
+    static struct xf_status s = {.source = true,
+                                 .pid = 7,
+                                 .domain = "web1",
+                                 .domid = 3,
+                                 .phase = XF_PHASE_DISKS,
+                                 .disks = {.nr = 2, .ready = 1, .bytes = 1024, .left = 512}};
+    static struct xf_status got;
+    char line[XF_STATUS_LINE], lie[XF_STATUS_LINE];
+    size_t len = xf_status_encode(&s, line);
+
+    line[--len] = 0; /* the newline */
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_status_decode(line, len, &got, &err), 0);
+    CU_ASSERT(got.phase == XF_PHASE_DISKS && !memcmp(&got.disks, &s.disks, sizeof(s.disks)));
+    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        const char *at = strstr(line, lies[i][0]);
+
+        CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+        snprintf(lie, sizeof(lie), "%.*s%s%s", (int)(at - line), line, lies[i][1],
+                 at + strlen(lies[i][0]));
+        xf_clear(&err);
+        CU_ASSERT_EQUAL(xf_status_decode(lie, strlen(lie), &got, &err), -1);
+    }
+    s.disks.nr = 0;
+    len = xf_status_encode(&s, line) - 1;
+    CU_ASSERT(!strstr(line, "disks") && !xf_status_decode(line, len, &got, NULL) && !got.disks.nr);
+}
+
 int main(void)
 {
-    CU_TestInfo tests[] = {{"there and back", test_round_trip},
-                           {"a hello", test_hello},
-                           {"a reply", test_reply},
-                           {"a record", test_record},
-                           CU_TEST_INFO_NULL};
+    CU_TestInfo tests[] = {
+        {"there and back", test_round_trip}, {"a hello", test_hello},   {"a reply", test_reply},
+        {"a record", test_record},           {"a status", test_status}, CU_TEST_INFO_NULL};
 
     return run_suite("hello, disks", tests);
 }
