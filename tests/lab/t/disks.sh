@@ -29,7 +29,7 @@ no_disk_processes() { # HOST
 # The guest's QEMU has neither job nor node of ours.
 no_job() { # HOST
     local said
-    said=$(lab qmp "$1" "$guest" '{"execute":"query-jobs"}' '{"execute":"query-named-block-nodes","arguments":{"flat":true}}')
+    said=$(lab qmp "$1" "$guest" '{"execute":"query-jobs"}' '{"execute":"query-named-block-nodes","arguments":{"flat":true}}' || true)
     ! grep -q '"xf-' <<<"$said" || bad "a job or a node is left in the guest's QEMU: $(grep -o '"xf-[^"]*"' <<<"$said" | sort -u | tr '\n' ' ')"
 }
 writes() { status_field disk_writes; }
