@@ -65,7 +65,10 @@ struct xf_mirror {
     struct xf_mirror_at at;
     struct xf_mirror_disk disk;
     char target[XF_MIRROR_NODE]; /* the node of the copy; "": there is none */
-    bool started;                /* there is a job */
+    bool local;
+    bool ending;    /* finish_begin() has succeeded */
+    bool throttled; /* the guest's writes are limited */
+    bool pivoted;   /* the guest uses the copy, even if pivot() fails after that */
 };
 
 enum xf_mirror_state {
@@ -130,7 +133,7 @@ int xf_mirror_finished(struct xf_mirror *m, int timeout_ms, struct xf_err *err);
 /*
  * The guest, which runs, goes on with the copy; only for a local target and when READY (else
  * EBUSY). Returns when the old image is closed in QEMU. m->disk is the disk as it is now. EIO: it
- * has failed, and the guest still uses the old image: cancel.
+ * has failed, and the guest still uses the old image (m->pivoted says whether): cancel.
  */
 int xf_mirror_pivot(struct xf_mirror *m, struct xf_err *err);
 

@@ -8,8 +8,10 @@
  * A relay ends by close(), never by shutdown() alone: QEMU would sleep for ever.
  *
  * An answer that is overdue ends it, too: QEMU's main loop may wait for one (mirror.h). So the
- * listening side gives up when it has passed something on, nothing at all has moved for stall_ms,
- * and no answer has come. It cannot tell why; errors of the channel say what they are.
+ * listening side gives up when it has passed something on, no answer has come, and nothing at all
+ * has moved for stall_ms (ETIMEDOUT). It does not know how many answers are due: of several
+ * requests one that is never answered goes unnoticed if nothing follows it, so that whoever waits
+ * for a mirror's end needs a limit as well.
  *
  * All calls belong to one thread, except abort, look and ended.
  */
@@ -33,9 +35,9 @@ struct xf_relay_look {
 };
 
 /*
- * Source: listen at `path` (mode 0600; must not exist; its directory belongs to root) for one
- * client, and relay to channel c. On success c belongs to the relay, which is open: what connects
- * is relayed at once. Errors of bind(2), ENAMETOOLONG.
+ * Source: listen at `path` (mode 0600; a socket left there is removed; its directory is root's
+ * alone) for one client, and relay to channel c. On success c belongs to the relay, which is open:
+ * what connects is relayed at once. Errors of bind(2), ENAMETOOLONG.
  */
 int xf_relay_listen(struct xf_relay **out, const char *path, const struct xf_transport_ops *ops,
                     struct xf_chan *c, int stall_ms, struct xf_err *err);

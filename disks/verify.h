@@ -14,6 +14,7 @@
 #ifndef XF_VERIFY_H
 #define XF_VERIFY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -53,7 +54,8 @@ void xf_verify_close(struct xf_verify_image *v);
 struct xf_verify {
     struct xf_verify_image *image;
     const struct xf_transport_ops *ops;
-    struct xf_chan *chan; /* the caller's; its watch is not changed */
+    struct xf_chan *chan;          /* the caller's; its watch is not changed */
+    struct xf_verify_image *local; /* in place of ops and chan: the copy is on this host, too */
 
     /* May be read by other threads at any time, for progress. */
     _Atomic uint64_t checked; /* bytes compared, of image->size, in this pass */
