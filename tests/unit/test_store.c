@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The destination's side of a disk that moves: which places are allowed, what is made there and
- * removed again, and a real qemu-nbd that writes to it.
+ * removed again.
  */
 #include <CUnit/Basic.h>
 #include <errno.h>
@@ -9,20 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "disks/place.h"
 #include "disks/program.h"
-#include "disks/serve.h"
 #include "disks/store.h"
-#include "tests/unit/nbd_client.h"
 #include "tests/unit/suite.h"
 
 #define BYTES (1u << 20)
-#define MUST_END_MS 60000
 
 static char dir[] = "/var/tmp/xf-store-XXXXXX";
 static struct xf_stores allowed;
@@ -214,91 +209,6 @@ static void volumes(void)
     CU_ASSERT(!m.exists && strstr(lvm.calls, "lvremove --yes --quiet -- xf-none/a "));
 }
 
-/* What the process keeps of root's rights. */
-static bool has_capabilities(pid_t pid)
-{
-    char path[40], line[128];
-    unsigned long long caps, any = 0;
-    FILE *f;
-
-    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    f = fopen(path, "r");
-    if (!f)
-        return true;
-    while (fgets(line, sizeof(line), f))
-        if ((!strncmp(line, "CapEff:", 7) || !strncmp(line, "CapPrm:", 7) ||
-             !strncmp(line, "CapBnd:", 7)) &&
-            sscanf(line + 7, "%llx", &caps) == 1)
-            any |= caps;
-    fclose(f);
-    return any != 0;
-}
-
-static void served(void)
-{
-    struct xf_serve s;
-    struct xf_made m;
-    struct xf_place p;
-    char text[] = "written over there, in 512 bytes", back[sizeof(text)] = "", block[512] = "";
-    struct stat st;
-    int fd, sock;
-
-    xf_clear(&err);
-    CU_ASSERT_EQUAL(choose("", "served", &p), 0);
-    CU_ASSERT_EQUAL(xf_made_create(&m, &p, BYTES, true, &fd, &err), 0);
-    CU_ASSERT_EQUAL(xf_serve_start(&s, fd, BYTES, "xvda", dir, &sock, &err), 0);
-    CU_ASSERT_EQUAL(nbd_begin(sock, "xvda") & ~0ull, BYTES);
-    if (!geteuid())
-        CU_ASSERT_FALSE(has_capabilities(s.pid));
-    memcpy(block, text, sizeof(text));
-    CU_ASSERT_EQUAL(xf_serve_wait(&s, 0, &err), XF_AGAIN);
-    shutdown(sock, SHUT_RD); /* flags of the export and 124 zeros are not of interest */
-    close(sock);
-    CU_ASSERT_EQUAL(xf_serve_wait(&s, MUST_END_MS, &err), 0);
-
-    CU_ASSERT_EQUAL(xf_serve_start(&s, fd, BYTES, "xvda", dir, &sock, &err), 0);
-    CU_ASSERT_EQUAL(nbd_begin(sock, "xvda"), BYTES);
-    CU_ASSERT_EQUAL(nbd_ask(sock, 1, 4096, block, sizeof(block)), 0);
-    CU_ASSERT(nbd_ask(sock, 1, BYTES, block, sizeof(block)) > 0); /* beyond its end */
-    CU_ASSERT_EQUAL(nbd_ask(sock, 3, 0, NULL, 0), 0);
-    close(sock);
-    CU_ASSERT_EQUAL(xf_serve_wait(&s, MUST_END_MS, &err), 0);
-    CU_ASSERT_EQUAL(pread(fd, back, sizeof(back), 4096), (ssize_t)sizeof(back));
-    CU_ASSERT_STRING_EQUAL(back, text);
-    CU_ASSERT(!fstat(fd, &st) && st.st_size == BYTES && st.st_blocks <= 16);
-    if (err.num)
-        printf("\n  %s\n", err.text);
-    CU_ASSERT_EQUAL(xf_made_remove(&m, &err), 0);
-    close(fd);
-}
-
-static void serving_fails(void)
-{
-    struct xf_serve s;
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), sock;
-
-    xf_clear(&err);
-    CU_ASSERT_EQUAL(xf_serve_start(&s, fd, BYTES, "xvda", dir, &sock, &err), 0);
-    CU_ASSERT_EQUAL(xf_serve_wait(&s, MUST_END_MS, &err), -1);
-    CU_ASSERT(strstr(err.text, "qemu-nbd has failed: ") != NULL);
-    close(sock);
-    close(fd);
-
-    fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-    CU_ASSERT_EQUAL(ftruncate(fd, BYTES), 0);
-    xf_clear(&err);
-    CU_ASSERT_EQUAL(xf_serve_start(&s, fd, BYTES, "xvda", dir, &sock, &err), 0);
-    kill(s.pid, SIGKILL);
-    CU_ASSERT_EQUAL(xf_serve_wait(&s, MUST_END_MS, &err), -1);
-    CU_ASSERT(strstr(err.text, "killed by signal 9") != NULL);
-    close(sock);
-    CU_ASSERT_EQUAL(xf_serve_start(&s, fd, BYTES, "xvda", dir, &sock, &err), 0);
-    xf_serve_kill(&s);
-    CU_ASSERT(s.pid == 0 && recv(sock, &s, 1, MSG_DONTWAIT) <= 0);
-    close(sock);
-    close(fd);
-}
-
 int main(void)
 {
     CU_TestInfo tests[] = {{"which places are allowed", which_places},
@@ -307,8 +217,6 @@ int main(void)
                            {"made and removed", made_and_removed},
                            {"too large", too_large},
                            {"volumes", volumes},
-                           {"written to by qemu-nbd", served},
-                           {"qemu-nbd fails, or is killed", serving_fails},
                            CU_TEST_INFO_NULL};
     int rc;
 
