@@ -3,6 +3,7 @@
 #include "libxl-ext/sink/disks_here.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -143,9 +144,12 @@ int xf_disks_here_complete(struct xf_disks_here *d, int timeout_ms, struct xf_ti
             if (!d->list[i].complete && d->list[i].relay)
                 xf_relay_ended(d->list[i].relay, SLICE_MS, NULL);
     }
-    for (unsigned i = 0; i < d->nr; i++)
+    for (unsigned i = 0; i < d->nr; i++) {
         if (xf_made_sync(d->list[i].made, d->list[i].fd, err))
             return xf_wrap(err, "disk %s", d->list[i].vdev);
+        /* The copy's QEMU has read its beginning already. Direct writes have invalidated that. */
+        (void)posix_fadvise(d->list[i].fd, 0, 0, POSIX_FADV_DONTNEED);
+    }
     return 0;
 }
 

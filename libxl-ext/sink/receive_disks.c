@@ -80,8 +80,5 @@ int xf_sink_disks_done(void *priv, struct xf_err *err)
 {
     struct sink *s = priv;
 
-    if (xf_disks_here_complete(&s->disks, XF_DISKS_MS, (struct xf_tick){xf_sink_tick, s}, err))
-        return -1;
-    /* What the copy's QEMU has read of them so far may have been written since. */
-    return s->check.same_host ? 0 : xf_qdisks_drop(&s->build.disks, err);
+    return xf_disks_here_complete(&s->disks, XF_DISKS_MS, (struct xf_tick){xf_sink_tick, s}, err);
 }
