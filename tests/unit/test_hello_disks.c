@@ -125,7 +125,7 @@ static void test_record(void)
     CU_ASSERT_EQUAL(xf_record_parse(text, strlen(text), &record, &err), 0);
     CU_ASSERT(record.nr_disks == 1 && record.delete_source);
     CU_ASSERT(!memcmp(record.disks, r.disks, sizeof(r.disks)));
-    xf_secret_free(text);
+    xf_secret_free(text, strlen(text));
 }
 
 /* As many as there may be, and the whole hello keeps to a frame. */
