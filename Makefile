@@ -66,12 +66,12 @@ TEST_LD      = $(eval TEST_LD := $$(if $(SAN),,$$(if $$(shell command -v ld.gold
 ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread -lm
 
 # ---- sources: what lies in a folder belongs to it ----
-LIB_SRC    := $(wildcard transport/*.c transport/*/*.c pages/*.c precopy/*.c postcopy/*.c libxl-ext/*/*.c)
+LIB_SRC    := $(wildcard transport/*.c transport/*/*.c pages/*.c precopy/*.c postcopy/*.c qmp/*.c disks/*.c libxl-ext/*/*.c)
 TOOLS_SRC  := $(wildcard tools/*.c)
 MAIN_SRC   := tools/xl.c
 # The xl that is installed: it executes the build for the Xen that runs, and links nothing of Xen.
 CHOOSE_SRC := tools/choose.c tools/builds.c tools/guarded.c tools/real_xl.c tools/front.c transport/err.c transport/text.c
-TEST_DIRS  := $(wildcard tests/unit tests/conformance tests/procguest)
+TEST_DIRS  := $(wildcard tests/unit tests/conformance tests/procguest tests/disks)
 TEST_SRC   := $(wildcard $(TEST_DIRS:=/test_*.c))
 HELPER_SRC := $(filter-out $(TEST_SRC),$(wildcard $(TEST_DIRS:=/*.c)))
 BENCH_SRC  := $(wildcard tests/bench/*.c)
@@ -95,13 +95,13 @@ HEADERS    := $(wildcard */*.h */*/*.h)
 ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(BENCH_SRC) $(FUZZ_SRC) \
               $(FUZZ_HELPER_SRC) $(OLDNEW_SRC) $(CLUSTER_SRC)
 TEST_NAMES := $(basename $(TEST_SRC))
-# What `make test` runs: all but those that take more than half a minute of a busy machine, and of the
-# process guest's, which need root, two short ones.
+# What `make test` runs: all but those that take more than half a minute of a busy machine, or need a QEMU,
+# and of the process guest's, which need root, two short ones.
 SLOW_TESTS := $(addprefix tests/unit/test_,bootstrap engine engine_fail queue relink) tests/conformance/test_drip
 QUICK_FRONT := $(filter-out tests/front/incomplete.sh tests/front/hostile.sh,$(FRONT_TESTS))
 QUICK_FIRST := tests/unit/test_recover tests/unit/test_postcopy
 QUICK_TESTS := $(QUICK_FIRST) tests/procguest/test_hangup $(filter-out $(QUICK_FIRST) \
-               $(SLOW_TESTS),$(filter-out tests/procguest/%,$(TEST_NAMES)))
+               $(SLOW_TESTS),$(filter-out tests/procguest/% tests/disks/%,$(TEST_NAMES)))
 BENCH_NAMES := $(basename $(BENCH_SRC) $(CLUSTER_SRC))
 FUZZ_NAMES := $(notdir $(basename $(FUZZ_SRC)))
 
@@ -112,7 +112,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: FORCE all tests test deps check check-suite deb deb-hypervisor deb-check check-run check-build check-sanitized soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast lint format fuzz fuzz-build install \
+.PHONY: FORCE all tests test deps check check-suite deb deb-hypervisor deb-check check-run check-build check-sanitized soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast bench-disks soak-disks lint format fuzz fuzz-build install \
         uninstall clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl $(B)/choose
@@ -303,6 +303,14 @@ bench-forecast: deps
 bench-drain: deps
 	@$(MAKE) -j$(JOBS) $(addprefix $(B)/tests/bench/,race_guest race_limits race_delay) $(PAYLOAD)
 	@python3 -B tests/bench/drain.py
+bench-disks: deps
+	@$(MAKE) -j$(JOBS) $(B)/tests/bench/disk_bench
+	@python3 -B tests/bench/disks.py
+# Mirrors that are started and cancelled while a guest writes: its QEMU lives.
+soak-disks: deps
+	@$(MAKE) -j$(JOBS) $(B)/tests/bench/disk_churn
+	@$(B)/tests/bench/disk_churn $(STARTS)
+STARTS ?= 100
 lab-soak: deps
 	@$(MAKE) -j$(JOBS) all
 	@tests/lab/soak.sh
@@ -391,10 +399,12 @@ help:
 	@echo 'make bench          a race against QEMU in this machine: build/bench/native.json (as root)'
 	@echo 'make bench-forecast  what a move is said to take, against what it takes: build/bench/forecast.json (as root)'
 	@echo 'make bench-drain    a host of eight guests empties, and QEMU: build/bench/drain.json (as root)'
+	@echo 'make bench-disks    disks that move, against qemu-img over the same line: build/bench/disks.json (as root)'
 	@echo 'make bench-rdma     RDMA in the lab against perftest and TCP: build/bench/rdma.json'
 	@echo 'make bench-postcopy  post-copy in the lab against stock and pre-copy: build/bench/postcopy.json, .svg'
 	@echo 'make bench-hvm      an HVM guest in the lab beside a PVH guest and stock: build/bench/hvm.json'
 	@echo 'make soak           moves of a process guest that fail at random, until stopped; SEEDS=N of them'
+	@echo 'make soak-disks     STARTS=100 copies of a disk started and cancelled under a writer'
 	@echo 'make old-new        an older build and this one move a guest to each other (as root)'
 	@echo 'make lab-soak       MOVES=20 there and back in the lab, every byte verified'
 	@echo 'make lint format    what the tools say of the source; the source as clang-format has it'

@@ -7,7 +7,7 @@
  * Calls keep messages of up to XF_META_MAX (64 KiB) on the stack, several frames deep, as do the
  * threads they start: the usual 8 MiB are enough. One move per process.
  *
- * A move has six phases (docs/design.md): CHECK, SKELETON, COPY, SWITCH, PULL, FINISH.
+ * A move has these phases (docs/design.md): CHECK, DISKS, SKELETON, COPY, SWITCH, PULL, FINISH.
  * xf_move() runs them from the source; xf_receive() answers at the destination.
  */
 #ifndef XF_LIBXL_EXT_H
@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "disks/place.h"
 #include "pages/mode.h"
 #include "transport/err.h"
 
@@ -26,6 +27,7 @@ const char *xf_xen_release(void);
 
 enum xf_phase {
     XF_PHASE_CHECK,
+    XF_PHASE_DISKS, /* with disks only */
     XF_PHASE_SKELETON,
     XF_PHASE_COPY,
     XF_PHASE_SWITCH,
@@ -103,6 +105,41 @@ struct xf_finding {
     char text[400]; /* one sentence that names the remedy */
 };
 
+/* Disks that move with their guest. */
+#define XF_MOVE_DISKS_MAX 7u
+#define XF_VDEV 16u /* size of a disk's name, "xvda" */
+
+/* One that moves, as asked for. */
+struct xf_disk_wish {
+    char vdev[XF_VDEV];
+    char target[XF_DISK_PATH]; /* as in xf_place_choose(); empty: the destination chooses */
+};
+
+/* All of them together, while they move. */
+struct xf_disks_progress {
+    unsigned nr;          /* 0: none moves */
+    unsigned ready;       /* of these, whose copies follow every write */
+    uint64_t bytes, left; /* to copy in all, so far as is known; and still */
+    uint64_t checked, of; /* DISKS: bytes compared, in this pass over one of them; of 0: none */
+};
+
+/* What became of one. */
+struct xf_disk_report {
+    char vdev[XF_VDEV];
+    char source[512]; /* its image here; its new name, once it was renamed */
+    char target[XF_DISK_PATH];
+    bool kept;      /* the image here is kept, under the name `source` */
+    uint64_t bytes; /* its size */
+    uint64_t used;  /* of them, with blocks of their own here */
+    uint64_t free;  /* in the destination's store, before */
+    uint64_t sent;  /* on the wire, both ways */
+    uint64_t left;  /* not at the destination when the guest was suspended */
+    bool ready, verified;
+    double drained_s;  /* from the suspend until all was there; < 0: not reached */
+    uint64_t again;    /* chunks that were compared more than once */
+    double forecast_s; /* --check: to copy it; < 0: not known */
+};
+
 /* State of a running move, for progress displays. Sizes in pages of 4096 bytes. */
 struct xf_progress {
     enum xf_phase phase;
@@ -120,6 +157,7 @@ struct xf_progress {
     uint64_t left_out;       /* PULL: pages missing at GO */
     uint64_t missing;        /* PULL: pages that the destination lacks */
     uint64_t faults;         /* PULL: absent pages touched before they arrived */
+    struct xf_disks_progress disks;
 };
 
 /* Cost of a page in PULL: mean seconds of one thread; negative: not measured. See
@@ -229,6 +267,8 @@ struct xf_report {
     bool monitor_lost; /* it runs here, but the xl process that monitored it has ended */
     uint64_t work_requests, completions; /* RDMA: those of the source */
     struct xf_outlook forecast;
+    struct xf_disk_report disks[XF_MOVE_DISKS_MAX];
+    unsigned nr_disks;
 };
 
 /* How the caller watches a move. Any member may be NULL. Called from the thread that called
@@ -266,7 +306,15 @@ struct xf_move_opts {
     bool detach_pci, pci_none;
     struct xf_pci_pair pci[XF_PCI_MAX];
     unsigned nr_pci;
-    bool or_stock; /* the caller can use stock xl instead: see xf_report.stock_can */
+    /* Disks that move, too: those of disks[], and with all_disks every other one that can. */
+    bool all_disks;
+    struct xf_disk_wish disks[XF_MOVE_DISKS_MAX];
+    unsigned nr_disks;
+    uint64_t disk_bandwidth; /* bytes per second of all of them together, 0: no limit */
+    bool throttle_disks;     /* slow the guest's writes if they outrun the copy */
+    bool no_verify_disks;    /* do not compare the copies */
+    bool delete_source;      /* remove the images here at the end, instead of renaming them */
+    bool or_stock;           /* the caller can use stock xl instead: see xf_report.stock_can */
     enum xf_transport transport;
     enum xf_encryption encrypt;
     unsigned rdma_buffer_mib; /* RDMA: ring of one bulk channel, each side; 0: automatic */
@@ -317,6 +365,7 @@ struct xf_receive_opts {
     uint16_t port_last;       /* the first free one from `port` to this; 0: `port` alone */
     unsigned rdma_buffer_mib; /* as in xf_move_opts; 0: as the source asks */
     unsigned rdma_poll_us;
+    struct xf_stores stores; /* where disks may be put; none: they are refused */
 };
 
 /*

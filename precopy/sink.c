@@ -25,6 +25,7 @@ struct serve {
     bool asked;     /* the source waits for the devices */
     bool ready;     /* the devices are attached */
     bool switching; /* part of the final state has arrived */
+    bool disks;     /* the disks are complete; without any from the beginning */
     bool loaded;    /* the final state is in place */
     struct xf_state_in state;
     struct xf_view *view;   /* for marking; opened when first needed */
@@ -176,13 +177,23 @@ static int take_follow(struct serve *s, const struct xf_msg *m, struct xf_err *e
     return xf_link_say(s->link, XF_MSG_FOLLOW_ACK, NULL, 0, err);
 }
 
+static int take_disks(struct serve *s, struct xf_err *err)
+{
+    if (s->disks || !s->switching)
+        return xf_fail(err, EPROTO, "the source completed its disks, which is not allowed now");
+    if (s->watch->disks(s->watch->priv, err))
+        return -1;
+    s->disks = true;
+    return xf_link_say(s->link, XF_MSG_DISKS_DONE, NULL, 0, err);
+}
+
 static int take_go(struct serve *s, const struct xf_msg *m, enum xf_sink_end *end,
                    struct xf_err *err)
 {
     uint64_t missing = 0, absent = s->vm->absent ? s->vm->absent->nr : 0;
     struct xf_err lost = {0};
 
-    if (!s->loaded || !xf_receivers_complete(s->receivers))
+    if (!s->loaded || !s->disks || !xf_receivers_complete(s->receivers))
         return xf_fail(err, EPROTO, "the source sent GO before everything had arrived");
     /* Both sides must mean the same pages, or the guest would wait for one for ever. */
     if (m->meta_len && xf_u64s_decode(&missing, 1, m, s->meta, err))
@@ -222,6 +233,8 @@ static int take_message(struct serve *s, const struct xf_msg *m, enum xf_sink_en
         return answer_ready(s, err);
     case XF_MSG_STATE:
         return take_state(s, m, err);
+    case XF_MSG_DISKS_DRAINED:
+        return take_disks(s, err);
     case XF_MSG_GO:
         return take_go(s, m, end, err) ? -1 : 1;
     case XF_MSG_ABORT:
@@ -258,7 +271,7 @@ static int relink(struct serve *s, struct xf_err *err)
 enum xf_sink_end xf_sink_serve(struct xf_sink_vm *vm, struct xf_link *link,
                                const struct xf_sink_watch *watch, struct xf_err *err)
 {
-    struct serve s = {.vm = vm, .link = link, .watch = watch};
+    struct serve s = {.vm = vm, .link = link, .watch = watch, .disks = !watch->disks};
     enum xf_sink_end end = XF_SINK_FAILED;
     int rc;
 

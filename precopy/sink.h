@@ -28,6 +28,9 @@ struct xf_sink_watch {
     /* The guest was renamed at the source, or its vCPUs were set: do the same to the copy. -1
      * ends the move. NULL: such changes cannot be followed. */
     int (*follow)(void *priv, const struct xf_follow *f, struct xf_err *err);
+    /* The guest's disks, which move too, are complete at the source's end: make sure of that here,
+     * before it is told so. -1 ends the move. NULL: none moves. */
+    int (*disks)(void *priv, struct xf_err *err);
     /* GO has arrived and the guest does not run yet; from here on nothing may destroy it. */
     void (*committed)(void *priv);
     /*

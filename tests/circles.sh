@@ -18,7 +18,7 @@ say() {
     bad=1
 }
 
-mapfile -t files < <(cd "$objects" && find tools libxl-ext precopy postcopy pages transport \
+mapfile -t files < <(cd "$objects" && find tools libxl-ext disks qmp precopy postcopy pages transport \
     -name '*.o' 2>/dev/null | sort)
 if [ ${#files[@]} = 0 ]; then
     echo "$objects: no objects; build first" >&2
@@ -41,7 +41,7 @@ done | xargs -0 -r nm -A | sed "s|^$objects/||" | awk '
     }' | sort)
 
 declare -A uses_of
-for readme in {tools,libxl-ext,precopy,postcopy,pages,transport}/{,*/}README.md; do
+for readme in {tools,libxl-ext,disks,qmp,precopy,postcopy,pages,transport}/{,*/}README.md; do
     [ ! -e "$readme" ] || uses_of[${readme%/README.md}]=" $(sed -n 's/^Uses: //p' "$readme") "
 done
 while read -r caller callee name; do

@@ -30,7 +30,7 @@ rows() { # HEADING
 reads() { # FUNCTION
     local file line call name
     # `-o`: each of several in a line. Without an argument it is only spoken of.
-    grep -rnoE "\\b$1\([^()]+\)" --include='*.[ch]' tools libxl-ext precopy postcopy pages transport |
+    grep -rnoE "\\b$1\([^()]+\)" --include='*.[ch]' tools libxl-ext disks qmp precopy postcopy pages transport |
         while IFS=: read -r file line call; do
             name=${call#*\(}
             name=${name%\)}
@@ -40,7 +40,7 @@ reads() { # FUNCTION
             *[!A-Z0-9_]*) ;; # a variable of C's
             *)
                 name=$(grep -rhoE --include='*.[ch]' "define $name \"[^\"]*\"" tools libxl-ext \
-                    precopy postcopy pages transport | sed 's/.*"\(.*\)"/\1/' | head -n 1)
+                    disks qmp precopy postcopy pages transport | sed 's/.*"\(.*\)"/\1/' | head -n 1)
                 ;;
             esac
             printf '%s %s:%s\n' "${name:-?}" "$file" "$line"
@@ -70,6 +70,6 @@ hold "For users" getenv
 hold "For tests" xf_test_env
 while IFS=: read -r file line _; do
     say "$file:$line: reads the environment in another way than getenv() and xf_test_env()"
-done < <(grep -rnE '\b(secure_getenv\(|environ\b|envp\b)' --include='*.[ch]' tools libxl-ext precopy \
+done < <(grep -rnE '\b(secure_getenv\(|environ\b|envp\b)' --include='*.[ch]' tools libxl-ext disks qmp precopy \
     postcopy pages transport | grep -vE ':[[:space:]]*(/?\*|//)|environ(ment)?[^;({]*\*/')
 exit $bad

@@ -12,7 +12,7 @@ say() {
     bad=1
 }
 
-mapfile -t folders < <(find tools libxl-ext precopy postcopy pages transport -name '*.[ch]' \
+mapfile -t folders < <(find tools libxl-ext disks qmp precopy postcopy pages transport -name '*.[ch]' \
     -printf '%h\n' | sort -u)
 uses() { sed -n 's/^Uses: //p' "$1/README.md" | sed 's/^nothing$//'; }
 

@@ -11,7 +11,7 @@ failed=0
 
 fresh() {
     rm -rf ./*
-    mkdir -p tools libxl-ext precopy postcopy pages transport docs
+    mkdir -p tools libxl-ext disks qmp precopy postcopy pages transport docs
     cat >docs/environment.md <<'END'
 ## For users
 

@@ -66,6 +66,18 @@ static void end(FILE *out, struct json_object *o)
     json_object_put(o);
 }
 
+static struct json_object *disks_progress(const struct xf_disks_progress *d)
+{
+    struct json_object *o = json_object_new_object();
+
+    add(o, "count", json_object_new_int64(d->nr));
+    add(o, "ready", json_object_new_int64(d->ready));
+    add(o, "bytes", json_object_new_uint64(d->bytes));
+    add(o, "left", json_object_new_uint64(d->left));
+    add(o, "verified_bytes", d->of ? json_object_new_uint64(d->checked) : NULL);
+    return o;
+}
+
 void json_progress(FILE *out, const struct xf_progress *p)
 {
     struct json_object *o = begin("progress");
@@ -87,6 +99,8 @@ void json_progress(FILE *out, const struct xf_progress *p)
         add(o, "missing", json_object_new_uint64(p->missing));
         add(o, "faults", json_object_new_uint64(p->faults));
     }
+    if (p->disks.nr)
+        add(o, "disks", disks_progress(&p->disks));
     end(out, o);
 }
 
@@ -257,6 +271,33 @@ static struct json_object *forecast(const struct xf_report *r)
     return o;
 }
 
+static struct json_object *disk_reports(const struct xf_report *r)
+{
+    struct json_object *a = json_object_new_array();
+
+    for (unsigned i = 0; i < r->nr_disks; i++) {
+        const struct xf_disk_report *d = &r->disks[i];
+        struct json_object *o = json_object_new_object();
+
+        add(o, "vdev", string(d->vdev));
+        add(o, "source", d->kept ? string(d->source) : NULL);
+        add(o, "target", string(d->target));
+        add(o, "bytes", json_object_new_uint64(d->bytes));
+        add(o, "used", json_object_new_uint64(d->used));
+        add(o, "free", json_object_new_uint64(d->free));
+        add(o, "sent", json_object_new_uint64(d->sent));
+        add(o, "left", json_object_new_uint64(d->left));
+        add(o, "ready", json_object_new_boolean(d->ready));
+        add(o, "verified", json_object_new_boolean(d->verified));
+        add(o, "drained_ms", d->drained_s < 0 ? NULL : number(d->drained_s * 1000));
+        add(o, "again", json_object_new_uint64(d->again));
+        if (d->forecast_s >= 0)
+            add(o, "forecast_s", number(d->forecast_s));
+        json_object_array_add(a, o);
+    }
+    return a;
+}
+
 static struct json_object *rounds(const struct xf_history *h)
 {
     struct json_object *a = json_object_new_array();
@@ -360,6 +401,8 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add_if(o, "forecast", forecast(r));
     add_if(o, "link_lost", copy_links(r));
     add_if(o, "pull", pull(r));
+    if (r->nr_disks)
+        add(o, "disks", disk_reports(r));
     add_if(o, "history", h && h->nr ? history(h) : NULL);
     add(o, "ran_twice", json_object_new_boolean(r->ran_twice));
     add(o, "monitor_lost", json_object_new_boolean(r->monitor_lost));
@@ -421,6 +464,8 @@ void json_status(FILE *out, const struct xf_status *s)
     add(o, "eta_s", number(s->eta_s));
     add(o, "elapsed_s", number(s->elapsed_s));
     add(o, "age_s", number(s->age_s));
+    if (s->disks.nr)
+        add(o, "disks", disks_progress(&s->disks));
     add(o, "postcopy_possible", json_object_new_boolean(!s->no_switch[0]));
     add(o, "xenferry", s->version[0] ? string(s->version) : NULL);
     end(out, o);

@@ -84,6 +84,7 @@ static int run_move(void *priv, struct background *background)
     else if (args->move.check_only) {
         printf("Nothing prevents moving %s to %s.\n", report.domain, report.host);
         outlook_print(stdout, &report.forecast);
+        report_disks(stdout, &report, true);
     } else {
         report_print(stdout, &report);
     }

@@ -72,6 +72,7 @@ static int serve_ours(const char *real_xl, const struct receive_args *args)
     o.port_last = cfg.port_last;
     o.rdma_buffer_mib = cfg.rdma_buffer_mib;
     o.rdma_poll_us = cfg.rdma_poll_us < 0 ? XF_RDMA_POLL_US : (unsigned)cfg.rdma_poll_us;
+    o.stores = cfg.stores;
     rc = xf_receive(&o, &err);
     if (rc)
         front_error("migrate-receive", &err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The command lines of `xl migrate` and `xl migrate-receive`.
+ * The command line of `xl migrate`.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/disk_option.h"
 #include "tools/options.h"
 #include "tools/pci_option.h"
 
@@ -54,6 +55,12 @@ enum {
     O_COLD,
     O_DETACH_PCI,
     O_REPORT,
+    O_WITH_DISKS,
+    O_DISK,
+    O_DISK_BANDWIDTH,
+    O_THROTTLE_DISKS,
+    O_NO_VERIFY_DISKS,
+    O_DELETE_SOURCE,
     O_VERSION,
     OPTIONS
 };
@@ -143,6 +150,22 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
                       "are attached there."},
     [O_REPORT] = {"report", 0, "FILE", true,
                   "When the move has ended, write a page about it to FILE (HTML)."},
+    [O_WITH_DISKS] = {"with-disks", 0, "[=VDEV,...]", true,
+                      "Its disks move with it, or only those named; HOST shares nothing.\n"
+                      "New images in the first store that HOST allows."},
+    [O_DISK] = {"disk", 0, "VDEV=TARGET", true,
+                "Disk VDEV moves, to TARGET at HOST: /DIR/FILE, /DIR/ or vg:GROUP.\n"
+                "May be repeated."},
+    [O_DISK_BANDWIDTH] = {"disk-bandwidth", 0, "MIB", true,
+                          "Copy at most MIB MiB of disks per second; 0: no limit (default)."},
+    [O_THROTTLE_DISKS] = {"throttle-disks", 0, NULL, true,
+                          "If the domain writes faster than its disks are copied, slow its\n"
+                          "writes; without it the move waits."},
+    [O_NO_VERIFY_DISKS] = {"no-verify-disks", 0, NULL, true,
+                           "Do not compare the copies of its disks with the originals."},
+    [O_DELETE_SOURCE] = {"delete-source", 0, NULL, true,
+                         "Remove the images here at the end; without it they are renamed\n"
+                         "to NAME.moved-TIME."},
     [O_VERSION] = {"version", 0, NULL, true, "Print the version of Xenferry, and for which Xen."},
 };
 
@@ -289,6 +312,15 @@ static int take_value(int i, const char *value, struct migrate_args *out, struct
         return parse_number(name, value, 0, 10000, &out->move.rdma_poll_us, err);
     case O_DETACH_PCI:
         return pci_option_take(value, &out->move, err);
+    case O_WITH_DISKS:
+        return disk_option_with(value, &out->move, err);
+    case O_DISK:
+        return disk_option_one(value, &out->move, err);
+    case O_DISK_BANDWIDTH:
+        if (parse_number(name, value, 0, 1u << 20, &mib, err))
+            return -1;
+        out->move.disk_bandwidth = (uint64_t)mib << 20;
+        return 0;
     case O_REPORT:
         out->report = value;
         return 0;
@@ -403,6 +435,26 @@ static void take_cold(const bool seen[OPTIONS], struct migrate_args *out, struct
                     migrate_options[others[i]].name, pointer);
 }
 
+/* Options that say how disks move need some that do. */
+static void take_disks(const bool seen[OPTIONS], struct migrate_args *out, struct xf_err *err)
+{
+    static const int others[] = {O_DISK_BANDWIDTH, O_THROTTLE_DISKS, O_NO_VERIFY_DISKS,
+                                 O_DELETE_SOURCE};
+    bool any = seen[O_WITH_DISKS] || seen[O_DISK];
+
+    out->move.throttle_disks = seen[O_THROTTLE_DISKS];
+    out->move.no_verify_disks = seen[O_NO_VERIFY_DISKS];
+    out->move.delete_source = seen[O_DELETE_SOURCE];
+    for (size_t i = 0; !any && i < sizeof(others) / sizeof(others[0]); i++)
+        if (seen[others[i]])
+            xf_fail(err, EINVAL, "--%s says how disks move: add --with-disks %s",
+                    migrate_options[others[i]].name, pointer);
+    if (any && seen[O_COLD])
+        xf_fail(err, EINVAL,
+                "--cold and --%s contradict each other: a cold move has no disks; leave one out %s",
+                migrate_options[seen[O_WITH_DISKS] ? O_WITH_DISKS : O_DISK].name, pointer);
+}
+
 /* Options without a value that say how memory travels. */
 static void take_marks(const bool seen[OPTIONS], struct migrate_args *out, struct xf_err *err)
 {
@@ -490,6 +542,7 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
                 pointer);
     take_marks(seen, out, &first);
     take_cold(seen, out, &first);
+    take_disks(seen, out, &first);
     out->move.domain = optind < argc ? words[optind] : "";
     out->move.host = optind + 1 < argc ? words[optind + 1] : "";
     far_words(g, seen[O_EXIT] || seen[O_FOREGROUND], stderr_tty, out);
@@ -564,44 +617,4 @@ void migrate_help(FILE *out)
           "  9  It runs at HOST, without a PCI device of --detach-pci.\n"
           "\nSee xl-migrate(1).\n",
           out);
-}
-
-void receive_parse(int argc, char *const argv[], struct receive_args *out)
-{
-    static const struct option longs[] = {{"colo", no_argument, NULL, 'r'},
-                                          {"coloft-script", required_argument, NULL, 'r'},
-                                          {"userspace-colo-proxy", no_argument, NULL, 'r'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
-    bool foreground = false, leave = false, debug = false;
-    int opt;
-
-    memset(out, 0, sizeof(*out));
-    opterr = 0;
-    optind = 0;
-    /* "+": argv is not reordered; an argument that is not an option is not ours anyway. */
-    while ((opt = getopt_long(argc, argv, "+Fedrph", longs, NULL)) != -1) {
-        switch (opt) {
-        case 'F':
-            foreground = true;
-            break;
-        case 'e':
-            leave = true;
-            break;
-        case 'd':
-            debug = true;
-            break;
-        case 'p':
-            out->leave_paused = true;
-            break;
-        default:
-            out->stock = true;
-            return;
-        }
-    }
-    out->stock = optind < argc;
-    snprintf(out->xl_args, sizeof(out->xl_args), "%s%s%s", foreground ? "-F " : "",
-             leave ? "-e " : "", debug ? "-d " : "");
-    if (out->xl_args[0])
-        out->xl_args[strlen(out->xl_args) - 1] = '\0';
 }

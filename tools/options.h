@@ -49,7 +49,7 @@ int migrate_parse(int argc, char *const argv[], const struct xl_globals *g,
                   struct xf_err *err);
 void migrate_help(FILE *out);
 
-/* The parsed `xl migrate-receive ...`. */
+/* The parsed `xl migrate-receive ...` (receive_options.c). */
 struct receive_args {
     bool stock; /* Remus, COLO or something only the real xl understands */
     bool leave_paused;

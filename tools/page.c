@@ -22,10 +22,10 @@ struct page {
 
 static const char style[] =
     ":root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#59636e;--line:#d1d9e0;"
-    "--p0:#8c959f;--p1:#8250df;--p2:#0969da;--p3:#cf222e;--p4:#1a7f37;--p5:#9a6700}"
+    "--p0:#8c959f;--p1:#8250df;--p2:#0969da;--p3:#cf222e;--p4:#1a7f37;--p5:#9a6700;--p6:#bf3989}"
     "@media(prefers-color-scheme:dark){:root{--bg:#0d1117;--fg:#e6edf3;--dim:#9198a1;"
     "--line:#3d444d;--p0:#7d8590;--p1:#a371f7;--p2:#4493f8;--p3:#f85149;--p4:#3fb950;"
-    "--p5:#d29922}}"
+    "--p5:#d29922;--p6:#f778ba}}"
     "body{margin:0 auto;max-width:52rem;padding:1rem;background:var(--bg);color:var(--fg);"
     "font:15px/1.45 system-ui,sans-serif;overflow-wrap:anywhere}"
     "h1{font-size:1.5rem}h2{font-size:1.25rem;border-top:1px solid var(--line);"
@@ -39,6 +39,7 @@ static const char style[] =
     ".p2,.memory{fill:var(--p2);background:var(--p2)}"
     ".p3,.failed,.dirty{fill:var(--p3);background:var(--p3)}"
     ".p4,.wire{fill:var(--p4);background:var(--p4)}.p5{fill:var(--p5);background:var(--p5)}"
+    ".p6{fill:var(--p6);background:var(--p6)}"
     ".curve.memory{fill:none;background:none;stroke:var(--p2)}"
     ".curve.wire{fill:none;background:none;stroke:var(--p4)}"
     ".curve.dirty{fill:none;background:none;stroke:var(--p3);stroke-dasharray:5 3}"

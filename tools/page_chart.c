@@ -21,7 +21,10 @@
 
 static const char *phase_class(enum xf_phase p)
 {
-    static const char *const classes[] = {"p0", "p1", "p2", "p3", "p4", "p5"};
+    static const char *const classes[] = {
+        [XF_PHASE_CHECK] = "p0", [XF_PHASE_DISKS] = "p6",  [XF_PHASE_SKELETON] = "p1",
+        [XF_PHASE_COPY] = "p2",  [XF_PHASE_SWITCH] = "p3", [XF_PHASE_PULL] = "p4",
+        [XF_PHASE_FINISH] = "p5"};
 
     return classes[p];
 }

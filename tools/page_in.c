@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 #include "tools/page_parts.h"
 
 #define DEPTH 6
@@ -263,6 +263,30 @@ static int read_pages(const struct xf_json *j, struct page_move *m)
                : 0;
 }
 
+static int read_disks(const struct xf_json *j, struct page_move *m)
+{
+    json_object *list;
+    size_t n;
+
+    if (!given(j, "disks"))
+        return 0;
+    list = xf_json_array(j, "disks", XF_MOVE_DISKS_MAX, &n);
+    if (!list)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        struct xf_json v;
+
+        if (xf_json_item(j, "disks", list, i, &v) ||
+            xf_json_word(&v, "vdev", m->disks[i].vdev, sizeof(m->disks[i].vdev)) ||
+            xf_json_word(&v, "target", m->disks[i].target, sizeof(m->disks[i].target)) ||
+            count(&v, "bytes", &m->disks[i].bytes) || count(&v, "sent", &m->disks[i].sent) ||
+            xf_json_bool(&v, "verified", &m->disks[i].verified))
+            return -1;
+    }
+    m->nr_disks = (unsigned)n;
+    return 0;
+}
+
 static int read_words(const struct xf_json *j, struct page_move *m)
 {
     if (xf_json_word(j, "domain", m->domain, sizeof(m->domain)) ||
@@ -298,7 +322,7 @@ int page_read(const char *line, size_t len, struct page_move *out, struct xf_err
         rc = 1;
     else if (!rc)
         rc = read_words(&j, out) || read_times(&j, out) || read_pages(&j, out) ||
-                     read_pull(&j, out) || read_history(&j, &out->history)
+                     read_disks(&j, out) || read_pull(&j, out) || read_history(&j, &out->history)
                  ? -1
                  : 0;
     xf_json_close(&j);

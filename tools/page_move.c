@@ -65,6 +65,19 @@ static void pull(xmlNodePtr list, const struct page_move *m)
         fact(list, "network back after", fmt_duration(a, m->network_held_s));
 }
 
+static void disks(xmlNodePtr list, const struct page_move *m)
+{
+    char text[XF_DISK_PATH + 100], a[FMT_LEN], b[FMT_LEN];
+
+    for (unsigned i = 0; i < m->nr_disks; i++) {
+        snprintf(text, sizeof(text), "%s, %s to %s, %s sent, %s", m->disks[i].vdev,
+                 fmt_bytes(a, (double)m->disks[i].bytes), m->disks[i].target,
+                 fmt_bytes(b, (double)m->disks[i].sent),
+                 m->disks[i].verified ? "compared" : "not compared");
+        fact(list, "disk", text);
+    }
+}
+
 static void facts(xmlNodePtr parent, const struct page_move *m)
 {
     xmlNodePtr list = page_el(parent, "dl", NULL);
@@ -81,6 +94,7 @@ static void facts(xmlNodePtr parent, const struct page_move *m)
     if (m->fallback[0])
         fact(list, "fallback", m->fallback);
     memory(list, m);
+    disks(list, m);
     pull(list, m);
     if (m->xenferry[0])
         fact(list, "Xenferry", m->xenferry);

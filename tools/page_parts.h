@@ -27,6 +27,12 @@ struct page_move {
     double fault_median_s, fault_p99_s, network_held_s;
     bool has_latency;
     uint64_t latency[XF_FAULT_BUCKETS];
+    struct {
+        char vdev[XF_VDEV], target[XF_DISK_PATH];
+        uint64_t bytes, sent;
+        bool verified;
+    } disks[XF_MOVE_DISKS_MAX];
+    unsigned nr_disks;
     struct xf_history history;
 };
 

@@ -28,6 +28,9 @@ static void percent(char text[64], const struct xf_progress *p)
     if (p->phase == XF_PHASE_COPY || p->phase == XF_PHASE_SWITCH) {
         all = p->round_pages;
         done = p->round_done;
+    } else if (p->phase == XF_PHASE_DISKS) {
+        all = p->disks.of ? p->disks.of : p->disks.bytes;
+        done = p->disks.of ? p->disks.checked : p->disks.bytes - p->disks.left;
     } else if (p->phase == XF_PHASE_PULL) {
         all = p->left_out;
         done = p->missing < all ? all - p->missing : 0;
@@ -43,10 +46,14 @@ static void fill_parts(char text[PARTS][64], const struct xf_progress *p)
     memset(text, 0, PARTS * sizeof(text[0]));
     if (p->phase == XF_PHASE_COPY && p->round)
         snprintf(text[PHASE], 64, "%s round %u", xf_phase_name(p->phase), p->round);
+    else if (p->phase == XF_PHASE_DISKS && p->disks.of)
+        snprintf(text[PHASE], 64, "%s compared", xf_phase_name(p->phase));
     else
         snprintf(text[PHASE], 64, "%s", xf_phase_name(p->phase));
     percent(text[PERCENT], p);
-    if (p->wire_bytes)
+    if (p->phase == XF_PHASE_DISKS)
+        snprintf(text[SENT], 64, "%s left", fmt_bytes(a, (double)p->disks.left));
+    else if (p->wire_bytes)
         snprintf(text[SENT], 64, "%s sent", fmt_bytes(a, (double)p->wire_bytes));
     if (p->rate_bps > 0)
         snprintf(text[RATE], 64, "%s/s", fmt_bytes(a, p->rate_bps));

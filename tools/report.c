@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "tools/disk_rows.h"
 #include "tools/format.h"
 #include "tools/outlook.h"
 #include "tools/report.h"
@@ -31,8 +32,8 @@ static void print_times(FILE *out, const struct xf_report *r)
 
     for (int i = 0; i < XF_PHASES; i++) {
         char name[16];
-        if (i == XF_PHASE_PULL && r->phase_s[i] <= 0)
-            continue; /* post-copy only */
+        if ((i == XF_PHASE_PULL || i == XF_PHASE_DISKS) && r->phase_s[i] <= 0)
+            continue; /* post-copy only; with disks only */
         snprintf(name, sizeof(name), "%s", xf_phase_name(i));
         for (char *p = name; *p; p++)
             *p = (char)tolower((unsigned char)*p);
@@ -141,6 +142,16 @@ static void print_pages(FILE *out, const struct xf_report *r)
     row(out, "rounds", text);
 }
 
+void report_disks(FILE *out, const struct xf_report *r, bool check)
+{
+    char text[1200];
+
+    for (unsigned i = 0; i < r->nr_disks; i++) {
+        disk_row(text, sizeof(text), &r->disks[i], check);
+        row(out, "disk", text);
+    }
+}
+
 void report_print(FILE *out, const struct xf_report *r)
 {
     char text[700], a[FMT_LEN], b[FMT_LEN], c[FMT_LEN];
@@ -182,6 +193,7 @@ void report_print(FILE *out, const struct xf_report *r)
     } else {
         print_pages(out, r);
     }
+    report_disks(out, r, false);
     if (r->left_out) {
         snprintf(text, sizeof(text),
                  "%" PRIu64 " after the switch; %" PRIu64 " touched before they arrived, %" PRIu64
@@ -333,11 +345,15 @@ static void advise(char *buf, size_t n, const struct xf_report *r)
             snprintf(
                 buf, n,
                 "%s ran at %s, and is suspended here as it was at the switch. It must not run on "
-                "both hosts, and must not go on from its state here: its disks have been written "
-                "since. `xl migrate-recover %s` here asks there, and finishes the move if it runs "
-                "there with all its pages. If that does not help, look there with `xl list`. If it "
-                "does not run there, `xl destroy %s` here, and boot it anew.",
-                d, h, d, d);
+                "both hosts, and must not go on from its state here%s. `xl migrate-recover %s` "
+                "here "
+                "asks there, and finishes the move if it runs there with all its pages. If that "
+                "does not help, look there with `xl list`. If it does not run there, `xl destroy "
+                "%s` here, and boot it anew.",
+                d, h,
+                r->nr_disks ? " if it writes to disks that did not move"
+                            : ": its disks have been written since",
+                d, d);
             break;
         }
         snprintf(buf, n,
@@ -381,6 +397,10 @@ void report_advice(char *buf, size_t n, const struct xf_report *r)
     else
         advise(buf, n, r);
     len = strlen(buf);
+    if (r->ran_there && (r->outcome == XF_UNKNOWN || r->outcome == XF_PULLING) && !r->ran_twice) {
+        disks_advice(buf + len, n - len, r);
+        len = strlen(buf);
+    }
     if (r->monitor_lost && len + 1 < n) {
         buf[len++] = ' ';
         report_monitor(buf + len, n - len, r->domain);

@@ -5,6 +5,7 @@
 #ifndef XF_REPORT_H
 #define XF_REPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -12,6 +13,9 @@
 
 /* A move that succeeded, in at most 80 columns. */
 void report_print(FILE *out, const struct xf_report *r);
+
+/* A row for each disk that moves; check: what it would take. */
+void report_disks(FILE *out, const struct xf_report *r, bool check);
 
 /* A move that `xl migrate-recover` finished. */
 void report_recovered(FILE *out, const struct xf_report *r);

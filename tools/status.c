@@ -14,6 +14,7 @@
 
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/moves/status.h"
+#include "tools/disk_rows.h"
 #include "tools/format.h"
 #include "tools/front.h"
 #include "tools/json.h"
@@ -139,6 +140,16 @@ static void show_faults(const struct xf_status *s)
     row("faults", text);
 }
 
+static void show_disks(const struct xf_status *s)
+{
+    char text[200];
+
+    if (!s->disks.nr || s->phase > XF_PHASE_SWITCH)
+        return;
+    disks_progress_row(text, sizeof(text), &s->disks);
+    row("disks", text);
+}
+
 static void show_speed(const struct xf_status *s)
 {
     char text[200] = "", a[FMT_LEN];
@@ -150,7 +161,9 @@ static void show_speed(const struct xf_status *s)
                  text[0] ? ", " : "", fmt_bytes(a, s->dirty_pps * 4096));
     if (s->eta_s >= 0)
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s %s", text[0] ? ", " : "",
-                 s->phase == XF_PHASE_COPY ? "this round ends in" : "all pages there in",
+                 s->phase == XF_PHASE_COPY    ? "this round ends in"
+                 : s->phase == XF_PHASE_DISKS ? "the disks are there in"
+                                              : "all pages there in",
                  fmt_duration(a, s->eta_s));
     if (text[0])
         row("rate", text);
@@ -170,6 +183,7 @@ static void show(const struct xf_status *s)
         row("Xenferry", s->version);
     if (s->waits_for[0])
         row("waits for", s->waits_for);
+    show_disks(s);
     show_pages(s);
     show_faults(s);
     show_speed(s);

@@ -41,6 +41,9 @@ static int percent(const struct xf_status *s)
     if (s->source && (s->phase == XF_PHASE_COPY || s->phase == XF_PHASE_SWITCH)) {
         all = s->round_pages;
         done = s->round_done;
+    } else if (s->phase == XF_PHASE_DISKS) {
+        all = s->disks.of ? s->disks.of : s->disks.bytes;
+        done = s->disks.of ? s->disks.checked : all - s->disks.left;
     } else if (s->phase == XF_PHASE_PULL && s->missing != XF_NO_COUNT) {
         all = s->left_out;
         done = s->missing < all ? all - s->missing : 0;

@@ -30,6 +30,9 @@ char *xf_chan_name(char out[XF_CHAN_NAME], struct xf_chan_id id)
     case XF_ROLE_URGENT:
         snprintf(out, XF_CHAN_NAME, "urgent channel");
         break;
+    case XF_ROLE_DISK:
+        snprintf(out, XF_CHAN_NAME, "disk channel %u", id.nr + 1);
+        break;
     default:
         snprintf(out, XF_CHAN_NAME, "channel %u of role %u", id.nr, (unsigned)id.role);
     }
@@ -69,6 +72,7 @@ struct xf_chan_hello xf_chan_hello_ours(const struct xf_link_cfg *cfg, struct xf
         .id = id,
         .channels = (uint16_t)cfg->channels,
         .encrypt = cfg->encrypt,
+        .disk_channels = cfg->disk_channels,
     };
 }
 
@@ -128,14 +132,19 @@ int xf_chan_hello_decode(struct xf_chan_hello *h, const uint8_t in[XF_HELLO_BYTE
 }
 
 /* How many channels of a role a link may have. */
-static unsigned limit(enum xf_role role, unsigned channels)
+static unsigned limit(enum xf_role role, const struct xf_chan_hello *ours)
 {
+    unsigned channels = ours->channels;
+
     switch (role) {
     case XF_ROLE_CONTROL:
     case XF_ROLE_URGENT:
         return 1;
     case XF_ROLE_BULK:
         return channels < XF_CHANNELS_MAX ? channels : XF_CHANNELS_MAX;
+    case XF_ROLE_DISK:
+        return ours->disk_channels < XF_DISK_CHANNELS_MAX ? ours->disk_channels
+                                                          : XF_DISK_CHANNELS_MAX;
     default:
         return 0;
     }
@@ -144,8 +153,12 @@ static unsigned limit(enum xf_role role, unsigned channels)
 /* The channel's bit in a set of channels. */
 static uint32_t bit(struct xf_chan_id id)
 {
-    static const unsigned first[XF_ROLES] = {
-        [XF_ROLE_CONTROL] = 0, [XF_ROLE_BULK] = 1, [XF_ROLE_URGENT] = 1 + XF_CHANNELS_MAX};
+    static const unsigned first[XF_ROLES] = {[XF_ROLE_CONTROL] = 0,
+                                             [XF_ROLE_BULK] = 1,
+                                             [XF_ROLE_URGENT] = 1 + XF_CHANNELS_MAX,
+                                             [XF_ROLE_DISK] = 2 + XF_CHANNELS_MAX};
+
+    _Static_assert(2 + XF_CHANNELS_MAX + XF_DISK_CHANNELS_MAX <= 32, "a set has a bit for each");
 
     return 1u << (first[id.role] + id.nr);
 }
@@ -159,7 +172,7 @@ enum xf_chan_hello_status xf_chan_hello_judge(const struct xf_chan_hello *ours,
         return XF_HELLO_CHANNELS;
     if (peer->encrypt != ours->encrypt)
         return XF_HELLO_ENCRYPT;
-    if (peer->id.nr >= limit(peer->id.role, ours->channels))
+    if (peer->id.nr >= limit(peer->id.role, ours))
         return XF_HELLO_ROLE;
     if (peer->id.role != XF_ROLE_CONTROL && taken & bit(peer->id))
         return XF_HELLO_DUPLICATE;
@@ -181,6 +194,9 @@ int xf_link_cfg_check(const struct xf_link_cfg *cfg, struct xf_err *err)
     if (cfg->channels < 1 || cfg->channels > XF_CHANNELS_MAX)
         return xf_fail(err, EINVAL, "a move has 1 to %u bulk channels, not %u", XF_CHANNELS_MAX,
                        cfg->channels);
+    if (cfg->disk_channels > XF_DISK_CHANNELS_MAX || (cfg->disk_channels && cfg->version == 1))
+        return xf_fail(err, EINVAL, "%u channels for disks are not possible here",
+                       cfg->disk_channels);
     if (cfg->version && (cfg->version < XF_WIRE_OLDEST || cfg->version > XF_WIRE_VERSION))
         return xf_fail(err, EINVAL, "version %u of the wire protocol is not supported here",
                        cfg->version);

@@ -43,6 +43,7 @@ struct xf_chan_hello {
     struct xf_chan_id id;
     uint16_t channels;
     bool encrypt;
+    unsigned disk_channels; /* of ours; not on the wire */
 };
 
 /* h->version must be one that is understood here. */

@@ -19,7 +19,19 @@ int xf_gather_listen(struct xf_gather *g, const struct xf_transport_ops *ops,
     g->at[g->nr++].ops = ops;
     g->channels = cfg->channels;
     g->version = cfg->version;
+    if (cfg->disk_channels)
+        g->disk_channels = cfg->disk_channels;
     return 0;
+}
+
+/* Each once in a move. */
+static void keep_disk(struct xf_gather *g, const struct xf_transport_ops *ops, struct xf_chan *c,
+                      unsigned n)
+{
+    if (ops == &xf_tcp_ops && n < g->disk_channels && !g->disk[n] && !(g->disks_taken >> n & 1))
+        g->disk[n] = c;
+    else
+        ops->close(c);
 }
 
 static int keep(struct xf_gather *g, const struct xf_transport_ops *ops, struct xf_chan *c,
@@ -29,6 +41,10 @@ static int keep(struct xf_gather *g, const struct xf_transport_ops *ops, struct 
     struct xf_chan **at = NULL;
     bool whole;
 
+    if (id.role == XF_ROLE_DISK) {
+        keep_disk(g, ops, c, id.nr);
+        return XF_AGAIN;
+    }
     if (id.role == XF_ROLE_BULK)
         at = &l->bulk[id.nr];
     else if (id.role == XF_ROLE_URGENT && g->urgent)
@@ -93,6 +109,16 @@ void xf_gather_take(struct xf_gather *g, struct xf_link *out)
     memset(l, 0, sizeof(*l));
 }
 
+struct xf_chan *xf_gather_take_disk(struct xf_gather *g, unsigned n)
+{
+    struct xf_chan *c = g->disk[n];
+
+    g->disk[n] = NULL;
+    if (c)
+        g->disks_taken |= 1u << n;
+    return c;
+}
+
 /* Stop listening with `ops` (NULL: any), or with all others. */
 static void unlisten(struct xf_gather *g, const struct xf_transport_ops *ops, bool others)
 {
@@ -100,6 +126,10 @@ static void unlisten(struct xf_gather *g, const struct xf_transport_ops *ops, bo
 
     if (!ops || (g->link.ops == ops) != others)
         xf_link_close(&g->link);
+    for (unsigned i = 0; !ops && i < XF_DISK_CHANNELS_MAX; i++) {
+        xf_tcp_ops.close(g->disk[i]);
+        g->disk[i] = NULL;
+    }
     for (unsigned i = 0; i < g->nr; i++) {
         if (!ops || (g->at[i].ops == ops) != others)
             g->at[i].ops->unlisten(g->at[i].listener);

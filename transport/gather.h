@@ -18,8 +18,11 @@ struct xf_gather {
         struct xf_listener *listener;
     } at[XF_GATHER_MAX];
     unsigned nr;
-    unsigned channels; /* bulk channels of a link */
-    unsigned version;  /* of the wire protocol, as in xf_link_cfg */
+    unsigned channels;                          /* bulk channels of a link */
+    unsigned disk_channels;                     /* of the move, over TCP */
+    struct xf_chan *disk[XF_DISK_CHANNELS_MAX]; /* connected and not taken yet */
+    uint32_t disks_taken;                       /* bit n: channel n was */
+    unsigned version;                           /* of the wire protocol, as in xf_link_cfg */
     bool urgent; /* the link has an urgent channel, too; the caller sets it before the first step */
     struct xf_link link; /* being made; ops NULL: no channel yet */
     int64_t began;       /* when that link began (xf_now_ms()) */
@@ -49,6 +52,10 @@ void xf_gather_take(struct xf_gather *g, struct xf_link *out);
 /* Stop listening with this transport, or (NULL) with all; a link being made is closed if it uses
  * this transport. */
 void xf_gather_unlisten(struct xf_gather *g, const struct xf_transport_ops *ops);
+/* Channel n for disks, once it is connected; it is the caller's, and xf_tcp_ops'. NULL: not yet, or
+ * it was taken before. */
+struct xf_chan *xf_gather_take_disk(struct xf_gather *g, unsigned n);
+
 /* Stop listening with all transports but this one. */
 void xf_gather_keep(struct xf_gather *g, const struct xf_transport_ops *ops);
 

@@ -31,6 +31,7 @@
 #define XF_META_MAX 65536u        /* largest meta part, bytes */
 #define XF_PAYLOAD_MAX (4u << 20) /* largest payload, bytes (1024 pages) */
 #define XF_CHANNELS_MAX 16u       /* bulk channels of one move */
+#define XF_DISK_CHANNELS_MAX 14u  /* channels for disks of one move */
 #define XF_RDMA_POLL_US 20        /* default of rdma_poll_us */
 /* The slowest rate of a message that has begun to arrive: 4 kB/s, on one channel. */
 #define XF_BYTES_PER_MS 4
@@ -43,6 +44,8 @@ enum xf_role {
     XF_ROLE_CONTROL = 0, /* one; it begins a link */
     XF_ROLE_BULK = 1,    /* xf_link_cfg.channels of them: pages, in bulk */
     XF_ROLE_URGENT = 2,  /* at most one: pages that somebody waits for */
+    XF_ROLE_DISK = 3,    /* xf_link_cfg.disk_channels of them, over TCP. No part of a link: they
+                          * outlive it, and are not replaced */
     XF_ROLES
 };
 
@@ -53,6 +56,7 @@ struct xf_chan_id {
 };
 #define XF_CONTROL ((struct xf_chan_id){.role = XF_ROLE_CONTROL})
 #define XF_BULK(n) ((struct xf_chan_id){.role = XF_ROLE_BULK, .nr = (n)})
+#define XF_DISK(n) ((struct xf_chan_id){.role = XF_ROLE_DISK, .nr = (n)})
 #define XF_URGENT ((struct xf_chan_id){.role = XF_ROLE_URGENT})
 
 static inline bool xf_chan_id_same(struct xf_chan_id a, struct xf_chan_id b)
@@ -70,6 +74,7 @@ struct xf_link_cfg {
                                  0: the newest */
     const struct xf_key *key; /* from the bootstrap; its owner outlives listeners and links */
     unsigned channels;        /* bulk channels, 1..XF_CHANNELS_MAX */
+    unsigned disk_channels;   /* 0..XF_DISK_CHANNELS_MAX; not over version 1 of the protocol */
     bool encrypt;             /* payload and meta encrypted after the handshake */
     int timeout_ms;           /* connect + handshake of one channel */
     int stall_ms; /* a peer that for this long is silent while we wait for it, or acknowledges

@@ -60,7 +60,15 @@ enum xf_msg_type {
     XF_MSG_STREAM = 49,  /* bulk, source -> sink, cold: a piece of the stock stream */
     XF_MSG_PLUGGED = 52, /* control, sink -> source, after RUNNING: the PCI devices; as an error */
     XF_MSG_PROBE = 56,   /* bulk, source -> sink, `--check`: bytes to discard (speed.h) */
-    XF_MSG_PROBE_ACK = 57, /* bulk, sink -> source: they have arrived */
+    XF_MSG_PROBE_ACK = 57,  /* bulk, sink -> source: they have arrived */
+    XF_MSG_DISK_BYTES = 64, /* disk, both ways: payload: a piece of a stream (disks/relay.h) */
+    XF_MSG_DISK_END = 65,   /* disk, both ways: nothing follows on this channel */
+    XF_MSG_DISK_ASK = 66,   /* disk, source -> sink: the hashes of these chunks (disks/verify.h)? */
+    XF_MSG_DISK_HASHES = 67,   /* disk, sink -> source: these */
+    XF_MSG_DISKS_MADE = 72,    /* control, sink -> source: the disk channels may be connected */
+    XF_MSG_DISKS_COPIED = 73,  /* control, source -> sink: every copy follows; SKELETON is next */
+    XF_MSG_DISKS_DRAINED = 74, /* control, source -> sink, in SWITCH: every copy is complete */
+    XF_MSG_DISKS_DONE = 75,    /* control, sink -> source: ... and would survive a crash here */
 };
 
 enum xf_run_kind {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 
 #define DEPTH 6
 #define SECONDS_MAX 1e9

@@ -232,12 +232,44 @@ static void take_port(struct reading *r, xmlNodePtr node, xmlChar *text, struct 
     xmlFree(text);
 }
 
+/* The schema has validated that it has one of the two attributes. */
+static void take_storage(struct reading *r, xmlNodePtr node, struct xf_stores *out)
+{
+    xmlChar *dir = xmlGetNoNsProp(node, (const xmlChar *)"dir");
+    xmlChar *vg = xmlGetNoNsProp(node, (const xmlChar *)"vg");
+    const char *text = (const char *)(dir ? dir : vg);
+    char what[400];
+
+    if (out->nr == XF_STORES_MAX) {
+        first_error(r, (int)xmlGetLineNo(node), "more than eight <storage>");
+    } else if (!text || !(dir ? xf_store_dir_ok(text) : xf_store_vg_ok(text))) {
+        snprintf(what, sizeof(what), "'%.80s' is not %s in <storage>", text ? text : "",
+                 dir ? "an absolute path of letters, digits and . _ + @ ~ - without . or .. or // "
+                       "or / at its end"
+                     : "the name of a volume group");
+        first_error(r, (int)xmlGetLineNo(node), what);
+    } else {
+        struct xf_store *s = &out->list[out->nr++];
+
+        s->vg = !dir;
+        snprintf(s->name, sizeof(s->name), "%s", text);
+    }
+    xmlFree(dir);
+    xmlFree(vg);
+}
+
 static void take_receive(struct reading *r, xmlNodePtr node, struct xf_config *out)
 {
     bool port_seen = false;
 
     for (xmlNodePtr n = xmlFirstElementChild(node); n; n = xmlNextElementSibling(n)) {
-        xmlChar *text = xmlNodeGetContent(n);
+        xmlChar *text;
+
+        if (!strcmp((const char *)n->name, "storage")) {
+            take_storage(r, n, &out->stores);
+            continue;
+        }
+        text = xmlNodeGetContent(n);
         if (!strcmp((const char *)n->name, "port")) {
             if (port_seen)
                 first_error(r, (int)xmlGetLineNo(n), "a second <port>");

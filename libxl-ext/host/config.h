@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "disks/place.h"
 #include "libxl-ext/libxl_ext.h"
 #include "transport/err.h"
 #include "transport/transport.h"
@@ -39,8 +40,9 @@ struct xf_config {
     char source_address[XF_ADDR_LEN];                 /* or a network interface or an RDMA device */
     char addresses[XF_CONFIG_ADDRESSES][XF_ADDR_LEN]; /* where a receiver listens */
     unsigned nr_addresses;
-    uint16_t port;      /* 0: any */
-    uint16_t port_last; /* of a range that begins with `port`; 0: no range */
+    uint16_t port;           /* 0: any */
+    uint16_t port_last;      /* of a range that begins with `port`; 0: no range */
+    struct xf_stores stores; /* for disks that move here */
 };
 
 /*

@@ -13,7 +13,7 @@
 
 #include <json-c/json.h>
 
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/host/write_file.h"
 #include "libxl-ext/peer/bootstrap.h"

@@ -4,8 +4,8 @@
 
 const char *xf_phase_name(enum xf_phase p)
 {
-    static const char *const names[XF_PHASES] = {"CHECK",  "SKELETON", "COPY",
-                                                 "SWITCH", "PULL",     "FINISH"};
+    static const char *const names[XF_PHASES] = {"CHECK",  "DISKS", "SKELETON", "COPY",
+                                                 "SWITCH", "PULL",  "FINISH"};
 
     return p < XF_PHASES ? names[p] : "?";
 }

@@ -15,7 +15,7 @@
 
 #include <json-c/json.h>
 
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/host/secret.h"
 #include "libxl-ext/host/write_file.h"
@@ -47,6 +47,21 @@ static void add_number(json_object *o, const char *name, int64_t value)
 static void add_bool(json_object *o, const char *name, bool value)
 {
     json_object_object_add(o, name, json_object_new_boolean(value));
+}
+
+static json_object *disk_list(const struct xf_record *r)
+{
+    json_object *a = json_object_new_array();
+
+    for (unsigned i = 0; i < r->nr_disks; i++) {
+        json_object *o = json_object_new_object();
+
+        add_text(o, "vdev", r->disks[i].vdev);
+        add_text(o, "source", r->disks[i].source);
+        add_text(o, "target", r->disks[i].target);
+        json_object_array_add(a, o);
+    }
+    return a;
 }
 
 char *xf_record_format(const struct xf_record *r)
@@ -84,6 +99,10 @@ char *xf_record_format(const struct xf_record *r)
     add_number(o, "rdma_buffer_mib", r->rdma_buffer_mib);
     add_number(o, "rdma_poll_us", r->rdma_poll_us);
     json_object_object_add(o, "own", own);
+    if (r->nr_disks) {
+        json_object_object_add(o, "disks", disk_list(r));
+        add_bool(o, "delete_source", r->delete_source);
+    }
     text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
     whole = text ? xf_secret_format(text, &r->key) : NULL;
     json_object_put(o);
@@ -114,6 +133,33 @@ static int get_own(const struct xf_json *j, struct xf_own *own)
     for (size_t i = 0; i < n; i++)
         if (xf_json_item_word(j, "own", list, i, own->list[own->n++], XF_ADDR_LEN))
             return -1;
+    return 0;
+}
+
+/* Only of a move with disks. */
+static int get_disks(const struct xf_json *j, struct xf_record *r)
+{
+    json_object *list;
+    size_t n;
+
+    if (!xf_json_has(j, "disks"))
+        return 0;
+    list = xf_json_array(j, "disks", XF_MOVE_DISKS_MAX, &n);
+    if (!list || xf_json_bool(j, "delete_source", &r->delete_source))
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        struct xf_record_disk *d = &r->disks[i];
+        struct xf_json v;
+
+        if (xf_json_item(j, "disks", list, i, &v) ||
+            xf_json_word(&v, "vdev", d->vdev, sizeof(d->vdev)) ||
+            xf_json_bytes(&v, "source", d->source, sizeof(d->source)) ||
+            xf_json_word(&v, "target", d->target, sizeof(d->target)))
+            return -1;
+        if (d->source[0] != '/')
+            return xf_json_bad(&v, "source", "is not an absolute path");
+    }
+    r->nr_disks = (unsigned)n;
     return 0;
 }
 
@@ -151,7 +197,8 @@ static int read_fields(const struct xf_json *j, struct xf_record *r)
          xf_json_number(j, "protocol", XF_WIRE_OLDEST, XF_WIRE_VERSION, &protocol)) ||
         xf_json_number(j, "channels", 1, XF_CHANNELS_MAX, &channels) ||
         xf_json_number(j, "rdma_buffer_mib", 0, XF_RDMA_BUFFER_MIB_MAX, &buffer) ||
-        xf_json_number(j, "rdma_poll_us", 0, 1000000, &poll) || get_own(j, &r->own))
+        xf_json_number(j, "rdma_poll_us", 0, 1000000, &poll) || get_own(j, &r->own) ||
+        get_disks(j, r))
         return -1;
     r->state = (enum xf_record_state)state;
     r->domid = (uint32_t)domid;

@@ -50,7 +50,13 @@ struct xf_record {
     unsigned channels;
     unsigned rdma_buffer_mib, rdma_poll_us;
     struct xf_own own; /* addresses of this host to connect from */
-    struct xf_key key; /* the record's own; wiped by its user */
+    /* Disks that moved, too; both copies are kept until the move has been finished. */
+    struct xf_record_disk {
+        char vdev[XF_VDEV], source[512], target[XF_DISK_PATH];
+    } disks[XF_MOVE_DISKS_MAX];
+    unsigned nr_disks;
+    bool delete_source; /* remove `source` at the end, instead of renaming it */
+    struct xf_key key;  /* the record's own; wiped by its user */
 };
 
 /*

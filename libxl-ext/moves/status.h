@@ -51,9 +51,10 @@ struct xf_status {
     uint64_t wire_bytes; /* source: on the data connections */
     double eta_s;        /* until the end of the round in COPY, of PULL in PULL */
     double elapsed_s;
-    double age_s;        /* age of this status */
-    char waits_for[160]; /* source, in CHECK: why it has not begun; empty: it has */
-    char no_switch[240]; /* why migrate-postcopy is impossible; empty: it is possible */
+    double age_s;                   /* age of this status */
+    char waits_for[160];            /* source, in CHECK: why it has not begun; empty: it has */
+    struct xf_disks_progress disks; /* source; nr 0: none moves, or it is too old to say */
+    char no_switch[240];            /* why migrate-postcopy is impossible; empty: it is possible */
 };
 
 /* The result of a move that ended in the background. */

@@ -8,7 +8,7 @@
 
 #include <json-c/json.h>
 
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 #include "transport/text.h"
 
 #define SECONDS_MAX 1e12
@@ -56,6 +56,19 @@ static size_t to_line(json_object *o, char line[XF_STATUS_LINE])
     return len;
 }
 
+static json_object *disks(const struct xf_disks_progress *d)
+{
+    json_object *o = json_object_new_object();
+
+    add_count(o, "nr", d->nr);
+    add_count(o, "ready", d->ready);
+    add_count(o, "bytes", d->bytes);
+    add_count(o, "left", d->left);
+    add_count(o, "checked", d->checked);
+    add_count(o, "of", d->of);
+    return o;
+}
+
 size_t xf_status_encode(const struct xf_status *s, char line[XF_STATUS_LINE])
 {
     json_object *o = json_object_new_object();
@@ -86,6 +99,8 @@ size_t xf_status_encode(const struct xf_status *s, char line[XF_STATUS_LINE])
     add_seconds(o, "age_s", s->age_s);
     if (s->waits_for[0])
         add_text(o, "waits_for", s->waits_for);
+    if (s->disks.nr)
+        json_object_object_add(o, "disks", disks(&s->disks));
     add_text(o, "no_switch", s->no_switch);
     return to_line(o, line);
 }
@@ -165,6 +180,24 @@ static int get_flow(const struct xf_json *j, struct xf_status *s)
     return xf_json_has(j, "wire_bytes") ? get_count(j, "wire_bytes", &s->wire_bytes) : 0;
 }
 
+/* Only of a move with disks. */
+static int get_disks(const struct xf_json *j, struct xf_disks_progress *d)
+{
+    struct xf_json v;
+    int64_t nr, ready;
+
+    if (!xf_json_has(j, "disks"))
+        return 0;
+    if (xf_json_object(j, "disks", &v) || xf_json_number(&v, "nr", 1, XF_MOVE_DISKS_MAX, &nr) ||
+        xf_json_number(&v, "ready", 0, nr, &ready) || get_count(&v, "bytes", &d->bytes) ||
+        get_count(&v, "left", &d->left) || get_count(&v, "checked", &d->checked) ||
+        get_count(&v, "of", &d->of))
+        return -1;
+    d->nr = (unsigned)nr;
+    d->ready = (unsigned)ready;
+    return 0;
+}
+
 /* Read which side it is, and where. */
 static int read_place(const struct xf_json *j, struct xf_status *s)
 {
@@ -204,7 +237,7 @@ static int read_status(const struct xf_json *j, struct xf_status *s)
         get_seconds(j, "rate_bytes_per_s", &s->rate_bps) || get_flow(j, s) ||
         get_seconds(j, "eta_s", &s->eta_s) || get_seconds(j, "elapsed_s", &s->elapsed_s) ||
         get_seconds(j, "age_s", &s->age_s) ||
-        get_waits_for(j, s->waits_for, sizeof(s->waits_for)) ||
+        get_waits_for(j, s->waits_for, sizeof(s->waits_for)) || get_disks(j, &s->disks) ||
         xf_json_word(j, "no_switch", s->no_switch, sizeof(s->no_switch)))
         return -1;
     s->pid = (pid_t)pid;

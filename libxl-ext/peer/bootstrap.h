@@ -51,6 +51,21 @@ struct xf_pci_wish {
     bool relaxed;         /* xl.cfg(5): rdm_policy=relaxed */
 };
 
+/* A disk of the guest's that moves, too. */
+struct xf_disk_plan {
+    char vdev[XF_VDEV];
+    char want[XF_DISK_PATH]; /* as in xf_place_choose(); empty: the first store */
+    char name[XF_DISK_NAME]; /* for a place that is given without one */
+    uint64_t bytes;          /* its size, a multiple of 512 */
+    uint64_t used;           /* of them, with blocks of their own at the source */
+    bool sparse;             /* it has others */
+};
+/* Where it goes. */
+struct xf_disk_there {
+    char path[XF_DISK_PATH];
+    uint64_t free; /* bytes free in that store */
+};
+
 /* Source to receiver. Blobs are malloc()ed when decoded; xf_hello_free(), which wipes the key. */
 struct xf_hello {
     struct xf_build build; /* the source's */
@@ -85,6 +100,9 @@ struct xf_hello {
     unsigned nr_needs;
     struct xf_pci_wish pci[XF_PCI_MAX];
     unsigned nr_pci;
+    struct xf_disk_plan disks[XF_MOVE_DISKS_MAX];
+    unsigned nr_disks;
+    bool verify_disks; /* each has a second channel, to compare the copy */
 };
 
 #define XF_KIB_UNKNOWN UINT64_MAX
@@ -112,7 +130,10 @@ struct xf_reply {
     uint64_t free_kib;    /* memory that is free there; XF_KIB_UNKNOWN: it did not say */
     unsigned moves;       /* under way on the receiver's host */
     unsigned moves_limit; /* its limit of them; 0: not known */
-    bool paging;          /* the receiver's hypervisor has memory paging: post-copy is possible */
+    bool disks;           /* it can receive disks */
+    struct xf_disk_there there[XF_MOVE_DISKS_MAX]; /* the hello's, in its order; none if refused */
+    unsigned nr_there;
+    bool paging; /* the receiver's hypervisor has memory paging: post-copy is possible */
 };
 
 /* The pipe and, at the source, the process behind it. */

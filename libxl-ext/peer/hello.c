@@ -98,6 +98,39 @@ static json_object *pci_list(const struct xf_pci_wish *list, unsigned n)
     return a;
 }
 
+static json_object *disk_list(const struct xf_hello *h)
+{
+    json_object *a = json_object_new_array();
+
+    for (unsigned i = 0; i < h->nr_disks; i++) {
+        const struct xf_disk_plan *d = &h->disks[i];
+        json_object *o = json_object_new_object();
+
+        json_object_object_add(o, "vdev", json_object_new_string(d->vdev));
+        json_object_object_add(o, "want", json_object_new_string(d->want));
+        json_object_object_add(o, "name", json_object_new_string(d->name));
+        json_object_object_add(o, "bytes", json_object_new_int64((int64_t)d->bytes));
+        json_object_object_add(o, "used", json_object_new_int64((int64_t)d->used));
+        json_object_object_add(o, "sparse", json_object_new_boolean(d->sparse));
+        json_object_array_add(a, o);
+    }
+    return a;
+}
+
+static json_object *there_list(const struct xf_reply *r)
+{
+    json_object *a = json_object_new_array();
+
+    for (unsigned i = 0; i < r->nr_there; i++) {
+        json_object *o = json_object_new_object();
+
+        json_object_object_add(o, "path", json_object_new_string(r->there[i].path));
+        json_object_object_add(o, "free", json_object_new_uint64(r->there[i].free));
+        json_object_array_add(a, o);
+    }
+    return a;
+}
+
 /* The build and its versions: `version` is that of the bootstrap, which has never changed. */
 static void add_build(json_object *o, const struct xf_build *said)
 {
@@ -161,6 +194,10 @@ char *xf_hello_format(const struct xf_hello *h)
         json_object_object_add(o, "needs", need_list(h->needs, h->nr_needs));
     if (h->nr_pci)
         json_object_object_add(o, "pci", pci_list(h->pci, h->nr_pci));
+    if (h->nr_disks) {
+        json_object_object_add(o, "disks", disk_list(h));
+        json_object_object_add(o, "verify_disks", json_object_new_boolean(h->verify_disks));
+    }
     text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
     whole = text ? xf_secret_format(text, &h->key) : NULL;
     json_object_put(o);
@@ -187,6 +224,9 @@ char *xf_reply_format(const struct xf_reply *r)
     if (r->has_cpu)
         json_object_object_add(o, "cpu", xf_cpu_to_json(&r->cpu));
     json_object_object_add(o, "probe", json_object_new_boolean(r->probe));
+    json_object_object_add(o, "disks", json_object_new_boolean(r->disks));
+    if (r->nr_there)
+        json_object_object_add(o, "there", there_list(r));
     if (r->free_kib <= INT64_MAX)
         json_object_object_add(o, "free_kib", json_object_new_int64((int64_t)r->free_kib));
     json_object_object_add(o, "paging", json_object_new_boolean(r->paging));
@@ -228,6 +268,7 @@ struct xf_link_cfg xf_hello_link_cfg(const struct xf_hello *h, bool rdma, int ti
         .version = h->agreed,
         .key = &h->key,
         .channels = h->channels,
+        .disk_channels = rdma ? 0 : h->nr_disks * (h->verify_disks ? 2 : 1),
         .encrypt = rdma ? h->seal : h->encrypt,
         .rdma_buffer = h->rdma_buffer_mib << 20,
         .timeout_ms = timeout_ms,

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The hello and the reply read from JSON text (host/json_in.h). The peer's data is checked field by
- * field; a missing field is an error, unless older peers do not send it.
+ * The hello and the reply read from JSON text (transport/json_in.h). The peer's data is checked
+ * field by field; a missing field is an error, unless older peers do not send it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 #include "libxl-ext/host/pci_addr.h"
 #include "libxl-ext/host/secret.h"
 #include "libxl-ext/peer/cpu_json.h"
@@ -20,6 +20,7 @@
 #define DEPTH 8
 #define BLOB_MAX 65536u
 #define CODECS_MAX 16u
+#define DISK_BYTES_MAX (1ll << 50)
 #define CODEC_LEN 64u
 #define MOVES_MAX 1000
 #define WIRE_VERSIONS 65535 /* largest possible version of the protocol */
@@ -232,6 +233,53 @@ static int get_pci(const struct xf_json *j, struct xf_hello *h)
     return 0;
 }
 
+/* A disk's name, as libxl takes it: letters and digits. */
+static bool is_vdev(const char *s)
+{
+    return s[0] && !s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789")];
+}
+
+static int get_disk(const struct xf_json *v, struct xf_disk_plan *d)
+{
+    int64_t bytes, used;
+
+    if (xf_json_word(v, "vdev", d->vdev, sizeof(d->vdev)) ||
+        xf_json_word(v, "want", d->want, sizeof(d->want)) ||
+        xf_json_word(v, "name", d->name, sizeof(d->name)) ||
+        xf_json_number(v, "bytes", 512, DISK_BYTES_MAX, &bytes) ||
+        xf_json_number(v, "used", 0, INT64_MAX, &used) || xf_json_bool(v, "sparse", &d->sparse))
+        return -1;
+    if (!is_vdev(d->vdev) || bytes % 512)
+        return xf_json_bad(v, is_vdev(d->vdev) ? "bytes" : "vdev", "is not that of a disk");
+    d->bytes = (uint64_t)bytes;
+    d->used = (uint64_t)used;
+    return 0;
+}
+
+/* May be missing. */
+static int get_disks(const struct xf_json *j, struct xf_hello *h)
+{
+    json_object *list;
+    size_t n;
+
+    if (!xf_json_has(j, "disks"))
+        return 0;
+    list = xf_json_array(j, "disks", XF_MOVE_DISKS_MAX, &n);
+    if (!list || xf_json_bool(j, "verify_disks", &h->verify_disks))
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        struct xf_json v;
+
+        if (xf_json_item(j, "disks", list, i, &v) || get_disk(&v, &h->disks[i]))
+            return -1;
+        for (size_t k = 0; k < i; k++)
+            if (!strcmp(h->disks[k].vdev, h->disks[i].vdev))
+                return xf_json_bad(j, "disks", "names a disk twice");
+    }
+    h->nr_disks = (unsigned)n;
+    return 0;
+}
+
 /* Fields that may be missing, because older peers do not send them. */
 static int read_optional(const struct xf_json *j, struct xf_hello *h)
 {
@@ -249,7 +297,7 @@ static int read_optional(const struct xf_json *j, struct xf_hello *h)
         return -1;
     h->reconnect_s = (unsigned)reconnect;
     h->copy_domid = (uint32_t)copy;
-    return get_needs(j, h) || get_pci(j, h) ? -1 : 0;
+    return get_needs(j, h) || get_pci(j, h) || get_disks(j, h) ? -1 : 0;
 }
 
 static int read_hello(const struct xf_json *j, struct xf_hello *h)
@@ -362,6 +410,34 @@ static int get_cpu(const struct xf_json *j, struct xf_reply *r)
     return r->has_cpu && (xf_json_object(j, "cpu", &v) || xf_cpu_from_json(&v, &r->cpu)) ? -1 : 0;
 }
 
+/* Paths that the copy's configuration will name: only this form. */
+static int get_there(const struct xf_json *j, struct xf_reply *r)
+{
+    json_object *list;
+    size_t n;
+
+    if (!xf_json_has(j, "there"))
+        return 0;
+    list = xf_json_array(j, "there", XF_MOVE_DISKS_MAX, &n);
+    if (!list)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        struct xf_disk_there *t = &r->there[i];
+        struct xf_json v;
+        int64_t bytes;
+
+        if (xf_json_item(j, "there", list, i, &v) ||
+            xf_json_word(&v, "path", t->path, sizeof(t->path)) ||
+            xf_json_number(&v, "free", 0, INT64_MAX, &bytes))
+            return -1;
+        if (t->path[0] != '/' || strpbrk(t->path, ",\"' \\"))
+            return xf_json_bad(&v, "path", "is not that of a disk");
+        t->free = (uint64_t)bytes;
+    }
+    r->nr_there = (unsigned)n;
+    return 0;
+}
+
 static int get_findings(const struct xf_json *j, struct xf_reply *r)
 {
     size_t n;
@@ -392,6 +468,7 @@ static int read_reply(const struct xf_json *j, struct xf_reply *r)
         (xf_json_has(j, "cpu_words") && xf_json_bool(j, "cpu_words", &r->cpu_words)) ||
         get_cpu(j, r) ||
         (xf_json_has(j, "free_kib") && xf_json_number(j, "free_kib", 0, INT64_MAX, &kib)) ||
+        (xf_json_has(j, "disks") && xf_json_bool(j, "disks", &r->disks)) || get_there(j, r) ||
         get_codecs(j, &r->codecs, &r->unpacks_in_pull) || get_moves(j, r) ||
         xf_json_number(j, "rdma_port", 0, 65535, &rdma_port) || get_rdma(j, &r->rdma) ||
         get_addresses(j, r->addresses, XF_ADDRESSES_MAX, &r->nr_addresses))

@@ -32,7 +32,7 @@
 #include "transport/times.h"
 
 /* The sink died without reporting how the move ended. */
-static int clean_up_after(const struct xf_sink_shared *shared, struct xf_err *err)
+static int clean_up_after(struct xf_sink_shared *shared, struct xf_err *err)
 {
     const struct xf_incoming *copy = &shared->copy;
     struct xf_toollog log;
@@ -52,15 +52,18 @@ static int clean_up_after(const struct xf_sink_shared *shared, struct xf_err *er
     if (copy->domid)
         xf_device_model_forget(XF_XEN_LIB_DIR, copy->domid);
     /* No xl was started: any domain with that name belongs to somebody else. */
-    if (shared->xl <= 0 || libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable))
-        return -1;
-    if (xf_incoming_destroy(copy, ctx, &log, &left))
+    if (shared->xl > 0 && !libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable)) {
+        xf_incoming_destroy(copy, ctx, &log, &left);
+        libxl_ctx_free(ctx);
+    }
+    for (unsigned i = 0; i < XF_MOVE_DISKS_MAX; i++)
+        xf_made_remove(&shared->disks[i], &left);
+    if (left.num)
         xf_wrap(err, "%s", left.text);
-    libxl_ctx_free(ctx);
     return -1;
 }
 
-static int end_of(pid_t sink, const struct xf_sink_shared *shared, bool replied,
+static int end_of(pid_t sink, struct xf_sink_shared *shared, bool replied,
                   const struct xf_receive_opts *o, struct xf_err *err)
 {
     struct xf_pipe pipe = {.in = o->in_fd, .out = o->out_fd};

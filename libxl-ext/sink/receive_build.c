@@ -74,6 +74,9 @@ static int open_disks(struct sink *s, struct xf_err *err)
         return 0;
     if (xf_qdisks_open(&s->build.disks, s->shared->copy.domid, err))
         return -1;
+    /* What is written to those that move is written here, and so is never older than the cache. */
+    for (unsigned i = 0; i < s->disks.nr; i++)
+        xf_qdisks_leave_out(&s->build.disks, s->disks.list[i].made->place.path);
     xf_qdisks_drop(&s->build.disks, NULL);
     return 0;
 }

@@ -12,6 +12,7 @@
 #include "libxl-ext/host/own_address.h"
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/moves/drain_record.h"
+#include "libxl-ext/sink/check_disks.h"
 #include "libxl-ext/sink/receive_parts.h"
 #include "libxl-ext/sink/refuse.h"
 #include "libxl-ext/xen/cpu_policy.h"
@@ -62,7 +63,7 @@ static int listen_at(struct sink *s, uint16_t port, struct xf_reply *reply, stru
 
     if (s->check.hello.transport != XF_TRANSPORT_TCP && listen_rdma(s, port, reply, err))
         return -1;
-    if (s->check.hello.transport == XF_TRANSPORT_RDMA)
+    if (s->check.hello.transport == XF_TRANSPORT_RDMA && !s->check.hello.nr_disks)
         return 0;
     return xf_gather_listen(&s->gather, &xf_tcp_ops, &cfg, xf_sink_listen_address(s), port,
                             &reply->port, err);
@@ -162,7 +163,7 @@ static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf
 {
     struct xf_findings found = {0};
 
-    reply->hvm = reply->cold = reply->pci = reply->cpu_words = true;
+    reply->hvm = reply->cold = reply->pci = reply->cpu_words = reply->disks = true;
     reply->paging = xf_has_paging(s->xch);
     reply->codecs = xf_pack_codecs();
     reply->probe = s->check.hello.check_only;
@@ -172,6 +173,7 @@ static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf
     reply->unpacks_in_pull = true;
     agree(s, &found);
     look_for_drain(s, &found);
+    xf_check_disks(&s->o->stores, &s->check.hello, reply, &found);
     if (lock_out_others(s, &found, err) ||
         xf_check_peer(s->ctx, s->xch, &s->log, &s->check.hello, s->check.same_host, &found, err) ||
         (!xf_first_refusal(&found) && xf_sink_take_slot(s, reply, &found, err)))

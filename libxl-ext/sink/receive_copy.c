@@ -130,6 +130,8 @@ enum xf_sink_end xf_sink_copy(struct sink *s, struct xf_err *err)
         .relink = relink,
     };
 
+    if (s->check.hello.nr_disks)
+        watch.disks = xf_sink_disks_done;
     if (!s->check.hello.reconnect_s)
         watch.relink = NULL;
     xf_sink_tell(s, XF_PHASE_COPY);

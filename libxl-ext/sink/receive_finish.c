@@ -24,6 +24,7 @@ int xf_sink_finish(struct sink *s, struct xf_err *err)
     bool pull = s->xen.vm.absent && s->pull.absent.at_go, ended = false;
 
     xf_clear(err);
+    xf_disks_here_end(&s->disks);
     s->xen.leave_paused |= paused.num != 0;
     xf_sink_tell(s, pull ? XF_PHASE_PULL : XF_PHASE_FINISH);
     settle(s, &late);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * State shared by the parts of the sink process, in the order of a move's phases: receive_sink.c
- * (overall course), receive_check.c (CHECK), receive_build.c (SKELETON), receive_copy.c (COPY,
- * SWITCH), receive_pull.c (PULL), receive_finish.c (FINISH); and helpers for several of them:
- * receive_late.c, receive_cold.c (a cold move, in place of SKELETON to SWITCH), receive_pci.c,
- * receive_tick.c, receive_link.c, receive_network.c, receive_status.c. Private to them.
+ * (overall course), receive_check.c (CHECK), receive_disks.c (DISKS), receive_build.c (SKELETON),
+ * receive_copy.c (COPY, SWITCH), receive_pull.c (PULL), receive_finish.c (FINISH); and helpers for
+ * several of them: receive_late.c, receive_cold.c (a cold move, in place of SKELETON to SWITCH),
+ * receive_pci.c, receive_tick.c, receive_link.c, receive_network.c, receive_status.c. Private to
+ * them.
  *
  * The members are grouped by the phase that writes them, and every phase may read what an earlier
  * one wrote. All of it belongs to the sink's one main thread.
@@ -13,6 +14,7 @@
 #define XF_RECEIVE_PARTS_H
 
 #include "libxl-ext/sink/announce.h"
+#include "libxl-ext/sink/disks_here.h"
 #include "libxl-ext/peer/bootstrap.h"
 #include "libxl-ext/peer/check.h"
 #include "libxl-ext/sink/hold_vif.h"
@@ -70,6 +72,9 @@ struct sink {
         double looked;          /* when xf_sink_still_there() last looked */
     } build;
     struct xf_xen_sink xen; /* the copy as the engine's guest */
+
+    /* Disks that move, too: disks_here.c only. */
+    struct xf_disks_here disks;
 
     /* COPY and SWITCH. */
     struct {
@@ -138,6 +143,14 @@ const char *xf_sink_listen_address(const struct sink *s);
  * for links that may replace this one, over the same transport or, in COPY, over TCP instead of
  * RDMA; so nobody else gets the port. */
 int xf_sink_accept(struct sink *s, int within_ms, struct xf_tick tick, struct xf_err *err);
+
+/* --- receive_disks.c: DISKS --- */
+
+/* Make the guest's disks here and receive them, until the source says that every copy follows its
+ * disk. */
+int xf_sink_disks(struct sink *s, struct xf_err *err);
+/* SWITCH: the source has drained them. See xf_sink_watch.disks. priv is the sink. */
+int xf_sink_disks_done(void *priv, struct xf_err *err);
 
 /* --- receive_build.c: SKELETON --- */
 

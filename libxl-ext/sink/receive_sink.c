@@ -21,6 +21,10 @@ static enum xf_sink_end receive(struct sink *s, struct xf_err *err)
 {
     if (s->check.hello.cold)
         return xf_sink_cold(s, err);
+    if (s->check.hello.nr_disks && xf_sink_disks(s, err)) {
+        xf_sink_tell_source(s, err);
+        return XF_SINK_FAILED;
+    }
     if (!xf_sink_skeleton(s, err))
         return xf_sink_copy(s, err);
     xf_sink_tell_source(s, err);
@@ -54,9 +58,18 @@ static int run_sink(struct sink *s, struct xf_err *err)
     return -1;
 }
 
+/* What was made here for the guest's disks, unless it has them now. */
+static void remove_disks(struct sink *s, struct xf_err *left)
+{
+    for (unsigned i = 0; !s->go && i < XF_MOVE_DISKS_MAX; i++)
+        xf_made_remove(&s->shared->disks[i], left);
+}
+
 static void free_sink(struct sink *s)
 {
     struct xf_err left = {0};
+
+    xf_disks_here_end(&s->disks);
 
     xf_announce_end(&s->net.announce);
     xf_pager_free(s->pull.pager);
@@ -68,6 +81,7 @@ static void free_sink(struct sink *s)
     xf_device_model_end(&s->build.dm);
     if (!s->go && s->ctx)
         xf_builder_undo(&s->build.builder, &s->shared->copy, s->ctx, &s->log, &left);
+    remove_disks(s, &left);
     /* Only now: the answer to an abort says that it is complete, or how it failed. */
     if (s->link.control && !s->go && left.num)
         xf_sink_tell_source(s, &left);

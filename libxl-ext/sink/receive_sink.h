@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include "disks/store.h"
 #include "libxl-ext/sink/builder.h"
 #include "libxl-ext/sink/incoming.h"
 #include "libxl-ext/libxl_ext.h"
@@ -17,6 +18,7 @@ struct xf_sink_shared {
     volatile pid_t xl;       /* the stock xl, 0: none */
     struct xf_incoming copy; /* the copy being built here; without a name until that is known */
     struct xf_err err;
+    struct xf_made disks[XF_MOVE_DISKS_MAX]; /* made here for disks that move, too */
 };
 
 /* Runs the whole receiving side. Returns the exit status. guard_fd: for xf_guard_tell(). */

@@ -41,7 +41,7 @@ int xf_sink_tick(void *priv, struct xf_err *err)
         return xf_fail(err, ECANCELED, "the receiver was told to stop");
     if (xf_pipe_dead(&s->pipe))
         return xf_fail(err, ECONNRESET, "the source has gone away");
-    return 0;
+    return xf_disks_here_look(&s->disks, err);
 }
 
 int xf_sink_in_time(int64_t until, int within_ms, const char *what, struct xf_err *err)

@@ -13,7 +13,9 @@
 
 #include <libxl_utils.h>
 
+#include "libxl-ext/source/check_disks.h"
 #include "libxl-ext/source/move_cold.h"
+#include "libxl-ext/source/move_disks.h"
 #include "libxl-ext/source/move_end.h"
 #include "libxl-ext/source/move_follow.h"
 #include "libxl-ext/source/move_forecast.h"
@@ -88,11 +90,12 @@ static int phase_copy(struct xf_move *m, struct xf_err *err)
 {
     struct xf_copy *c = &m->copy;
 
+    m->fixed_s = XF_SUSPEND_GUESS_S + 2 * m->skeleton.rtt_s;
     c->opts = (struct xf_copy_opts){
         .mode = xf_move_mode(m),
         .policy = xf_move_policy(m),
         .bandwidth = m->o->bandwidth,
-        .fixed_s = XF_SUSPEND_GUESS_S + 2 * m->skeleton.rtt_s,
+        .fixed_s = m->fixed_s + xf_disks_moving_owed_s(&m->disks),
         .switch_s = m->check.hello.late_devices ? XF_LATE_SWITCH_MS / 1000.0 : 0,
     };
     c->serve = serve;
@@ -114,7 +117,8 @@ static int before_go(void *priv, struct xf_err *err)
 
     m->report->left_out = c->nr_missing;
     /* The flush has been running since the suspend. */
-    if (xf_move_unchanged(m, err) || xf_qdisks_flush_end(&m->check.disks, XF_DISKS_MS, err))
+    if (xf_move_unchanged(m, err) || xf_move_disks_done(m, err) ||
+        xf_qdisks_flush_end(&m->check.disks, XF_DISKS_MS, err))
         return -1;
     m->report->disks_s = xf_qdisks_last_s(&m->check.disks);
     if (step_aside(priv, err))
@@ -155,14 +159,23 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
     m->pull.opts.silence_ms = XF_SOURCE_STALL_MS;
     if (xf_server_opts_env(&m->pull.opts, err) || xf_move_attach(m, err) || xf_move_queue(m, err))
         return XF_REFUSED;
-    if (m->o->check_only)
-        return xf_move_foresee(m, err) ? XF_REFUSED : XF_MOVED;
+    if (m->o->check_only) {
+        if (xf_move_foresee(m, err))
+            return XF_REFUSED;
+        xf_move_disks_foresee(m);
+        return XF_MOVED;
+    }
+    if (m->disks.nr) {
+        xf_move_phase(m, XF_PHASE_DISKS);
+        if (xf_move_disks(m, err))
+            return xf_move_give_up(m, XF_STAYED, err);
+    }
     xf_move_phase(m, XF_PHASE_SKELETON);
     if (m->o->cold ? xf_move_cold_build(m, err) : xf_move_skeleton(m, err))
         return xf_move_give_up(m, XF_STAYED, err);
     if (!m->o->cold) {
         xf_move_phase(m, XF_PHASE_COPY);
-        if (phase_copy(m, err))
+        if (phase_copy(m, err) || xf_move_disks_settle(m, err))
             return xf_move_give_up(m, XF_STAYED, err);
     }
     xf_move_phase(m, XF_PHASE_SWITCH);
@@ -171,6 +184,7 @@ static enum xf_outcome run_move(struct xf_move *m, struct xf_err *err)
         end = xf_move_give_up(m, end, err);
     else
         xf_move_report_copy(m);
+    xf_disks_moving_end(&m->disks);
     if (end == XF_MOVED && m->pull.server) {
         xf_move_phase(m, XF_PHASE_PULL);
         end = xf_move_pull(m, err);

@@ -15,6 +15,7 @@
 #include "libxl-ext/peer/bootstrap.h"
 #include "libxl-ext/xen/changes.h"
 #include "libxl-ext/libxl_ext.h"
+#include "libxl-ext/source/disks_moving.h"
 #include "libxl-ext/host/own_address.h"
 #include "libxl-ext/xen/qdisk.h"
 #include "libxl-ext/moves/history.h"
@@ -84,8 +85,13 @@ struct xf_move {
         double rtt_s;
     } skeleton;
 
+    /* Disks that move, too: CHECK lists them, DISKS starts their copies (disks_moving.h). What is
+     * to be reported of each is in report->disks[], in the same order. */
+    struct xf_disks_moving disks;
+
     /* COPY and SWITCH: the engine's (precopy/copy.h). */
     struct xf_copy copy;
+    double fixed_s;          /* COPY: what SWITCH takes without pages and disks; 0 before */
     struct xf_follow follow; /* move_follow.c, until SWITCH: changes for the destination to
                               * follow */
     bool renamed;            /* SWITCH: the domain here, to XF_AWAY, because both sides are one

@@ -11,6 +11,7 @@
 
 #include <libxl_utils.h>
 
+#include "libxl-ext/source/check_disks.h"
 #include "libxl-ext/source/check_hvm.h"
 #include "libxl-ext/source/domain_config.h"
 #include "libxl-ext/source/move_link.h"
@@ -167,6 +168,8 @@ static int look_at_domain(struct xf_move *m, struct xf_findings *found, struct x
     if (look_at_mode(m, found, err))
         return -1;
     look_at_disks(m, found);
+    if (xf_move_disks_look(m, found, err))
+        return -1;
     if (m->o->cold)
         xf_findings_for_cold(found);
     m->check.config_json = libxl_domain_config_to_json(m->ctx, &m->check.config);
@@ -400,6 +403,8 @@ int xf_move_check(struct xf_move *m, struct xf_err *err)
     xf_find_uncompared(&m->check.hello, &m->check.reply, &found);
     if (only_full(&found))
         return XF_MOVE_FULL;
+    if (xf_move_disks_place(m, &found, err))
+        return -1;
     if (!xf_first_refusal(&found) && xf_move_connect(m, &found, err))
         return -1;
     check_compress(m, &found);

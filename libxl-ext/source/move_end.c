@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "disks/retire.h"
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/source/move_pci.h"
 #include "libxl-ext/source/move_record.h"
@@ -121,12 +122,32 @@ static void call_off(struct xf_move *m, struct xf_err *err)
 
 enum xf_outcome xf_move_give_up(struct xf_move *m, enum xf_outcome end, struct xf_err *err)
 {
+    /* First: a copy whose bytes nobody takes any more cannot be ended. */
+    xf_disks_moving_end(&m->disks);
     call_off(m, err);
     end = xf_move_settle(m, end, err);
     xf_move_replug(m);
     if (m->record.fd >= 0 && end != XF_SUSPENDED)
         xf_record_remove(xf_run_dir(), m->domid);
     return end;
+}
+
+/* The guest has its disks at the destination, and nobody uses those here. */
+static void retire_images(struct xf_move *m)
+{
+    for (unsigned i = 0; i < m->report->nr_disks; i++) {
+        struct xf_disk_report *r = &m->report->disks[i];
+        char now[sizeof(r->source)];
+        struct xf_err err = {0};
+
+        if (xf_image_retire(r->source, m->o->delete_source, now, sizeof(now), &err)) {
+            xf_move_note(m, "disk %s has moved, but its image here, %s", r->vdev, err.text);
+            continue;
+        }
+        r->kept = now[0];
+        if (r->kept)
+            snprintf(r->source, sizeof(r->source), "%s", now);
+    }
 }
 
 enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err)
@@ -172,5 +193,6 @@ enum xf_outcome xf_move_finish(struct xf_move *m, struct xf_err *err)
         return XF_MOVED;
     }
     xf_record_remove(xf_run_dir(), m->domid);
+    retire_images(m);
     return XF_MOVED;
 }

@@ -207,6 +207,14 @@ static int connect_bulk(struct xf_move *m, struct xf_err *err)
                            (struct xf_tick){xf_move_tick, m}, err);
 }
 
+int xf_move_connect_disk(struct xf_move *m, unsigned n, struct xf_chan **out, struct xf_err *err)
+{
+    struct xf_link_cfg cfg = link_cfg(m, false, XF_BULK_MS);
+
+    return xf_tcp_ops.connect(&cfg, m->net.address, m->check.reply.port,
+                              xf_own_for(&m->check.own, m->net.address), XF_DISK(n), out, err);
+}
+
 void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r)
 {
     r->ops = m->link.ops;

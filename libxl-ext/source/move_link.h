@@ -20,4 +20,8 @@ bool xf_move_uses_rdma(const struct xf_move *m);
 /* PULL: how the present link would be replaced. */
 void xf_move_rejoin(const struct xf_move *m, struct xf_rejoin *r);
 
+/* DISKS: connect channel n for disks, over TCP, to where the link goes; *out is the caller's, and
+ * xf_tcp_ops'. */
+int xf_move_connect_disk(struct xf_move *m, unsigned n, struct xf_chan **out, struct xf_err *err);
+
 #endif

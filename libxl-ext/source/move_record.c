@@ -50,6 +50,15 @@ int xf_move_record(struct xf_move *m, struct xf_err *err)
     r->rdma_poll_us = m->o->rdma_poll_us;
     r->own = m->check.own;
     r->key = m->check.hello.key;
+    r->nr_disks = m->report->nr_disks;
+    r->delete_source = m->o->delete_source;
+    for (unsigned i = 0; i < r->nr_disks; i++) {
+        const struct xf_disk_report *d = &m->report->disks[i];
+
+        snprintf(r->disks[i].vdev, sizeof(r->disks[i].vdev), "%s", d->vdev);
+        snprintf(r->disks[i].source, sizeof(r->disks[i].source), "%s", d->source);
+        snprintf(r->disks[i].target, sizeof(r->disks[i].target), "%s", d->target);
+    }
     rc = xf_record_write(xf_run_dir(), r, &m->record.fd, err);
 out:
     if (r)
@@ -84,6 +93,15 @@ void xf_move_from_record(struct xf_move *m, const struct xf_record *r)
     m->check.own = r->own;
     m->check.hello.key = r->key;
 
+    report->nr_disks = r->nr_disks;
+    for (unsigned i = 0; i < r->nr_disks; i++) {
+        struct xf_disk_report *d = &report->disks[i];
+
+        *d = (struct xf_disk_report){.drained_s = -1, .forecast_s = -1, .kept = true};
+        snprintf(d->vdev, sizeof(d->vdev), "%s", r->disks[i].vdev);
+        snprintf(d->source, sizeof(d->source), "%s", r->disks[i].source);
+        snprintf(d->target, sizeof(d->target), "%s", r->disks[i].target);
+    }
     snprintf(report->domain, sizeof(report->domain), "%s", r->name);
     xf_text_copy(report->host, sizeof(report->host), r->host, strlen(r->host));
     snprintf(report->transport, sizeof(report->transport), "%s", m->link.ops->name);

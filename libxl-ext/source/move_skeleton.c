@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "libxl-ext/source/check_hvm.h"
+#include "libxl-ext/source/move_disks.h"
 #include "libxl-ext/source/move_link.h"
 #include "libxl-ext/source/move_pci.h"
 #include "libxl-ext/source/move_status.h"
@@ -150,6 +151,7 @@ int xf_move_skeleton(struct xf_move *m, struct xf_err *err)
         xf_xen_source_open(&m->skeleton.xen, m->ctx, &m->log, m->domid, m->check.kind, err))
         goto out;
     m->skeleton.open = true;
+    xf_move_disks_hook(m);
     m->skeleton.xen.disks = &m->check.disks;
     if (m->check.hello.late_devices)
         m->skeleton.xen.flush_ms = XF_DISKS_MS;

@@ -67,6 +67,7 @@ static struct xf_status status_of(const struct xf_move *m)
         .eta_s = -1,
     };
 
+    xf_disks_moving_progress(&m->disks, &s.disks);
     snprintf(s.domain, sizeof(s.domain), "%s", m->name);
     snprintf(s.host, sizeof(s.host), "%s", m->o->host);
     snprintf(s.waits_for, sizeof(s.waits_for), "%s", m->show.waits_for);
@@ -182,9 +183,14 @@ static void show(struct xf_move *m)
     p.missing = m->pull.pulled.missing;
     p.faults = m->pull.pulled.faults;
     p.elapsed_s = now - m->show.began;
-    if ((m->show.phase == XF_PHASE_COPY ||
-         (m->show.phase == XF_PHASE_SWITCH && m->check.hello.cold)) &&
-        in_round > 0.2 && st->round_done) {
+    xf_disks_moving_progress(&m->disks, &p.disks);
+    if (m->show.phase == XF_PHASE_DISKS) {
+        p.rate_bps = m->disks.rate;
+        if (p.rate_bps > 0)
+            p.eta_s = (double)p.disks.left / p.rate_bps;
+    } else if ((m->show.phase == XF_PHASE_COPY ||
+                (m->show.phase == XF_PHASE_SWITCH && m->check.hello.cold)) &&
+               in_round > 0.2 && st->round_done) {
         p.rate_bps = (double)st->round_done * XF_PAGE_SIZE / in_round;
         if (st->round_pages > st->round_done)
             p.eta_s =

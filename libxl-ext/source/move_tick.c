@@ -18,5 +18,11 @@ int xf_move_tick(void *priv, struct xf_err *err)
         xf_move_show(m);
     if (m->check.pipe.child && xf_pipe_dead(&m->check.pipe))
         return xf_fail(err, ECONNRESET, "the receiver at the destination has gone away");
-    return m->copy.times.began > 0 ? 0 : xf_move_follow(m, err);
+    if (m->copy.times.began > 0)
+        return 0;
+    if (xf_disks_moving_look(&m->disks, err))
+        return -1;
+    if (m->disks.nr && m->fixed_s > 0)
+        m->copy.opts.fixed_s = m->fixed_s + xf_disks_moving_owed_s(&m->disks);
+    return xf_move_follow(m, err);
 }

@@ -99,6 +99,7 @@ static int load(struct recovery *v, const struct xf_recover_opts *o, struct xf_e
     v->opts.host = r->host;
     v->opts.channels = r->channels;
     v->opts.rdma_poll_us = r->rdma_poll_us;
+    v->opts.delete_source = r->delete_source;
     return 0;
 }
 

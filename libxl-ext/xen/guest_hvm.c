@@ -166,6 +166,8 @@ static int state(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err
 
     if (xf_guest_state(vm, s, err))
         return -1;
+    if (!x->restricted && x->monitor.fd < 0 && connect_to(x, err)) /* before_state has closed it */
+        return -1;
     rc = x->restricted ? read_saved(x, &data, &len, err) : save_devices(x, &data, &len, err);
     xf_qmp_close(&x->monitor);
     return rc ? -1 : xf_state_add(s, XF_PART_DEVICES, XF_PART_MUST, data, len, err);

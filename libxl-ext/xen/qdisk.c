@@ -264,6 +264,19 @@ int xf_qdisks_drop(struct xf_qdisks *q, struct xf_err *err)
     return 0;
 }
 
+void xf_qdisks_leave_out(struct xf_qdisks *q, const char *path)
+{
+    for (unsigned i = 0; i < q->nr; i++) {
+        if (strcmp(q->disk[i].path, path) != 0)
+            continue;
+        close(q->disk[i].fd);
+        q->nr--;
+        q->disk[i] = q->disk[q->nr];
+        memcpy(q->devid[i], q->devid[q->nr], sizeof(q->devid[i]));
+        return;
+    }
+}
+
 void xf_qdisks_close(struct xf_qdisks *q)
 {
     if (q->runs) {

@@ -42,6 +42,8 @@ struct xf_qdisks {
 /* Open the images of all disks of domid that a QEMU serves here, according to xenstore. -1: one
  * cannot be opened, or is served in another domain; then none is open. */
 int xf_qdisks_open(struct xf_qdisks *q, uint32_t domid, struct xf_err *err);
+/* Leave out the image of a disk that moves itself. Before anything is flushed. */
+void xf_qdisks_leave_out(struct xf_qdisks *q, const char *path);
 /* Waits for a flush in progress. Does nothing if q was never opened (all zeros). */
 void xf_qdisks_close(struct xf_qdisks *q);
 

@@ -223,7 +223,7 @@ int xf_qmp_video_unmapped(struct xf_qmp *q, bool *out, struct xf_err *err)
 {
     struct xf_json answer;
 
-    if (xf_qmp_call_list(q, "query-pci", &answer, err))
+    if (xf_qmp_call_list(q, "query-pci", NULL, &answer, err))
         return -1;
     return finish(q, &answer, read_buses(&answer, out));
 }

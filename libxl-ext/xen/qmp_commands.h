@@ -6,7 +6,7 @@
 #ifndef XF_QMP_COMMANDS_H
 #define XF_QMP_COMMANDS_H
 
-#include "libxl-ext/xen/qmp.h"
+#include "qmp/qmp.h"
 
 #define XF_QMP_REASONS 400u
 

@@ -203,6 +203,8 @@ static int state(struct xf_source_vm *vm, struct xf_state *s, struct xf_err *err
 
     if (x->flush_ms && xf_qdisks_flush_end(x->disks, x->flush_ms, err))
         return -1;
+    if (x->before_state && x->before_state(x->priv, err))
+        return -1;
     return x->kind->state(vm, s, err);
 }
 

@@ -6,7 +6,7 @@
 #include <libxl.h>
 #include <xenctrl.h>
 
-#include "libxl-ext/xen/qmp.h"
+#include "qmp/qmp.h"
 #include "libxl-ext/xen/toollog.h"
 #include "pages/vm.h"
 
@@ -41,6 +41,12 @@ struct xf_xen_source {
     bool early;                /* the caller sets it: the copy's QEMU was started before its RAM */
     uint64_t ram_low, ram_end; /* the caller sets them: where its RAM is (xf_hvm_ram()) */
     struct xf_qdisks *disks;   /* the caller's, or NULL; their last flush begins with the suspend */
+    /* The caller sets them, or NULL, for disks that move: called when the guest has suspended; and
+     * before its state is read, which for a QEMU means that it gives up its images. The latter may
+     * use QEMU's monitor, if it closes `monitor`. */
+    void (*on_suspended)(void *priv);
+    int (*before_state)(void *priv, struct xf_err *err);
+    void *priv;   /* of these */
     int flush_ms; /* the caller sets it: time for that before the state is read, because the copy
                    * opens the images when it gets it; 0: it need not have ended by then */
 };

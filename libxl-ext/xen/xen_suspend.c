@@ -177,6 +177,14 @@ static int check_first(struct xf_xen_source *x, bool *must, struct xf_err *err)
     return x->keep_paused ? let_answer(x, here, *must, err) : 0;
 }
 
+static void has_suspended(struct xf_xen_source *x)
+{
+    if (x->on_suspended)
+        x->on_suspended(x->priv);
+    if (x->disks)
+        xf_qdisks_flush_last(x->disks);
+}
+
 /*
  * libxl's result is not reliable. When the guest does not accept the request within 60 seconds,
  * libxl withdraws it and nevertheless reports success (domain_suspend_common_pvcontrol_suspending,
@@ -201,8 +209,7 @@ static int by_libxl(struct xf_xen_source *x, const struct xf_xen_into *into, str
     r.done = !begun;
     here = await(x, &r, &how);
     if (here == XF_HERE_SUSPENDED && !r.rc) {
-        if (x->disks)
-            xf_qdisks_flush_last(x->disks);
+        has_suspended(x);
         return 0;
     }
     /* 0: libxl itself has withdrawn the request. */
@@ -257,8 +264,7 @@ int xf_xen_suspend_guest(struct xf_source_vm *vm, struct xf_err *err)
         nanosleep(&(struct timespec){.tv_nsec = LOOK_OFTEN_NS}, NULL);
     if (here != XF_HERE_SUSPENDED)
         return did_not(x, here, must, "no answer within a minute", err);
-    if (x->disks)
-        xf_qdisks_flush_last(x->disks);
+    has_suspended(x);
     return 0;
 }
 

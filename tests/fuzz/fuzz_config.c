@@ -7,7 +7,7 @@
 #include "libxl-ext/host/config.h"
 #include "tests/fuzz/target.h"
 
-enum { TOOK_EMPTY, TOOK_MIGRATE, TOOK_RECEIVE, TOOK_SOURCE, TOOK_RDMA };
+enum { TOOK_EMPTY, TOOK_MIGRATE, TOOK_RECEIVE, TOOK_SOURCE, TOOK_RDMA, TOOK_STORAGE };
 
 static void fuzz_taken(const struct xf_config *c)
 {
@@ -17,6 +17,14 @@ static void fuzz_taken(const struct xf_config *c)
     MUST(c->nr_addresses <= XF_CONFIG_ADDRESSES);
     for (unsigned i = 0; i < c->nr_addresses; i++)
         MUST(memchr(c->addresses[i], 0, XF_ADDR_LEN) && xf_is_address(c->addresses[i]));
+    MUST(c->stores.nr <= XF_STORES_MAX);
+    for (unsigned i = 0; i < c->stores.nr; i++) {
+        const struct xf_store *s = &c->stores.list[i];
+
+        MUST(memchr(s->name, 0, sizeof(s->name)));
+        MUST(s->vg ? xf_store_vg_ok(s->name) : xf_store_dir_ok(s->name));
+        fuzz_reached(TOOK_STORAGE);
+    }
     MUST(memchr(c->source_address, 0, XF_ADDR_LEN));
     MUST(!c->source_address[0] || xf_is_address_or_device(c->source_address));
     MUST(!c->port_last || c->port_last >= c->port); /* a range may be of one port */
@@ -57,6 +65,7 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
         "<xenferry><receive><address> 2001:db8::1 </address></receive></xenferry>",
         "<xenferry><receive><port>8002-8009</port></receive></xenferry>",
         "<xenferry><source address=\"eth0\"/><rdma buffer=\"16\" poll=\"0\"/></xenferry>",
+        "<xenferry><receive><storage dir=\"/srv/xen\"/><storage vg=\"vg0\"/></receive></xenferry>",
         "<!DOCTYPE a [<!ENTITY b \"c\">]><xenferry>&b;</xenferry>",
     };
     size_t len;
@@ -69,4 +78,4 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
 }
 
 FUZZ_TARGET(fuzz_seed, "a configuration without numbers is taken", "<migrate> is taken",
-            "<receive> is taken", "<source> is taken", "<rdma> is taken")
+            "<receive> is taken", "<source> is taken", "<rdma> is taken", "<storage> is taken")

@@ -24,7 +24,7 @@
 #include "transport/state.h"
 #include "transport/wire.h"
 
-enum { RAN, ABORTED, REFUSED, PUT_ABSENT, PULL_DONE, PULL_LOST, ATTACHED, RAN_FIRST };
+enum { RAN, ABORTED, REFUSED, PUT_ABSENT, PULL_DONE, PULL_LOST, ATTACHED, RAN_FIRST, DISKS_DONE };
 
 #define BULK 2u
 #define URGENT PUPPET_URGENT(BULK)
@@ -33,6 +33,7 @@ enum { RAN, ABORTED, REFUSED, PUT_ABSENT, PULL_DONE, PULL_LOST, ATTACHED, RAN_FI
 /* Bits of an input's first byte. */
 #define OPT_ATTACH 1u
 #define OPT_FIRST 2u    /* the source speaks version 1 */
+#define OPT_DISKS 4u    /* disks move, too */
 #define IDLE_MAX 3u     /* looks of the sink after which it has said all that it has to */
 #define TICKS_MAX 1000u /* without a message: then the operator gives up */
 
@@ -44,8 +45,9 @@ static struct {
         const uint8_t *bytes;
         uint8_t len;
     } data[PUPPET_CHANNELS];
-    bool go;  /* GO was given */
-    bool all; /* the sink has said that nothing is missing */
+    bool with_disks, disks; /* they move; and are complete */
+    bool go;                /* GO was given */
+    bool all;               /* the sink has said that nothing is missing */
     /* Whether somebody listens there now. What is said where nobody does is lost. */
     bool open[PUPPET_CHANNELS];
     unsigned idle;
@@ -162,10 +164,19 @@ static bool fuzz_ready(void *priv)
     return true;
 }
 
+static int fuzz_disks(void *priv, struct xf_err *err)
+{
+    (void)priv, (void)err;
+    MUST(fuzz.with_disks && !fuzz.disks); /* once */
+    fuzz.disks = true;
+    fuzz_reached(DISKS_DONE);
+    return 0;
+}
+
 static void fuzz_committed(void *priv)
 {
     (void)priv;
-    MUST(fuzz.go && !fuzz.vm.ran);
+    MUST(fuzz.go && !fuzz.vm.ran && fuzz.disks == fuzz.with_disks);
     for (unsigned i = 1; i <= BULK; i++) /* each has said that no page comes any more */
         MUST(!fuzz.open[i]);
 }
@@ -193,6 +204,7 @@ static void fuzz_move(void)
     const struct xf_sink_watch watch = {.tick = {.call = fuzz_tick},
                                         .prepare = fuzz_prepare,
                                         .ready = fuzz_ready,
+                                        .disks = fuzz.with_disks ? fuzz_disks : NULL,
                                         .committed = fuzz_committed};
     struct xf_err err = {0};
     enum xf_sink_end end = xf_sink_serve(&fuzz.vm.dst, &fuzz.link, &watch, &err);
@@ -244,6 +256,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz.puppet.one_by_one = true;
     tiny_sink(&fuzz.vm);
     puppet_connect(&fuzz.puppet, &fuzz.link, BULK);
+    fuzz.with_disks = data[0] & OPT_DISKS;
+    fuzz.disks = false;
     fuzz.link.version = data[0] & OPT_FIRST ? 1 : 0;
     if (data[0] & OPT_ATTACH)
         fuzz_attach();
@@ -387,7 +401,7 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
 {
     uint8_t *at = out + 1;
 
-    out[0] = n == 4 ? OPT_ATTACH : n == 9 ? OPT_FIRST : 0;
+    out[0] = n == 4 ? OPT_ATTACH : n == 9 ? OPT_FIRST : n == 11 ? OPT_DISKS : 0;
     switch (n) {
     case 0: /* pre-copy */
         at = say(say_switch(say_copy(at)), 0, XF_MSG_GO, 0, 0, 0);
@@ -433,6 +447,10 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
         at = say_sync(say_sync(say_copy(at), 1, true), 2, true);
         at = say(say_long_state(at), 0, XF_MSG_GO, 0, 0, 0);
         break;
+    case 11:
+        at = say(say_switch(say_copy(at)), 0, XF_MSG_DISKS_DRAINED, 0, 0, 0);
+        at = say(at, 0, XF_MSG_GO, 0, 0, 0);
+        break;
     default:
         return 0;
     }
@@ -441,4 +459,4 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
 
 FUZZ_TARGET(fuzz_seed, "the guest runs", "the source gives up", "the source is refused",
             "an absent page is put in", "PULL is done", "PULL loses its link", "a source attaches",
-            "the guest of a source of version 1 runs")
+            "the guest of a source of version 1 runs", "its disks are complete")

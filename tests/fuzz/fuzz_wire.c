@@ -206,7 +206,8 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
 
 static void fuzz_hello(const uint8_t *data)
 {
-    struct xf_chan_hello ours = {.oldest = 1, .channels = 4, .encrypt = true}, peer;
+    struct xf_chan_hello ours = {.oldest = 1, .channels = 4, .encrypt = true, .disk_channels = 2},
+                         peer;
     struct xf_err err = {0};
     uint8_t again[XF_HELLO_BYTES];
     enum xf_chan_hello_status verdict;

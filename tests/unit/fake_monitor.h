@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-#include "libxl-ext/xen/qmp.h"
+#include "qmp/qmp.h"
 
 #define FAKE_MONITOR_DOMID 7u
 

@@ -16,11 +16,14 @@
     "262144,\"xen_major\":4,"                                                                      \
     "\"xen_minor\":17,\"cpuid\":\"0102\",\"msrs\":\"\",\"needs\":[{\"kind\":\"disk\","             \
     "\"what\":\"/dev/vg/web\",\"of\":\"disk xvda\"}],\"pci\":[{\"addr\":\"0000:06:00.0\","         \
-    "\"of\":\"0000:05:00.0\",\"permissive\":true,\"relaxed\":false}]}"
+    "\"of\":\"0000:05:00.0\",\"permissive\":true,\"relaxed\":false}],"                             \
+    "\"disks\":[{\"vdev\":\"xvda\",\"want\":\"vg:vg0\",\"name\":\"web1.img\",\"bytes\":1048576,"   \
+    "\"used\":4096,\"sparse\":true}],\"verify_disks\":true}"
 #define SEED_LEVEL                                                                                 \
     "{\"leaf\":13,\"subleaf\":2,\"extended\":2147483656,\"features\":\"178bfbff76f83203\"}"
 #define SEED_REPLY                                                                                 \
-    "{\"version\":1,\"boot_id\":\"b2\",\"port\":40000,\"hvm\":true,\"paging\":true,\"pci\":true,"  \
+    "{\"version\":1,\"disks\":true,\"there\":[{\"path\":\"/dev/vg0/web1\",\"free\":7}],"           \
+    "\"boot_id\":\"b2\",\"port\":40000,\"hvm\":true,\"paging\":true,\"pci\":true,"                 \
     "\"rdma_port\":40001,\"rdma\":" SEED_RDMA ","                                                  \
     "\"cpu_words\":true,\"cpu\":{\"vendor\":\"GenuineIntel\",\"most\":" SEED_LEVEL                 \
     ",\"usual\":" SEED_LEVEL "},"                                                                  \
@@ -34,6 +37,7 @@
     "\"peer\":\"192.0.2.7\",\"port\":40000,\"rdma\":false,\"encrypt\":true,\"pull\":true,"         \
     "\"protocol\":1,\"channels\":2,\"rdma_buffer_mib\":0,\"rdma_poll_us\":20,\"own\":[\"192.0.2."  \
     "1\"],"                                                                                        \
-    "\"key\":\"" SEED_KEY "\"}"
+    "\"disks\":[{\"vdev\":\"xvda\",\"source\":\"/srv/a\",\"target\":\"/srv/b\"}],"                 \
+    "\"delete_source\":true,\"key\":\"" SEED_KEY "\"}"
 
 #endif

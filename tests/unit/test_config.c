@@ -49,6 +49,37 @@ static void test_empty(void)
     CU_ASSERT_EQUAL(c.encrypt, -1);
 }
 
+static void test_storage(void)
+{
+    CU_ASSERT_EQUAL(parse("<xenferry/>"), 0);
+    CU_ASSERT_EQUAL(c.stores.nr, 0);
+    CU_ASSERT_EQUAL(parse("<xenferry><receive><storage dir='/srv/xen'/><port>1</port>"
+                          "<storage vg='vg-0'/></receive></xenferry>"),
+                    0);
+    CU_ASSERT_EQUAL(c.stores.nr, 2);
+    CU_ASSERT(!c.stores.list[0].vg && !strcmp(c.stores.list[0].name, "/srv/xen"));
+    CU_ASSERT(c.stores.list[1].vg && !strcmp(c.stores.list[1].name, "vg-0"));
+    CU_ASSERT_EQUAL(c.port, 1);
+    fails_with("<xenferry><receive>\n<storage dir='srv'/></receive></xenferry>",
+               "x.xml:2:", "'srv' is not an absolute path");
+    fails_with("<xenferry><receive><storage dir='/srv/../etc'/></receive></xenferry>",
+               "x.xml:1:", "absolute path");
+    fails_with("<xenferry><receive><storage dir='/srv/'/></receive></xenferry>",
+               "x.xml:1:", "absolute path");
+    fails_with("<xenferry><receive><storage dir='/srv,if=x'/></receive></xenferry>",
+               "x.xml:1:", "absolute path");
+    fails_with("<xenferry><receive><storage vg='-x'/></receive></xenferry>",
+               "x.xml:1:", "not the name of a volume group");
+    fails_with("<xenferry><receive><storage/></receive></xenferry>", "x.xml:1:", "storage");
+    fails_with("<xenferry><receive><storage dir='/a' vg='b'/></receive></xenferry>",
+               "x.xml:1:", "");
+    fails_with("<xenferry><receive>"
+               "<storage vg='a'/><storage vg='b'/><storage vg='c'/><storage vg='d'/>"
+               "<storage vg='e'/><storage vg='f'/><storage vg='g'/><storage vg='h'/>"
+               "<storage vg='i'/></receive></xenferry>",
+               "x.xml:1:", "more than eight <storage>");
+}
+
 static void test_everything(void)
 {
     CU_ASSERT_EQUAL(parse("<?xml version=\"1.0\"?>\n"
@@ -357,6 +388,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"nothing said", test_empty},
         {"everything said", test_everything},
+        {"where disks may be put", test_storage},
         {"limit", test_limit},
         {"transports", test_transports},
         {"ports", test_ports},

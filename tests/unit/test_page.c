@@ -29,7 +29,7 @@ static void a_move(const char *domain)
     memset(&history, 0, sizeof(history));
     report = (struct xf_report){.outcome = XF_MOVED,
                                 .total_s = 20,
-                                .phase_s = {1, 2, 10, 0.5, 6, 0.5},
+                                .phase_s = {1, 0, 2, 10, 0.5, 6, 0.5},
                                 .downtime_s = 0.1,
                                 .predicted_down_s = 0.08,
                                 .suspend_s = 0.02,

@@ -230,7 +230,7 @@ static struct xf_report moved(void)
                           .cipher = "TLS1.3-AES-256-GCM",
                           .channels = 2,
                           .total_s = 12.3,
-                          .phase_s = {0.4, 1.1, 9.9, 0.1, 0, 0.8},
+                          .phase_s = {0.4, 0, 1.1, 9.9, 0.1, 0, 0.8},
                           .downtime_s = 0.084,
                           .predicted_down_s = 0.09,
                           .switch_reason = "what is left fits into 300 ms",

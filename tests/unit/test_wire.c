@@ -100,7 +100,7 @@ static void test_frame_limits(void)
 static void test_hello1(void)
 {
     static const uint8_t bytes[XF_HELLO_BYTES] = {'X', 'F', 'H', '1', 1, 0, 0, 0, 3, 0, 4, 0, 1};
-    struct xf_chan_hello h = {1, 1, 0, XF_BULK(2), 4, true}, got;
+    struct xf_chan_hello h = {1, 1, 0, XF_BULK(2), 4, true, 0}, got;
     uint8_t b[XF_HELLO_BYTES];
     struct xf_err e = {0};
 
@@ -129,8 +129,8 @@ static void test_hello(void)
                                                   0,   4,   0,   1,   0, 1, 0, 1};
     const uint32_t third = xf_chan_hello_take(0, XF_BULK(2)),
                    both = xf_chan_hello_take(1, XF_BULK(2));
-    struct xf_chan_hello h = {2, 1, 0, XF_BULK(2), 4, true}, ours = {2, 1, 0, XF_CONTROL, 4, true},
-                         got;
+    struct xf_chan_hello h = {2, 1, 0, XF_BULK(2), 4, true, 0},
+                         ours = {2, 1, 0, XF_CONTROL, 4, true, 0}, got;
     uint8_t b[XF_HELLO_BYTES];
     struct xf_err e = {0};
 
@@ -152,6 +152,20 @@ static void test_hello(void)
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_ROLE);
     got.id = XF_BULK(4);
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_ROLE);
+    got.id = XF_DISK(1);
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_ROLE);
+    ours.disk_channels = 2;
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_WELCOME);
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, xf_chan_hello_take(0, got.id)) ==
+              XF_HELLO_DUPLICATE);
+    CU_ASSERT(xf_chan_hello_take(0, got.id) != xf_chan_hello_take(0, XF_URGENT));
+    got.id.nr = 2;
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_ROLE);
+    got.id.nr = XF_DISK_CHANNELS_MAX;
+    ours.disk_channels = 99;
+    CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_ROLE);
+    got.id.nr--;
+    CU_ASSERT(xf_chan_hello_take(0, got.id) == 1u << 31);
     got.id = (struct xf_chan_id){(enum xf_role)65535, 0}; /* of a later version, or nonsense */
     CU_ASSERT(xf_chan_hello_judge(&ours, &got, 0) == XF_HELLO_ROLE);
     got.encrypt = false;

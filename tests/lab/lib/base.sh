@@ -9,6 +9,7 @@ dom0_packages() {
     [ "$SUITE" != bookworm ] || t64=''
     sed 's/#.*//' <<LIST | tr -s ' \n' '  '
 xen-utils-$(xen_release) xen-utils-common xenstore-utils  # xl, xenstored, xenconsoled
+qemu-utils  # qemu-nbd receives disks
 qemu-system-xen  # serves disks with backendtype=qdisk, one process for each guest
 rdma-core ibverbs-providers ibverbs-utils rdmacm-utils perftest  # Soft-RoCE
 librdmacm1$t64 libibverbs1

@@ -38,7 +38,9 @@ host_start() {
         -drive "id=d2,if=none,file=$STATE/disk-c.img,format=raw,file.locking=off,cache=unsafe" \
         -device virtio-blk-pci,drive=d2,addr=8 \
         -drive "id=d3,if=none,file=$overlay/ours.img,format=raw,readonly=on" \
-        -device virtio-blk-pci,drive=d3,addr=9
+        -device virtio-blk-pci,drive=d3,addr=9 \
+        -drive "id=d4,if=none,file=$STATE/own-$h.img,format=raw,cache=unsafe,discard=unmap" \
+        -device virtio-blk-pci,drive=d4,addr=10
 }
 
 # Trouble a host's console may show; printed, and true if there is any.

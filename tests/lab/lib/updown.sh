@@ -101,6 +101,11 @@ cmd_up() {
     printf '%s\n' "$suite_a" >"$STATE/suite.a"
     printf '%s\n' "$suite_b" >"$STATE/suite.b"
     truncate -s 256M "$STATE/disk-b.img" "$STATE/disk-c.img"
+    for h in a b; do
+        rm -f "$STATE/own-$h.img"
+        truncate -s 256M "$STATE/own-$h.img"
+        mke2fs -q -t ext4 -E lazy_itable_init=1,lazy_journal_init=1 "$STATE/own-$h.img"
+    done
     net_up
     ssh_setup
     collector_start

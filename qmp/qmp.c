@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A connection to a device model's monitor: see qmp.h. */
-#include "libxl-ext/xen/qmp.h"
+#include "qmp/qmp.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -274,9 +274,10 @@ int xf_qmp_call(struct xf_qmp *q, const char *command, json_object *arguments, s
     return call(q, command, arguments, false, out, err);
 }
 
-int xf_qmp_call_list(struct xf_qmp *q, const char *command, struct xf_json *out, struct xf_err *err)
+int xf_qmp_call_list(struct xf_qmp *q, const char *command, json_object *arguments,
+                     struct xf_json *out, struct xf_err *err)
 {
-    return call(q, command, NULL, true, out, err);
+    return call(q, command, arguments, true, out, err);
 }
 
 /* --- opening --- */

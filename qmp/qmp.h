@@ -7,10 +7,10 @@
  * this socket for a moment, libxl has one of its own. So connect, ask, and close.
  *
  * QEMU handles the guest's input and is not trusted: a message is at most XF_QMP_LINE long, and
- * each field is checked (host/json_in.h). Events may come at any time; everything else must be the
- * answer to the command that was sent.
+ * each field is checked (transport/json_in.h). Events may come at any time; everything else must be
+ * the answer to the command that was sent.
  *
- * Errors of every call that takes a `struct xf_err`, here and in qmp_commands.h:
+ * Errors of every call that takes a `struct xf_err`, here and where commands are given:
  *   EREMOTEIO     QEMU refused the command; the sentence quotes it. The connection stays usable
  *   ETIMEDOUT     no answer within the limit: the command may have been carried out, or may be yet
  *   ECONNRESET    the connection has ended, and so has QEMU
@@ -29,7 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 #include "transport/tick.h"
 
 #define XF_QMP_LINE (256u << 10) /* bytes of one message, newline included */
@@ -90,13 +90,13 @@ void xf_qmp_close(struct xf_qmp *q);
 /*
  * Send a command and wait for its answer. arguments: a JSON object, which the call consumes; NULL:
  * none. *out is what QEMU returned, an object: to be closed by xf_json_close(), also after an
- * error; err must live as long. For qmp_commands.c.
+ * error; err must live as long.
  */
 int xf_qmp_call(struct xf_qmp *q, const char *command, json_object *arguments, struct xf_json *out,
                 struct xf_err *err);
-/* The same for a command without arguments that returns a list: *out is an object whose field
- * "return", not looked at, should be that list. */
-int xf_qmp_call_list(struct xf_qmp *q, const char *command, struct xf_json *out,
-                     struct xf_err *err);
+/* The same for a command that returns a list, or a word: *out is an object whose field "return",
+ * not looked at, should be that. */
+int xf_qmp_call_list(struct xf_qmp *q, const char *command, json_object *arguments,
+                     struct xf_json *out, struct xf_err *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Reading JSON written elsewhere: see json_in.h. */
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 
 #include <errno.h>
 #include <limits.h>
