@@ -23,6 +23,7 @@ static const struct {
     {"migrate-wait", cmd_migrate_wait},
     {"migrate-cancel", cmd_migrate_cancel},
     {"migrate-drain", cmd_migrate_drain},
+    {"disk-move", cmd_disk_move},
 };
 
 int main(int argc, char **argv)
