@@ -74,6 +74,8 @@ static json_object *node_of_file(const struct xf_mirror *m, const struct xf_mirr
     add_word(file, "discard", "unmap");
     add_word(o, "node-name", m->target);
     add_word(o, "discard", "unmap");
+    if (t->device) /* it may be larger; the two of a mirror must not differ */
+        add_number(o, "size", m->disk.size);
     json_object_object_add(o, "file", file);
     return o;
 }

@@ -53,7 +53,7 @@ struct xf_mirror_disk {
 };
 
 /* Where the copy goes: to an NBD server on a Unix socket, or to a file or block device of this
- * host, which exists and is as large as the disk. */
+ * host, which exists and is as large as the disk (a device: at least). */
 struct xf_mirror_target {
     const char *socket; /* NULL: local */
     const char *export; /* its name at the server */

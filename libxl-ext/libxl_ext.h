@@ -418,6 +418,53 @@ enum xf_outcome xf_recover(const struct xf_recover_opts *o, const struct xf_watc
  */
 int xf_resume_here(const char *domain, bool force, struct xf_err *err);
 
+/* --- a disk within this host --- */
+
+struct xf_disk_progress {
+    bool verifies;        /* the copy is complete and is compared */
+    uint64_t done, total; /* bytes; total grows as the guest writes */
+    double rate;          /* bytes/s at the moment; verifying: 0 */
+};
+
+struct xf_disk_move_opts {
+    const char *domain; /* name or number */
+    const char *vdev;   /* "xvda" */
+    const char *target; /* a directory, a new file, or a block device */
+    uint64_t bandwidth; /* bytes/s; 0: no limit */
+    bool no_verify;
+    bool delete_source;            /* else it is kept, a file under another name */
+    volatile sig_atomic_t *cancel; /* not 0: give up; NULL: never */
+    void (*progress)(void *priv, const struct xf_disk_progress *p); /* twice a second; or NULL */
+    void *priv;
+};
+
+struct xf_disk_moved {
+    char from[1024], to[1024];
+    char kept[1100]; /* the old image's name now; "": it was removed, or is a device */
+    uint64_t size;
+    double seconds;
+    uint64_t again;      /* parts that differed once and were compared again */
+    unsigned unverified; /* parts of 256 KiB that the guest wrote to all the time */
+    bool finished_only;  /* the guest used the target already: only the records were behind */
+};
+
+/* Where a call of xf_disk_move() left the disk. The values are xl disk-move's exit codes. */
+enum xf_disk_outcome {
+    XF_DISK_MOVED = 0,
+    XF_DISK_REFUSED = 1, /* nothing was touched */
+    XF_DISK_STAYED = 3,  /* the guest uses the old image; what was created is removed */
+    XF_DISK_HALF = 4,    /* the guest uses the new image, but not all of what should follow is done;
+                          * or QEMU does not say which it uses. Nothing was removed: call again, with
+                          * the new image as the target */
+};
+
+/*
+ * Move a disk that QEMU serves to another image of this host while the guest runs (`xl disk-move`):
+ * it never stops. The guest may not be moved meanwhile.
+ */
+enum xf_disk_outcome xf_disk_move(const struct xf_disk_move_opts *o, struct xf_disk_moved *moved,
+                                  struct xf_err *err);
+
 /*
  * The first bytes that every Xenferry move sends on the bootstrap pipe (more follow; see
  * docs/wire-protocol.md). By them migrate-receive decides which program serves the move.

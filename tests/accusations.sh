@@ -8,7 +8,8 @@ set -u
 
 cd "$(dirname "$0")/.." || exit 1
 sources=(precopy/copy*.c precopy/{leave,sender,switch,state_link}.c postcopy/server*.c postcopy/rejoin.c transport/link.c
-    libxl-ext/peer/{agree,bootstrap,hello,hello_in}.c libxl-ext/source/{recover,move*}.c)
+    libxl-ext/peer/{agree,bootstrap,hello,hello_in}.c libxl-ext/source/{recover,move*}.c
+    disks/{relay,verify}.c)
 # What no peer can bring about; each with its reason.
 never=(
     "the destination took more than it was sent" # nothing is read while nothing is on its way

@@ -44,5 +44,6 @@ int cmd_migrate_wait(const struct front *f);
 int cmd_migrate_cancel(const struct front *f);
 int cmd_migrate_drain(const struct front *f);
 int cmd_migrate_cpu(const struct front *f);
+int cmd_disk_move(const struct front *f);
 
 #endif

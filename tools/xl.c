@@ -24,6 +24,7 @@ static const struct {
     {"migrate-cancel", cmd_migrate_cancel},
     {"migrate-drain", cmd_migrate_drain},
     {"migrate-cpu", cmd_migrate_cpu},
+    {"disk-move", cmd_disk_move},
 };
 
 int main(int argc, char **argv)

@@ -39,9 +39,12 @@ struct disk_host {
     pthread_t thread;
     bool writes; /* the thread is to be joined */
     atomic_bool stop;
+    atomic_bool refused;          /* a write was not done */
     atomic_uint_fast64_t written; /* writes answered */
     unsigned per_s;
     uint8_t *content; /* the byte that fills each block, as the guest knows it */
+    float *took_ms;   /* of each write, for max of them; the caller's. NULL: nobody asks */
+    size_t nr_took, max_took;
 };
 
 /* A program that the test needs is not installed: exits with 77, and says which. */
@@ -52,8 +55,6 @@ void disk_host_end(struct disk_host *h);
 /* Does QEMU live, and has it never refused a write? */
 bool disk_host_well(struct disk_host *h);
 
-/* Write one block of byte `fill` as the guest; false: QEMU did not. */
-bool disk_write(struct disk_host *h, struct xf_qmp *q, uint64_t block, uint8_t fill);
 /* Write blocks at random, per_s of them in a second, until stopped. */
 void disk_writer_begin(struct disk_host *h, unsigned per_s);
 void disk_writer_end(struct disk_host *h);
@@ -70,8 +71,8 @@ void disk_leftovers(struct disk_host *h, char out[256]);
 struct disk_path {
     char image[160], socket[128], nbd[128]; /* the source's socket, the destination's */
     pid_t server;
-    int status; /* of the server, once it has ended */
-    struct pg_relay *line;
+    int status;            /* of the server, once it has ended */
+    struct pg_relay *line; /* NULL: over a link that is not ours */
     struct xf_relay *source, *sink;
     /* The channel of the hashes, both ends; a thread answers at the destination. */
     struct xf_chan *asks, *answers;
@@ -82,9 +83,16 @@ struct disk_path {
     struct xf_err served;
 };
 
+/* Two network namespaces, open, and the destination's address in its own. */
+struct disk_link {
+    int source_ns, sink_ns;
+    const char *address;
+};
 /* All of it open. image: NULL: a new one in the host's directory. */
 void disk_path_begin(struct disk_path *p, struct disk_host *h, const char *image, bool encrypt,
                      int stall_ms);
+void disk_path_begin_over(struct disk_path *p, struct disk_host *h, bool encrypt,
+                          const struct disk_link *link);
 void disk_path_end(struct disk_path *p);
 /* Wait for the server's end; returns its status. */
 int disk_path_server(struct disk_path *p);

@@ -3,6 +3,7 @@
 #include <CUnit/Basic.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +60,7 @@ static int dial(const char *path)
 
 struct dialing {
     struct xf_link_cfg cfg;
+    const struct disk_link *link; /* NULL: none */
     uint16_t port;
     struct xf_chan *control, *bytes, *hashes;
 };
@@ -66,20 +68,25 @@ struct dialing {
 static void *dial_all(void *arg)
 {
     struct dialing *d = arg;
+    const char *to = d->link ? d->link->address : "127.0.0.1";
     struct xf_err err = {0};
 
-    if (xf_tcp_ops.connect(&d->cfg, "127.0.0.1", d->port, NULL, XF_CONTROL, &d->control, &err) ||
-        xf_tcp_ops.connect(&d->cfg, "127.0.0.1", d->port, NULL, XF_BULK(0), &d->bytes, &err) ||
-        xf_tcp_ops.connect(&d->cfg, "127.0.0.1", d->port, NULL, XF_BULK(1), &d->hashes, &err))
+    /* Of this thread alone. */
+    if (d->link && setns(d->link->source_ns, CLONE_NEWNET))
+        perror("setns");
+    if (xf_tcp_ops.connect(&d->cfg, to, d->port, NULL, XF_CONTROL, &d->control, &err) ||
+        xf_tcp_ops.connect(&d->cfg, to, d->port, NULL, XF_BULK(0), &d->bytes, &err) ||
+        xf_tcp_ops.connect(&d->cfg, to, d->port, NULL, XF_BULK(1), &d->hashes, &err))
         fprintf(stderr, "connect: %s\n", err.text);
     return NULL;
 }
 
-/* source: the bytes, then the hashes; sink: the same. Over the line. */
+/* source: the bytes, then the hashes; sink: the same. Over the link, or a line of ours. */
 static void connect_all(struct disk_path *p, const struct xf_link_cfg *cfg,
-                        struct xf_chan *source[2], struct xf_chan *sink[2])
+                        const struct disk_link *link, struct xf_chan *source[2],
+                        struct xf_chan *sink[2])
 {
-    struct dialing d = {.cfg = *cfg};
+    struct dialing d = {.cfg = *cfg, .link = link};
     struct xf_chan *chan[3] = {NULL};
     struct xf_listener *l = NULL;
     struct xf_chan_id id;
@@ -87,11 +94,16 @@ static void connect_all(struct disk_path *p, const struct xf_link_cfg *cfg,
     pthread_t thread;
     uint16_t port;
 
-    CU_ASSERT_FATAL(!xf_tcp_ops.listen(cfg, "127.0.0.1", 0, &l, &port, &err));
-    p->line = pg_relay_start();
-    atomic_store(&p->line->to, port);
-    CU_ASSERT_FATAL(EVENTUALLY(atomic_load(&p->line->port)));
-    d.port = (uint16_t)atomic_load(&p->line->port);
+    CU_ASSERT_FATAL(!link || !setns(link->sink_ns, CLONE_NEWNET));
+    CU_ASSERT_FATAL(
+        !xf_tcp_ops.listen(cfg, link ? link->address : "127.0.0.1", 0, &l, &port, &err));
+    if (!link) {
+        p->line = pg_relay_start();
+        atomic_store(&p->line->to, port);
+        CU_ASSERT_FATAL(EVENTUALLY(atomic_load(&p->line->port)));
+        port = (uint16_t)atomic_load(&p->line->port);
+    }
+    d.port = port;
     CU_ASSERT_FATAL(!pthread_create(&thread, NULL, dial_all, &d));
     for (int i = 0; i < 3; i++)
         CU_ASSERT_FATAL(!xf_tcp_ops.accept(l, DISK_LIMIT_MS, &chan[i], &id, &err));
@@ -122,8 +134,8 @@ static void make_image(struct disk_path *p, const struct disk_host *h, const cha
     CU_ASSERT_FATAL(p->fd_other >= 0 && !ftruncate(p->fd_other, (off_t)h->size));
 }
 
-void disk_path_begin(struct disk_path *p, struct disk_host *h, const char *image, bool encrypt,
-                     int stall_ms)
+static void begin(struct disk_path *p, struct disk_host *h, const char *image, bool encrypt,
+                  int stall_ms, const struct disk_link *link)
 {
     static struct xf_key key;
     const struct xf_link_cfg cfg = {.key = &key,
@@ -143,7 +155,7 @@ void disk_path_begin(struct disk_path *p, struct disk_host *h, const char *image
     unlink(p->nbd);
     run_server(p);
     CU_ASSERT_FATAL(EVENTUALLY(fd >= 0 || (fd = dial(p->nbd)) >= 0));
-    connect_all(p, &cfg, source, sink);
+    connect_all(p, &cfg, link, source, sink);
     CU_ASSERT_FATAL(!xf_relay_join(&p->sink, fd, &xf_tcp_ops, sink[0], &err));
     CU_ASSERT_FATAL(
         !xf_relay_listen(&p->source, p->socket, &xf_tcp_ops, source[0], stall_ms, &err));
@@ -154,6 +166,18 @@ void disk_path_begin(struct disk_path *p, struct disk_host *h, const char *image
     CU_ASSERT_FATAL(!xf_verify_open(&p->other, p->fd_other, h->size, true, &err));
     p->verify = (struct xf_verify){.image = &p->own, .ops = &xf_tcp_ops, .chan = p->asks};
     CU_ASSERT_FATAL(!pthread_create(&p->thread, NULL, serve, p));
+}
+
+void disk_path_begin(struct disk_path *p, struct disk_host *h, const char *image, bool encrypt,
+                     int stall_ms)
+{
+    begin(p, h, image, encrypt, stall_ms, NULL);
+}
+
+void disk_path_begin_over(struct disk_path *p, struct disk_host *h, bool encrypt,
+                          const struct disk_link *link)
+{
+    begin(p, h, NULL, encrypt, DISK_LIMIT_MS, link);
 }
 
 int disk_path_server(struct disk_path *p)
@@ -179,7 +203,8 @@ void disk_path_end(struct disk_path *p)
         kill(p->server, SIGKILL);
         disk_path_server(p);
     }
-    pg_relay_free(p->line);
+    if (p->line)
+        pg_relay_free(p->line);
     unlink(p->image);
 }
 

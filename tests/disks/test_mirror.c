@@ -21,7 +21,7 @@
 #define SIZE (32 * MIB)
 #define DATA (12 * MIB)
 #define STALL_MS 1500
-#define SLOW (4 * MIB) /* bytes/s of a job that must not be over yet */
+#define SLOW (MIB / 4) /* bytes/s of a job that must not be over yet */
 
 static const struct xf_tick no_tick;
 static struct disk_host h;
@@ -46,6 +46,13 @@ static void start(uint64_t speed)
     if (err.num)
         fprintf(stderr, "%s\n", err.text);
     CU_ASSERT_EQUAL_FATAL(err.num, 0);
+}
+
+/* A job that is to be slow sleeps for seconds, and only then sees that it has failed. */
+static bool has_failed(void)
+{
+    xf_mirror_speed(&m, 0, NULL);
+    return disk_await(&m, XF_MIRROR_FAILED);
 }
 
 /* The copy has failed: the guest writes on, its disk is whole, and nothing is left in QEMU. */
@@ -135,8 +142,8 @@ static void test_copy(void)
 static void test_early(void)
 {
     begin(DISK_LIMIT_MS);
-    start(MIB);
     disk_writer_begin(&h, 100);
+    start(SLOW);
     CU_ASSERT_EQUAL(xf_mirror_finish_begin(&m, &err), -1);
     CU_ASSERT_EQUAL(err.num, EBUSY);
     xf_clear(&err);
@@ -151,10 +158,10 @@ static void test_early(void)
 static void test_cut(void)
 {
     begin(DISK_LIMIT_MS);
-    start(SLOW);
     disk_writer_begin(&h, 100);
+    start(SLOW);
     atomic_store(&p.line->line, PG_LINE_CUT);
-    CU_ASSERT(disk_await(&m, XF_MIRROR_FAILED));
+    CU_ASSERT(has_failed());
     CU_ASSERT_EQUAL(xf_relay_ended(p.source, DISK_LIMIT_MS, &err), -1);
     CU_ASSERT_EQUAL(err.whose, XF_LINK);
     xf_clear(&err);
@@ -175,13 +182,13 @@ static void test_cut(void)
 static void test_stall(void)
 {
     begin(STALL_MS);
-    start(SLOW);
     disk_writer_begin(&h, 100);
+    start(SLOW);
     atomic_store(&p.line->line, PG_LINE_STALLED);
     CU_ASSERT(disk_writer_goes_on(&h, 50));
     CU_ASSERT_EQUAL(xf_relay_ended(p.source, DISK_LIMIT_MS, &err), -1);
     xf_clear(&err);
-    CU_ASSERT(disk_await(&m, XF_MIRROR_FAILED));
+    CU_ASSERT(has_failed());
     guest_is_well();
     end();
 }
@@ -209,10 +216,10 @@ static void test_mute(void)
 static void fails_when(void (*what)(void))
 {
     begin(DISK_LIMIT_MS);
-    start(SLOW);
     disk_writer_begin(&h, 100);
+    start(SLOW);
     what();
-    CU_ASSERT(disk_await(&m, XF_MIRROR_FAILED));
+    CU_ASSERT(has_failed());
     guest_is_well();
     end();
 }
@@ -245,8 +252,8 @@ static void test_cancel(void)
 {
     for (int ready = 0; ready < 2; ready++) {
         begin(DISK_LIMIT_MS);
-        start(ready ? 0 : SLOW);
         disk_writer_begin(&h, 100);
+        start(ready ? 0 : SLOW);
         CU_ASSERT(!ready || disk_await(&m, XF_MIRROR_READY));
         guest_is_well();
         CU_ASSERT_EQUAL(xf_mirror_cancel(&m, &err), 0);
@@ -262,11 +269,11 @@ static void test_leftover(void)
 
     for (int failed = 0; failed < 2; failed++) {
         begin(DISK_LIMIT_MS);
-        start(SLOW);
         disk_writer_begin(&h, 100);
+        start(SLOW);
         if (failed) {
             kill_relay();
-            CU_ASSERT(disk_await(&m, XF_MIRROR_FAILED));
+            CU_ASSERT(has_failed());
         }
         CU_ASSERT_EQUAL(xf_mirror_find(&h.at, DISK_VDEV, &disk, &err), -1);
         CU_ASSERT_EQUAL(err.num, EBUSY);
@@ -298,7 +305,7 @@ static void test_full(void)
     disk_path_begin(&p, &h, image, true, DISK_LIMIT_MS);
     start(0);
     disk_writer_begin(&h, 100);
-    CU_ASSERT(disk_await(&m, XF_MIRROR_FAILED));
+    CU_ASSERT(has_failed());
     guest_is_well();
     disk_path_end(&p);
     CU_ASSERT_EQUAL(umount(at), 0);

@@ -112,7 +112,7 @@ static void test_refused(void)
     xf_clear(&err);
     disk_leftovers(&h, left);
     CU_ASSERT_STRING_EQUAL(left, "");
-    CU_ASSERT_EQUAL_FATAL(start(file[0], MIB), 0);
+    CU_ASSERT_EQUAL_FATAL(start(file[0], MIB / 8), 0);
     CU_ASSERT_EQUAL(xf_mirror_pivot(&m, &err), -1);
     CU_ASSERT(err.num == EBUSY && !m.pivoted);
     xf_clear(&err);

@@ -217,7 +217,7 @@ static void test_abort(void)
     xf_relay_abort(source);
     CU_ASSERT_EQUAL(xf_relay_ended(source, LONG_MS, &err), -1);
     CU_ASSERT_EQUAL(err.num, ECANCELED);
-    CU_ASSERT_EQUAL(read(client, &byte, 1), 0);
+    CU_ASSERT(read(client, &byte, 1) <= 0); /* reset, if it had not been accepted yet */
     xf_clear(&err);
     CU_ASSERT_EQUAL(xf_relay_ended(sink, LONG_MS, &err), -1);
     CU_ASSERT_EQUAL(read(server, &byte, 1), 0);
@@ -275,8 +275,8 @@ static void test_nonsense(void)
         CU_ASSERT_FATAL(!xf_relay_listen(&source, path, &xf_tcp_ops, here, LONG_MS, &err));
         client = dial_socket();
         iov.iov_len = bad[i].payload_len;
-        CU_ASSERT_EQUAL(
-            xf_tcp_ops.send(there, &bad[i], payload, &iov, bad[i].payload_len ? 1 : 0, &err), 0);
+        /* It need not be taken to its end. */
+        xf_tcp_ops.send(there, &bad[i], payload, &iov, bad[i].payload_len ? 1 : 0, NULL);
         CU_ASSERT_EQUAL(xf_relay_ended(source, LONG_MS, &err), -1);
         CU_ASSERT_EQUAL(err.num, EPROTO);
         CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "a disk's channel has an invalid message"));
