@@ -30,7 +30,7 @@ static enum kind kind_of(const struct front *f)
 
     if (!strcmp(name, "migrate") || !strcmp(name, "migrate-receive"))
         return BOTH;
-    if (!strncmp(name, "migrate-", strlen("migrate-")))
+    if (!strncmp(name, "migrate-", strlen("migrate-")) || !strcmp(name, "disk-move"))
         return OURS;
     return f->cmd && incomplete_victim(f, &does) ? GUARDED : NOT_OURS;
 }

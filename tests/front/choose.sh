@@ -49,6 +49,7 @@ for release in 4.17 4.20; do
     is both "build $release migrate --tcp g1 h" migrate --tcp g1 h
     is both "build $release -v migrate-receive" -v migrate-receive
     is ours "build $release migrate-anything" migrate-anything
+    is ours "build $release disk-move g1 xvda /x" disk-move g1 xvda /x
     is guarded "build $release unpause g1" unpause g1
     is guarded "build $release save -p g1 file" save -p g1 file
     for words in list "" "-v list" "--what" "create migrate" "migrated" "unpause" "save -p"; do
