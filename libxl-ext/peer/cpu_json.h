@@ -6,7 +6,7 @@
 #include <json-c/json.h>
 
 #include "libxl-ext/cpu.h"
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 
 /* NULL: no memory. */
 json_object *xf_cpu_to_json(const struct xf_cpu *cpu);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* JSON from elsewhere is read strictly, and with the same result by every json-c, whatever bytes
  * its strings hold. */
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 
 #include <errno.h>
 #include <stdlib.h>

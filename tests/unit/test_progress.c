@@ -12,7 +12,7 @@
 
 #include <json-c/json.h>
 
-#include "libxl-ext/host/json_in.h"
+#include "transport/json_in.h"
 #include "tests/unit/suite.h"
 #include "tools/format.h"
 #include "tools/json.h"
