@@ -264,7 +264,7 @@ static int drop_old(struct job *j, const char *old, struct xf_err *err)
 /* keep_old: the copy is not known to be durable. */
 static int record(struct job *j, const char *path, bool keep_old, struct xf_err *err)
 {
-    char old[XF_DISK_PATH];
+    char old[XF_TARGET_PATH];
 
     snprintf(old, sizeof(old), "%s", j->record.path);
     if (xf_disk_record_write(&j->record, j->ctx, j->domid, j->o->vdev, path, err))
@@ -273,13 +273,13 @@ static int record(struct job *j, const char *path, bool keep_old, struct xf_err 
 }
 
 /* Does the guest use the target, of which xenstore does not know? A call before was killed. */
-static bool is_there(const struct job *j, char path[XF_DISK_PATH])
+static bool is_there(const struct job *j, char path[XF_TARGET_PATH])
 {
     char *whole = realpath(j->o->target, NULL);
     bool there = whole && strcmp(whole, j->record.path) != 0 && !strcmp(whole, j->disk.file);
 
     if (there)
-        snprintf(path, XF_DISK_PATH, "%s", whole);
+        snprintf(path, XF_TARGET_PATH, "%s", whole);
     free(whole);
     return there;
 }
@@ -329,7 +329,7 @@ static enum xf_disk_outcome move_it(struct job *j, struct xf_err *err)
 
 static enum xf_disk_outcome run(struct job *j, struct xf_err *err)
 {
-    char path[XF_DISK_PATH];
+    char path[XF_TARGET_PATH];
 
     if (find_guest(j, err))
         return XF_DISK_REFUSED;

@@ -38,7 +38,7 @@ static int read_word(struct xs_handle *xs, const char *dir, const char *node, ch
 /* Is this device the disk? Then r is its record. */
 static bool take(struct xf_disk_record *r, struct xs_handle *xs, const char *vdev)
 {
-    char name[32], params[XF_DISK_PATH + 16], *colon;
+    char name[32], params[XF_TARGET_PATH + 16], *colon;
 
     if (read_word(xs, r->copy, "backend", r->backend, sizeof(r->backend)) ||
         strncmp(r->backend, "/local/domain/0/backend/qdisk/", 30) != 0 ||
@@ -90,7 +90,7 @@ static bool write_params(struct xs_handle *xs, xs_transaction_t t, const char *d
 static int write_xenstore(const struct xf_disk_record *r, const char *path, struct xf_err *err)
 {
     struct xs_handle *xs = xs_open(0);
-    char params[XF_DISK_PATH + 16];
+    char params[XF_TARGET_PATH + 16];
     bool done = false;
     int num = errno;
 

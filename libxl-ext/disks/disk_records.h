@@ -20,7 +20,7 @@
 struct xf_disk_record {
     char backend[128], copy[128]; /* directories in xenstore */
     char kind[16];                /* what stands before the path: "aio" */
-    char path[XF_DISK_PATH];
+    char path[XF_TARGET_PATH];
 };
 
 /* The record of qdisk `vdev`. ENOENT: there is no such disk. */

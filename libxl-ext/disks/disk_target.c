@@ -21,7 +21,7 @@ static int name_it(struct xf_disk_target *t, const char *target, const char *sou
                    struct xf_err *err)
 {
     const char *base = strrchr(source, '/');
-    char dir[XF_DISK_PATH], *whole;
+    char dir[XF_TARGET_PATH], *whole;
     struct stat st;
     bool below = !stat(target, &st) && S_ISDIR(st.st_mode);
     int n;
@@ -178,7 +178,7 @@ int xf_disk_target_open(struct xf_disk_target *t, const char *target, const char
 
 int xf_disk_target_keep(struct xf_disk_target *t, struct xf_err *err)
 {
-    char dir[XF_DISK_PATH];
+    char dir[XF_TARGET_PATH];
     int fd, rc = 0;
 
     snprintf(dir, sizeof(dir), "%s", t->path);

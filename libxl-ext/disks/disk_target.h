@@ -12,10 +12,10 @@
 
 #include "transport/err.h"
 
-#define XF_DISK_PATH 1024u
+#define XF_TARGET_PATH 1024u
 
 struct xf_disk_target {
-    char path[XF_DISK_PATH]; /* absolute */
+    char path[XF_TARGET_PATH]; /* absolute */
     int fd;                  /* for reading; -1: not open */
     bool device;
     bool created; /* by us, so that it may be removed */
