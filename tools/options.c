@@ -151,16 +151,17 @@ const struct migrate_option migrate_options[OPTIONS + 1] = {
     [O_REPORT] = {"report", 0, "FILE", true,
                   "When the move has ended, write a page about it to FILE (HTML)."},
     [O_WITH_DISKS] = {"with-disks", 0, "[=VDEV,...]", true,
-                      "Its disks move with it, or only those named; HOST shares nothing.\n"
-                      "New images in the first store that HOST allows."},
+                      "Its disks move with it, or only those named: to new images in\n"
+                      "the first store that HOST allows."},
     [O_DISK] = {"disk", 0, "VDEV=TARGET", true,
-                "Disk VDEV moves, to TARGET at HOST: /DIR/FILE, /DIR/ or vg:GROUP.\n"
-                "May be repeated."},
+                "Disk VDEV moves, to TARGET at HOST: /DIR/FILE, /DIR/ or\n"
+                "vg:GROUP. May be repeated."},
     [O_DISK_BANDWIDTH] = {"disk-bandwidth", 0, "MIB", true,
-                          "Copy at most MIB MiB of disks per second; 0: no limit (default)."},
+                          "Copy at most MIB MiB of disks per second; 0: no limit\n"
+                          "(default)."},
     [O_THROTTLE_DISKS] = {"throttle-disks", 0, NULL, true,
-                          "If the domain writes faster than its disks are copied, slow its\n"
-                          "writes; without it the move waits."},
+                          "If the domain writes faster than its disks are copied, slow\n"
+                          "its writes; without it the move waits."},
     [O_NO_VERIFY_DISKS] = {"no-verify-disks", 0, NULL, true,
                            "Do not compare the copies of its disks with the originals."},
     [O_DELETE_SOURCE] = {"delete-source", 0, NULL, true,

@@ -19,8 +19,10 @@ int xf_gather_listen(struct xf_gather *g, const struct xf_transport_ops *ops,
     g->at[g->nr++].ops = ops;
     g->channels = cfg->channels;
     g->version = cfg->version;
-    if (cfg->disk_channels)
+    if (cfg->disk_channels) {
+        g->disk_ops = ops;
         g->disk_channels = cfg->disk_channels;
+    }
     return 0;
 }
 
@@ -28,7 +30,7 @@ int xf_gather_listen(struct xf_gather *g, const struct xf_transport_ops *ops,
 static void keep_disk(struct xf_gather *g, const struct xf_transport_ops *ops, struct xf_chan *c,
                       unsigned n)
 {
-    if (ops == &xf_tcp_ops && n < g->disk_channels && !g->disk[n] && !(g->disks_taken >> n & 1))
+    if (ops == g->disk_ops && n < g->disk_channels && !g->disk[n] && !(g->disks_taken >> n & 1))
         g->disk[n] = c;
     else
         ops->close(c);
@@ -126,8 +128,8 @@ static void unlisten(struct xf_gather *g, const struct xf_transport_ops *ops, bo
 
     if (!ops || (g->link.ops == ops) != others)
         xf_link_close(&g->link);
-    for (unsigned i = 0; !ops && i < XF_DISK_CHANNELS_MAX; i++) {
-        xf_tcp_ops.close(g->disk[i]);
+    for (unsigned i = 0; !ops && i < g->disk_channels; i++) {
+        g->disk_ops->close(g->disk[i]);
         g->disk[i] = NULL;
     }
     for (unsigned i = 0; i < g->nr; i++) {

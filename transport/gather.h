@@ -18,8 +18,10 @@ struct xf_gather {
         struct xf_listener *listener;
     } at[XF_GATHER_MAX];
     unsigned nr;
-    unsigned channels;                          /* bulk channels of a link */
-    unsigned disk_channels;                     /* of the move, over TCP */
+    unsigned channels; /* bulk channels of a link */
+    /* Channels for disks, of the listener that was given some. */
+    const struct xf_transport_ops *disk_ops; /* NULL: none */
+    unsigned disk_channels;
     struct xf_chan *disk[XF_DISK_CHANNELS_MAX]; /* connected and not taken yet */
     uint32_t disks_taken;                       /* bit n: channel n was */
     unsigned version;                           /* of the wire protocol, as in xf_link_cfg */
@@ -52,8 +54,8 @@ void xf_gather_take(struct xf_gather *g, struct xf_link *out);
 /* Stop listening with this transport, or (NULL) with all; a link being made is closed if it uses
  * this transport. */
 void xf_gather_unlisten(struct xf_gather *g, const struct xf_transport_ops *ops);
-/* Channel n for disks, once it is connected; it is the caller's, and xf_tcp_ops'. NULL: not yet, or
- * it was taken before. */
+/* Channel n for disks, once it is connected; it is the caller's, and g->disk_ops'. NULL: not yet,
+ * or it was taken before. */
 struct xf_chan *xf_gather_take_disk(struct xf_gather *g, unsigned n);
 
 /* Stop listening with all transports but this one. */

@@ -300,12 +300,17 @@ static void differs(void)
         CU_ASSERT_EQUAL(fsync(fd), 0);
         close(fd);
     }
+    /* It may be that the guest writes there all the time: that shows when it stands still. */
     CU_ASSERT_EQUAL(xf_disk_moving_verify(&t.moving.list[0], (struct xf_tick){tick, NULL}, &err),
-                    -1);
+                    0);
+    CU_ASSERT(!t.report.disks[0].verified && t.report.disks[0].again == 1);
+    xf_disks_moving_drain(&t.moving);
+    CU_ASSERT_EQUAL(xf_disks_moving_drained(&t.moving, LIMIT_MS, &err), 0);
+    CU_ASSERT_EQUAL(xf_disks_here_complete(&t.here, LIMIT_MS, (struct xf_tick){0}, &err), 0);
+    CU_ASSERT_EQUAL(xf_disks_moving_verify_hot(&t.moving, &err), -1);
     CU_ASSERT(err.num == EILSEQ && !strncmp(err.text, "disk xvda: ", 11));
     CU_ASSERT(!t.report.disks[0].verified);
     end();
-    CU_ASSERT_EQUAL(mirror.cancelled, 1);
 }
 
 /* Until both sides know that it is over. */

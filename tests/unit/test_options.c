@@ -88,11 +88,15 @@ static void test_each_of_ours_asks_for_ours(void)
         if (!o->ours)
             continue;
         CU_ASSERT_EQUAL(o->letter, 0); /* long names only */
-        snprintf(words, sizeof(words), "--%s%s g1 host2", o->name,
-                 !o->arg || *o->arg == '[' ? ""
-                 : !strcmp(o->arg, "ADDR") ? " 10.0.0.1"
-                 : !strcmp(o->arg, "HOW")  ? " auto"
-                                           : " 5");
+        /* Some say how disks move, which makes no sense without any. */
+        bool of_disks = strstr(o->name, "disk") || !strcmp(o->name, "delete-source");
+        snprintf(words, sizeof(words), "%s--%s%s g1 host2", of_disks ? "--with-disks " : "",
+                 o->name,
+                 !o->arg || *o->arg == '['        ? ""
+                 : !strcmp(o->arg, "VDEV=TARGET") ? " xvda=/srv/"
+                 : !strcmp(o->arg, "ADDR")        ? " 10.0.0.1"
+                 : !strcmp(o->arg, "HOW")         ? " auto"
+                                                  : " 5");
         int rc = parse(words);
         CU_ASSERT_FALSE(args.stock);
         CU_ASSERT_EQUAL(rc, strstr(o->help, "Not in this build") ? -1 : 0);

@@ -196,17 +196,17 @@ static void volumes(void)
 
     memset(&lvm, 0, sizeof(lvm));
     xf_clear(&err);
-    CU_ASSERT_EQUAL(choose("vg:xf-none", "a", &p), 0);
+    CU_ASSERT_EQUAL(choose("vg:vg0", "a", &p), 0);
     lvm.lvcreate_fails = true;
     CU_ASSERT_EQUAL(xf_made_create(&m, &p, BYTES, true, &fd, &err), -1);
     CU_ASSERT(!m.exists && strstr(err.text, "insufficient free space"));
-    CU_ASSERT(strstr(lvm.calls, "--size 1048576b --name a -- xf-none ") != NULL);
+    CU_ASSERT(strstr(lvm.calls, "--size 1048576b --name a -- vg0 ") != NULL);
     CU_ASSERT(!strstr(lvm.calls, "lvremove"));
     /* It was made, and cannot be opened. */
     lvm.lvcreate_fails = false;
     xf_clear(&err);
     CU_ASSERT_EQUAL(xf_made_create(&m, &p, BYTES, true, &fd, &err), -1);
-    CU_ASSERT(!m.exists && strstr(lvm.calls, "lvremove --yes --quiet -- xf-none/a "));
+    CU_ASSERT(!m.exists && strstr(lvm.calls, "lvremove --yes --quiet -- vg0/a "));
 }
 
 int main(void)
