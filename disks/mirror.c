@@ -102,6 +102,19 @@ static int start_job(struct xf_qmp *q, const struct xf_mirror *m, uint64_t speed
     return xf_mirror_tell(q, "blockdev-mirror", o, err);
 }
 
+/* QEMU refuses only a target that is too small. */
+static int check_size(struct xf_qmp *q, const struct xf_mirror *m, struct xf_err *err)
+{
+    uint64_t size;
+
+    if (xf_mirror_node_size(q, m->target, &size, err))
+        return -1;
+    return size == m->disk.size
+               ? 0
+               : xf_fail(err, EFBIG, "the image to copy disk %s to has %llu bytes, the disk %llu",
+                         m->disk.vdev, (unsigned long long)size, (unsigned long long)m->disk.size);
+}
+
 static int start(struct xf_qmp *q, struct xf_mirror *m, const struct xf_mirror_target *t,
                  uint64_t speed, struct xf_err *err)
 {
@@ -113,14 +126,11 @@ static int start(struct xf_qmp *q, struct xf_mirror *m, const struct xf_mirror_t
             m->target[0] = 0;
         return -1;
     }
-    if (!start_job(q, m, speed, &why))
+    if (!check_size(q, m, &why) && !start_job(q, m, speed, &why))
         return 0;
-    if (why.num == EREMOTEIO &&
+    if ((why.num == EREMOTEIO || why.num == EFBIG) &&
         !xf_mirror_tell(q, "blockdev-del", xf_mirror_word("node-name", m->target), &after))
         m->target[0] = 0;
-    if (why.num == EREMOTEIO && strstr(why.text, "different sizes"))
-        return xf_fail(err, EFBIG, "the image to copy disk %s to is not as large as the disk",
-                       m->disk.vdev);
     return xf_fail_as(err, &why, "%s", why.text);
 }
 

@@ -213,20 +213,61 @@ static int find_node(const struct xf_json *all, const struct xf_mirror_disk *dis
     return 0;
 }
 
+static int ask_nodes(struct xf_qmp *q, struct xf_json *answer, struct xf_err *err)
+{
+    json_object *flat = json_object_new_object();
+
+    json_object_object_add(flat, "flat", json_object_new_boolean(true));
+    if (!xf_qmp_call_list(q, "query-named-block-nodes", flat, answer, err))
+        return 0;
+    xf_json_close(answer);
+    return -1;
+}
+
+static int find_size(const struct xf_json *all, const char *wanted, uint64_t *size)
+{
+    struct xf_json node, image;
+    char name[XF_MIRROR_NODE];
+    json_object *nodes;
+    int64_t bytes;
+    size_t n;
+
+    nodes = xf_json_array(all, "return", NODES_MAX, &n);
+    if (!nodes)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (xf_json_item(all, "return", nodes, i, &node) ||
+            xf_json_word(&node, "node-name", name, sizeof(name)))
+            return -1;
+        if (strcmp(name, wanted) != 0)
+            continue;
+        if (xf_json_object(&node, "image", &image) ||
+            xf_json_number(&image, "virtual-size", 0, INT64_MAX, &bytes))
+            return -1;
+        *size = (uint64_t)bytes;
+        return 0;
+    }
+    return xf_json_bad(all, "return", "lacks the node that was added");
+}
+
+int xf_mirror_node_size(struct xf_qmp *q, const char *node, uint64_t *size, struct xf_err *err)
+{
+    struct xf_json answer;
+
+    if (ask_nodes(q, &answer, err))
+        return -1;
+    return finish(q, &answer, find_size(&answer, node, size));
+}
+
 static int remove_nodes(struct xf_qmp *q, const struct xf_mirror_disk *disk, bool *found,
                         struct xf_err *err)
 {
-    json_object *flat;
     char name[XF_MIRROR_NODE];
     struct xf_json answer;
 
     for (;;) {
-        flat = json_object_new_object();
-        json_object_object_add(flat, "flat", json_object_new_boolean(true));
-        if (xf_qmp_call_list(q, "query-named-block-nodes", flat, &answer, err)) {
-            xf_json_close(&answer);
+        if (ask_nodes(q, &answer, err))
             return -1;
-        }
         if (finish(q, &answer, find_node(&answer, disk, name)))
             return -1;
         if (!name[0])

@@ -39,6 +39,9 @@ int xf_mirror_is_vdev(struct xf_qmp *q, const char *qdev, const char *vdev, stru
 int xf_mirror_lookup(struct xf_qmp *q, const char *vdev, struct xf_mirror_disk *out,
                      struct xf_err *err);
 
+/* Size of a node, bytes. */
+int xf_mirror_node_size(struct xf_qmp *q, const char *node, uint64_t *size, struct xf_err *err);
+
 int xf_mirror_set_throttle(struct xf_qmp *q, const char *qdev, uint64_t bytes_per_s,
                            struct xf_err *err);
 

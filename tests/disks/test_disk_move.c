@@ -456,6 +456,7 @@ static void test_edit(void)
                                       "{\"disks\": [1]}",
                                       "{\"disks\": [{\"vdev\": 1}]}",
                                       "{\"disks\": []} x"};
+    static const char big[] = "{\"n\": 18446744073709551615, \"disks\": [{\"vdev\": \"xvda\"}]}";
     char *text;
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -467,8 +468,7 @@ static void test_edit(void)
     CU_ASSERT_PTR_NULL(xf_disk_record_edit("{\"disks\": [{}]}", 15, "xvda", "/a", &err));
     CU_ASSERT_EQUAL(err.num, ENOENT);
     xf_clear(&err);
-    text = xf_disk_record_edit("{\"n\": 18446744073709551615, \"disks\": [{\"vdev\": \"xvda\"}]}",
-                               58, "xvda", "/a \"b\"", &err);
+    text = xf_disk_record_edit(big, strlen(big), "xvda", "/a \"b\"", &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(text);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "18446744073709551615"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"/a \\\"b\\\"\""));

@@ -170,7 +170,9 @@ static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
                           "\"virtual-size\": 9}}}]") QMP_ANSWER(7, "\"xvda\"")
                 QMP_ANSWER(8, "[{\"node-name\": \"xf-xvda\"}]") QMP_DONE(9) QMP_ANSWER(10, "[]")
                     QMP_DONE(11),
-        "0" QMP_GREETING QMP_DONE(1) QMP_DONE(2) QMP_DONE(3),
+        "0" QMP_GREETING QMP_DONE(1) QMP_DONE(2)
+            QMP_ANSWER(3, "[{\"node-name\": \"xf-xvda-1\", \"image\": {\"virtual-size\": 0}}]")
+                QMP_DONE(4),
         "0" QMP_GREETING QMP_DONE(1) QMP_REFUSAL(2, "no\\n"),
         "2{\"disks\": [{\"vdev\": \"xvda\", \"pdev_path\": \"/a\"}]}",
     };

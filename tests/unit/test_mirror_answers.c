@@ -99,8 +99,7 @@ static void test_invalid(void)
         "{}",
         "{\"node-name\": \"n\", \"drv\": \"raw\", \"ro\": 0, \"image\": {}}",
         "{\"node-name\": \"n\", \"drv\": \"raw\", \"ro\": true, \"image\": {\"filename\": \"/a\"}}",
-        "{\"node-name\": \"n\", \"drv\": \"raw\", \"ro\": true, \"image\": {\"filename\": \"/a\", "
-        "\"virtual-size\": -1}}",
+        "{\"node-name\": \"n\", \"drv\": \"raw\", \"ro\": true, \"image\": {\"virtual-size\": -1}}",
         "{\"node-name\": \"0123456789012345678901234567890123456789\", \"drv\": \"raw\"}",
     };
     char line[400];
@@ -176,12 +175,16 @@ static void test_look(void)
 /* The settings that STORAGE asks for reach QEMU, word by word. */
 static void test_start(void)
 {
-    static const char *const answers[] = {QMP_DONE(2), QMP_DONE(3), NULL};
+    static const char *const answers[] = {
+        QMP_DONE(2),
+        QMP_ANSWER(3, "[{\"node-name\": \"a\"}, {\"node-name\": \"xf-xvda\", \"image\": "
+                      "{\"virtual-size\": 4096}}]"),
+        QMP_DONE(4), NULL};
     const struct xf_mirror_target target = {.socket = "/run/s", .export = "xvda"};
     const struct xf_mirror_at a = at();
     struct xf_mirror m;
 
-    disk = (struct xf_mirror_disk){.vdev = "xvda", .node = "xvda-raw", .qdev = "/m"};
+    disk = (struct xf_mirror_disk){.vdev = "xvda", .node = "xvda-raw", .qdev = "/m", .size = 4096};
     fake_monitor_begin(answers);
     CU_ASSERT_EQUAL(xf_mirror_start(&m, &a, &disk, &target, 1000, err), 0);
     fake_monitor_end();
@@ -190,10 +193,11 @@ static void test_start(void)
         "{\"execute\":\"blockdev-add\",\"arguments\":{\"driver\":\"nbd\",\"node-name\":\"xf-xvda\","
         "\"export\":\"xvda\",\"server\":{\"type\":\"unix\",\"path\":\"/run/s\"},"
         "\"reconnect-delay\":0},\"id\":2}\n"
+        "{\"execute\":\"query-named-block-nodes\",\"arguments\":{\"flat\":true},\"id\":3}\n"
         "{\"execute\":\"blockdev-mirror\",\"arguments\":{\"job-id\":\"xf-xvda\",\"device\":"
         "\"xvda-raw\",\"target\":\"xf-xvda\",\"sync\":\"full\",\"copy-mode\":\"background\","
         "\"granularity\":4096,\"speed\":1000,\"on-source-error\":\"report\",\"on-target-error\":"
-        "\"report\",\"filter-node-name\":\"xf-top-xvda\",\"auto-dismiss\":false},\"id\":3}\n");
+        "\"report\",\"filter-node-name\":\"xf-top-xvda\",\"auto-dismiss\":false},\"id\":4}\n");
 }
 
 int main(void)

@@ -280,6 +280,7 @@ static void test_served(void)
     wire.asked = (struct xf_msg){.type = XF_MSG_BATCH};
     CU_ASSERT_EQUAL(xf_verify_serve(&image[1], &server_ops, NULL, &err), -1);
     CU_ASSERT_EQUAL(err.num, EPROTO);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "a disk's channel has an invalid message (type "));
     xf_clear(&err);
     CU_ASSERT_FATAL(!ftruncate(fd[1], 100)); /* the image shrinks under it */
     wire.ended = false;
