@@ -71,7 +71,7 @@ static inline size_t xf_seed(int n, uint8_t out[XF_SEED_MAX])
                                                .id = {XF_ROLE_BULK, 2},
                                                .channels = 4,
                                                .encrypt = true},
-                                      first = {1, 1, 0, {XF_ROLE_URGENT, 0}, 4, true};
+                                      first = {1, 1, 0, {XF_ROLE_URGENT, 0}, 4, true, 0};
     static const struct xf_extents set = {
         .flags = XF_EXTENTS_LAST, .nr = 3, .list = {{0, 1}, {2, 0x1000}, {0xfffff, 1}}};
     static const struct xf_request request = {.nr = 3, .gfns = {0xfffff, 0, 17}};
