@@ -36,6 +36,7 @@
 #include "libxl-ext/source/move_tick.h"
 #include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/static_state.h"
+#include "libxl-ext/xen/xen_open.h"
 #include "tests/unit/suite.h"
 #include "tools/front.h"
 
@@ -75,12 +76,12 @@ int libxl_ctx_free(libxl_ctx *ctx)
     return 0;
 }
 
-xc_interface *xc_interface_open(xentoollog_logger *log, xentoollog_logger *dom, unsigned flags)
+int xf_xen_open(xc_interface **xch, struct xf_toollog *log, struct xf_err *err)
 {
     (void)log;
-    (void)dom;
-    (void)flags;
-    return (xc_interface *)self;
+    (void)err;
+    *xch = (xc_interface *)self;
+    return 0;
 }
 
 int xc_interface_close(xc_interface *xch)
