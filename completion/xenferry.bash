@@ -4,7 +4,7 @@
 # domains and hosts. What is not Xenferry's is left to the completion of the distribution's xl.
 
 _xenferry_commands='migrate migrate-recover migrate-status migrate-report migrate-postcopy migrate-wait
-    migrate-cancel migrate-drain'
+    migrate-cancel migrate-drain migrate-cpu disk-move'
 _xenferry_stock=/usr/share/bash-completion/completions/xl
 
 _xenferry_rest() { # the distribution's
@@ -28,7 +28,7 @@ _xenferry() {
         mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W "$_xenferry_commands" -- "$cur")
         return
         ;;
-    migrate | migrate-*) ;;
+    migrate | migrate-* | disk-move) ;;
     *)
         _xenferry_rest
         return

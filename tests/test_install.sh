@@ -29,7 +29,7 @@ expect() { # WHAT FILES...
 
 run install
 expect "as it comes" "usr/local/sbin/xl 755" "usr/local/lib/xenferry/xen-4.99/xl 755" "etc/bash_completion.d/xenferry 644" "usr/local/share/xenferry/xenferry.rng 644" \
-    "usr/local/share/man/man1/xl-migrate.1 644" "usr/local/share/man/man1/xl-migrate-drain.1 644" \
+    "usr/local/share/man/man1/xl-disk-move.1 644" "usr/local/share/man/man1/xl-migrate.1 644" "usr/local/share/man/man1/xl-migrate-drain.1 644" \
     "usr/local/share/man/man5/xenferry.xml.5 644" \
     "usr/local/share/man/man8/xenferry-plan.8 644" "usr/local/sbin/xenferry-plan 755" \
     usr/local/share/xenferry/plan/{collect,hbal,run,show}.sh" 644" \
@@ -47,7 +47,7 @@ where="PREFIX=/usr SBINDIR=/usr/lib/xf LIBDIR=/usr/lib64 BASHDIR=/usr/bash MANDI
 # shellcheck disable=SC2086 # words
 run install $where
 expect "as told" "usr/lib/xf/xl 755" "usr/lib64/xenferry/xen-4.99/xl 755" "usr/bash/xenferry 644" "usr/share/xenferry/xenferry.rng 644" \
-    "usr/man/man1/xl-migrate.1 644" "usr/man/man1/xl-migrate-drain.1 644" "usr/man/man5/xenferry.xml.5 644" \
+    "usr/man/man1/xl-disk-move.1 644" "usr/man/man1/xl-migrate.1 644" "usr/man/man1/xl-migrate-drain.1 644" "usr/man/man5/xenferry.xml.5 644" \
     "usr/man/man8/xenferry-plan.8 644" "usr/lib/xf/xenferry-plan 755" \
     usr/share/xenferry/plan/{collect,hbal,run,show}.sh" 644" \
     lib/systemd/system/xenferry-{drain.service,plan.service,plan.timer}" 644" \

@@ -16,7 +16,7 @@
 
 struct xf_disk_target {
     char path[XF_TARGET_PATH]; /* absolute */
-    int fd;                  /* for reading; -1: not open */
+    int fd;                    /* for reading; -1: not open */
     bool device;
     bool created; /* by us, so that it may be removed */
 };

@@ -43,6 +43,6 @@ for cmd in $_xenferry_commands; do
     [[ " ${COMPREPLY[*]} " == *" --help "* ]] || fail "$cmd has no --help: ${COMPREPLY[*]}"
 done
 # None of our commands is missing.
-known=$(sed -n 's/^    {"\(migrate[a-z-]*\)", cmd_.*/\1/p' "$(dirname "$0")/../../tools/xl.c" | grep -v receive | sort)
+known=$(sed -n 's/^    {"\([a-z-]*\)", cmd_.*/\1/p' "$(dirname "$0")/../../tools/xl.c" | grep -v receive | sort)
 same "the commands" "$known" "$(tr -s ' \n' '\n' <<<"$_xenferry_commands" | sort)"
 finish
