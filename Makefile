@@ -62,7 +62,7 @@ ALL_CFLAGS   = -std=gnu11 -O2 -g -fPIE -pthread $(WARN) $(HARDEN) $(MODE) $(PKG_
 ALL_LDFLAGS  = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 # Tests are linked by the quicker linker of the two in binutils, if it is there; it warns of what
 # sanitizers bring with them.
-TEST_LD      = $(eval TEST_LD := $$(if $(SAN),,$$(if $$(shell command -v ld.gold),-fuse-ld=gold)))$(TEST_LD)
+TEST_LD      = $(eval TEST_LD := $$(if $$(SAN),,$$(if $$(shell command -v ld.gold),-fuse-ld=gold)))$(TEST_LD)
 ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread -lm
 
 # ---- sources: what lies in a folder belongs to it ----
