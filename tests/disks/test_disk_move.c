@@ -487,6 +487,6 @@ int main(void)
                            CU_TEST_INFO_NULL};
 
     disk_need();
-    alarm(380);
+    alarm(390);
     return run_suite("disk move", tests);
 }

@@ -132,6 +132,6 @@ int main(void)
         {"onto another image", test_pivot}, {"refused", test_refused}, CU_TEST_INFO_NULL};
 
     disk_need();
-    alarm(380);
+    alarm(390);
     return run_suite("pivot", tests);
 }

@@ -397,7 +397,7 @@ int main(void)
         return 2;
     close(fd);
     signal(SIGPIPE, SIG_IGN);
-    alarm(120);
+    alarm(390);
     rc = run_suite("bootstrap", tests);
     unlink(xl);
     return rc;

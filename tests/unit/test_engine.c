@@ -549,6 +549,6 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
 
-    alarm(150);
+    alarm(390);
     return run_suite("engine", tests);
 }

@@ -536,6 +536,6 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
 
-    alarm(170);
+    alarm(390);
     return run_suite("engine, failures", tests);
 }

@@ -386,7 +386,7 @@ int main(int argc, char **argv)
     if (!mkdtemp(top))
         return 2;
     setenv(XF_RUN_DIR_ENV, top, 1);
-    alarm(60);
+    alarm(390);
     rc = run_suite("incoming", tests);
     snprintf(cmd, sizeof(cmd), "rm -rf %s", top);
     return system(cmd) ? 2 : rc;

@@ -198,6 +198,6 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
 
-    alarm(120);
+    alarm(390);
     return run_suite("a destination that lies", tests);
 }

@@ -632,6 +632,6 @@ int main(void)
     if (xen == MAP_FAILED)
         return 2;
     signal(SIGPIPE, SIG_IGN);
-    alarm(120);
+    alarm(390);
     return run_suite("move_cold", tests);
 }

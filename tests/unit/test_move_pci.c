@@ -363,7 +363,7 @@ int main(void)
     int rc;
 
     signal(SIGPIPE, SIG_IGN);
-    alarm(120);
+    alarm(390);
     rc = run_suite("move_pci", tests);
     libxl_device_pci_list_free(m.pci.list, m.pci.nr);
     return rc;

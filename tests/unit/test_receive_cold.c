@@ -575,7 +575,7 @@ int main(int argc, char **argv)
     pci = mmap(NULL, sizeof(*pci), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (pci == MAP_FAILED)
         return 2;
-    alarm(120);
+    alarm(390);
     make_stream();
     rc = run_suite("receive_cold", tests);
     snprintf(cmd, sizeof(cmd), "rm -rf %s", top);

@@ -136,6 +136,6 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
 
-    alarm(170);
+    alarm(390);
     return run_suite("a link lost before the suspend", tests);
 }
