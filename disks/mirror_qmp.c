@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Names, and the simplest of what QEMU is told of disks: see mirror_parts.h. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +48,17 @@ int xf_mirror_tell(struct xf_qmp *q, const char *command, json_object *arguments
 }
 
 /* Other devices have no such property. */
+/* QEMU writes a whole disk as its partition 0: "xvda0" (xen_block_get_vdev(),
+ * hw/block/xen-block.c). */
+static bool is_name(const char *name, const char *vdev)
+{
+    size_t len = strlen(vdev);
+
+    if (strncmp(name, vdev, len) != 0 || !len)
+        return false;
+    return !name[len] || (!strcmp(name + len, "0") && !isdigit((unsigned char)vdev[len - 1]));
+}
+
 int xf_mirror_is_vdev(struct xf_qmp *q, const char *qdev, const char *vdev, struct xf_err *err)
 {
     json_object *arguments = xf_mirror_word("path", qdev);
@@ -64,7 +76,7 @@ int xf_mirror_is_vdev(struct xf_qmp *q, const char *qdev, const char *vdev, stru
     xf_json_close(&answer);
     if (rc && why.num == EREMOTEIO)
         return 0;
-    return rc ? xf_fail_as(err, &why, "%s", why.text) : !strcmp(name, vdev);
+    return rc ? xf_fail_as(err, &why, "%s", why.text) : is_name(name, vdev);
 }
 
 int xf_mirror_set_throttle(struct xf_qmp *q, const char *qdev, uint64_t bytes_per_s,

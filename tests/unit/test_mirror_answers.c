@@ -48,8 +48,8 @@ static void test_find(void)
         QMP_ANSWER(2, "[{\"device\": \"cd\"}, " BLOCK("/m/ide", "ide0", "raw") ", " BLOCK(
                           "/m/d0", "xvdb-raw", "raw") ", " BLOCK("/m/d1", "xf-xvda-1", "raw") "]"),
         QMP_REFUSAL(3, "Property 'ide-hd.vdev' not found"),
-        QMP_ANSWER(4, "\"xvdb\""),
-        QMP_ANSWER(5, "\"xvda\""),
+        QMP_ANSWER(4, "\"xvdb0\""),
+        QMP_ANSWER(5, "\"xvda0\""),
         QMP_ANSWER(6, "[]"),
         NULL};
 
@@ -68,7 +68,7 @@ static void test_not_found(void)
 {
     static const char *const none[] = {QMP_ANSWER(2, "[]"), NULL};
     static const char *const empty[] = {QMP_ANSWER(2, "[{\"qdev\": \"/m/d1\"}]"),
-                                        QMP_ANSWER(3, "\"xvda\""), NULL};
+                                        QMP_ANSWER(3, "\"xvda0\""), NULL};
     static const char *const filter[] = {
         QMP_ANSWER(2, "[" BLOCK("/m/d1", "xf-top-xvda", "mirror_top") "]"),
         QMP_ANSWER(3, "\"xvda\""), QMP_ANSWER(4, "[]"), NULL};

@@ -45,8 +45,8 @@ goes_on() {
 start() { # NAME [options of `lab guest start`]
     local name=$1
     shift
-    on $at "rm -f $store/*; truncate -s 64M $image"
-    guest_start $at "$name" --mem 128 --fill 24 --rate 100 --ip 130 --disk $image --diskrate 20 "$@"
+    on $at "rm -f $store/*.img*; truncate -s 64M $image"
+    guest_start $at "$name" --mem 128 --fill 24 --rate 100 --ip 130 --disk $image --backend qdisk --diskrate 20 "$@"
 }
 
 # A move with its disk that must succeed.
