@@ -266,7 +266,7 @@ int xf_move_disks_place(struct xf_move *m, struct xf_findings *found, struct xf_
         r->free = reply->there[i].free;
         free(d->pdev_path);
         d->pdev_path = strdup(r->target);
-        d->backend = LIBXL_DISK_BACKEND_UNKNOWN; /* a file or a volume */
+        d->backend = LIBXL_DISK_BACKEND_QDISK; /* the kernel's could not move again */
         say(r, found);
     }
     free(m->check.config_json);

@@ -275,7 +275,7 @@ static void placed(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(found.list[1].text, "goes to /dev/vg0/b, where 5 MiB are free"));
     CU_ASSERT_STRING_EQUAL(disks[0].pdev_path, "/srv/there/a");
     CU_ASSERT_STRING_EQUAL(disks[1].pdev_path, "/dev/vg0/b");
-    CU_ASSERT_EQUAL(disks[1].backend, LIBXL_DISK_BACKEND_UNKNOWN);
+    CU_ASSERT_EQUAL(disks[1].backend, LIBXL_DISK_BACKEND_QDISK);
     CU_ASSERT_STRING_EQUAL(m.check.config_json, "{}");
     CU_ASSERT_STRING_EQUAL(report.disks[1].target, "/dev/vg0/b");
 
