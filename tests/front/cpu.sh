@@ -12,17 +12,7 @@ EOC
 export PATH=$work/bin:$PATH XENFERRY_RUN_DIR=$work/run
 manual=$(dirname "$0")/../../docs/xl-migrate.1
 
-# refused NAME PART WORDS...: status 1, nothing on stdout, one line with PART on stderr
-refused() {
-    local name=$1 part=$2 out rc
-    shift 2
-    out=$("$XL" migrate-cpu "$@" 2>"$work/err")
-    rc=$?
-    same "$name: status" 1 $rc
-    same "$name: output" "" "$out"
-    same "$name: lines" 1 "$(wc -l <"$work/err")"
-    contains "$name" "$part" "$(cat "$work/err")"
-}
+refused() { refused_by migrate-cpu "$@"; }
 
 out=$("$XL" migrate-cpu --help)
 same "--help: status" 0 $?

@@ -28,6 +28,18 @@ contains() {
     case $3 in *"$2"*) ;; *) fail "$1: no '$2' in '$3'" ;; esac
 }
 
+# refused_by COMMAND NAME PART WORDS...: status 1, nothing on stdout, one line with PART on stderr
+refused_by() {
+    local command=$1 name=$2 part=$3 out rc
+    shift 3
+    out=$("$XL" "$command" "$@" 2>"$work/err")
+    rc=$?
+    same "$name: status" 1 $rc
+    same "$name: output" "" "$out"
+    same "$name: lines" 1 "$(wc -l <"$work/err")"
+    contains "$name" "$part" "$(cat "$work/err")"
+}
+
 finish() {
     [ $bad = 0 ] && echo passed
     exit $bad
