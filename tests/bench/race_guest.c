@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/procguest/memory.h"
 #include "tests/procguest/move.h"
 
 #define SAMPLE_NS 1000000
@@ -228,6 +229,12 @@ static void report_forecast(const struct pg_source_end *s)
                s->status.forecast_at - s->status.forecast_from);
 }
 
+/* The part of its memory that lies in large pages. */
+static double large(const struct pg_guest *g)
+{
+    return pg_memory_large(g->mem, g->truth->nr_gfns * XF_PAGE_SIZE);
+}
+
 static void report(const struct race *r, uint64_t wrong)
 {
     const struct pg_source_end *s = &r->m->source;
@@ -264,6 +271,7 @@ static void report(const struct race *r, uint64_t wrong)
         report_forecast(s);
     printf(" \"steps\": %" PRIu64 ", \"ran_s\": %.6f,\n", pg_steps(r->m->dst),
            beats ? (double)(b->last - a->first) / 1e9 : 0);
+    printf(" \"source_large\": %.4f, \"sink_large\": %.4f,\n", large(r->m->src), large(r->m->dst));
     printf(" \"switched_ns\": %" PRIu64 ", \"source_own_kib\": %" PRIu64
            ", \"sink_own_kib\": %" PRIu64 "}\n",
            (uint64_t)a->last, s->own_kib, k->own_kib);

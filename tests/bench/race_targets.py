@@ -140,6 +140,27 @@ def latencies(r, size, links):
                   False, f"QEMU {back[0]}")
 
 
+def lengths(r, sizes, links):
+    """How long post-copy takes, before GO and in all, and what it costs."""
+    for link in links:
+        r.compare("post-copy, total time", POST, "total_s", 1, link, sizes[0], mode="postcopy",
+                  rate=2000)
+        r.compare("post-copy, processor time", POST, "cpu_s", 1, link, sizes[0], mode="postcopy",
+                  rate=2000)
+        for size in sizes:
+            c = r.get("ours", "postcopy", link, size, rate=2000)
+            if not c:
+                continue
+            before = c["total_s"] - c["pull_s"] if c["ok"] else None
+            r.add("post-copy, until GO", place(link, size), before,
+                  0.1 + 0.2 * (size - 512) / 1024, 1, False, "the limit")
+            raw = max((r.result["limits"].get(link, {}).get(f"stream{n}_gib_s", 0)
+                       for n in (1, 2)))
+            if link == "1g" and raw:
+                r.add("post-copy, total time", place(link, size), value(c, "total_s"),
+                      size / 1024 / raw, 1.05, False, "memory / plain stream")
+
+
 def fast_writer(r, size, links):
     for link in links:
         c = r.get("ours", "hybrid", link, size, rate=60000)
@@ -195,6 +216,7 @@ def rows(result, sizes, links, growth):
             r.add("rate, encrypted", place(link, small), rate(c, small), small / 1024 / best[1],
                   0.8, True, f"QEMU {best[0]}")
     latencies(r, small, links)
+    lengths(r, sizes, links)
     fast_writer(r, small, links)
     compression(r, small, links)
     growth_rows(r, growth)

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/procguest/memory.h"
 #include "tests/procguest/uffd.h"
 #include "transport/clock.h"
 #include "transport/wire.h"
@@ -260,12 +261,12 @@ struct pg_guest *pg_new(struct pg_truth *t)
     struct pg_guest *g = shared(sizeof(*g));
 
     g->truth = t;
-    g->memfd = memfd_create("guest", MFD_CLOEXEC);
-    if (g->memfd < 0 || ftruncate(g->memfd, (off_t)(t->nr_gfns * PAGE)))
-        give_up("memfd");
+    g->memfd = pg_memory_open(t->nr_gfns * PAGE, &g->large);
+    if (g->memfd < 0)
+        give_up("its memory");
     g->mem = mmap(NULL, t->nr_gfns * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, g->memfd, 0);
     if (g->mem == MAP_FAILED)
-        give_up("mapping a memfd");
+        give_up("mapping its memory");
     g->has = shared(t->nr_gfns);
     g->late = shared(t->nr_gfns);
     pg_log_init(&g->log, shared(t->nr_gfns / 8 + sizeof(unsigned long)));

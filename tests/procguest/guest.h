@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest that is a process: its memory is a memfd, its vCPUs are threads whose whole state is one
- * small struct, and they run a workload. It runs anywhere at native speed. The engine's view of it
- * is in source.h (dirty log) and sink.h (absent pages).
+ * A guest that is a process: its memory is a file without a name (memory.h), its vCPUs are threads
+ * whose whole state is one small struct, and they run a workload. It runs anywhere at native speed.
+ * The engine's view of it is in source.h (dirty log) and sink.h (absent pages).
  *
  * A move has two copies of one guest, each a process of its own, and one `struct pg_truth`: the
  * expected contents of every page, kept outside the memory that is moved. A lost write, or a page
@@ -62,7 +62,8 @@ struct pg_truth {
 
 struct pg_guest {
     struct pg_truth *truth;
-    int memfd;
+    int memfd;             /* of memory.h, */
+    bool large;            /* as well */
     uint8_t *mem;          /* all of it, as this process sees it */
     _Atomic uint8_t *has;  /* has[gfn]: the guest has a page there */
     _Atomic uint8_t *late; /* late[gfn]: the page is absent, its content has not arrived */

@@ -75,7 +75,7 @@ static int map(struct xf_view *v, const uint64_t *gfns, unsigned n, bool fill, s
         if (!v->g->has[gfns[i]] || v->g->late[gfns[i]])
             return xf_fail(err, EFAULT, "gfn 0x%llx was mapped while it was not there",
                            (unsigned long long)gfns[i]);
-    if (!fill || s->mapped) {
+    if (!fill || s->direct) {
         pg_view_map(v, gfns, n, m);
         return 0;
     }
@@ -150,6 +150,7 @@ int pg_sink_open(struct pg_sink *s, struct pg_guest *g, bool paging, struct xf_e
 {
     *s = (struct pg_sink){.vm = {.ops = &ops, .nr_gfns = g->truth->nr_gfns},
                           .g = g,
+                          .direct = g->large,
                           .uffd = -1,
                           .pidfd = -1,
                           .again = -1,
@@ -167,7 +168,7 @@ int pg_sink_resident(struct pg_sink *s, struct xf_err *err)
 {
     if (madvise(s->g->mem, s->g->truth->nr_gfns * PAGE, MADV_POPULATE_WRITE))
         return xf_fail(err, errno, "cannot have all memory at once: %s", strerror(errno));
-    s->mapped = true;
+    s->direct = true;
     return 0;
 }
 

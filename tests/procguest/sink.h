@@ -19,7 +19,10 @@ struct pg_sink {
     struct xf_sink_vm vm;
     struct pg_guest *g;
     bool garbage; /* fresh memory is full of garbage, as Xen's may be */
-    bool mapped;  /* all its memory exists and is mapped here: pg_sink_resident() */
+    /* Pages are written where they lie: all memory exists already (pg_sink_resident()), or the
+     * first touch of one gives the guest a large page. No longer once pages are absent: they are
+     * holes. */
+    atomic_bool direct;
     struct pg_fill fill;
     bool loaded;
     atomic_bool gone; /* the guest was found to have ended */

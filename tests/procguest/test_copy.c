@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "tests/procguest/memory.h"
 #include "tests/procguest/move.h"
 #include "tests/unit/suite.h"
 #include "transport/clock.h"
@@ -55,9 +56,11 @@ static void test_idle(void)
     }
 }
 
-/* Where fresh memory is zeros the sink does nothing for a zero page. */
+/* Where fresh memory is zeros the sink does nothing for a zero page. In a large page that cannot be
+ * seen. */
 static void test_fresh(void)
 {
+    setenv(PG_PAGES_ENV, "small", 1);
     for (unsigned clean = 0; clean < 2; clean++) {
         struct pg_move *m = pg_move_new(GFNS, 1);
         struct stat st = {0};
@@ -71,6 +74,26 @@ static void test_fresh(void)
         CU_ASSERT_EQUAL(pg_move_check(m, m->dst), 0);
         pg_move_free(m);
     }
+    unsetenv(PG_PAGES_ENV);
+}
+
+/* A moved guest has the large pages that it had, as long as no page is absent. */
+static void test_large(void)
+{
+    struct pg_move *m = pg_move_new(GFNS, 1);
+
+    if (!m->src->large) {
+        printf(" (no large pages here) ");
+        pg_move_free(m);
+        return;
+    }
+    work(m, 0, PG_RANDOM, 0, 2000);
+    pg_move_start(m);
+    CU_ASSERT(pg_move_wait(m));
+    CU_ASSERT_EQUAL(pg_move_check(m, m->dst), 0);
+    CU_ASSERT(pg_memory_large(m->src->mem, (uint64_t)GFNS * XF_PAGE_SIZE) >= 0.9);
+    CU_ASSERT(pg_memory_large(m->dst->mem, (uint64_t)GFNS * XF_PAGE_SIZE) >= 0.9);
+    pg_move_free(m);
 }
 
 static void test_busy(void)
@@ -178,6 +201,7 @@ int main(void)
         {"an idle guest moves", test_idle},
         {"a busy guest moves", test_busy},
         {"fresh memory that is zeros", test_fresh},
+        {"large pages stay", test_large},
         {"a ballooning guest moves", test_balloon},
         {"a guest that ends in COPY", test_ends},
         {"guests whose writes are logged synchronously move", test_sync_log},
