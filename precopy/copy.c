@@ -151,7 +151,7 @@ static int rounds(struct xf_copy *c, struct xf_err *err)
     for (;;) {
         double began = xf_now();
 
-        if (xf_copy_one_round(c, err)) {
+        if (xf_copy_tell_whole(c, err) || xf_copy_one_round(c, err)) {
             if (xf_copy_change_link(c, err))
                 return -1;
             continue;

@@ -22,6 +22,7 @@
 
 struct xf_copy_opts {
     enum xf_mode mode;
+    bool large; /* the destination takes WHOLE: tell it which ranges may be large pages */
     struct xf_policy policy;
     uint64_t bandwidth; /* bytes per second of page data, 0: no limit */
     double fixed_s;     /* first estimate of the time SWITCH takes without any pages */
@@ -52,6 +53,8 @@ struct xf_copy_status {
     /* Hybrid: pages are left for PULL. Not if COPY ended with so few that they add little to the
      * downtime: PULL costs the guest more. */
     bool leave;
+    uint64_t whole_pages; /* in ranges that WHOLE has named; 0: it was not sent */
+    uint64_t large_pages; /* of them, in large pages there. By SWITCH */
     /* Taken early in the first round, from what COPY knows then: of COPY, SWITCH and PULL. */
     struct xf_forecast forecast;
     double forecast_from; /* its total counts from here: the beginning of the first round */
@@ -133,6 +136,7 @@ struct xf_copy {
     unsigned long *zeros; /* post-copy: found zero, and so at the destination; or NULL */
 
     /* copy_follow.c; copy.c begins target_kib, and clears devices_asked with a lost link. */
+    bool whole_told;     /* the destination knows the ranges that may be large pages */
     double alive_at;     /* when vm->ops->alive was last called */
     uint64_t target_kib; /* last sent to the destination */
     bool devices_asked;  /* DEVICES was sent over this link */

@@ -53,6 +53,12 @@ int xf_copy_one_round(struct xf_copy *c, struct xf_err *err);
  * and enough is known, or if the round is over. */
 void xf_copy_foresee(struct xf_copy *c, bool over);
 
+/* --- copy_whole.c --- */
+
+/* Tell the destination which ranges may be large pages, once, before the first page of a round; only
+ * if it takes that, and not before post-copy. */
+int xf_copy_tell_whole(struct xf_copy *c, struct xf_err *err);
+
 /* --- copy_zeros.c --- */
 
 /* Report all zero pages to the destination; the others stay owed. */

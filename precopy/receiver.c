@@ -23,6 +23,7 @@
 #include "pages/packing.h"
 #include "pages/rings.h"
 #include "pages/zero.h"
+#include "precopy/large.h"
 #include "transport/lock.h"
 
 struct receiver {
@@ -40,6 +41,7 @@ struct xf_receivers {
     struct xf_link *link;
     unsigned long *present; /* atomic bits */
     unsigned long *rings;   /* constant after start */
+    struct xf_large large;  /* fills parts of present */
     pthread_mutex_t lock;
     struct xf_err err XF_GUARDED(receivers_lock); /* first failure */
     /* Channels that have synced after their last page. */
@@ -224,6 +226,7 @@ static int place(struct receiver *w, struct xf_view *view, struct scratch *x, st
 {
     const struct xf_sink_ops *ops = w->r->vm->ops;
 
+    xf_large_touch(&w->r->large, view, &x->batch);
     if (sort_gfns(w->r, x, err))
         return -1;
     if (bring_back(w, view, x, err))
@@ -345,7 +348,7 @@ int xf_receivers_start(struct xf_receivers **out, struct xf_sink_vm *vm, struct 
     pthread_mutex_init(&r->lock, NULL);
     r->present = xf_bitmap_new(vm->nr_gfns);
     r->rings = xf_bitmap_new(vm->nr_gfns);
-    if (!r->present || !r->rings) {
+    if (!r->present || !r->rings || xf_large_init(&r->large, vm, r->present, r->rings)) {
         xf_receivers_stop(r);
         return xf_fail(err, ENOMEM, "out of memory for a map of %llu pages",
                        (unsigned long long)vm->nr_gfns);
@@ -388,6 +391,16 @@ int xf_receivers_check(struct xf_receivers *r, struct xf_err *err)
     }
     xf_unlock(&r->lock, receivers_lock);
     return rc;
+}
+
+int xf_receivers_whole(struct xf_receivers *r, const struct xf_extents *set, struct xf_err *err)
+{
+    return xf_large_add(&r->large, set, err);
+}
+
+uint64_t xf_receivers_large(struct xf_receivers *r)
+{
+    return r->large.pages;
 }
 
 int xf_receivers_mark(struct xf_receivers *r, struct xf_view *view, const struct xf_extents *set,
@@ -443,6 +456,7 @@ void xf_receivers_stop(struct xf_receivers *r)
         return;
     join(r, !xf_receivers_complete(r));
     pthread_mutex_destroy(&r->lock);
+    xf_large_free(&r->large);
     free(r->present);
     free(r->rings);
     free(r);

@@ -90,6 +90,7 @@ static int make_ready(struct serve *s, struct xf_err *err)
 static int load(struct serve *s, struct xf_err *err)
 {
     const struct xf_sink_ops *ops = s->vm->ops;
+    uint64_t large;
 
     if (!awaits_pages(s))
         return 0;
@@ -100,7 +101,8 @@ static int load(struct serve *s, struct xf_err *err)
         return -1;
     xf_state_free(&s->state.state);
     s->loaded = true;
-    return xf_link_say(s->link, XF_MSG_LOADED, NULL, 0, err);
+    large = xf_receivers_large(s->receivers);
+    return xf_link_say_u64s(s->link, XF_MSG_LOADED, &large, 1, err);
 }
 
 static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *err)
@@ -130,6 +132,24 @@ static int answer_absent(struct serve *s, struct xf_err *err)
         xf_unset_extents(s->refused, answer);
     } while (!last);
     return 0;
+}
+
+/* Ranges that are whole at the source, before the first of their pages. */
+static int take_whole(struct serve *s, const struct xf_msg *m, struct xf_err *err)
+{
+    struct xf_extents *x = calloc(1, sizeof(*x));
+    bool last;
+    int rc;
+
+    if (!x)
+        return xf_fail(err, ENOMEM, "out of memory for a set of pages");
+    rc = s->switching ? xf_fail(err, EPROTO, "the source named whole ranges in SWITCH")
+                      : xf_extents_decode(x, m, s->meta, s->vm->nr_gfns, err);
+    if (!rc)
+        rc = xf_receivers_whole(s->receivers, x, err);
+    last = x->flags & XF_EXTENTS_LAST;
+    free(x);
+    return rc || !last ? rc : xf_link_say(s->link, XF_MSG_WHOLE_ACK, NULL, 0, err);
 }
 
 /* Pages that the source will send after GO. The answer names those that it must send before. */
@@ -226,6 +246,8 @@ static int take_message(struct serve *s, const struct xf_msg *m, enum xf_sink_en
         return take_target(s, m, err);
     case XF_MSG_FOLLOW:
         return take_follow(s, m, err);
+    case XF_MSG_WHOLE:
+        return take_whole(s, m, err);
     case XF_MSG_ABSENT:
         return take_absent(s, m, err);
     case XF_MSG_DEVICES:

@@ -80,6 +80,11 @@ static int wait_loaded(struct xf_copy *c, struct xf_err *err)
         if (rc >= 0 && !loaded) {
             rc = xf_link_hear(c->link, XF_MSG_LOADED, &m, meta, synced ? TICK_MS : 0, err);
             loaded = rc == 0;
+            /* Older destinations say nothing of large pages. */
+            if (loaded && m.meta_len)
+                rc = xf_u64s_decode(&c->status.large_pages, 1, &m, meta, err);
+            if (c->status.large_pages > c->status.whole_pages)
+                c->status.large_pages = c->status.whole_pages;
         }
         if (rc < 0 || xf_copy_tick(c, err))
             return -1;

@@ -385,6 +385,8 @@ void json_report(FILE *out, const struct xf_report *r, const struct xf_err *err,
     add(o, "rounds", json_object_new_int64(r->rounds));
     add(o, "rounds_s", number(r->rounds_s));
     add(o, "guest_pages", json_object_new_uint64(r->guest_pages));
+    add(o, "whole_pages", json_object_new_uint64(r->whole_pages));
+    add(o, "large_pages", json_object_new_uint64(r->large_pages));
     add(o, "pages_sent", json_object_new_uint64(r->pages_sent));
     add(o, "pages_zero", json_object_new_uint64(r->pages_zero));
     add(o, "pages_skipped", json_object_new_uint64(r->pages_skipped));

@@ -136,6 +136,12 @@ static void print_pages(FILE *out, const struct xf_report *r)
              r->pages_sent, r->pages_zero, r->pages_skipped, r->guest_pages,
              fmt_bytes(a, (double)r->wire_bytes));
     row(out, "pages", text);
+    if (r->whole_pages) {
+        snprintf(text, sizeof(text), "%.0f %% of the guest at the destination, of %.0f %% possible",
+                 100.0 * (double)r->large_pages / (double)r->guest_pages,
+                 100.0 * (double)r->whole_pages / (double)r->guest_pages);
+        row(out, "large pages", text);
+    }
     print_compression(out, r);
     snprintf(text, sizeof(text), "%u in %s%s%s", r->rounds, fmt_duration(a, r->rounds_s),
              r->switch_reason[0] ? "; then the switch: " : "", r->switch_reason);

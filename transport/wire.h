@@ -20,6 +20,7 @@
 #define XF_WIRE_VERSION 2u
 #define XF_WIRE_OLDEST 1u
 #define XF_PAGE_SIZE 4096u
+#define XF_LARGE_PAGES 512u  /* of a large page: 2 MiB. Its first gfn is a multiple of this */
 #define XF_BATCH_PAGES 1024u /* most pages named by one batch, all kinds together */
 #define XF_GFN_MAX (1ull << 40)
 #define XF_TEXT_MAX 480u
@@ -56,8 +57,10 @@ enum xf_msg_type {
     XF_MSG_DEVICES_ACK = 41, /* control, sink -> source: they are; the guest may be suspended */
     XF_MSG_FOLLOW = 44,      /* control, source -> sink: the guest was renamed, or its vCPUs set */
     XF_MSG_FOLLOW_ACK = 45,
-    XF_MSG_CONFIG = 48,  /* control, source -> sink, cold: what the stock stream is of */
-    XF_MSG_STREAM = 49,  /* bulk, source -> sink, cold: a piece of the stock stream */
+    XF_MSG_WHOLE = 46,     /* control, source -> sink, in COPY: ranges that may be large pages */
+    XF_MSG_WHOLE_ACK = 47, /* control, sink -> source: from now on they are */
+    XF_MSG_CONFIG = 48,    /* control, source -> sink, cold: what the stock stream is of */
+    XF_MSG_STREAM = 49,    /* bulk, source -> sink, cold: a piece of the stock stream */
     XF_MSG_PLUGGED = 52, /* control, sink -> source, after RUNNING: the PCI devices; as an error */
     XF_MSG_PROBE = 56,   /* bulk, source -> sink, `--check`: bytes to discard (speed.h) */
     XF_MSG_PROBE_ACK = 57,  /* bulk, sink -> source: they have arrived */
@@ -142,8 +145,8 @@ struct xf_sync {
 size_t xf_sync_encode(const struct xf_sync *s, void *meta);
 int xf_sync_decode(struct xf_sync *s, const struct xf_msg *m, const void *meta, struct xf_err *err);
 
-/* XF_MSG_ABSENT, ABSENT_ACK, MISSING: a set of gfns as extents that ascend and do not overlap. One
- * set may take several messages, each valid on its own. */
+/* XF_MSG_ABSENT, ABSENT_ACK, MISSING, WHOLE: a set of gfns as extents that ascend and do not
+ * overlap. One set may take several messages, each valid on its own. */
 #define XF_EXTENTS_MAX 4095u
 #define XF_EXTENTS_LAST 1u /* flag: the set ends with this message */
 struct xf_extent {

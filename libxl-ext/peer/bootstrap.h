@@ -123,6 +123,7 @@ struct xf_reply {
     bool hvm;             /* it can receive a guest with a device model, and late devices */
     bool cold;            /* it can receive a stock stream */
     bool pci;             /* it can attach PCI devices after GO */
+    bool large;           /* it takes WHOLE */
     bool cpu_words;       /* it compares all words of the CPU's features */
     bool has_cpu;         /* `cpu` is filled in: the answer to cpu_only */
     struct xf_cpu cpu;

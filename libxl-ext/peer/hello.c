@@ -220,6 +220,7 @@ char *xf_reply_format(const struct xf_reply *r)
     json_object_object_add(o, "hvm", json_object_new_boolean(r->hvm));
     json_object_object_add(o, "cold", json_object_new_boolean(r->cold));
     json_object_object_add(o, "pci", json_object_new_boolean(r->pci));
+    json_object_object_add(o, "large", json_object_new_boolean(r->large));
     json_object_object_add(o, "cpu_words", json_object_new_boolean(r->cpu_words));
     if (r->has_cpu)
         json_object_object_add(o, "cpu", xf_cpu_to_json(&r->cpu));

@@ -465,6 +465,7 @@ static int read_reply(const struct xf_json *j, struct xf_reply *r)
         (xf_json_has(j, "cold") && xf_json_bool(j, "cold", &r->cold)) ||
         (xf_json_has(j, "pci") && xf_json_bool(j, "pci", &r->pci)) ||
         (xf_json_has(j, "probe") && xf_json_bool(j, "probe", &r->probe)) ||
+        (xf_json_has(j, "large") && xf_json_bool(j, "large", &r->large)) ||
         (xf_json_has(j, "cpu_words") && xf_json_bool(j, "cpu_words", &r->cpu_words)) ||
         get_cpu(j, r) ||
         (xf_json_has(j, "free_kib") && xf_json_number(j, "free_kib", 0, INT64_MAX, &kib)) ||

@@ -163,7 +163,7 @@ static int look(struct sink *s, struct xf_reply *reply, bool *refused, struct xf
 {
     struct xf_findings found = {0};
 
-    reply->hvm = reply->cold = reply->pci = reply->cpu_words = reply->disks = true;
+    reply->hvm = reply->cold = reply->pci = reply->cpu_words = reply->disks = reply->large = true;
     reply->paging = xf_has_paging(s->xch);
     reply->codecs = xf_pack_codecs();
     reply->probe = s->check.hello.check_only;

@@ -93,6 +93,7 @@ static int phase_copy(struct xf_move *m, struct xf_err *err)
     m->fixed_s = XF_SUSPEND_GUESS_S + 2 * m->skeleton.rtt_s;
     c->opts = (struct xf_copy_opts){
         .mode = xf_move_mode(m),
+        .large = m->check.reply.large,
         .policy = xf_move_policy(m),
         .bandwidth = m->o->bandwidth,
         .fixed_s = m->fixed_s + xf_disks_moving_owed_s(&m->disks),

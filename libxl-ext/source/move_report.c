@@ -36,6 +36,8 @@ void xf_move_report_copy(struct xf_move *m)
     r->pack_s = sent.pack_s;
     r->pages_skipped = m->copy.order.skipped;
     r->last_pages = t->pages;
+    r->whole_pages = m->copy.status.whole_pages;
+    r->large_pages = m->copy.status.large_pages;
     report_wire(m);
     r->predicted_down_s = m->copy.status.predicted_s;
     if (m->copy.status.reason)

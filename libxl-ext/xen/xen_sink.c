@@ -15,6 +15,8 @@
 #include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/xen_view.h"
 
+#define LARGE_ORDER 9 /* XF_LARGE_PAGES */
+
 static struct xf_xen_sink *of(struct xf_sink_vm *vm)
 {
     return (struct xf_xen_sink *)vm;
@@ -45,6 +47,14 @@ static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct 
                        "there or raise the domain's limit",
                        n);
     return 0;
+}
+
+static int populate_large(struct xf_view *v, uint64_t first)
+{
+    xen_pfn_t pfn = first;
+
+    return xc_domain_populate_physmap(v->xch, v->domid, 1, LARGE_ORDER, 0, &pfn) == 1 ? 0
+                                                                                      : XF_AGAIN;
 }
 
 static int depopulate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err)
@@ -119,6 +129,7 @@ static const struct xf_sink_ops any_kind = {
     .view_open = view_open,
     .view_close = xf_xen_view_close,
     .populate = populate,
+    .populate_large = populate_large,
     .depopulate = depopulate,
     .map = map,
     .unmap = xf_xen_view_unmap,

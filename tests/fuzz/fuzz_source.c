@@ -192,6 +192,9 @@ static bool honest(unsigned chan, struct xf_msg *m, uint8_t *meta)
     case XF_MSG_DEVICES:
         m->type = XF_MSG_DEVICES_ACK;
         break;
+    case XF_MSG_WHOLE:
+        m->type = XF_MSG_WHOLE_ACK;
+        break;
     case XF_MSG_TARGET:
         m->type = XF_MSG_TARGET_ACK;
         break;

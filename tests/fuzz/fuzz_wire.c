@@ -166,6 +166,7 @@ static void fuzz_meta(const struct xf_msg *m, const void *meta)
         break;
     case XF_MSG_ABSENT:
     case XF_MSG_ABSENT_ACK:
+    case XF_MSG_WHOLE:
     case XF_MSG_MISSING:
         if (xf_extents_decode(&fuzz.extents, m, meta, limit, &err))
             fuzz_refused(&err);

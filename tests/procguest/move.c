@@ -553,6 +553,7 @@ static void source_open(struct sourcing *s)
         .link = &s->link,
         .compress = m->opts.compress,
         .opts = {.mode = m->opts.mode,
+                 .large = !m->opts.small,
                  .policy = m->opts.policy,
                  .bandwidth = m->opts.bandwidth,
                  .confirm_s = m->opts.confirm_s},

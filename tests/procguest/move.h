@@ -42,6 +42,7 @@ struct pg_opts {
     bool encrypt;
     struct xf_compress_opts compress; /* default: auto, the destination supports all */
     bool garbage;                     /* fresh memory at the sink is full of garbage */
+    bool small;                       /* the sink is not told which ranges may be large pages */
     bool whole;                       /* without the hole */
     bool resident;                    /* the sink's memory is allocated before the move */
     uint64_t wait_ns;                 /* how long the guest runs before COPY, below 1 s */

@@ -41,6 +41,18 @@ static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct 
     return 0;
 }
 
+/* All its memory is like that: see memory.h. */
+static int populate_large(struct xf_view *v, uint64_t first)
+{
+    for (uint64_t gfn = first; gfn < first + XF_LARGE_PAGES; gfn++) {
+        v->g->has[gfn] = 1;
+        v->g->pages++;
+        if (((struct pg_sink *)v->owner)->garbage)
+            memset(v->g->mem + gfn * PAGE, GARBAGE, PAGE);
+    }
+    return 0;
+}
+
 /* Discard the pages' memory; the next access gets zeros, or faults. */
 int pg_punch(struct pg_guest *g, const uint64_t *gfns, unsigned n, struct xf_err *err)
 {
@@ -138,6 +150,7 @@ static const struct xf_sink_ops ops = {
     .view_open = view_open,
     .view_close = view_close,
     .populate = populate,
+    .populate_large = populate_large,
     .depopulate = depopulate,
     .map = map,
     .unmap = unmap,

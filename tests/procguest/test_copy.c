@@ -67,6 +67,7 @@ static void test_fresh(void)
 
         m->truth->zero_every = 2;
         m->opts.garbage = !clean;
+        m->opts.small = true;
         pg_move_start(m);
         CU_ASSERT(pg_move_wait(m));
         CU_ASSERT_EQUAL(fstat(m->dst->memfd, &st), 0); /* the comparison touches all */
@@ -93,6 +94,8 @@ static void test_large(void)
     CU_ASSERT_EQUAL(pg_move_check(m, m->dst), 0);
     CU_ASSERT(pg_memory_large(m->src->mem, (uint64_t)GFNS * XF_PAGE_SIZE) >= 0.9);
     CU_ASSERT(pg_memory_large(m->dst->mem, (uint64_t)GFNS * XF_PAGE_SIZE) >= 0.9);
+    CU_ASSERT(m->source.status.whole_pages >= GFNS * 9 / 10);
+    CU_ASSERT_EQUAL(m->source.status.large_pages, m->source.status.whole_pages);
     pg_move_free(m);
 }
 

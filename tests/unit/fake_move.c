@@ -291,6 +291,7 @@ static bool open_it(struct move *m, unsigned version, const struct xf_transport_
     m->copy.link = &m->source;
     m->copy.tick = (struct xf_tick){source_tick, m};
     m->copy.priv = m;
+    m->copy.opts.large = true;
     m->copy.opts.policy = (struct xf_policy){.max_downtime_s = 0, .max_rounds = 3};
     m->second = second;
     m->tick_relink = (struct xf_tick){sink_tick, m};

@@ -408,6 +408,22 @@ static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct 
     return rc;
 }
 
+static int populate_large(struct xf_view *v, uint64_t first)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&v->f->lock);
+    if (v->side->pages + XF_LARGE_PAGES > v->f->limit)
+        rc = XF_AGAIN;
+    for (uint64_t gfn = first; !rc && gfn < first + XF_LARGE_PAGES; gfn++) {
+        if (v->side->has[gfn])
+            broke(v->f, "populated twice", gfn);
+        give(v->side, gfn, GARBAGE);
+    }
+    pthread_mutex_unlock(&v->f->lock);
+    return rc;
+}
+
 static int depopulate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err)
 {
     if (enter(v->f, FAKE_DEPOPULATE, err))
@@ -516,6 +532,7 @@ static const struct xf_sink_ops sink_ops = {
     .view_open = sink_view,
     .view_close = view_close,
     .populate = populate,
+    .populate_large = populate_large,
     .depopulate = depopulate,
     .map = sink_map,
     .unmap = unmap,
@@ -528,6 +545,7 @@ static const struct xf_sink_ops emulating = {
     .view_open = sink_view,
     .view_close = view_close,
     .populate = populate,
+    .populate_large = populate_large,
     .depopulate = depopulate,
     .map = sink_map,
     .unmap = unmap,

@@ -188,6 +188,46 @@ static void test_honest(void)
     CU_ASSERT(move_close(&m));
 }
 
+static void say_whole(uint64_t gfn, uint64_t count)
+{
+    static struct xf_extents x;
+
+    x = (struct xf_extents){.flags = XF_EXTENTS_LAST, .nr = 1, .list = {{gfn, count}}};
+    xf_link_say(&m.source, XF_MSG_WHOLE, meta, xf_extents_encode(&x, meta), NULL);
+}
+
+static void test_whole(void)
+{
+    struct xf_sync sync;
+
+    begin(); /* named twice, and after a page of it has arrived */
+    say_whole(0, XF_LARGE_PAGES);
+    CU_ASSERT_EQUAL(hear(XF_MSG_WHOLE_ACK), 0);
+    say_batch(0, 5, 1, XF_RUN_DATA, 0);
+    say_sync(0, 1, 0);
+    CU_ASSERT(hear_sync(0, &sync));
+    say_whole(0, XF_LARGE_PAGES);
+    CU_ASSERT_EQUAL(hear(XF_MSG_WHOLE_ACK), 0);
+    say_batch(0, 6, 1, XF_RUN_DATA, 0);
+    say_batch(0, FAKE_GFNS, 1, XF_RUN_DATA, 0);
+    refused(EPROTO, "beyond the guest's");
+
+    begin();
+    say_whole(1, XF_LARGE_PAGES);
+    refused(EPROTO, "a part of a large page");
+
+    begin();
+    say_whole(0, (FAKE_GFNS / XF_LARGE_PAGES + 1) * XF_LARGE_PAGES);
+    refused(EPROTO, "not within the guest's");
+
+    begin();
+    ask_devices();
+    say_state(FAKE_STATE_BYTES);
+    CU_ASSERT_EQUAL(hear(XF_MSG_LOADED), 0);
+    say_whole(0, XF_LARGE_PAGES);
+    refused(EPROTO, "whole ranges in SWITCH");
+}
+
 static void test_forbidden_gfns(void)
 {
     for (uint32_t kind = XF_RUN_DATA; kind <= XF_RUN_ABSENT; kind++) {
@@ -346,6 +386,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"GO too early", test_early_go},
         {"honest", test_honest},
+        {"ranges that are whole", test_whole},
         {"gfns", test_forbidden_gfns},
         {"checksum", test_checksum},
         {"compressed pages", test_packed},

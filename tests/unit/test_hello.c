@@ -179,6 +179,7 @@ static void test_reply_round_trip(void)
                          .cold = true,
                          .pci = true,
                          .cpu_words = true,
+                         .large = true,
                          .has_cpu = true,
                          .cpu = {.vendor = "GenuineIntel",
                                  .most = {0x7fffffff, UINT32_MAX, 0x80000021, {1, 2, 0xffffffff}},

@@ -289,12 +289,12 @@ static void test_sink_notices(void)
     CU_ASSERT(arrived());
 }
 
-/* The question whether the devices are there, or its answer, is what gets lost: one round more,
- * and it is asked again. */
+/* WHOLE, or the question whether the devices are there, or its answer, is what gets lost: one round
+ * more, and it is sent again. */
 static void test_devices(void)
 {
-    for (unsigned i = 0; i < 4; i++) {
-        const struct xf_loopback_fault f = {XF_FAULT_KILL, 0, i & 1, 1, i < 2 ? 0 : 10};
+    for (unsigned i = 0; i < 8; i++) {
+        const struct xf_loopback_fault f = {XF_FAULT_KILL, 0, i & 1, 1 + i / 4, i & 2 ? 10 : 0};
 
         open_faulty(&f, &xf_tcp_ops, false, 2);
         move_run(&m);
@@ -315,8 +315,8 @@ static void follow_target(struct fake *f, enum fake_op op, unsigned nth)
 /* The control channel's own exchange: the memory target, told again over the new link. */
 static void test_control(void)
 {
-    for (unsigned i = 0; i < 4; i++) {
-        const struct xf_loopback_fault f = {XF_FAULT_KILL, 0, i & 1, 1, i < 2 ? 0 : 25};
+    for (unsigned i = 0; i < 8; i++) {
+        const struct xf_loopback_fault f = {XF_FAULT_KILL, 0, i & 1, 1 + i / 4, i & 2 ? 25 : 0};
 
         open_faulty(&f, &xf_tcp_ops, false, 2);
         m.f->hook = follow_target;
@@ -378,8 +378,8 @@ static void test_in_switch(void)
     } where[] = {{1, false, copy_messages + 1},
                  {1, false, copy_messages + 2},
                  {1, true, syncs + 1},
-                 {0, false, 2},
-                 {0, true, 2}};
+                 {0, false, 3}, /* after WHOLE and DEVICES */
+                 {0, true, 3}};
 
     for (unsigned i = 0; i < sizeof(where) / sizeof(where[0]); i++) {
         const struct xf_loopback_fault f = {XF_FAULT_KILL, where[i].channel, where[i].from_sink,
