@@ -105,8 +105,9 @@ struct xf_sink_ops {
 
     /* Give the guest memory at gfns (none of them has any). Contents are undefined afterwards. */
     int (*populate)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err);
-    /* Give the guest memory at XF_LARGE_PAGES gfns from `first` on, a multiple of that, in one large
-     * page. 0, or XF_AGAIN: there is none, and nothing has changed. NULL: it never has any. */
+    /* Give the guest memory at XF_LARGE_PAGES gfns from `first` on, a multiple of that, in one
+     * large page. 0, or XF_AGAIN: there is none, and nothing has changed. NULL: it never has any.
+     */
     int (*populate_large)(struct xf_view *v, uint64_t first);
     /* Take the memory back (all gfns have some, and none is absent). */
     int (*depopulate)(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err);

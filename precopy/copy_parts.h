@@ -55,8 +55,8 @@ void xf_copy_foresee(struct xf_copy *c, bool over);
 
 /* --- copy_whole.c --- */
 
-/* Tell the destination which ranges may be large pages, once, before the first page of a round; only
- * if it takes that, and not before post-copy. */
+/* Tell the destination which ranges may be large pages, once, before the first page of a round;
+ * only if it takes that, and not before post-copy. */
 int xf_copy_tell_whole(struct xf_copy *c, struct xf_err *err);
 
 /* --- copy_zeros.c --- */

@@ -64,8 +64,8 @@ int xf_receivers_start(struct xf_receivers **out, struct xf_sink_vm *vm, struct 
  * move's thread. */
 int xf_receivers_mark(struct xf_receivers *r, struct xf_view *view, const struct xf_extents *set,
                       unsigned long *refused, struct xf_err *err);
-/* A set of gfns whose ranges of XF_LARGE_PAGES are whole at the source, and so may get large pages. By
- * the move's thread, before any page of them arrives. */
+/* A set of gfns whose ranges of XF_LARGE_PAGES are whole at the source, and so may get large pages.
+ * By the move's thread, before any page of them arrives. */
 int xf_receivers_whole(struct xf_receivers *r, const struct xf_extents *set, struct xf_err *err);
 /* Pages that have got memory in large pages so far. */
 uint64_t xf_receivers_large(struct xf_receivers *r);
