@@ -96,10 +96,11 @@ if wanted "a kernel that is not there"; then
     case_end
 fi
 
-# The link is cut when the state of the devices is on its way: what a whole move sends after the hold
-# is counted first. The guest is quiet, so little else is sent then.
+# The link is cut when the last pages and the state of the devices are on their way: they begin
+# together, on channels of their own, and take seconds on a link this slow. The guest is quiet, so
+# that the pages are few.
 sent() { lab net bytes | jq ".${at}_to_${other[$at]}"; }
-half_is_sent() { [ "$(sent)" -ge "$half" ]; }
+some_is_sent() { [ "$(sent)" -ge $((from + 100000)) ]; }
 if wanted "half of the devices' state is sent"; then
     case_begin "hvm (SWITCH): half of the devices' state is sent, and the link is cut"
     lab guest stop "$guest"
@@ -108,20 +109,13 @@ if wanted "half of the devices' state is sent"; then
     on $at "rm -f /tmp/hold"
     move_in_background $at "XENFERRY_HOLD=suspended=/tmp/hold" --precopy
     until_true 180 held || bad "the move does not come to its hold: $(error_text)"
+    lab net rate 1
     from=$(sent)
     on $at "rm -f /tmp/hold"
-    move_ends 0
-    all=$(($(sent) - from))
-    at=b
-    move_in_background $at "XENFERRY_HOLD=suspended=/tmp/hold" --precopy
-    until_true 180 held || bad "the move does not come to its hold: $(error_text)"
-    lab net rate 1
-    half=$(($(sent) + all / 2))
-    on $at "rm -f /tmp/hold"
-    until_true 30 half_is_sent || bad "not even half of $all bytes is sent"
+    until_true 30 some_is_sent || bad "nothing is sent"
     cut_link
     move_ends 4
-    note "cut after about half of $all bytes: $(report .error)"
+    note "cut after $(($(sent) - from)) bytes: $(report .error)"
     lab net heal
     lab net rate off
     goes_on
