@@ -17,6 +17,9 @@
 #include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/xen_view.h"
 #include "pages/bitmap.h"
+#include "qmp/qmp.h"
+
+#define MONITOR_MS 5000
 
 /*
  * Exported by libxenctrl without a public prototype (tools/libs/ctrl/xc_private.c:
@@ -162,6 +165,17 @@ static int target(struct xf_source_vm *vm, uint64_t *kib, struct xf_err *err)
     return 0;
 }
 
+/* Nobody listens where its device model did. One that it never had leaves no socket. */
+static bool device_model_ended(uint32_t domid)
+{
+    struct xf_qmp q = XF_QMP_CLOSED;
+    struct xf_err why = {0};
+    bool ended = xf_qmp_open_domain(&q, domid, MONITOR_MS, &why) && why.num == ECONNREFUSED;
+
+    xf_qmp_close(&q);
+    return ended;
+}
+
 int xf_xen_resume(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid, struct xf_err *err)
 {
     char why[300];
@@ -178,10 +192,18 @@ int xf_xen_resume(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid, struct
     if (!suspended)
         return xf_fail(err, EINVAL, "domain %u is not suspended", domid);
     /* suspend_cancel: the guest's suspend call returns 1, its frontends stay connected. */
-    if (libxl_domain_resume(ctx, domid, 1, NULL))
-        return xf_fail(err, EIO, "cannot resume domain %u: %s", domid,
-                       xf_toollog_last(log, why, sizeof(why)));
-    return 0;
+    if (!libxl_domain_resume(ctx, domid, 1, NULL))
+        return 0;
+    /* libxl has QEMU run on first (libxl__domain_resume(), tools/libs/light/libxl_dom_suspend.c).
+     */
+    if (device_model_ended(domid))
+        return xf_fail(
+            err, EIO,
+            "domain %u cannot be resumed, since its device model has ended, as after any "
+            "end of it; its disks are as it left them: `xl destroy %u`, then start it again",
+            domid, domid);
+    return xf_fail(err, EIO, "cannot resume domain %u: %s", domid,
+                   xf_toollog_last(log, why, sizeof(why)));
 }
 
 static int resume(struct xf_source_vm *vm, struct xf_err *err)

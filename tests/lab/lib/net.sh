@@ -59,9 +59,9 @@ cmd_net() {
         for h in a b; do
             case ${2-} in
             off) in_ns tc qdisc del dev "$h-mig" root 2>/dev/null || true ;;
-            '' | *[!0-9]*) die "usage: lab net rate MBIT|off" ;;
+            '' | *[!0-9]*) die "usage: lab net rate MBIT|off [BURST]" ;;
             *) in_ns tc qdisc replace dev "$h-mig" root tbf rate "$2mbit" \
-                burst 512kb latency 50ms ;;
+                burst "${3-512kb}" latency 50ms ;;
             esac
         done
         ;;

@@ -100,7 +100,7 @@ fi
 # together, on channels of their own, and take seconds on a link this slow. The guest is quiet, so
 # that the pages are few.
 sent() { lab net bytes | jq ".${at}_to_${other[$at]}"; }
-some_is_sent() { [ "$(sent)" -ge $((from + 100000)) ]; }
+some_is_sent() { [ "$(sent)" -ge $((from + 30000)) ]; }
 if wanted "half of the devices' state is sent"; then
     case_begin "hvm (SWITCH): half of the devices' state is sent, and the link is cut"
     lab guest stop "$guest"
@@ -109,7 +109,7 @@ if wanted "half of the devices' state is sent"; then
     on $at "rm -f /tmp/hold"
     move_in_background $at "XENFERRY_HOLD=suspended=/tmp/hold" --precopy
     until_true 180 held || bad "the move does not come to its hold: $(error_text)"
-    lab net rate 1
+    lab net rate 1 16kb # of which only so much goes at once
     from=$(sent)
     on $at "rm -f /tmp/hold"
     until_true 30 some_is_sent || bad "nothing is sent"
@@ -123,7 +123,7 @@ if wanted "half of the devices' state is sent"; then
 fi
 
 # Nobody can start another one: the guest goes on without, as after any end of its QEMU, and the move
-# says so.
+# says so. libxl lets no suspended guest run on without: it stays as it is, and the remedy is named.
 without_qemu() { # POINT COMMAND...
     wanted "its own QEMU is killed" || return 0
     case_begin "hvm ($1): its own QEMU is killed"
@@ -140,10 +140,16 @@ without_qemu() { # POINT COMMAND...
     fi
     kill_qemu $at "$guest"
     on $at "rm -f /tmp/hold"
-    move_ends 3 4
+    if [ "$1" = suspended ]; then move_ends 6; else move_ends 3 4; fi
     note "$(report .error)"
     [[ $(report .error) == *"device model"* ]] || bad "it does not name the device model"
-    intact $at
+    if [ "$1" = suspended ]; then
+        [[ $(report .error) == *"xl destroy"* ]] || bad "it names no remedy"
+        on $at "xl list $guest | grep -q -- '--s'" || bad "it is not suspended: $(on $at "xl list")"
+        on $at "xl destroy $guest"
+    else
+        intact $at
+    fi
     until_true 45 is_empty "${other[$at]}" || empty "${other[$at]}"
     case_end
 }
