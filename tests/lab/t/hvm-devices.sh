@@ -134,6 +134,7 @@ fi
 
 locks() { on "$1" "grep -c OFDLCK /proc/locks" || true; }
 held() { on $at "test -e /tmp/hold"; }
+answers() { lab guest cmd "$guest" status >/dev/null 2>&1; }
 if wanted NFS; then
     lab nfs
     on a "truncate -s 64M /srv/nfs/disk"
@@ -151,6 +152,7 @@ if wanted NFS; then
     kill_sink
     on $at "rm -f /tmp/hold"
     move_ends 4
+    until_true 60 answers || bad "it does not answer" # an emulated NIC takes its time
     intact $at
     [ "$(locks $at)" -gt 0 ] || bad "its image is not locked again on host $at"
     until_true 45 is_empty "${other[$at]}" || empty "${other[$at]}"
