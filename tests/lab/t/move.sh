@@ -21,6 +21,9 @@ lab watch stop "$guest" "$work/watch.json" >/dev/null
 [ "$(status_field page_writes)" -gt "$writes" ] || bad "the guest no longer writes"
 [ "$(report '.pages_zero > 0 and .pages_sent > 0 and .rounds > 0')" = true ] ||
     bad "the report counts nothing: $(report .)"
+[ "$(report '.whole_pages >= 0.8 * .guest_pages and .large_pages >= 0.9 * .whole_pages')" = true ] ||
+    bad "large pages: $(report .large_pages), of $(report .whole_pages) that were whole, of $(report .guest_pages)"
+note "$(report .large_pages) of $(report .guest_pages) pages in large pages, $(report .whole_pages) possible"
 note "downtime $(report .downtime_s) s, heartbeat gap $(jq .heartbeat_gap_s "$work/watch.json")" \
     "s, ping gap $(jq .ping_gap_s "$work/watch.json") s, $(report .total_s) s in all"
 case_end
