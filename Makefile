@@ -301,7 +301,7 @@ bench-forecast: deps
 	@$(MAKE) -j$(JOBS) $(addprefix $(B)/tests/bench/,race_guest race_delay)
 	@python3 -B tests/bench/forecast.py
 bench-drain: deps
-	@$(MAKE) -j$(JOBS) $(addprefix $(B)/tests/bench/,race_guest race_limits race_delay) $(PAYLOAD)
+	@$(MAKE) -j$(JOBS) $(addprefix $(B)/tests/,bench/race_guest bench/race_limits bench/race_delay unit/test_queue) $(PAYLOAD)
 	@python3 -B tests/bench/drain.py
 bench-disks: deps
 	@$(MAKE) -j$(JOBS) $(B)/tests/bench/disk_bench
