@@ -83,7 +83,7 @@ FRONT_TESTS := $(sort $(wildcard tests/front/*.sh))
 # A real Pacemaker (test_agent.sh needs none and is among SCRIPTS): what it decides is part of `make check`;
 # clusters that run are in `make cluster-check`.
 CLUSTER_TESTS := tests/cluster/test_policy.sh
-CLUSTER_LONG  := $(addprefix tests/cluster/test_,drain.sh left.sh evacuate.sh) tests/plan/test_plan.sh
+CLUSTER_LONG  := $(addprefix tests/cluster/test_,drain.sh left.sh evacuate.sh balance.sh shutdown.sh) tests/plan/test_plan.sh
 # About the source and the tests themselves.
 SCRIPTS    := tests/accusations.sh tests/failure_table.sh tests/environment.sh tests/test_environment.sh tests/layers.sh \
               tests/test_layers.sh tests/circles.sh tests/test_circles.sh tests/test_deps.sh tests/test_install.sh tests/test_service.sh tests/test_runner.sh tests/lab/test_lib.sh \
@@ -301,7 +301,7 @@ bench-forecast: deps
 	@$(MAKE) -j$(JOBS) $(addprefix $(B)/tests/bench/,race_guest race_delay)
 	@python3 -B tests/bench/forecast.py
 bench-drain: deps
-	@$(MAKE) -j$(JOBS) $(addprefix $(B)/tests/bench/,race_guest race_limits race_delay) $(PAYLOAD)
+	@$(MAKE) -j$(JOBS) $(addprefix $(B)/tests/,bench/race_guest bench/race_limits bench/race_delay unit/test_queue) $(PAYLOAD)
 	@python3 -B tests/bench/drain.py
 bench-disks: deps
 	@$(MAKE) -j$(JOBS) $(B)/tests/bench/disk_bench

@@ -6,8 +6,10 @@ Eight process guests run side by side and are moved from one network namespace t
 at a time, the next as one ends; QEMU's guests the same way. Each guest is moved by hybrid, with
 resident memory and without compression. idle: they write nothing; medium: together a quarter of
 what the link carries; thrash: one and a half times of it. Those that wait, and those that have
-arrived, run on. Writes build/bench/drain.json: every case with the median of its runs, the plain
-streams of the same run, and `targets`, which it also prints.
+arrived, run on. lone: a single guest, with a limit of its own and with the one that all moves of a
+host share. waiting: what 64 moves cost that wait on one host (tests/unit/test_queue.c). Writes
+build/bench/drain.json: every case with the median of its runs, the plain streams of the same run,
+`targets`, and `beside`, ours against QEMU, which it also prints.
 
   BENCH_LINKS="1g 10g"
   BENCH_GUESTS=8, BENCH_SIZE=256   how many guests, and MiB of each
@@ -35,12 +37,23 @@ LIMITS = (1, 2, 4, 8)
 USUAL = 2  # a host's own limit, if nothing else is configured
 SHARE = {"idle": 0, "medium": 0.25, "thrash": 1.5}  # of the link, written by all guests together
 PAGE = 4096
+STREAM_MIB = {"1g": 256, "10g": 1024}  # some two seconds and one
 DRAIN_S = 1800
 FIRST_PORT = 4500
 # Against bytes / plain stream.
 AT_MOST = {"1g": 1.1, "10g": 1.25}
 THRASH_AT_MOST = 1.5  # against medium
 DOWNTIME_AT_MOST = 1.1  # against one after the other
+LONE_AT_MOST = 1.05  # by the limit that moves share, against one's own
+LONE_MIB = {"1g": 256, "10g": 1024}
+LONE_RUNS = 5  # of each other one: its moves are short, and its bound is close
+# Of the link: more than the link carries costs what accounting costs; half of it is the bound.
+LONE_LIMITS = {"free": 4, "half": 0.5}
+WAITING = 64
+WAITING_CPU_AT_MOST = 0.01  # of a processor, together
+WAITING_MIB_AT_MOST = 2
+# A load of which guests did less than this part was none.
+LOADED = 0.9
 
 
 def case(who, link, load, limit, guests, size, tls=False):
@@ -49,6 +62,19 @@ def case(who, link, load, limit, guests, size, tls=False):
             "link": link, "load": load, "limit": limit, "guests": guests, "size": size, "tls": tls,
             "rate": rate, "mode": "hybrid", "resident": True, "text": False, "zero": 0,
             "compress": "off", "downtime_ms": 20}
+
+
+def lone_cases(link):
+    """The same move with a limit of its own, and with the one that it shares with nobody."""
+    out = []
+    for how, part in LONE_LIMITS.items():
+        for option in ("bandwidth", "shared"):
+            c = case("ours", link, "idle", 1, 1, LONE_MIB[link])
+            c["name"] = f"ours/{link}/lone/{how}/{option}"
+            c["load"] = "lone"
+            c[option] = int(race_net.LINKS[link][0] * part / (1 << 20))
+            out.append(c)
+    return out
 
 
 def all_cases(links, guests, size):
@@ -60,21 +86,26 @@ def all_cases(links, guests, size):
                 out.append(case("ours", link, load, USUAL, guests, size, tls))
         for limit in LIMITS:
             out += [case(who, link, "medium", limit, guests, size) for who in ("ours", "qemu")]
+        out += lone_cases(link)
     return list({c["name"]: c for c in out}.values())
 
 
 class Ours:
     """A process guest that waits for its turn (race_guest --turn)."""
 
-    def __init__(self, _where, _number, c, _accel):
+    def __init__(self, where, _number, c, _accel):
         args = [f"{race.BUILD}/race_guest", "--size", str(c["size"]), "--mode", c["mode"],
                 "--zero", "0", "--rate", str(c["rate"]), "--max-downtime", str(c["downtime_ms"]),
                 "--compress", "off", "--resident", "--netns-a", race_net.path(0), "--netns-b",
                 race_net.path(1), "--addr", race_net.ADDRESSES[1], "--turn", "--check"]
         if c["tls"]:
             args.append("--encrypt")
+        for option in ("bandwidth", "shared"):
+            if option in c:
+                args += [f"--{option}", str(c[option])]
         self.rate = c["rate"]
-        self.process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        env=os.environ | {"XENFERRY_RUN_DIR": f"{where}/run"})
         self._expect(b"ready\n")
 
     def _expect(self, line):
@@ -172,10 +203,21 @@ def drain(where, c, accel):
                                race_net.LINKS[c["link"]][0]}
 
 
-def ratio(result, name, key, other):
-    """Of a case's figure to a number; None if the case did not run, or failed."""
+def figure(result, name, key):
+    """None if the case did not run, or failed, be it once: no guest may be lost."""
     c = result["cases"].get(name)
-    return c[key] / other if c and c["ok"] and other else None
+    return c[key] if c and c["ok"] and c["good"] == c["runs"] else None
+
+
+def over(a, b):
+    return a / b if a is not None and b else None
+
+
+def bare_s(result, link):
+    """What the guests' memory takes at the rate of the plain streams."""
+    of = result["limits"].get(link, {})
+    stream = max(of.get(f"stream{n}_gib_s", 0) for n in (1, 2))
+    return result["gib"] / stream if stream else None
 
 
 def targets(result, links):
@@ -187,25 +229,68 @@ def targets(result, links):
             rows.append({"name": name, "required": most, "measured": measured,
                          "met": measured is not None and measured <= most})
 
+    def compare(name, case_a, case_b, key, most):
+        add(name, [case_a, case_b],
+            over(figure(result, case_a, key), figure(result, case_b, key)), most)
+
     for link in links:
-        stream = max((result["limits"].get(link, {}).get(f"stream{n}_gib_s", 0) for n in (1, 2)))
         for tls in ("", "/tls"):
             idle, medium, thrash = (f"ours/{link}/{load}/{USUAL}{tls}" for load in SHARE)
             kind = ", encrypted" if tls else ""
-            bare = result["gib"] / stream if stream else 0
             add(f"{link}: idle{kind}, total time over bytes / plain stream", [idle],
-                ratio(result, idle, "total_s", bare), AT_MOST[link])
-            calm = result["cases"].get(medium, {}).get("total_s")
-            add(f"{link}: thrashing{kind}, total time over medium's", [medium, thrash],
-                ratio(result, thrash, "total_s", calm), THRASH_AT_MOST)
-        serial = f"ours/{link}/medium/1"
+                over(figure(result, idle, "total_s"), bare_s(result, link)), AT_MOST[link])
+            compare(f"{link}: thrashing{kind}, total time over medium's", thrash, medium,
+                    "total_s", THRASH_AT_MOST)
         for limit in LIMITS[1:]:
-            many = f"ours/{link}/medium/{limit}"
-            add(f"{link}: medium, {limit} at a time, sum of downtimes over one by one",
-                [serial, many], ratio(result, many, "down_sum_s",
-                                      result["cases"].get(serial, {}).get("down_sum_s")),
-                DOWNTIME_AT_MOST)
+            compare(f"{link}: medium, {limit} at a time, sum of downtimes over one by one",
+                    f"ours/{link}/medium/{limit}", f"ours/{link}/medium/1", "down_sum_s",
+                    DOWNTIME_AT_MOST)
+        for how, words in (("free", "above the link"), ("half", "of half the link")):
+            lone = f"ours/{link}/lone/{how}"
+            compare(f"{link}: one move, shared limit {words} over its own", f"{lone}/shared",
+                    f"{lone}/bandwidth", "total_s", LONE_AT_MOST)
+    if "waiting" in result:
+        for name, key, most in (("processors", "processors", WAITING_CPU_AT_MOST),
+                                ("MiB of each (PSS)", "mib", WAITING_MIB_AT_MOST)):
+            measured = result["waiting"].get(key)
+            rows.append({"name": f"{WAITING} moves wait: {name}", "required": most,
+                         "measured": measured,
+                         "met": measured is not None and measured <= most})
     return rows
+
+
+def beside(result, links):
+    """Ours against QEMU with as many at a time, and against QEMU's one after the other."""
+    rows = []
+    for link in links:
+        for limit in LIMITS:
+            ours, theirs, serial = (f"ours/{link}/medium/{limit}", f"qemu/{link}/medium/{limit}",
+                                    f"qemu/{link}/medium/1")
+            if ours not in result["cases"] or theirs not in result["cases"]:
+                continue
+            row = {"link": link, "limit": limit}
+            for key in ("total_s", "down_sum_s"):
+                row[key] = figure(result, ours, key)
+                row[f"qemu_{key}"] = figure(result, theirs, key)
+                row[f"{key}_over_qemu"] = over(row[key], row[f"qemu_{key}"])
+                row[f"{key}_over_qemu_serial"] = over(row[key], figure(result, serial, key))
+            rows.append(row)
+    return rows
+
+
+def doubts(result):
+    """Loads that this machine's guests did not get to: what was measured there is another load."""
+    out = []
+    for name, c in sorted(result["cases"].items()):
+        asked = SHARE.get(c["case"]["load"])
+        if asked and c["ok"] and c["written_of_link"] < LOADED * asked:
+            out.append(f"{name}: the guests wrote {c['written_of_link']:.2f} of what the link "
+                       f"carries, not {asked}")
+    return out
+
+
+def text(value, digits):
+    return "failed" if value is None else f"{value:.{digits}f}"
 
 
 def table(result):
@@ -215,16 +300,26 @@ def table(result):
         if not c["ok"]:
             print(f"{name:28} failed: {'; '.join(c['errors'])[:48]}")
             continue
-        of = result["limits"].get(c["case"]["link"], {})
-        stream = max(of.get("stream1_gib_s", 0), of.get("stream2_gib_s", 0))
-        print(f"{name:28} {c['total_s']:8.2f} {c['total_s'] * stream / result['gib']:8.2f} "
-              f"{c['down_sum_s'] * 1000:13.1f} {c['down_max_s'] * 1000:9.1f} "
-              f"{c['written_of_link']:6.2f}")
+        part = c["case"]["guests"] * c["case"]["size"] / 1024 / result["gib"]
+        bare = bare_s(result, c["case"]["link"])
+        print(f"{name:28} {c['total_s']:8.2f} {text(over(c['total_s'], bare and bare * part), 2):>8}"
+              f" {c['down_sum_s'] * 1000:13.1f} {c['down_max_s'] * 1000:9.1f} "
+              f"{c['written_of_link']:6.2f}" +
+              (f" {c['runs'] - c['good']} of {c['runs']} failed" if c["good"] < c["runs"] else ""))
+    print(f"\n{'ours / QEMU, medium':24} {'total':>7} {'to serial':>9} {'downtimes':>9} "
+          f"{'to serial':>9}")
+    for r in result["beside"]:
+        print(f"{r['link']}, {r['limit']} at a time".ljust(24) +
+              "".join(f" {text(r[k], 2):>{w}}" for k, w in (
+                  ("total_s_over_qemu", 7), ("total_s_over_qemu_serial", 9),
+                  ("down_sum_s_over_qemu", 9), ("down_sum_s_over_qemu_serial", 9))))
     print(f"\n{'target':66} needed measured")
     for r in result["targets"]:
-        got = "failed" if r["measured"] is None else f"{r['measured']:.3f}"
-        print(f"{r['name']:66} {r['required']:6} {got:>7} {'met' if r['met'] else 'MISSED'}")
+        print(f"{r['name']:66} {r['required']:6} {text(r['measured'], 3):>8} "
+              f"{'met' if r['met'] else 'MISSED'}")
     print(f"{sum(r['met'] for r in result['targets'])} of {len(result['targets'])} targets met")
+    for line in result["doubts"]:
+        print(f"not what was asked for: {line}")
 
 
 def write(result):
@@ -254,17 +349,36 @@ def run(where, net, cases, links, runs, result):
             continue
         streams = []
         seen = {c["name"]: [] for c in mine}
+
+        def plain():
+            streams.append(dict(race.limits(STREAM_MIB[link], False), ok=True))
+            result["limits"][link] = race.median(streams)
+
         # In turns, so that a slow minute of the machine meets all of them.
         for turn in range(runs):
-            streams.append(dict(race.limits(256, False), ok=True))
-            result["limits"][link] = race.median(streams)
+            plain()
             for c in mine:
-                r = drain(where, c, accel)
-                seen[c["name"]].append(r)
-                print(f"{turn + 1} {c['name']:28} " +
-                      (f"{r['total_s']:8.3f} s" if r["ok"] else f"FAILED {r['error']}"), flush=True)
+                for _ in range(LONE_RUNS if c["load"] == "lone" else 1):
+                    r = drain(where, c, accel)
+                    seen[c["name"]].append(r)
+                    print(f"{turn + 1} {c['name']:28} " +
+                          (f"{r['total_s']:8.3f} s" if r["ok"] else f"FAILED {r['error']}"),
+                          flush=True)
                 result["cases"][c["name"]] = dict(race.median(seen[c["name"]]), case=c)
+            plain()
         write(result)
+
+
+def waiting():
+    """What moves that wait cost, as test_queue measures it."""
+    program = f"{race.TOP}/build/tests/unit/test_queue"
+    done = subprocess.run([program, "cost", str(WAITING)], stdout=subprocess.PIPE, text=True,
+                          timeout=600, check=False)
+    print(done.stdout.strip(), flush=True)
+    found = re.search(r"wait: ([0-9.]+) % of a processor together, ([0-9.]+) MiB each", done.stdout)
+    if not found:
+        return {"error": f"test_queue ended with {done.returncode}"}
+    return {"processors": float(found[1]) / 100, "mib": float(found[2])}
 
 
 def main():
@@ -276,20 +390,27 @@ def main():
     if any(w not in AT_MOST for w in links) or guests < 1 or size < 16 or runs < 1:
         sys.exit(f"drain: BENCH_LINKS may have {' '.join(AT_MOST)}; the numbers are positive")
     cases = [c for c in all_cases(links, guests, size) if only.search(c["name"])]
+    wait = only.search("waiting") is not None
     if os.environ.get("BENCH_LIST"):
-        print("\n".join(c["name"] for c in cases))
+        print("\n".join([c["name"] for c in cases] + ["waiting"] * wait))
         return
     if os.geteuid() != 0:
         sys.exit("drain: network namespaces need root")
     result = {"guests": guests, "size_mib": size, "gib": guests * size / 1024, "links": {},
-              "limits": {}, "not_measured": {}, "cases": {}, "targets": []}
+              "limits": {}, "not_measured": {}, "cases": {}, "targets": [], "beside": [], "doubts": []}
     where = tempfile.mkdtemp(prefix="drain-")
     net = None
+    began = time.monotonic()
     try:
+        if wait:  # first: nothing else is at work
+            result["waiting"] = waiting()
         race_net.set_up()
         net = race_net.Link(f"{race.BUILD}/race_delay")
         run(where, net, cases, links, runs, result)
         result["targets"] = targets(result, links)
+        result["beside"] = beside(result, links)
+        result["doubts"] = doubts(result)
+        result["took_s"] = time.monotonic() - began
         write(result)
     finally:
         if net:
@@ -297,7 +418,7 @@ def main():
         race_net.take_down()
         shutil.rmtree(where, ignore_errors=True)
     table(result)
-    print("All figures: build/bench/drain.json")
+    print(f"All figures: build/bench/drain.json, in {result['took_s'] / 60:.0f} minutes")
 
 
 if __name__ == "__main__":

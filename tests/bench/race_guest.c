@@ -6,7 +6,7 @@
  *   race_guest --size MIB [--mode precopy|hybrid|postcopy] [--text] [--zero N] [--rate N]
  *       [--channels N] [--encrypt] [--compress HOW] [--resident] [--max-downtime MS]
  *       [--netns-a PATH --netns-b PATH --addr ADDR] [--samples FILE] [--check]
- *       [--forecast] [--turn]
+ *       [--forecast] [--turn] [--bandwidth MIB] [--shared MIB]
  *   race_guest --warm MIB     only touch so much memory, as each move does before it begins
  *
  * --zero N: every N-th page is zeros, 0: none. --rate N: the guest's one vCPU rewrites so many
@@ -14,6 +14,8 @@
  * millisecond. --check: compare all memory at the end. --forecast: before the move, look at the
  * guest and measure the link, as `xl migrate --check` does. --turn: say "ready" when the guest
  * runs, move it when a byte arrives on standard input, say "moved", and let it run until that ends.
+ * --bandwidth: of this move, a second. --shared: the move takes a slot of its host, and shares so
+ * much bandwidth with all moves of the same run directory; with --turn.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -26,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libxl-ext/moves/slot.h"
 #include "tests/procguest/memory.h"
 #include "tests/procguest/move.h"
 
@@ -92,7 +95,8 @@ static void parse(struct race *r, int argc, char **argv)
         {"encrypt", 0, NULL, 'e'},  {"compress", 1, NULL, 'C'}, {"resident", 0, NULL, 'R'},
         {"netns-a", 1, NULL, 'a'},  {"netns-b", 1, NULL, 'b'},  {"addr", 1, NULL, 'A'},
         {"samples", 1, NULL, 's'},  {"check", 0, NULL, 'k'},    {"max-downtime", 1, NULL, 'd'},
-        {"forecast", 0, NULL, 'f'}, {"turn", 0, NULL, 'T'},     {NULL, 0, NULL, 0},
+        {"forecast", 0, NULL, 'f'}, {"turn", 0, NULL, 'T'},     {"bandwidth", 1, NULL, 'w'},
+        {"shared", 1, NULL, 'W'},   {NULL, 0, NULL, 0},
     };
     static const char *const modes[] = {"precopy", "hybrid", "postcopy", NULL};
     static const char *const ways[] = {"auto", "off", "lz4", "zstd", NULL};
@@ -160,6 +164,12 @@ static void parse(struct race *r, int argc, char **argv)
         case 'T':
             r->turn = true;
             break;
+        case 'w':
+            m->opts.bandwidth = (uint64_t)number(optarg) << 20;
+            break;
+        case 'W':
+            m->opts.host_bandwidth = (uint64_t)number(optarg) << 20;
+            break;
         case 'd':
             m->opts.policy.max_downtime_s = number(optarg) / 1000.0;
             break;
@@ -174,11 +184,17 @@ static void parse(struct race *r, int argc, char **argv)
 /* In the source's engine's process. Nobody calls at the sink before. */
 static void take_turn(struct pg_move *m, void (*engine)(struct pg_move *m))
 {
+    struct xf_err err = {0};
+    unsigned busy;
+    int slot = -1;
     char c;
 
     if (read(STDIN_FILENO, &c, 1) != 1)
         _exit(1);
+    if (m->opts.host_bandwidth && xf_slot_take(XF_MOVES_USUAL, &slot, &busy, &err))
+        die(err.num ? err.text : "the host has no slot");
     engine(m);
+    xf_slot_give(&slot);
 }
 
 /* The move has ended: tell, and wait until the others have, too. */

@@ -30,6 +30,7 @@ seen() { # of a cluster; other tests come and go
 }
 bad=0
 before=$(seen)
+: >"$work/out"
 XF_CLUSTER_MARK=$work bash ./test_left.sh victim >"$work/out" 2>&1 &
 victim=$!
 end=$((SECONDS + 300))

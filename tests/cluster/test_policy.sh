@@ -81,32 +81,54 @@ cat >"$xl" <<'END'
 #!/bin/sh
 case $1 in
 list) echo "g1 1 16 1 $STATE 1.0" ;;
-migrate | migrate-recover) exit "$STATUS" ;;
+migrate) exit "$STATUS" ;;
+migrate-recover) exit "$RECOVER" ;;
 esac
 END
 chmod +x "$xl"
-result() { # STATUS
+result() { # STATUS [STATUS-OF-RECOVER]
     local state=-b----
     case $1 in 5 | 6 | 7) state=---ss- ;; esac
-    in_image env STATUS="$1" STATE=$state OCF_RESOURCE_INSTANCE=g1 OCF_RESKEY_config=/etc/passwd \
+    in_image env STATUS="$1" RECOVER="${2-$1}" STATE=$state OCF_RESOURCE_INSTANCE=g1 OCF_RESKEY_config=/etc/passwd \
         OCF_RESKEY_CRM_meta_migrate_target=xen2 HA_LOGFACILITY=none $agent migrate_to >"$MNT/shared/said" 2>&1
 }
 
 moved="migrate_to on xen1;migrate_from on xen2;stop on xen1|"
 stays="migrate_to on xen1|"
+: >"$MNT/shared/table"
+table() { # STATUS moved|blocked [STATUS-OF-RECOVER]: that is what Pacemaker does
+    local what="status $1${3:+, recovered: $3}" rc
+    result "$1" ${3:+"$3"}
+    rc=$?
+    simulate "migrate_to_0@xen1=$rc"
+    case $2 in
+    moved) want "$what" "$moved" "Started xen2" ;;
+    blocked) want "$what" "$stays" "*FAILED*blocked*" ;;
+    esac
+    echo "$1 $2" >>"$MNT/shared/table"
+}
 # Every status that the manual page lists; one that is not here fails the test.
 statuses=$(awk '/^\.Sh/ { on = /EXIT STATUS/ } on && $1 == ".It" { print $2 }' "$TOP/docs/xl-migrate.1")
 [ -n "$statuses" ] || fail "no statuses in the manual page"
 for status in $statuses; do
-    result "$status"
-    rc=$?
-    simulate "migrate_to_0@xen1=$rc"
     case $status in
-    0 | 9) want "status $status" "$moved" "Started xen2" ;;
-    1 | 3 | 4 | 5 | 6 | 7 | 8 | 127) want "status $status" "$stays" "*FAILED*blocked*" ;;
+    0 | 9) table "$status" moved ;;
+    1 | 3 | 4 | 6 | 8 | 127) table "$status" blocked ;;
+    5 | 7)
+        table "$status" moved 0
+        table "$status" blocked "$status"
+        ;;
     *) fail "xl migrate's exit status $status: what is Pacemaker to do?" ;;
     esac
 done
+table 137 blocked # a process that was killed
+# And the table of xenferry-cluster(7) is this one.
+page=$TOP/docs/xenferry-cluster.7
+listed=$(awk '/^\.S[sh]/ { on = /Exit statuses/ } on && / Ta (moved|blocked)$/ { print }' "$page" |
+    sed 's/^\.It any other/.It 137/; s/^\.It \([0-9, ]*\) Ta .* /\1 /' |
+    awk '{ gsub(",", ""); for (i = 1; i < NF; i++) print $i, $NF }' | sort)
+[ "$listed" = "$(sort "$MNT/shared/table")" ] ||
+    fail "the manual's table is another: $(diff <(echo "$listed") <(sort "$MNT/shared/table"))"
 simulate "migrate_to_0@xen1=198" # a timeout
 want "migrate_to times out" "$stays" "*blocked*"
 simulate "migrate_from_0@xen2=1"
@@ -123,7 +145,6 @@ simulate "migrate_to_0@xen1=0"
 monitored=0
 
 # The manual's configuration is the one that was looked at here, and that the other tests run.
-page=$TOP/docs/xenferry-cluster.7
 operations() { grep -o '<op [^>]*>' | sed 's/ id="[^"]*"//'; }
 [ "$(operations <"$page")" = "$(cib_guest g1 | operations)" ] ||
     fail "the manual's operations are not those of lib/cib.sh: $(diff <(operations <"$page") <(cib_guest g1 | operations))"
