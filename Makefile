@@ -25,6 +25,8 @@ LIBDIR  = $(PREFIX)/lib
 DATADIR = $(PREFIX)/share
 # bash reads what is here when it starts: the distribution's completion of xl has the other place.
 BASHDIR = /etc/bash_completion.d
+ZSHDIR  = $(DATADIR)/zsh/site-functions
+FISHDIR = $(DATADIR)/fish/vendor_completions.d
 UNITDIR = $(PREFIX)/lib/systemd/system
 # Where Pacemaker looks for agents, whatever PREFIX is.
 OCFDIR  = /usr/lib/ocf
@@ -98,7 +100,7 @@ TEST_NAMES := $(basename $(TEST_SRC))
 # What `make test` runs: all but those that take more than half a minute of a busy machine, or need a QEMU,
 # and of the process guest's, which need root, two short ones.
 SLOW_TESTS := $(addprefix tests/unit/test_,bootstrap engine engine_fail queue relink) tests/conformance/test_drip
-QUICK_FRONT := $(filter-out tests/front/incomplete.sh tests/front/hostile.sh,$(FRONT_TESTS))
+QUICK_FRONT := $(filter-out $(addprefix tests/front/,incomplete.sh hostile.sh completion_shells.sh),$(FRONT_TESTS))
 QUICK_FIRST := tests/unit/test_recover tests/unit/test_postcopy
 QUICK_TESTS := $(QUICK_FIRST) tests/procguest/test_hangup $(filter-out $(QUICK_FIRST) \
                $(SLOW_TESTS),$(filter-out tests/procguest/% tests/disks/%,$(TEST_NAMES)))
@@ -355,6 +357,8 @@ install: all
 	install -D -m 755 $(B)/xl $(DESTDIR)$(LIBDIR)/xenferry/xen-$(XEN_RELEASE)/xl
 	install -D -m 644 docs/xenferry.rng $(DESTDIR)$(DATADIR)/xenferry/xenferry.rng
 	install -D -m 644 completion/xenferry.bash $(DESTDIR)$(BASHDIR)/xenferry
+	install -D -m 644 completion/xenferry.zsh $(DESTDIR)$(ZSHDIR)/_xl
+	install -D -m 644 completion/xenferry.fish $(DESTDIR)$(FISHDIR)/xl.fish
 	install -d $(DESTDIR)$(DATADIR)/xenferry/plan $(DESTDIR)$(UNITDIR)
 	install -m 644 $(PLAN_PARTS) $(DESTDIR)$(DATADIR)/xenferry/plan
 	sed 's|^parts=.*|parts=$(DATADIR)/xenferry/plan|' cluster/xenferry-plan | \
@@ -377,6 +381,7 @@ uninstall:
 	rm -f $(DESTDIR)$(OCFDIR)/resource.d/xenferry/Guest
 	rmdir $(DESTDIR)$(OCFDIR)/resource.d/xenferry 2>/dev/null || true
 	rm -f $(DESTDIR)$(UNITDIR)/xenferry-drain.service $(DESTDIR)$(BASHDIR)/xenferry
+	rm -f $(DESTDIR)$(ZSHDIR)/_xl $(DESTDIR)$(FISHDIR)/xl.fish
 	rm -f $(foreach m,$(notdir $(MAN)),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 clean:

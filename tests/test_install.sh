@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # `make install` and `make uninstall` go where they are told, by B, DESTDIR, PREFIX, SBINDIR,
-# LIBDIR, BASHDIR, MANDIR, UNITDIR and OCFDIR, and take away what was installed and nothing else. The program is a
+# LIBDIR, BASHDIR, ZSHDIR, FISHDIR, MANDIR, UNITDIR and OCFDIR, and take away what was installed and nothing else. The program is a
 # made-up one.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 2
@@ -29,6 +29,7 @@ expect() { # WHAT FILES...
 
 run install
 expect "as it comes" "usr/local/sbin/xl 755" "usr/local/lib/xenferry/xen-4.99/xl 755" "etc/bash_completion.d/xenferry 644" "usr/local/share/xenferry/xenferry.rng 644" \
+    "usr/local/share/zsh/site-functions/_xl 644" "usr/local/share/fish/vendor_completions.d/xl.fish 644" \
     "usr/local/share/man/man1/xl-disk-move.1 644" "usr/local/share/man/man1/xl-migrate.1 644" "usr/local/share/man/man1/xl-migrate-drain.1 644" \
     "usr/local/share/man/man5/xenferry.xml.5 644" \
     "usr/local/share/man/man8/xenferry-plan.8 644" "usr/local/sbin/xenferry-plan 755" \
@@ -43,10 +44,11 @@ run uninstall
 expect "uninstalled" "usr/local/share/man/man1/other.1 644"
 rm -rf "$work/root"
 
-where="PREFIX=/usr SBINDIR=/usr/lib/xf LIBDIR=/usr/lib64 BASHDIR=/usr/bash MANDIR=/usr/man UNITDIR=/lib/systemd/system OCFDIR=/opt/ocf"
+where="PREFIX=/usr SBINDIR=/usr/lib/xf LIBDIR=/usr/lib64 BASHDIR=/usr/bash ZSHDIR=/usr/zsh FISHDIR=/usr/fish MANDIR=/usr/man UNITDIR=/lib/systemd/system OCFDIR=/opt/ocf"
 # shellcheck disable=SC2086 # words
 run install $where
 expect "as told" "usr/lib/xf/xl 755" "usr/lib64/xenferry/xen-4.99/xl 755" "usr/bash/xenferry 644" "usr/share/xenferry/xenferry.rng 644" \
+    "usr/zsh/_xl 644" "usr/fish/xl.fish 644" \
     "usr/man/man1/xl-disk-move.1 644" "usr/man/man1/xl-migrate.1 644" "usr/man/man1/xl-migrate-drain.1 644" "usr/man/man5/xenferry.xml.5 644" \
     "usr/man/man8/xenferry-plan.8 644" "usr/lib/xf/xenferry-plan 755" \
     usr/share/xenferry/plan/{collect,hbal,run,show}.sh" 644" \

@@ -45,11 +45,16 @@ static void become_build(const struct front *f, enum kind kind)
     if (!builds_running(XF_HYPERVISOR, release) && kind == GUARDED)
         return; /* no Xen, no guest */
     if (!builds_find(XF_BUILDS, release, path))
-        fprintf(stderr, "xl %s: Xenferry for Xen %s is not installed here (no %s)%s\n", name,
-                *release ? release : "of any release", path, instead);
+        fprintf(stderr,
+                "xl %s: Xenferry for Xen %s is not installed here (in " XF_BUILDS
+                "): install the package xenferry-%s, or `make install` it%s\n",
+                name, *release ? release : "of any release", *release ? release : "RELEASE",
+                instead);
     else if (kind != OURS && !builds_works(path))
-        fprintf(stderr, "xl %s: %s does not start, since libraries of Xen %s are missing%s\n", name,
-                path, release, instead);
+        fprintf(stderr,
+                "xl %s: %s does not start, since libraries are missing: install those that `ldd "
+                "%s` says are not found%s\n",
+                name, path, path, instead);
     else {
         execv(path, f->argv);
         fprintf(stderr, "xl %s: cannot run %s: %s%s\n", name, path, strerror(errno), instead);

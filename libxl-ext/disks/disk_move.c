@@ -28,6 +28,7 @@
 #include "libxl-ext/libxl_ext.h"
 #include "libxl-ext/moves/record.h"
 #include "libxl-ext/xen/toollog.h"
+#include "libxl-ext/xen/xen_open.h"
 #include "transport/clock.h"
 
 #define MONITOR_MS 60000
@@ -135,6 +136,8 @@ static int find_guest(struct job *j, struct xf_err *err)
     xf_toollog_init(&j->log);
     if (libxl_ctx_alloc(&j->ctx, LIBXL_VERSION, 0, &j->log.vtable))
         return xf_fail(err, EIO, "cannot talk to Xen; is this a dom0, and are you root?");
+    if (xf_xen_check(&j->log, err))
+        return -1;
     if (libxl_domain_qualifier_to_domid(j->ctx, j->o->domain, &j->domid) || !j->domid)
         return xf_fail(err, ESRCH, "no guest \"%.100s\" here", j->o->domain);
     j->at.domid = j->domid;

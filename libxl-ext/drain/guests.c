@@ -11,6 +11,7 @@
 #include <libxl_utils.h>
 
 #include "libxl-ext/xen/toollog.h"
+#include "libxl-ext/xen/xen_open.h"
 #include "transport/text.h"
 
 #define INCOMING "--incoming"
@@ -55,6 +56,8 @@ int xf_guests(struct xf_guest **list, unsigned *n, struct xf_err *err)
     xf_toollog_init(&log);
     if (libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable))
         return xf_fail(err, EIO, "cannot talk to Xen; is it a dom0, and are you root?");
+    if (xf_xen_check(&log, err))
+        goto out;
     all = libxl_list_domain(ctx, &nr);
     if (!all) {
         xf_fail(err, EIO, "cannot list the domains here");

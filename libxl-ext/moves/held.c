@@ -20,6 +20,7 @@
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/moves/status.h"
 #include "libxl-ext/xen/toollog.h"
+#include "libxl-ext/xen/xen_open.h"
 
 #define INCOMING "--incoming"
 
@@ -153,7 +154,7 @@ void xf_held(const char *domain, struct xf_hold *out)
 
     *out = (struct xf_hold){.how = XF_HELD_NOT};
     xf_toollog_init(&log);
-    xch = xc_interface_open(&log.vtable, &log.vtable, 0);
+    xf_xen_open(&xch, &log, NULL);
     if (!libxl_ctx_alloc(&ctx, LIBXL_VERSION, 0, &log.vtable))
         look_up(&s, ctx, xch);
     else

@@ -9,6 +9,7 @@
 #include <xenguest.h>
 
 #include "libxl-ext/xen/toollog.h"
+#include "libxl-ext/xen/xen_open.h"
 
 #define ARCH_CAPS 0x10au
 
@@ -164,10 +165,8 @@ int xf_cpu_here(struct xf_cpu *out, struct xf_err *err)
     int rc;
 
     xf_toollog_init(&log);
-    xch = xc_interface_open(&log.vtable, &log.vtable, 0);
-    if (!xch)
-        return xf_fail(err, errno, "cannot talk to Xen (%s); is this a dom0, and are you root?",
-                       strerror(errno));
+    if (xf_xen_open(&xch, &log, err))
+        return -1;
     rc = xf_cpu_read(xch, out, err);
     xc_interface_close(xch);
     return rc;

@@ -33,10 +33,21 @@ int xf_xen_open(xc_interface **xch, struct xf_toollog *log, struct xf_err *err)
 {
     *xch = xc_interface_open(&log->vtable, &log->vtable, 0);
     if (!*xch)
-        return xf_fail(err, errno, "cannot open Xen's privileged interface: %s", strerror(errno));
+        return xf_fail(err, errno, "cannot talk to Xen (%s); is this a dom0, and are you root?",
+                       strerror(errno));
     if (!fits(*xch, err))
         return 0;
     xc_interface_close(*xch);
     *xch = NULL;
     return -1;
+}
+
+int xf_xen_check(struct xf_toollog *log, struct xf_err *err)
+{
+    xc_interface *xch;
+
+    if (xf_xen_open(&xch, log, err))
+        return -1;
+    xc_interface_close(xch);
+    return 0;
 }

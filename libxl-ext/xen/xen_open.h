@@ -17,5 +17,7 @@
 /* Open it for *xch, which the caller closes. ENOTSUP: another release runs here; the error names
  * both. On failure *xch is NULL. Any thread. */
 int xf_xen_open(xc_interface **xch, struct xf_toollog *log, struct xf_err *err);
+/* The same, closed again: for callers that need libxl alone, which says nothing of a release. */
+int xf_xen_check(struct xf_toollog *log, struct xf_err *err);
 
 #endif

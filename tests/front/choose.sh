@@ -73,7 +73,7 @@ done
 runs 4.18
 for words in "migrate g1 h" migrate-receive "save g1 f" "unpause g1" "resume g1"; do
     # shellcheck disable=SC2086 # words
-    instead "no build" "Xenferry for Xen 4.18 is not installed here (no builds/xen-4.18/xl)" $words
+    instead "no build" "Xenferry for Xen 4.18 is not installed here (in builds): install the package xenferry-4.18" $words
 done
 out=$("$choose" migrate-status 2>&1)
 same "no build, ours: status" 1 $?
@@ -96,7 +96,7 @@ exit 127
 EOS
 for words in "migrate g1 h" migrate-receive "save g1 f" "unpause g1"; do
     # shellcheck disable=SC2086 # words
-    instead "no libraries" "does not start" $words
+    instead "no libraries" "does not start, since libraries are missing: install those that \`ldd builds/" $words
 done
 echo '#!/nowhere/interpreter' >builds/xen-4.20/xl
 instead "cannot be executed" "does not start" migrate g1 h
