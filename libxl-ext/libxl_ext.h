@@ -272,6 +272,7 @@ struct xf_report {
     struct xf_outlook forecast;
     struct xf_disk_report disks[XF_MOVE_DISKS_MAX];
     unsigned nr_disks;
+    bool all_disks; /* with disks: those that move are all that the guest can write to */
 };
 
 /* How the caller watches a move. Any member may be NULL. Called from the thread that called
@@ -420,6 +421,17 @@ enum xf_outcome xf_recover(const struct xf_recover_opts *o, const struct xf_watc
  * domain's last move needs `force`. The guest then has no xl monitor (xf_report.monitor_lost).
  */
 int xf_resume_here(const char *domain, bool force, struct xf_err *err);
+
+/*
+ * As xf_resume_here(), for a guest that has run at the destination and is gone there (its sink died
+ * in PULL, say): it goes on as of the switch, and what it has done since is lost (`xl
+ * migrate-recover --as-of-switch`). Only if all disks that it can write to moved with it, so that
+ * its disks and its memory here are of one moment: else ENOTSUP, whatever is forced. Refused if the
+ * destination has a domain that may be the guest. `force`: do not ask the destination. `report`
+ * then has the guest's name, the host, and the newer disks there, which nobody removes.
+ */
+int xf_resume_as_of_switch(const char *domain, bool force, struct xf_report *report,
+                           struct xf_err *err);
 
 /* --- a disk within this host --- */
 

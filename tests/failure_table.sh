@@ -37,7 +37,7 @@ look_at_c() { # ROW
         fi
         while [[ $cases =~ $has_case ]]; do
             cases=${BASH_REMATCH[2]}
-            grep -qF "${BASH_REMATCH[1]}" "${file_of[$name]}" ||
+            grep -qF -- "${BASH_REMATCH[1]}" "${file_of[$name]}" ||
                 bad "$name has no case \"${BASH_REMATCH[1]}\""
         done
     done

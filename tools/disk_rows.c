@@ -49,13 +49,12 @@ void disks_progress_row(char *buf, size_t n, const struct xf_disks_progress *d)
 
 void disks_advice(char *buf, size_t n, const struct xf_report *r)
 {
-    if (!r->nr_disks || !n)
+    if (!r->nr_disks || !r->all_disks || !n)
         return;
     snprintf(buf, n,
-             " The disks that moved (%s%s) are here as they were at the switch, too: if it writes "
-             "to no others, and is gone at %s for good, `xl migrate-recover --resume --force %s` "
-             "here lets it go on from then; what it has done since is lost, and on its disks there "
-             "(%s).",
-             r->disks[0].vdev, r->nr_disks > 1 ? " and others" : "", r->host, r->domain,
-             r->disks[0].target);
+             " Its disks moved with it, and are here as they were at the switch, too: so if it is "
+             "gone at %s for good, `xl migrate-recover --as-of-switch %s` here lets it go on from "
+             "then, without what it has done since. Or boot it there, from its newer disks (%s%s): "
+             "the choice is yours.",
+             r->host, r->domain, r->disks[0].target, r->nr_disks > 1 ? " and others" : "");
 }

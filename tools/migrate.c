@@ -40,7 +40,7 @@ static void write_page(const struct call *call, struct show *show, const struct 
                        const struct xf_err *err)
 {
     struct xf_err why = {0};
-    char advice[1600];
+    char advice[REPORT_ADVICE];
 
     report_advice(advice, sizeof(advice), r);
     if (call->page && page_of_report(call->page, r, err, advice, &call->history, &why))

@@ -60,7 +60,7 @@ void receive_parse(int argc, char *const argv[], struct receive_args *out);
 /* The parsed `xl migrate-recover ...` (recover_options.c). */
 struct recover_args {
     bool help;
-    bool resume, force;
+    bool resume, as_of_switch, force;
     bool json, quiet;
     const char *domain, *host; /* in argv; host: NULL if it was not given */
 };

@@ -8,11 +8,12 @@
 
 #include "libxl-ext/moves/history.h"
 #include "tools/page.h"
+#include "tools/report.h"
 
 /* A report. Negative seconds: not known. */
 struct page_move {
     char domain[160], host[256], outcome[16], transport[16], mode[12], cipher[64], xenferry[32];
-    char switch_reason[80], fallback[300], error[XF_ERR_TEXT], advice[1600];
+    char switch_reason[80], fallback[300], error[XF_ERR_TEXT], advice[REPORT_ADVICE];
     bool encrypted;
     int64_t exit_status;
     double began; /* seconds since 1970 */

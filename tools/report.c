@@ -357,8 +357,8 @@ static void advise(char *buf, size_t n, const struct xf_report *r)
                 "does not help, look there with `xl list`. If it does not run there, `xl destroy "
                 "%s` here, and boot it anew.",
                 d, h,
-                r->nr_disks ? " if it writes to disks that did not move"
-                            : ": its disks have been written since",
+                r->nr_disks && r->all_disks ? " while it is there"
+                                            : ": its disks have been written since",
                 d, d);
             break;
         }

@@ -21,6 +21,7 @@ void report_disks(FILE *out, const struct xf_report *r, bool check);
 void report_recovered(FILE *out, const struct xf_report *r);
 
 /* Where a failed move left the guest and what to do: some sentences. */
+#define REPORT_ADVICE 2400u /* size of a buffer that every advice fits into */
 void report_advice(char *buf, size_t n, const struct xf_report *r);
 /* A guest resumed here has lost its xl monitor (xf_report.monitor_lost): what that means, and what
  * to do. */

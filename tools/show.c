@@ -238,7 +238,7 @@ static void leave_end(const struct xf_report *r, const struct xf_err *err, const
 
 bool show_end(struct show *s, const struct xf_report *r, const struct xf_err *err)
 {
-    char advice[1600];
+    char advice[REPORT_ADVICE];
 
     progress_clear(&s->view);
     report_advice(advice, sizeof(advice), r);

@@ -198,7 +198,7 @@ static void show(const struct xf_status *s)
 static void show_end(const struct xf_ended *e)
 {
     struct xf_report report = {.outcome = e->outcome};
-    char text[2600], advice[1600], a[FMT_LEN];
+    char text[REPORT_ADVICE + 1000], advice[REPORT_ADVICE], a[FMT_LEN];
     double ago = (double)(time(NULL) - e->when);
 
     memcpy(report.domain, e->domain, sizeof(report.domain));

@@ -61,7 +61,7 @@ static const char *parse(const struct front *f, bool *help, struct xf_err *err)
 static void show_failure(const struct xf_ended *e)
 {
     struct xf_report report = {.outcome = e->outcome};
-    char text[2600], advice[1600];
+    char text[REPORT_ADVICE + 1000], advice[REPORT_ADVICE];
 
     memcpy(report.domain, e->domain, sizeof(report.domain));
     memcpy(report.host, e->host, sizeof(report.host));

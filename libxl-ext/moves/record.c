@@ -102,6 +102,7 @@ char *xf_record_format(const struct xf_record *r)
     if (r->nr_disks) {
         json_object_object_add(o, "disks", disk_list(r));
         add_bool(o, "delete_source", r->delete_source);
+        add_bool(o, "all_disks", r->all_disks);
     }
     text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
     whole = text ? xf_secret_format(text, &r->key) : NULL;
@@ -145,7 +146,8 @@ static int get_disks(const struct xf_json *j, struct xf_record *r)
     if (!xf_json_has(j, "disks"))
         return 0;
     list = xf_json_array(j, "disks", XF_MOVE_DISKS_MAX, &n);
-    if (!list || xf_json_bool(j, "delete_source", &r->delete_source))
+    if (!list || xf_json_bool(j, "delete_source", &r->delete_source) ||
+        (xf_json_has(j, "all_disks") && xf_json_bool(j, "all_disks", &r->all_disks)))
         return -1;
     for (size_t i = 0; i < n; i++) {
         struct xf_record_disk *d = &r->disks[i];

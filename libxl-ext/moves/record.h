@@ -55,6 +55,7 @@ struct xf_record {
         char vdev[XF_VDEV], source[512], target[XF_DISK_PATH];
     } disks[XF_MOVE_DISKS_MAX];
     unsigned nr_disks;
+    bool all_disks;     /* they are all that the guest can write to */
     bool delete_source; /* remove `source` at the end, instead of renaming it */
     struct xf_key key;  /* the record's own; wiped by its user */
 };

@@ -218,6 +218,21 @@ static void find_unknown(struct xf_move *m, struct xf_findings *found)
     }
 }
 
+/* Do the disks that move include all that the guest can write to? */
+static bool all_move(const struct xf_move *m)
+{
+    for (int i = 0; i < m->check.config.num_disks; i++) {
+        const libxl_device_disk *d = &m->check.config.disks[i];
+        bool moves = !d->readwrite || d->is_cdrom || d->format == LIBXL_DISK_FORMAT_EMPTY;
+
+        for (unsigned k = 0; !moves && k < m->disks.nr; k++)
+            moves = m->disks.list[k].index == i;
+        if (!moves)
+            return false;
+    }
+    return m->disks.nr > 0;
+}
+
 int xf_move_disks_look(struct xf_move *m, struct xf_findings *found, struct xf_err *err)
 {
     m->disks.nr = m->report->nr_disks = m->check.hello.nr_disks = 0;
@@ -227,6 +242,7 @@ int xf_move_disks_look(struct xf_move *m, struct xf_findings *found, struct xf_e
     find_unknown(m, found);
     for (int i = 0; i < m->check.config.num_disks; i++)
         look_at_disk(m, i, found);
+    m->report->all_disks = all_move(m);
     if (!m->disks.nr && !xf_first_refusal(found))
         xf_find(found, XF_REFUSAL, REFUSED,
                 "the guest has no disk that could move; leave --with-disks out");

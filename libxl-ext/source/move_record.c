@@ -51,6 +51,7 @@ int xf_move_record(struct xf_move *m, struct xf_err *err)
     r->own = m->check.own;
     r->key = m->check.hello.key;
     r->nr_disks = m->report->nr_disks;
+    r->all_disks = m->report->all_disks;
     r->delete_source = m->o->delete_source;
     for (unsigned i = 0; i < r->nr_disks; i++) {
         const struct xf_disk_report *d = &m->report->disks[i];
@@ -73,10 +74,30 @@ int xf_move_mark(struct xf_move *m, enum xf_record_state state, struct xf_err *e
     return m->record.fd < 0 ? 0 : xf_record_mark(m->record.fd, state, err);
 }
 
+void xf_report_from_record(struct xf_report *report, const struct xf_record *r)
+{
+    report->nr_disks = r->nr_disks;
+    report->all_disks = r->all_disks;
+    for (unsigned i = 0; i < r->nr_disks; i++) {
+        struct xf_disk_report *d = &report->disks[i];
+
+        *d = (struct xf_disk_report){.drained_s = -1, .forecast_s = -1, .kept = true};
+        snprintf(d->vdev, sizeof(d->vdev), "%s", r->disks[i].vdev);
+        snprintf(d->source, sizeof(d->source), "%s", r->disks[i].source);
+        snprintf(d->target, sizeof(d->target), "%s", r->disks[i].target);
+    }
+    snprintf(report->domain, sizeof(report->domain), "%s", r->name);
+    xf_text_copy(report->host, sizeof(report->host), r->host, strlen(r->host));
+    snprintf(report->transport, sizeof(report->transport), "%s",
+             (r->rdma ? &xf_rdma_ops : &xf_tcp_ops)->name);
+    report->channels = r->channels;
+    report->encrypted = r->encrypt;
+    if (r->encrypt)
+        snprintf(report->cipher, sizeof(report->cipher), "%s", r->rdma ? "AES-256-GCM" : "TLS 1.3");
+}
+
 void xf_move_from_record(struct xf_move *m, const struct xf_record *r)
 {
-    struct xf_report *report = m->report;
-
     snprintf(m->check.hello.uuid, sizeof(m->check.hello.uuid), "%s", r->uuid);
     snprintf(m->check.hello.boot_id, sizeof(m->check.hello.boot_id), "%s", r->boot_id);
     snprintf(m->check.hello.domain, sizeof(m->check.hello.domain), "%s", r->name);
@@ -92,21 +113,5 @@ void xf_move_from_record(struct xf_move *m, const struct xf_record *r)
     m->check.hello.rdma_buffer_mib = r->rdma_buffer_mib;
     m->check.own = r->own;
     m->check.hello.key = r->key;
-
-    report->nr_disks = r->nr_disks;
-    for (unsigned i = 0; i < r->nr_disks; i++) {
-        struct xf_disk_report *d = &report->disks[i];
-
-        *d = (struct xf_disk_report){.drained_s = -1, .forecast_s = -1, .kept = true};
-        snprintf(d->vdev, sizeof(d->vdev), "%s", r->disks[i].vdev);
-        snprintf(d->source, sizeof(d->source), "%s", r->disks[i].source);
-        snprintf(d->target, sizeof(d->target), "%s", r->disks[i].target);
-    }
-    snprintf(report->domain, sizeof(report->domain), "%s", r->name);
-    xf_text_copy(report->host, sizeof(report->host), r->host, strlen(r->host));
-    snprintf(report->transport, sizeof(report->transport), "%s", m->link.ops->name);
-    report->channels = r->channels;
-    report->encrypted = r->encrypt;
-    if (r->encrypt)
-        snprintf(report->cipher, sizeof(report->cipher), "%s", r->rdma ? "AES-256-GCM" : "TLS 1.3");
+    xf_report_from_record(m->report, r);
 }

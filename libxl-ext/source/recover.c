@@ -197,7 +197,8 @@ static enum xf_outcome by_asking(struct recovery *v, const struct xf_err *no_lin
         }
         xf_fail(err, ESRCH,
                 "the guest ran at the destination and is no longer there; the domain here is as "
-                "old as the switch");
+                "old as the switch%s",
+                r->nr_disks && r->all_disks ? ", and so are its disks" : "");
         return XF_UNKNOWN;
     case XF_WHERE_SILENT:
         break;

@@ -29,6 +29,13 @@ refused "no value" "takes a value" g1 xvda /a --bandwidth
 for n in 0 -1 x 1x 1000001 99999999999999999999; do
     refused "--bandwidth $n" "--bandwidth takes a whole number" --bandwidth "$n" g1 xvda /a
 done
+refused "a bandwidth without a value" "takes a value" --bandwidth
+refused "a value for what takes none" "no option '--no-verify=yes'" --no-verify=yes g1 xvda /a
+refused "an option of migrate" "no option '--disk-bandwidth'" --disk-bandwidth 5 g1 xvda /a
+refused "a host, as for migrate" "takes a domain, a disk and a target" g1 xvda=/a
+# Whatever was typed, nothing of it reaches the terminal as it is.
+"$XL" disk-move $'--\e[31m\a' g1 xvda /a 2>"$work/err"
+grep -q $'[\e\a]' "$work/err" && fail "control characters are printed"
 # Here is no Xen.
 refused "no Xen" "" --bandwidth 10 --no-verify --delete-source g1 xvda "$work/new.img"
 

@@ -11,24 +11,24 @@ echo called >>"$(dirname "$0")/called"
 EOC
 export PATH=$work/bin:$PATH XENFERRY_RUN_DIR=$work/run
 
-# refused NAME PART WORDS...: status 1, nothing on stdout, one line with PART on stderr
-refused() {
-    local name=$1 part=$2 out rc
-    shift 2
-    out=$("$XL" migrate-recover "$@" 2>"$work/err")
-    rc=$?
-    same "$name: status" 1 $rc
-    same "$name: output" "" "$out"
-    contains "$name" "$part" "$(cat "$work/err")"
-}
+refused() { refused_by migrate-recover "$@"; }
 
 out=$("$XL" migrate-recover --help)
 same "--help: status" 0 $?
 contains "--help" "--resume [--force] DOMAIN" "$out"
 refused "no domain" "migrate-recover takes a domain"
 refused "an unknown option" "no option '--tcp'" --tcp g1
-refused "--force alone" "--force works only with --resume" --force g1
+contains "--help" "--as-of-switch [--force] DOMAIN" "$out"
+refused "--force alone" "--force works only with --resume or --as-of-switch" --force g1
+refused "two ways" "choose one of them" --resume --as-of-switch g1
+refused "two ways, forced" "choose one of them" --force --as-of-switch --resume g1
+refused "--as-of-switch without a domain" "migrate-recover takes a domain, and nothing more" --as-of-switch
+refused "--as-of-switch and a host" "and nothing more" --as-of-switch g1 host2
+refused "--as-of-switch in JSON" "not for --as-of-switch" --as-of-switch --quiet g1
+refused "--as-of-switch with a value" "no option '--as-of-switch=yes'" --as-of-switch=yes g1
 refused "two domains" "and nothing more" --resume g1 g2
+# Here is no Xen.
+refused "no Xen" "" --as-of-switch g1
 out=$("$XL" migrate-recover --json --force g1 2>/dev/null)
 contains "an error in JSON" '"type":"error"' "$out"
 

@@ -117,13 +117,15 @@ static void test_record(void)
     refused(RECORD, "disks", "[{\"vdev\":\"xvda\",\"target\":\"/srv/b\"}]");
     refused(RECORD, "disks", "7");
     refused(RECORD, "delete_source", "7");
+    CU_ASSERT(!record.all_disks); /* one that does not say */
+    refused(RECORD, "all_disks", "7");
 
-    with(RECORD, "delete_source", "true");
+    with(RECORD, "all_disks", "true");
     r = record;
     text = xf_record_format(&r);
     CU_ASSERT_PTR_NOT_NULL_FATAL(text);
     CU_ASSERT_EQUAL(xf_record_parse(text, strlen(text), &record, &err), 0);
-    CU_ASSERT(record.nr_disks == 1 && record.delete_source);
+    CU_ASSERT(record.nr_disks == 1 && record.delete_source && record.all_disks);
     CU_ASSERT(!memcmp(record.disks, r.disks, sizeof(r.disks)));
     xf_secret_free(text, strlen(text));
 }

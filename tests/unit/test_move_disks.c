@@ -168,7 +168,7 @@ static void which_move(void)
     disks[3].is_cdrom = 1;
     look();
     CU_ASSERT(!found.n && m.disks.nr == 2 && m.check.hello.nr_disks == 2 && fake.cleared == 2);
-    CU_ASSERT(m.check.hello.verify_disks && report.nr_disks == 2);
+    CU_ASSERT(m.check.hello.verify_disks && report.nr_disks == 2 && report.all_disks);
     CU_ASSERT_STRING_EQUAL(m.check.hello.disks[1].vdev, "xvdb");
     CU_ASSERT_STRING_EQUAL(m.check.hello.disks[1].name, strrchr(image, '/') + 1);
     CU_ASSERT(m.check.hello.disks[0].bytes == BYTES && m.check.hello.disks[0].sparse);
@@ -186,6 +186,7 @@ static void which_move(void)
     look();
     CU_ASSERT(!found.n && m.disks.nr == 1 && m.disks.list[0].index == 1);
     CU_ASSERT(!m.check.hello.verify_disks && m.check.hello.nr_needs == 1);
+    CU_ASSERT(!report.all_disks); /* it goes on writing to xvda */
     CU_ASSERT_STRING_EQUAL(m.check.hello.disks[0].want, "vg:vg0");
     CU_ASSERT_STRING_EQUAL(report.disks[0].source, "/etc/passwd");
 

@@ -533,6 +533,11 @@ static void test_recover(void)
                                       "-x a",
                                       "--resume --json a",
                                       "--resume --quiet a",
+                                      "--as-of-switch",
+                                      "--as-of-switch a b",
+                                      "--as-of-switch --json a",
+                                      "--as-of-switch --quiet --force a",
+                                      "--as-of-switch --resume a",
                                       "--json=1 a"};
     struct recover_args r;
 
@@ -546,7 +551,9 @@ static void test_recover(void)
     CU_ASSERT_EQUAL(recover("web1 --resume", &r), 0);
     CU_ASSERT(r.resume && !r.force);
     CU_ASSERT_EQUAL(recover("--resume --force web1", &r), 0);
-    CU_ASSERT(r.resume && r.force);
+    CU_ASSERT(r.resume && r.force && !r.as_of_switch);
+    CU_ASSERT_EQUAL(recover("web1 --as-of-switch --force", &r), 0);
+    CU_ASSERT(r.as_of_switch && r.force && !r.resume);
     CU_ASSERT_EQUAL(recover("-h --nonsense", &r), 0);
     CU_ASSERT(r.help);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

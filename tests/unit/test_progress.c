@@ -405,7 +405,7 @@ static void test_advice(void)
         {XF_SUSPENDED, {"suspended here", "`xl migrate-recover --resume web1`"}},
     };
     struct xf_report r = moved();
-    char advice[1600];
+    char advice[REPORT_ADVICE];
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         r.outcome = cases[i].outcome;
@@ -420,6 +420,16 @@ static void test_advice(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(advice, "`xl migrate-recover web1`"));
     CU_ASSERT_PTR_NOT_NULL(strstr(advice, "`xl destroy web1`"));
     CU_ASSERT_PTR_NULL(strstr(advice, "--resume")); /* its disks are newer than its memory */
+    /* With all of its disks at the switch here as well there is a choice. */
+    r.nr_disks = 2;
+    snprintf(r.disks[0].target, sizeof(r.disks[0].target), "/srv/b/web1.img");
+    report_advice(advice, sizeof(advice), &r);
+    CU_ASSERT_PTR_NULL(strstr(advice, "--as-of-switch"));
+    r.all_disks = true;
+    report_advice(advice, sizeof(advice), &r);
+    CU_ASSERT_PTR_NOT_NULL(strstr(advice, "`xl migrate-recover --as-of-switch web1`"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(advice, "(/srv/b/web1.img and others)"));
+    r.nr_disks = 0;
     r.outcome = XF_PULLING;
     r.hopeless = true;
     report_advice(advice, sizeof(advice), &r);
@@ -450,6 +460,11 @@ static void test_advice(void)
     memset(r.host, 'h', sizeof(r.host) - 1);
     report_advice(advice, sizeof(advice), &r);
     CU_ASSERT_TRUE(strlen(advice) + 1 < sizeof(advice)); /* nothing cut off */
+    r.ran_there = true;
+    r.nr_disks = XF_MOVE_DISKS_MAX;
+    memset(r.disks[0].target, 't', sizeof(r.disks[0].target) - 1);
+    report_advice(advice, sizeof(advice), &r);
+    CU_ASSERT_TRUE(strlen(advice) + 1 < sizeof(advice));
 }
 
 /* The one line in `f`, parsed strictly. */

@@ -781,6 +781,123 @@ static void test_resume(void)
     CU_ASSERT_EQUAL(xen.renamed, 1);
 }
 
+/* As of the switch: only with all of its disks, and only where it is gone. */
+static int go_back(bool force)
+{
+    unsigned before = xen.resumed;
+    int rc;
+
+    xf_clear(&err);
+    memset(&report, 0xff, sizeof(report));
+    rc = xf_resume_as_of_switch("web1", force, &report, &err);
+    CU_ASSERT_EQUAL(rc != 0, err.num != 0);
+    CU_ASSERT_EQUAL(xen.resumed - before, rc == 0);
+    CU_ASSERT(rc ? left() : nothing_left());
+    CU_ASSERT_EQUAL(xen.destroyed, 0);
+    return rc;
+}
+
+/* A move of a guest with one disk that has moved, and none else. */
+static void begin_with_disk(void)
+{
+    begin();
+    r.nr_disks = 1;
+    r.all_disks = true;
+    strcpy(r.disks[0].vdev, "xvda");
+    strcpy(r.disks[0].source, "/srv/a/web1.img");
+    strcpy(r.disks[0].target, "/srv/b/web1.img");
+}
+
+static void test_go_back(void)
+{
+    static const struct {
+        enum xf_record_state state;
+        const char *answer;
+        int rc, forced;
+        const char *why;
+    } list[] = {
+        {XF_RECORD_READY, "nowhere", -1, -1, "never told to run it"},
+        {XF_RECORD_GO, "nowhere", 0, 0, NULL},
+        {XF_RECORD_PULLING, "nowhere", 0, 0, NULL},
+        {XF_RECORD_WHOLE, "nowhere", 0, 0, NULL},
+        {XF_RECORD_PULLING, "lacking", -1, 0, "`xl destroy web1` there first"},
+        {XF_RECORD_PULLING, "found", -1, 0, "it is still at \"host2\""},
+        {XF_RECORD_PULLING, "nowhere lacking", -1, 0, "it is still at \"host2\""},
+        {XF_RECORD_PULLING, "other", -1, 0, "`xl migrate-recover --as-of-switch --force`"},
+        {XF_RECORD_PULLING, "dying", -1, 0, "try again in a minute"},
+        {XF_RECORD_PULLING, "incoming", -1, 0, "try again in a minute"},
+        {XF_RECORD_PULLING, NULL, -1, 0, "`xl migrate-recover --as-of-switch --force` takes it"},
+        {XF_RECORD_TWICE, "nowhere", -1, -1, "no longer as it was at the switch"},
+    };
+
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        begin_with_disk();
+        answers(list[i].answer);
+        leave(list[i].state);
+        CU_ASSERT_EQUAL(go_back(false), list[i].rc);
+        if (list[i].rc) {
+            CU_ASSERT(list[i].why && strstr(err.text, list[i].why));
+            CU_ASSERT_EQUAL(go_back(true), list[i].forced);
+        }
+        if (err.num)
+            continue;
+        CU_ASSERT(report.nr_disks == 1 && !strcmp(report.disks[0].target, "/srv/b/web1.img"));
+        CU_ASSERT(!strcmp(report.domain, "web1") && !strcmp(report.host, "host2"));
+    }
+}
+
+static void test_no_way_back(void)
+{
+    char path[100];
+    int fd;
+
+    /* None: the domain here may be of a stock move. */
+    begin();
+    xf_clear(&err);
+    CU_ASSERT_EQUAL(xf_resume_as_of_switch("web1", true, &report, &err), -1);
+    CU_ASSERT_EQUAL(err.num, ENOENT);
+    for (unsigned nr = 0; nr < 2; nr++) {
+        begin_with_disk();
+        r.nr_disks = nr;
+        r.all_disks = false;
+        answers("nowhere");
+        leave(XF_RECORD_PULLING);
+        CU_ASSERT(go_back(false) && err.num == ENOTSUP);
+        CU_ASSERT_PTR_NOT_NULL(
+            strstr(err.text, nr ? "it can write to disks that did not move with it"
+                                : "its disks did not move with it"));
+        CU_ASSERT(go_back(true) && err.num == ENOTSUP);
+        /* And nobody is sent there. */
+        CU_ASSERT_EQUAL(resume(false), -1);
+        CU_ASSERT_PTR_NULL(strstr(err.text, "--as-of-switch"));
+    }
+    begin_with_disk();
+    answers("nowhere");
+    leave(XF_RECORD_PULLING);
+    CU_ASSERT_EQUAL(resume(false), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "--as-of-switch"));
+    CU_ASSERT_EQUAL(recover_at("web1", NULL), XF_UNKNOWN);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "and so are its disks"));
+    CU_ASSERT(report.all_disks && report.nr_disks == 1);
+    xen.running = true;
+    CU_ASSERT(go_back(true) && strstr(err.text, "not suspended"));
+    xen.running = false;
+    xen.uuid = OTHER_UUID;
+    CU_ASSERT(go_back(true) && err.num == ESTALE);
+    xen.uuid = UUID;
+    CU_ASSERT_EQUAL(xf_record_lock(xf_run_dir(), DOMID, &fd, &err), 0);
+    CU_ASSERT(go_back(true) && err.num == EBUSY);
+    close(fd);
+    strcpy(r.boot_id, "of an earlier boot");
+    leave(XF_RECORD_PULLING);
+    CU_ASSERT(go_back(true) && strstr(err.text, "before this host was started"));
+    xf_boot_id(r.boot_id);
+    leave(XF_RECORD_PULLING);
+    snprintf(path, sizeof(path), "%s/7.move", xf_run_dir());
+    CU_ASSERT_EQUAL(truncate(path, 40), 0);
+    CU_ASSERT(go_back(true) && strstr(err.text, "cannot tell what its disks here are"));
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -793,6 +910,8 @@ int main(void)
         {"a sink listens", test_sink},
         {"interrupted", test_interrupted},
         {"--resume", test_resume},
+        {"--as-of-switch", test_go_back},
+        {"... which is refused", test_no_way_back},
         CU_TEST_INFO_NULL,
     };
     char dir[64], command[100];

@@ -45,8 +45,8 @@ goes_on() {
 start() { # NAME [options of `lab guest start`]
     local name=$1
     shift
-    on $at "rm -f $store/*.img*; truncate -s 64M $image"
-    guest_start $at "$name" --mem 128 --fill 24 --rate 100 --ip 130 --disk $image --backend qdisk --diskrate 20 "$@"
+    on "$at" "rm -f $store/*.img*; truncate -s 64M $image"
+    guest_start "$at" "$name" --mem 128 --fill 24 --rate 100 --ip 130 --disk $image --backend qdisk --diskrate 20 "$@"
 }
 
 # A move with its disk that must succeed.
@@ -120,17 +120,17 @@ refused() { # NAME TEXT [options]
     wanted "$name" || return 0
     case_begin "disks: refused: $name"
     before=$(in_store "${other[$at]}")
-    if move $at "$@"; then bad "it was not refused"; fi
+    if move "$at" "$@"; then bad "it was not refused"; fi
     [ "$(report .exit_status)" = 1 ] || bad "status $(report .exit_status): $(error_text)"
     grep -q "$text" "$work/json" || bad "no word of '$text': $(error_text)"
     [ "$(in_store "${other[$at]}")" = "$before" ] || bad "something was made there"
-    no_job $at
-    intact $at
+    no_job "$at"
+    intact "$at"
     case_end
 }
 
 case_begin "disks: --check lists them"
-move $at --check --with-disks || bad "--check failed: $(error_text)"
+move "$at" --check --with-disks || bad "--check failed: $(error_text)"
 [ "$(report '.disks[0].target')" = $image ] || bad "no target: $(report .disks)"
 jq -es 'map(select(.type == "report")) | last | .disks[0] | .bytes == 67108864 and .free > 0' "$work/json" >/dev/null ||
     bad "size or free space is missing: $(report .disks)"
@@ -157,22 +157,22 @@ fails_in_disks() {
     shift
     wanted "$name" || return 0
     case_begin "disks: in DISKS: $name"
-    on $at "rm -f /tmp/hold"
-    MOVE_LIMIT=600 move_in_background $at "XENFERRY_HOLD=disks-ready=/tmp/hold" --with-disks
+    on "$at" "rm -f /tmp/hold"
+    MOVE_LIMIT=600 move_in_background "$at" "XENFERRY_HOLD=disks-ready=/tmp/hold" --with-disks
     until_true 300 disks_ready || bad "the copy does not come so far: $(error_text)"
     "$@"
     goes_on
-    on $at "rm -f /tmp/hold"
+    on "$at" "rm -f /tmp/hold"
     END_LIMIT=240 move_ends 3
     note "$(report .error)"
     lab net heal
     on "$to" "rm -f $store/full"
-    intact $at
+    intact "$at"
     goes_on
     until_true 60 no_image "$to" || bad "an image is left on host $to"
     until_true 60 is_empty "$to" || empty "$to"
-    no_job $at
-    no_disk_processes $at
+    no_job "$at"
+    no_disk_processes "$at"
     until_true 30 no_nbd "$to" || no_disk_processes "$to"
     case_end
 }
@@ -187,14 +187,14 @@ fails_in_disks "Ctrl-C" interrupt
 
 if wanted "the source's xl is killed"; then
     case_begin "disks: in DISKS: the source's xl is killed"
-    on $at "rm -f /tmp/hold"
-    MOVE_LIMIT=600 move_in_background $at "XENFERRY_HOLD=disks-ready=/tmp/hold" --with-disks
+    on "$at" "rm -f /tmp/hold"
+    MOVE_LIMIT=600 move_in_background "$at" "XENFERRY_HOLD=disks-ready=/tmp/hold" --with-disks
     until_true 300 disks_ready || bad "the copy does not come so far: $(error_text)"
-    on $at "kill -KILL \$(cat /tmp/move.pid)"
+    on "$at" "kill -KILL \$(cat /tmp/move.pid)"
     goes_on
-    on $at "rm -f /tmp/hold"
+    on "$at" "rm -f /tmp/hold"
     until_true 60 no_image "${other[$at]}" || bad "an image is left on host ${other[$at]}"
-    intact $at
+    intact "$at"
     # Its job is still in QEMU, and does not hinder the next move.
     disk_move
     forget_moved "${other[$at]}"
@@ -247,21 +247,119 @@ fi
 
 # --- 7: the sink dies in PULL ---
 
-if wanted "the sink dies in PULL"; then
-    case_begin "disks: the sink dies in PULL: the guest goes on as of GO"
-    to=${other[$at]}
-    MOVE_LIMIT=600 move_in_background "$at" "XENFERRY_PULL=no-push=600" --with-disks --postcopy
+# The guest is at the destination, without all of its pages, and its sink is dead.
+lose_sink() { # [options]
+    MOVE_LIMIT=600 move_in_background "$at" "XENFERRY_PULL=no-push=600" --postcopy "$@"
     until_true 400 in_phase PULL || bad "the move does not come to PULL: $(error_text)"
     kill_sink
-    on "$to" "xl destroy $guest || true"
     END_LIMIT=300 move_ends 5 7
+}
+recover() { # STATUS OPTIONS: migrate-recover here; what it says is in $work/recover
+    local wanted=$1 rc=0
+    shift
+    on "$at" "xl migrate-recover $* $guest" >"$work/recover" 2>&1 || rc=$?
+    [ "$rc" = "$wanted" ] || bad "migrate-recover $*: status $rc: $(tail -n 2 "$work/recover")"
+}
+says() { tr '\n' ' ' <"$work/recover" | tr -s ' ' | grep -qF -- "$1" || bad "no word of '$1': $(cat "$work/recover")"; } # TEXT
+
+if wanted "the sink dies in PULL"; then
+    case_begin "disks: the sink dies in PULL: the guest goes on as of the switch"
+    to=${other[$at]}
+    lose_sink --with-disks
     has_image "$at" || bad "the image here is gone"
     has_image "$to" || bad "the image there is gone"
-    on "$at" "xl migrate-recover --resume --force $guest" || bad "it cannot be resumed"
+    # It is there, and lacks pages that nobody takes.
+    recover 1 --as-of-switch
+    says "it is still at"
+    recover 1 --resume
+    on "$to" "xl destroy $guest"
+    recover 5
+    says "--as-of-switch"
+    recover 0 --as-of-switch
+    says "$image"
     intact "$at"
     goes_on
+    has_image "$to" || bad "the newer image there is gone"
     on "$to" "rm -f $image"
+    empty "$to"
+    no_job "$at"
+    disk_move
+    forget_moved "${other[$at]}"
     case_end
+fi
+
+# --- a guest with a disk of both kinds ---
+
+# xvdb is on the storage that both hosts reach, xvda is not.
+add_shared() { on "$at" "xl block-attach $guest 'format=raw,vdev=xvdb,access=rw,target=/dev/vdb'"; }
+has_shared() { on "$1" "xenstore-ls -f /local/domain/0/backend | grep -q '/dev = .xvdb'"; } # HOST
+drop_shared() { on "$at" "xl block-detach $guest xvdb"; }
+
+if wanted "one disk moves, and one is shared"; then
+    case_begin "disks: one disk moves, and one is shared"
+    add_shared
+    disk_move --with-disks=xvda
+    has_shared "$at" || bad "the shared disk is missing at host $at"
+    forget_moved "${other[$at]}"
+    case_end
+    refused "all of them, of which one is served by the kernel" "xvdb is served by the kernel" --with-disks
+    case_begin "disks: one disk is shared, the sink dies in PULL: no way back"
+    to=${other[$at]}
+    lose_sink --with-disks=xvda
+    on "$to" "xl destroy $guest"
+    recover 1 --as-of-switch
+    says "it can write to disks that did not move with it"
+    recover 1 --as-of-switch --force
+    # Nobody has written to it in truth, and so it may be told to go on.
+    recover 0 --resume --force
+    intact "$at"
+    on "$to" "rm -f $image"
+    drop_shared
+    case_end
+fi
+
+# --- HVM ---
+
+if wanted "an HVM guest"; then
+    lab guest stop "$guest"
+    at=a
+    on b "rm -f $store/*.img*"
+    start hvm --type hvm --mem 160
+    case_begin "disks: an HVM guest, there"
+    lab watch start "$guest"
+    disk_move
+    beat 60
+    no_qemu "${other[$at]}" || bad "a QEMU is left on host ${other[$at]}"
+    note "drained in $(report '.disks[0].drained_ms') ms, downtime $(report .downtime_s) s"
+    forget_moved "${other[$at]}"
+    case_end
+    case_begin "disks: an HVM guest, and back"
+    disk_move --no-verify-disks
+    forget_moved "${other[$at]}"
+    case_end
+    fails_in_disks "an HVM guest: the link is cut" cut_link
+    fails_in_disks "an HVM guest: the sink is killed" kill_sink
+    if wanted "an HVM guest: the sink dies in PULL"; then
+        case_begin "disks: an HVM guest: the sink dies in PULL"
+        to=${other[$at]}
+        lose_sink --with-disks
+        on "$to" "xl destroy $guest"
+        recover 0 --as-of-switch
+        intact "$at"
+        goes_on
+        on "$to" "rm -f $image"
+        case_end
+    fi
+    case_begin "disks: an HVM guest without PV drivers is refused"
+    lab guest stop "$guest"
+    start emulated --type hvm --mem 160 --emulated
+    if move "$at" --with-disks; then bad "it was not refused"; fi
+    [ "$(report .exit_status)" = 1 ] || bad "status $(report .exit_status): $(error_text)"
+    grep -q "has no PV drivers" "$work/json" || bad "another reason: $(error_text)"
+    intact "$at"
+    lab guest stop "$guest"
+    case_end
+    start g1
 fi
 
 case_begin "disks: after all that it moves"
