@@ -11,16 +11,7 @@ echo called >>"$(dirname "$0")/called"
 EOC
 export PATH=$work/bin:$PATH XENFERRY_RUN_DIR=$work/run
 
-# refused NAME PART WORDS...: status 1, nothing on stdout, one line with PART on stderr
-refused() {
-    local name=$1 part=$2 out rc
-    shift 2
-    out=$("$XL" migrate-recover "$@" 2>"$work/err")
-    rc=$?
-    same "$name: status" 1 $rc
-    same "$name: output" "" "$out"
-    contains "$name" "$part" "$(cat "$work/err")"
-}
+refused() { refused_by migrate-recover "$@"; }
 
 out=$("$XL" migrate-recover --help)
 same "--help: status" 0 $?
