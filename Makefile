@@ -62,9 +62,10 @@ XEN_LIBS   = -lxenlight -lxlutil -lxenctrl -lxenguest -lxencall -lxenforeignmemo
 ALL_CPPFLAGS = -I. -D_GNU_SOURCE -D__XEN_TOOLS__
 ALL_CFLAGS   = -std=gnu11 -O2 -g -fPIE -pthread $(WARN) $(HARDEN) $(MODE) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS  = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
-# Tests are linked by the quicker linker of the two in binutils, if it is there; it warns of what
-# sanitizers bring with them.
-TEST_LD      = $(eval TEST_LD := $$(if $$(SAN),,$$(if $$(shell command -v ld.gold),-fuse-ld=gold)))$(TEST_LD)
+# Tests are linked by a quicker linker, if it is there: by gold, or, where sanitizers bring with them
+# what it warns of, by lld.
+QUICK_LD     = $(if $(SAN),lld,gold)
+TEST_LD      = $(eval TEST_LD := $$(if $$(shell command -v ld.$$(QUICK_LD)),-fuse-ld=$$(QUICK_LD)))$(TEST_LD)
 ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread -lm
 
 # ---- sources: what lies in a folder belongs to it ----
@@ -218,7 +219,7 @@ fuzz-build:
 # What a target defines itself wins, as in a test.
 $(B)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(call objs,$(FUZZ_HELPER_SRC)) $(WEAK) $(NAMES) tests/mocks.sh
 	@tests/mocks.sh $(NAMES) $(filter %.o,$^)
-	$(call link,-fsanitize=fuzzer -Wl$(comma)--wrap=malloc$(comma)--wrap=free)
+	$(call link,$(TEST_LD) -fsanitize=fuzzer -Wl$(comma)--wrap=malloc$(comma)--wrap=free)
 
 fuzz: fuzz-build
 	@for f in $(FUZZ_NAMES); do tests/fuzz/run.sh $$f $(FUZZ_TIME); done
@@ -245,6 +246,8 @@ check-run:
 	@TESTS='$(TEST_NAMES)' FRONT_TESTS='$(FRONT_TESTS)' CLUSTER_TESTS='$(CLUSTER_TESTS)' SCRIPTS='$(SCRIPTS)' \
 	 FUZZ='$(FUZZ_NAMES)' MAN='$(MAN)' SAN_DIR=build/fuzz FUZZ_TIME=$(CHECK_FUZZ_TIME) tests/check.sh
 
+# A compiler touches 100 MiB of fresh memory for each file: in huge pages it takes an eighth less time.
+check-build check-sanitized: export GLIBC_TUNABLES = glibc.malloc.hugetlb=1
 check-build:
 	+@$(MAKE) -j$(JOBS) all tests
 

@@ -191,11 +191,10 @@ int xf_mirror_job_wait(struct xf_qmp *q, const char *vdev, int timeout_ms,
 
 /* --- removing --- */
 
-/* The next node of a copy that the disk does not use; *name is empty if there is none. */
-static int find_node(const struct xf_json *all, const struct xf_mirror_disk *disk,
-                     char name[XF_MIRROR_NODE])
+/* The first node of an answer whose name is wanted, and its name. XF_AGAIN: there is none. */
+static int find_node(const struct xf_json *all, bool (*wanted)(const void *arg, const char *name),
+                     const void *arg, struct xf_json *node, char name[XF_MIRROR_NODE])
 {
-    struct xf_json node;
     json_object *nodes;
     size_t n;
 
@@ -203,14 +202,13 @@ static int find_node(const struct xf_json *all, const struct xf_mirror_disk *dis
     if (!nodes)
         return -1;
     for (size_t i = 0; i < n; i++) {
-        if (xf_json_item(all, "return", nodes, i, &node) ||
-            xf_json_word(&node, "node-name", name, XF_MIRROR_NODE))
+        if (xf_json_item(all, "return", nodes, i, node) ||
+            xf_json_word(node, "node-name", name, XF_MIRROR_NODE))
             return -1;
-        if (xf_mirror_is_ours(name, disk->vdev) && strcmp(name, disk->node) != 0)
+        if (wanted(arg, name))
             return 0;
     }
-    name[0] = 0;
-    return 0;
+    return XF_AGAIN;
 }
 
 static int ask_nodes(struct xf_qmp *q, struct xf_json *answer, struct xf_err *err)
@@ -224,30 +222,25 @@ static int ask_nodes(struct xf_qmp *q, struct xf_json *answer, struct xf_err *er
     return -1;
 }
 
-static int find_size(const struct xf_json *all, const char *wanted, uint64_t *size)
+static bool is_named(const void *wanted, const char *name)
+{
+    return !strcmp(name, wanted);
+}
+
+static int read_size(const struct xf_json *all, const char *wanted, uint64_t *size)
 {
     struct xf_json node, image;
     char name[XF_MIRROR_NODE];
-    json_object *nodes;
     int64_t bytes;
-    size_t n;
+    int rc = find_node(all, is_named, wanted, &node, name);
 
-    nodes = xf_json_array(all, "return", NODES_MAX, &n);
-    if (!nodes)
+    if (rc == XF_AGAIN)
+        return xf_json_bad(all, "return", "lacks the node that was added");
+    if (rc || xf_json_object(&node, "image", &image) ||
+        xf_json_number(&image, "virtual-size", 0, INT64_MAX, &bytes))
         return -1;
-    for (size_t i = 0; i < n; i++) {
-        if (xf_json_item(all, "return", nodes, i, &node) ||
-            xf_json_word(&node, "node-name", name, sizeof(name)))
-            return -1;
-        if (strcmp(name, wanted) != 0)
-            continue;
-        if (xf_json_object(&node, "image", &image) ||
-            xf_json_number(&image, "virtual-size", 0, INT64_MAX, &bytes))
-            return -1;
-        *size = (uint64_t)bytes;
-        return 0;
-    }
-    return xf_json_bad(all, "return", "lacks the node that was added");
+    *size = (uint64_t)bytes;
+    return 0;
 }
 
 int xf_mirror_node_size(struct xf_qmp *q, const char *node, uint64_t *size, struct xf_err *err)
@@ -256,21 +249,31 @@ int xf_mirror_node_size(struct xf_qmp *q, const char *node, uint64_t *size, stru
 
     if (ask_nodes(q, &answer, err))
         return -1;
-    return finish(q, &answer, find_size(&answer, node, size));
+    return finish(q, &answer, read_size(&answer, node, size));
+}
+
+/* A node of a copy that the disk does not use. */
+static bool is_left(const void *arg, const char *name)
+{
+    const struct xf_mirror_disk *disk = arg;
+
+    return xf_mirror_is_ours(name, disk->vdev) && strcmp(name, disk->node) != 0;
 }
 
 static int remove_nodes(struct xf_qmp *q, const struct xf_mirror_disk *disk, bool *found,
                         struct xf_err *err)
 {
     char name[XF_MIRROR_NODE];
-    struct xf_json answer;
+    struct xf_json answer, node;
+    int rc;
 
     for (;;) {
         if (ask_nodes(q, &answer, err))
             return -1;
-        if (finish(q, &answer, find_node(&answer, disk, name)))
+        rc = find_node(&answer, is_left, disk, &node, name);
+        if (finish(q, &answer, rc == XF_AGAIN ? 0 : rc))
             return -1;
-        if (!name[0])
+        if (rc == XF_AGAIN)
             return 0;
         *found = true;
         if (xf_mirror_tell(q, "blockdev-del", xf_mirror_word("node-name", name), err))

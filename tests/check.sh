@@ -67,17 +67,17 @@ sanitized_only=" tests/conformance/test_drip tests/unit/test_engine_fail tests/u
  tests/procguest/test_death tests/procguest/test_pull tests/procguest/test_pull_fail "
 sanitized_only=${sanitized_only//$'\n'/}
 sanitized_only+=" tests/front/incomplete.sh tests/front/hostile.sh tests/front/drain.sh tests/front/watch.sh "
-# Most of test_mirror is QEMU's work; the sanitized part of it is test_mirror_answers.
-plain_only=" tests/procguest/test_outage tests/unit/test_key tests/disks/test_mirror "
+plain_only=" tests/procguest/test_outage tests/unit/test_key "
 
 # Longest first, so that none of them is left over when all the others have ended.
 long=" tests/disks/test_mirror tests/procguest/test_outage tests/procguest/test_pull_fail tests/procguest/test_pull
- tests/procguest/test_copy_fail tests/unit/test_engine_fail tests/conformance/test_messages
+ tests/procguest/test_copy_fail tests/unit/test_engine_fail
  tests/procguest/test_copy tests/disks/test_disk_move tests/unit/test_relink tests/front/incomplete.sh
  tests/procguest/test_compress tests/conformance/test_drip tests/front/hostile.sh tests/front/drain.sh
  tests/front/watch.sh tests/unit/test_engine tests/procguest/test_link tests/procguest/test_death
  tests/front/receive.sh tests/procguest/test_hangup tests/unit/test_bootstrap
- tests/unit/test_recover tests/procguest/test_status tests/conformance/test_failures "
+ tests/unit/test_recover tests/procguest/test_status tests/conformance/test_failures
+ tests/conformance/test_pair tests/conformance/test_messages "
 long=${long//$'\n'/}
 longest_first() { # TEST...
     local t

@@ -223,17 +223,6 @@ static void add_leaf(const struct xf_cpu_excess *x, uint32_t leaf, uint32_t subl
  * of its bits. */
 static int by_bits(const struct xf_cpu_excess *wanted, struct text *t, struct xf_err *err)
 {
-    static const uint32_t leaves[][2] = {{0, XEN_CPUID_NO_SUBLEAF},
-                                         {1, XEN_CPUID_NO_SUBLEAF},
-                                         {7, 0},
-                                         {7, 1},
-                                         {7, 2},
-                                         {0xd, 1},
-                                         {0x80000000, XEN_CPUID_NO_SUBLEAF},
-                                         {0x80000001, XEN_CPUID_NO_SUBLEAF},
-                                         {0x80000007, XEN_CPUID_NO_SUBLEAF},
-                                         {0x80000008, XEN_CPUID_NO_SUBLEAF},
-                                         {0x80000021, XEN_CPUID_NO_SUBLEAF}};
     struct xf_cpu_excess x = *wanted;
     char name[XF_CPU_NAME];
     bool first = true;
@@ -252,8 +241,8 @@ static int by_bits(const struct xf_cpu_excess *wanted, struct text *t, struct xf
                        name);
     }
     add(t, "cpuid=[");
-    for (unsigned i = 0; i < sizeof(leaves) / sizeof(leaves[0]); i++)
-        add_leaf(&x, leaves[i][0], leaves[i][1], t, &first);
+    for (unsigned i = 0; i < XF_CPU_LEAVES; i++)
+        add_leaf(&x, xf_cpu_leaves[i].leaf, xf_cpu_leaves[i].subleaf, t, &first);
     add(t, "]");
     return 0;
 }

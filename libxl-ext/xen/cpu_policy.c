@@ -41,6 +41,20 @@ const struct xf_cpu_place xf_cpu_places[XF_CPU_PLACES] = {
     {0x80000021, PLAIN, ECX, false, 0},
 };
 
+const struct xf_cpu_leaf xf_cpu_leaves[XF_CPU_LEAVES] = {
+    {0, PLAIN},
+    {1, PLAIN},
+    {7, 0},
+    {7, 1},
+    {7, 2},
+    {0xd, 1},
+    {0x80000000, PLAIN},
+    {0x80000001, PLAIN},
+    {0x80000007, PLAIN},
+    {0x80000008, PLAIN},
+    {0x80000021, PLAIN},
+};
+
 static uint32_t larger(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;

@@ -20,6 +20,13 @@ struct xf_cpu_place {
 #define XF_CPU_PLACES 19u
 extern const struct xf_cpu_place xf_cpu_places[XF_CPU_PLACES];
 
+/* The leaves with such words or with a level's limits, in order. */
+struct xf_cpu_leaf {
+    uint32_t leaf, subleaf; /* XEN_CPUID_NO_SUBLEAF: it has none */
+};
+#define XF_CPU_LEAVES 11u
+extern const struct xf_cpu_leaf xf_cpu_leaves[XF_CPU_LEAVES];
+
 /*
  * The level and the vendor of a policy: arrays of xen_cpuid_leaf_t and xen_msr_entry_t, lengths in
  * bytes, from anywhere. Of a leaf that is there twice all bits count. Without leaf 0 the vendor is

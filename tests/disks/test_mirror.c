@@ -22,6 +22,7 @@
 #define DATA (12 * MIB)
 #define STALL_MS 1500
 #define SLOW (MIB / 4) /* bytes/s of a job that must not be over yet */
+#define THROTTLED 50u  /* writes/s */
 
 static const struct xf_tick no_tick;
 static struct disk_host h;
@@ -150,6 +151,22 @@ static void test_early(void)
     CU_ASSERT_EQUAL(xf_mirror_speed(&m, 0, &err), 0);
     CU_ASSERT_EQUAL(xf_mirror_throttle(&m, 8 * MIB, &err), 0);
     CU_ASSERT(disk_await(&m, XF_MIRROR_READY));
+    guest_is_well();
+    end();
+}
+
+/* A guest that is throttled writes slowly, but on. */
+static void test_throttle(void)
+{
+    uint64_t began;
+
+    begin(DISK_LIMIT_MS);
+    start(SLOW);
+    CU_ASSERT_EQUAL(xf_mirror_throttle(&m, THROTTLED * DISK_BLOCK, &err), 0);
+    began = xf_now_ns();
+    disk_writer_begin(&h, 100 * THROTTLED);
+    CU_ASSERT(disk_writer_goes_on(&h, THROTTLED));
+    CU_ASSERT(xf_now_ns() - began > 500000000ull); /* a second, less what may come at once */
     guest_is_well();
     end();
 }
@@ -373,19 +390,15 @@ static void test_flip(void)
 
 int main(void)
 {
-    CU_TestInfo tests[] = {{"the disk", test_disk},
-                           {"a copy under a writer", test_copy},
-                           {"too early", test_early},
-                           {"link cut", test_cut},
-                           {"link stalled", test_stall},
-                           {"a mute server", test_mute},
-                           {"relay, sink, server killed", test_killed},
-                           {"cancel", test_cancel},
-                           {"leftovers of a dead move", test_leftover},
-                           {"target full", test_full},
-                           {"target of another size", test_size},
-                           {"a flipped byte", test_flip},
-                           CU_TEST_INFO_NULL};
+    CU_TestInfo tests[] = {
+        {"the disk", test_disk},       {"a copy under a writer", test_copy},
+        {"too early", test_early},     {"a throttled guest", test_throttle},
+        {"link cut", test_cut},        {"link stalled", test_stall},
+        {"a mute server", test_mute},  {"relay, sink, server killed", test_killed},
+        {"cancel", test_cancel},       {"leftovers of a dead move", test_leftover},
+        {"target full", test_full},    {"target of another size", test_size},
+        {"a flipped byte", test_flip}, CU_TEST_INFO_NULL,
+    };
 
     disk_need();
     alarm(390);

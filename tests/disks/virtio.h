@@ -14,8 +14,9 @@
 
 struct virtio_disk {
     int fd;
-    uint16_t done; /* requests, as the ring counts */
-    uint16_t size; /* of the ring */
+    uint16_t done;     /* requests, as the ring counts */
+    uint16_t size;     /* of the ring */
+    uint64_t clock_ns; /* until when the guest's clock has gone, on ours */
 };
 
 /* Connect to QEMU's qtest socket and set the device up. False, here and below: QEMU has ended, or

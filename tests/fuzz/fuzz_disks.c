@@ -6,43 +6,17 @@
  * keeps to its limits, and a job that is not complete is not told to end.
  */
 #include <errno.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "disks/mirror.h"
 #include "disks/verify.h"
 #include "libxl-ext/disks/disk_records.h"
+#include "tests/fuzz/monitor.h"
 #include "tests/fuzz/target.h"
 #include "tests/unit/fake_monitor.h"
 #include "transport/text.h"
 #include "transport/wire.h"
 
 enum { FOUND, REFUSED, READY, FAILED, DONE, CLEARED, STARTED, ASKED, EDITED };
-
-static struct {
-    const uint8_t *data;
-    size_t size;
-    int fd; /* the monitor's end */
-} monitor;
-
-/* Instead of the C library's: whatever path it is, the input is behind it. */
-int connect(int fd, const struct sockaddr *to, socklen_t len)
-{
-    int pair[2], room = 1 << 20;
-
-    (void)to;
-    (void)len;
-    if (monitor.fd >= 0)
-        close(monitor.fd);
-    MUST(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) && dup2(pair[0], fd) == fd);
-    close(pair[0]);
-    monitor.fd = pair[1];
-    setsockopt(monitor.fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-    send(monitor.fd, monitor.data, monitor.size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    shutdown(monitor.fd, SHUT_WR);
-    return 0;
-}
 
 static bool fuzz_fine(int rc, struct xf_err *err)
 {
@@ -129,9 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1 || size > FUZZ_INPUT_MAX)
         return 0;
-    monitor.data = data + 1;
-    monitor.size = size - 1;
-    monitor.fd = -1;
+    monitor_begin(data + 1, size - 1);
     switch (data[0] % 3) {
     case 0:
         fuzz_monitor();
@@ -142,8 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     default:
         fuzz_configuration(data + 1, size - 1);
     }
-    if (monitor.fd >= 0)
-        close(monitor.fd);
+    monitor_end();
     return 0;
 }
 

@@ -85,30 +85,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 static size_t fuzz_seed(int n, uint8_t out[FUZZ_INPUT_MAX])
 {
-    static const uint32_t list[][2] = {{0, XEN_CPUID_NO_SUBLEAF},
-                                       {1, XEN_CPUID_NO_SUBLEAF},
-                                       {7, 0},
-                                       {7, 1},
-                                       {7, 2},
-                                       {0xd, 1},
-                                       {0x80000000, XEN_CPUID_NO_SUBLEAF},
-                                       {0x80000001, XEN_CPUID_NO_SUBLEAF},
-                                       {0x80000007, XEN_CPUID_NO_SUBLEAF},
-                                       {0x80000008, XEN_CPUID_NO_SUBLEAF},
-                                       {0x80000021, XEN_CPUID_NO_SUBLEAF}};
-    const unsigned nr = sizeof(list) / sizeof(list[0]);
     uint8_t *at = out + 1;
 
     if (n >= 2)
         return 0;
-    out[0] = (uint8_t)nr;
-    for (unsigned i = 0; i < 2 * nr; i++) {
-        const xen_cpuid_leaf_t l = {.leaf = list[i % nr][0],
-                                    .subleaf = list[i % nr][1],
+    out[0] = XF_CPU_LEAVES;
+    for (unsigned i = 0; i < 2 * XF_CPU_LEAVES; i++) {
+        const xen_cpuid_leaf_t l = {.leaf = xf_cpu_leaves[i % XF_CPU_LEAVES].leaf,
+                                    .subleaf = xf_cpu_leaves[i % XF_CPU_LEAVES].subleaf,
                                     .a = 0x12345678,
                                     .b = 0x55555555,
-                                    .c = n && i == 2 * nr - 1 ? 0 : 0x33333333,
-                                    .d = n && i == nr + 1 ? 0x100 : 0x0f0f0f0f};
+                                    .c = n && i == 2 * XF_CPU_LEAVES - 1 ? 0 : 0x33333333,
+                                    .d = n && i == XF_CPU_LEAVES + 1 ? 0x100 : 0x0f0f0f0f};
 
         memcpy(at, &l, sizeof(l));
         at += sizeof(l);

@@ -7,37 +7,14 @@
  */
 #include <errno.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "libxl-ext/xen/qmp_commands.h"
+#include "tests/fuzz/monitor.h"
 #include "tests/fuzz/target.h"
 #include "tests/unit/fake_monitor.h"
 #include "transport/text.h"
 
 enum { OPENED, REFUSED, RUNS, WAITS, VERSION, FREE, BLOCKED, UNMAPPED, LOGGED, SAVED, CONTINUED };
-
-static struct {
-    const uint8_t *data;
-    size_t size;
-    int fd; /* the monitor's end */
-} monitor;  /* connect(2) has no place for it */
-
-/* Instead of the C library's: whatever path it is, the input is behind it. */
-int connect(int fd, const struct sockaddr *to, socklen_t len)
-{
-    int pair[2], room = 1 << 20;
-
-    (void)to;
-    (void)len;
-    MUST(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) && dup2(pair[0], fd) == fd);
-    close(pair[0]);
-    monitor.fd = pair[1];
-    setsockopt(monitor.fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-    send(monitor.fd, monitor.data, monitor.size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    shutdown(monitor.fd, SHUT_WR);
-    return 0;
-}
 
 /* Bytes that the monitor has been sent. */
 static int fuzz_sent(void)
@@ -131,8 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size > FUZZ_INPUT_MAX)
         return 0;
-    monitor.data = data;
-    monitor.size = size;
+    monitor_begin(data, size);
     rc = xf_qmp_open(&q, "/anywhere", 7, 60000, (struct xf_tick){0}, &err);
     MUST(!rc || q.fd < 0);
     if (rc) {
@@ -143,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fuzz_orders(&q, &err);
     }
     xf_qmp_close(&q);
-    close(monitor.fd);
+    monitor_end();
     return 0;
 }
 

@@ -53,24 +53,40 @@ static void broke(struct fake *f, const char *rule, uint64_t gfn)
 
 /* --- memory, either side --- */
 
+/* To map a page costs the sanitized programs more than all else that they do. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define DIRECT 1
+#endif
+#endif
+#ifndef DIRECT
+#define DIRECT 0
+#endif
+
 static bool side_init(struct fake_side *s)
 {
     size_t len = (size_t)FAKE_GFNS * PAGE;
 
-    s->fd = memfd_create("fake", MFD_CLOEXEC);
+    s->fd = DIRECT ? -1 : memfd_create("fake", MFD_CLOEXEC);
     s->has = calloc(1, FAKE_GFNS);
     s->ever = calloc(1, FAKE_GFNS);
-    if (s->fd < 0 || !s->has || !s->ever || ftruncate(s->fd, (off_t)len))
+    if (!s->has || !s->ever || (!DIRECT && (s->fd < 0 || ftruncate(s->fd, (off_t)len))))
         return false;
-    s->mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
-    return s->mem != MAP_FAILED;
+    s->mem = mmap(NULL, len, PROT_READ | PROT_WRITE,
+                  DIRECT ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, s->fd, 0);
+    if (s->mem == MAP_FAILED)
+        return false;
+    if (DIRECT)
+        madvise(s->mem, len, MADV_HUGEPAGE); /* if there are any: a fault each, not 512 */
+    return true;
 }
 
 static void side_free(struct fake_side *s)
 {
     if (s->mem && s->mem != MAP_FAILED)
         munmap(s->mem, (size_t)FAKE_GFNS * PAGE);
-    close(s->fd);
+    if (s->fd >= 0)
+        close(s->fd);
     free(s->has);
     free(s->ever);
 }
@@ -111,16 +127,6 @@ static void view_close(struct xf_view *v)
     munmap(v->window, XF_BATCH_PAGES * PAGE);
     free(v);
 }
-
-/* To map a page costs the sanitized programs more than all else that they do. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define DIRECT 1
-#endif
-#endif
-#ifndef DIRECT
-#define DIRECT 0
-#endif
 
 /* Whoever touches a page that is not there dies by SIGSEGV, as with Xen. The sanitized programs see
  * the memory itself, so there nobody dies who keeps a page after unmap: the plain ones find that.
