@@ -146,7 +146,7 @@ without_qemu() { # POINT COMMAND...
     if [ "$1" = suspended ]; then
         [[ $(report .error) == *"xl destroy"* ]] || bad "it names no remedy"
         on $at "xl list $guest | grep -q -- '--s'" || bad "it is not suspended: $(on $at "xl list")"
-        on $at "xl destroy $guest"
+        on $at "xl destroy $guest; rm -f /run/xenferry/*.move" # the record of a domain that is no more
     else
         intact $at
     fi
