@@ -66,9 +66,13 @@ def convert(source, mib):
 
 def mirror(mib, cipher):
     with tempfile.NamedTemporaryFile() as told:
-        done = subprocess.run([PROGRAM, race_net.path(0), race_net.path(1), race_net.ADDRESSES[1],
-                               str(mib), cipher, told.name], stdout=sys.stderr, timeout=LIMIT_S,
-                              check=False)
+        try:
+            done = subprocess.run([PROGRAM, race_net.path(0), race_net.path(1),
+                                   race_net.ADDRESSES[1], str(mib), cipher, told.name],
+                                  stdout=sys.stderr, timeout=LIMIT_S, check=False)
+        except subprocess.TimeoutExpired:
+            print(f"it did not end within {LIMIT_S} s", file=sys.stderr)
+            return None
         if done.returncode:
             return None
         return json.load(told)
