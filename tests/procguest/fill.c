@@ -59,10 +59,8 @@ void pg_fill_end(const struct pg_fill *f, const struct pg_filling *filling, unsi
 
         len = pg_run_length(filling->gfns, i, n);
         put = uffd_put(f->uffd, to, from, (size_t)len * PAGE);
-        if (!put && errno == EEXIST) {
-            memcpy(to, from, PAGE);
+        if (!put && errno == EEXIST && !pg_put(f->g, filling->gfns[i], from))
             put = PAGE;
-        }
         if (!put) {
             fprintf(stderr, "process guest: writing its memory: %s\n", strerror(errno));
             exit(2);

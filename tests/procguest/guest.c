@@ -73,6 +73,26 @@ bool pg_same_page(const uint64_t *page, uint64_t gfn, uint32_t version)
     return !differ;
 }
 
+/* 0 if `done` bytes are a page, else -1. */
+static int whole_page(ssize_t done)
+{
+    if (done == (ssize_t)PAGE)
+        return 0;
+    if (done >= 0)
+        errno = EIO;
+    return -1;
+}
+
+int pg_get(const struct pg_guest *g, uint64_t gfn, void *page)
+{
+    return whole_page(pread(g->memfd, page, PAGE, (off_t)(gfn * PAGE)));
+}
+
+int pg_put(const struct pg_guest *g, uint64_t gfn, const void *page)
+{
+    return whole_page(pwrite(g->memfd, page, PAGE, (off_t)(gfn * PAGE)));
+}
+
 static uint64_t *page_of(const struct pg_guest *g, uint64_t gfn)
 {
     return (uint64_t *)(g->mem + gfn * PAGE);
@@ -290,13 +310,17 @@ void pg_free(struct pg_guest *g)
 
 void pg_fill(struct pg_guest *g, uint64_t first, uint64_t count)
 {
+    uint64_t page[PG_WORDS];
+
     for (uint64_t gfn = first; gfn < first + count; gfn++) {
         uint32_t version = gfn % g->truth->zero_every ? g->truth->text | 1 : 0;
 
         g->has[gfn] = 1;
         g->pages++;
         g->truth->version[gfn] = version;
-        pg_write_page(page_of(g, gfn), gfn, version);
+        pg_write_page(page, gfn, version);
+        if (pg_put(g, gfn, page))
+            give_up("filling its memory");
     }
 }
 
@@ -380,7 +404,7 @@ static bool listed(uint64_t gfn, const uint64_t *list, unsigned n)
 uint64_t pg_check(const struct pg_guest *g, const struct pg_guest *like, const uint64_t *except,
                   unsigned nr_except)
 {
-    uint64_t wrong = 0;
+    uint64_t wrong = 0, page[PG_WORDS];
 
     for (uint64_t gfn = 0; gfn < g->truth->nr_gfns; gfn++) {
         uint32_t version = g->truth->version[gfn];
@@ -392,8 +416,10 @@ uint64_t pg_check(const struct pg_guest *g, const struct pg_guest *like, const u
             what = g->has[gfn] ? "a page too many" : "a page is missing";
         else if (g->late[gfn])
             what = "a page has not arrived";
-        else if (g->has[gfn] && !pg_same_page(page_of(g, gfn), gfn, version))
-            what = *(uint8_t *)page_of(g, gfn) == GARBAGE ? "garbage" : "another content";
+        else if (g->has[gfn] && pg_get(g, gfn, page))
+            give_up("reading its memory");
+        else if (g->has[gfn] && !pg_same_page(page, gfn, version))
+            what = *(uint8_t *)page == GARBAGE ? "garbage" : "another content";
         if (what && wrong++ < 5)
             fprintf(stderr, "gfn %llu (version %u): %s\n", (unsigned long long)gfn, version, what);
     }

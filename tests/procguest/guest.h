@@ -108,6 +108,10 @@ bool pg_alive(struct pg_guest *g);
 /* The bytes of page gfn in its `version`. */
 void pg_write_page(uint64_t *page, uint64_t gfn, uint32_t version);
 bool pg_same_page(const uint64_t *page, uint64_t gfn, uint32_t version);
+/* Read or write page gfn as a file: through a mapping that is not used else each page costs a fault
+ * or two. 0, or -1 with errno. */
+int pg_get(const struct pg_guest *g, uint64_t gfn, void *page);
+int pg_put(const struct pg_guest *g, uint64_t gfn, const void *page);
 /* Compare every page of a stopped guest with the truth, and its holes with those of `like`
  * (NULL: do not compare holes). Returns the number of differences and prints the first few. Gfns
  * in except are left out. */

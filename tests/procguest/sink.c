@@ -28,15 +28,17 @@ static int view_open(struct xf_sink_vm *vm, struct xf_view **out, struct xf_err 
 static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err)
 {
     struct pg_sink *s = v->owner;
+    uint8_t garbage[PAGE];
 
+    memset(garbage, GARBAGE, sizeof(garbage));
     for (unsigned i = 0; i < n; i++) {
         if (v->g->has[gfns[i]])
             return xf_fail(err, EEXIST, "gfn 0x%llx was populated twice",
                            (unsigned long long)gfns[i]);
         v->g->has[gfns[i]] = 1;
         v->g->pages++;
-        if (s->garbage)
-            memset(v->g->mem + gfns[i] * PAGE, GARBAGE, PAGE);
+        if (s->garbage && pg_put(v->g, gfns[i], garbage))
+            return xf_fail(err, errno, "cannot fill a page: %s", strerror(errno));
     }
     return 0;
 }
