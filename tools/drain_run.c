@@ -158,12 +158,27 @@ static void quote(char *out, size_t size, const char *text)
     out[n] = 0;
 }
 
-/* The command at the host that has the guest, through sh here and, as ssh does it, a shell there.
+/*
+ * sh -c UNDO sh MOVE CANCEL: runs MOVE at the host that has the guest. An ssh that is killed ends
+ * nothing there, so SIGINT runs CANCEL there, and the end of MOVE is waited for all the same. The
+ * %s are ssh and the host. A `wait` that a signal has interrupted is repeated; 127: there is
+ * nothing left to wait for.
  */
+#define UNDO                                                                                       \
+    "there() { %s %s \"$1\"; }\n"                                                                  \
+    "told=; trap 'told=1; there \"$2\" >/dev/null 2>&1' INT\n"                                     \
+    "there \"$1\" & move=$!\n"                                                                     \
+    "wait $move; status=$?\n"                                                                      \
+    "while [ \"$told\" ]; do\n"                                                                    \
+    "    told=; wait $move; again=$?\n"                                                            \
+    "    [ $again = 127 ] || status=$again\n"                                                      \
+    "done\n"                                                                                       \
+    "exit $status\n"
+
 static int start_undo(struct drain *d, unsigned i, unsigned host, struct xf_err *err)
 {
-    char name[4 * 160 + 8], back[4 * 256 + 8], there[4096], whole[4 * 4096 + 8], *rune;
-    char *argv[] = {(char *)"sh", (char *)"-c", NULL, NULL};
+    char name[4 * 160 + 8], back[4 * 256 + 8], move[2048], cancel[1024], *script;
+    char *argv[] = {(char *)"sh", (char *)"-c", NULL, (char *)"sh", move, cancel, NULL};
     int rc;
 
     if (!d->row[i].at.name[strspn(d->row[i].at.name, "0123456789")])
@@ -174,13 +189,13 @@ static int start_undo(struct drain *d, unsigned i, unsigned host, struct xf_err 
                        d->host[host]);
     quote(name, sizeof(name), d->row[i].at.name);
     quote(back, sizeof(back), d->back);
-    snprintf(there, sizeof(there), "xl migrate --json -- %s %s", name, back);
-    quote(whole, sizeof(whole), there);
-    if (asprintf(&rune, "exec %s %s %s", d->ssh ? d->ssh : "ssh", d->host[host], whole) < 0)
+    snprintf(move, sizeof(move), "xl migrate --json -- %s %s", name, back);
+    snprintf(cancel, sizeof(cancel), "xl migrate-cancel -- %s", name);
+    if (asprintf(&script, UNDO, d->ssh ? d->ssh : "ssh", d->host[host]) < 0)
         return xf_fail(err, ENOMEM, "out of memory");
-    argv[2] = rune;
+    argv[2] = script;
     rc = children_start(&d->children, "/bin/sh", argv, i, host, err);
-    free(rune);
+    free(script);
     return rc;
 }
 

@@ -157,13 +157,13 @@ memory) # until so many have left
 waits) # for a file, or to be cancelled
     if [ -z "$check" ]; then
         trap 'report 3 125 "the move was cancelled"' INT
-        : >"$host/waits.$name"
+        echo $$ >"$host/waits.$name"
         until [ -e "$host/go.$name" ]; do sleep 0.1; done
     fi ;;
 pulls) # as one in PULL, which a first Ctrl-C does not end
     if [ -z "$check" ]; then
         trap ': >"$host/told.$name"' INT
-        : >"$host/waits.$name"
+        echo $$ >"$host/waits.$name"
         until [ -e "$host/go.$name" ]; do sleep 0.1; done
     fi ;;
 busy) # for so many times another process has it
@@ -187,6 +187,38 @@ if [ -z "$check" ]; then
 fi
 report 0 0 ""
 EOC
+
+# As ssh does it: HOST, then words that a shell there puts together again. There, xl is the mover, and
+# goes on when ssh is killed here.
+export ssh=$work/ssh
+fake "$ssh" <<'EOC'
+echo "$1" >>"$host/reached"
+[ ! -e "$host/down.$1" ] || { echo "ssh: connect to host $1: No route to host" >&2; exit 255; }
+shift
+xl() {
+    if [ "$1" = migrate-cancel ]; then # -- NAME
+        echo "cancel $3" >>"$host/cancelled"
+        kill -INT "$(cat "$host/waits.$3")"
+    else
+        "$mover" "$@"
+    fi
+}
+export -f xl
+setsid --wait env --default-signal=INT bash -c "$*" &
+wait $!
+EOC
+
+# two_away: g1 has gone to host2, another to host3
+two_away() {
+    fresh
+    guest g1 1 10
+    guest "it's \$HOME" 2 20
+    echo 100 >"$host/free.host2"
+    echo 100 >"$host/free.host3"
+    drain --to host2 host3 -s "$ssh" --order memory
+    same "away: status" 0 $rc
+    same "away" "g1 it's \$HOME" "$(cd "$host/away" && printf '%s\n' * | sort | xargs -d '\n')"
+}
 
 # guest NAME DOMID KIB [STATE [WHAT THE MOVER DOES]]
 guest() {

@@ -227,6 +227,21 @@ drain --to host2 --check --json
 contains "plan in JSON" '"guest":"g1"' "$out"
 contains "plan in JSON" '"working_set_pages":5,"memory_needed_kib":1048576,"memory_free_kib":9000000' "$out"
 contains "plan in JSON" '{"type":"drain","action":"check","exit_status":2' "$out"
+# Two hosts: what goes to one takes of its memory; and how long all of it takes.
+guest g2 2 2097152
+guest g3 3 524288
+echo 2500000 >"$host/free.host2"
+echo 1700000 >"$host/free.host3"
+drain --to host2 host3 --check --json --order memory --limit 1
+same "plan for two hosts: status" 0 $rc
+same "plan for two hosts" "g2 host2 g1 host3 g3 host3" \
+    "$(sed -n 's/.*"guest":"\([^"]*\)".*"to":"\([^"]*\)".*/\1 \2/p' <<<"$out" | xargs)"
+contains "plan for two hosts: one by one" '"forecast_s":91.5' "$out"
+drain --to host2 host3 --check --json --order memory --limit 2
+contains "plan for two hosts: two at once" '"forecast_s":61.0' "$out"
+same "plan for two hosts: who stays" "g1 g2 g3" "$(here)"
+rm "$host/guests/g3"
+guest g2 2 2097152 runs "refused cpu-policy"
 rm "$host"/free.*
 drain --to host2 --check
 contains "without a forecast" "g1     host2  -     -         can leave" "$out"

@@ -6,29 +6,6 @@
 # shellcheck source=tests/front/drain.bash
 . "$(dirname "$0")/drain.bash"
 
-# As ssh does it: HOST, then words that a shell there puts together again. There, xl is the mover.
-fake "$work/ssh" <<'EOC'
-echo "$1" >>"$host/reached"
-[ ! -e "$host/down.$1" ] || { echo "ssh: connect to host $1: No route to host" >&2; exit 255; }
-shift
-xl() { "$mover" "$@"; }
-export -f xl
-exec bash -c "$*"
-EOC
-ssh=$work/ssh
-
-# two_away: g1 has gone to host2, g2 to host3
-two_away() {
-    fresh
-    guest g1 1 10
-    guest "it's \$HOME" 2 20
-    echo 100 >"$host/free.host2"
-    echo 100 >"$host/free.host3"
-    drain --to host2 host3 -s "$ssh" --order memory
-    same "away: status" 0 $rc
-    same "away" "g1 it's \$HOME" "$(cd "$host/away" && printf '%s\n' * | sort | xargs -d '\n')"
-}
-
 two_away
 drain --undo --to host1 --report "$work/back.html"
 same "back: status" 0 $rc
