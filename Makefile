@@ -98,8 +98,8 @@ HEADERS    := $(wildcard */*.h */*/*.h)
 ALL_SRC    := $(LIB_SRC) $(TOOLS_SRC) $(TEST_SRC) $(HELPER_SRC) $(BENCH_SRC) $(FUZZ_SRC) \
               $(FUZZ_HELPER_SRC) $(OLDNEW_SRC) $(CLUSTER_SRC)
 TEST_NAMES := $(basename $(TEST_SRC))
-# What `make test` runs: all but those that take more than half a minute of a busy machine, or need a QEMU,
-# and of the process guest's, which need root, two short ones.
+# What `make test` runs: all but those that take more than half a minute of a busy machine, or need a QEMU or other
+# shells, and of the process guest's, which need root, two short ones.
 SLOW_TESTS := $(addprefix tests/unit/test_,bootstrap engine engine_fail queue relink) tests/conformance/test_drip
 QUICK_FRONT := $(filter-out $(addprefix tests/front/,incomplete.sh hostile.sh completion_shells.sh),$(FRONT_TESTS))
 QUICK_FIRST := tests/unit/test_recover tests/unit/test_postcopy
@@ -115,7 +115,7 @@ LIB     = $(B)/libxenferry.a
 FRONT   = $(B)/front.a
 HELPERS = $(B)/tests/helpers.a
 
-.PHONY: FORCE all tests test deps check check-suite deb deb-hypervisor deb-check check-run check-build check-sanitized soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast bench-disks soak-disks lint format fuzz fuzz-build install \
+.PHONY: FORCE all tests test deps check check-suite deb deb-hypervisor deb-check package-check check-run check-build check-sanitized soak demo cluster-check lab-check lab-soak old-new bench bench-drain bench-rdma bench-postcopy bench-hvm bench-forecast bench-disks soak-disks lint format fuzz fuzz-build install \
         uninstall clean help
 .DEFAULT_GOAL := all
 all: $(B)/xl $(B)/choose
@@ -276,13 +276,18 @@ SUITE = trixie
 check-suite:
 	@tests/suite/suite run $(SUITE) make test B=build/$(SUITE) JOBS=$(JOBS)
 
-# Packages for a Debian release, built there, and a test that installs and removes them.
+# Packages for a Debian release, built there, and a test that installs and removes them; of both releases,
+# and built twice, in package-check.
 deb:
 	@tests/suite/deb $(SUITE)
 deb-hypervisor:
 	@tests/suite/hypervisor $(SUITE)
 deb-check: deb
 	@tests/suite/suite run $(SUITE) tests/suite/test_deb.sh
+package-check:
+	@for s in bookworm trixie; do \
+	    tests/suite/deb $$s twice; tests/suite/suite run $$s tests/suite/test_deb.sh; \
+	done
 
 demo: deps
 	+@tests/lab/beside.sh $(MAKE) -j$(JOBS) all
@@ -397,9 +402,10 @@ help:
 	@echo 'make check-suite    what make test runs, in another Debian release: SUITE=trixie or bookworm (as root)'
 	@echo 'make deb            packages for SUITE=trixie or bookworm, in build/deb; make deb-check tests them (as root)'
 	@echo 'make deb-hypervisor a package of its hypervisor with memory paging'
+	@echo 'make package-check  builds the packages of both releases twice, installs and removes them (as root)'
 	@echo 'make demo           two Xen hosts in emulation and a guest moved between them (as root)'
 	@echo 'make deps           install the Debian packages that building and testing need (as root)'
-	@echo 'make install        PREFIX=/usr/local  SBINDIR=  LIBDIR=  MANDIR=  BASHDIR=  UNITDIR=  OCFDIR=  DESTDIR=; make uninstall likewise'
+	@echo 'make install        PREFIX=/usr/local  SBINDIR=  LIBDIR=  MANDIR=  BASHDIR=  ZSHDIR=  FISHDIR=  UNITDIR=  OCFDIR=  DESTDIR=; make uninstall likewise'
 	@echo 'make tests          the test programs, not run'
 	@echo 'make fuzz           FUZZ_TIME=60 seconds for every fuzz target'
 	@echo 'make cluster-check  Pacemaker clusters in namespaces, and pages in a browser (as root)'

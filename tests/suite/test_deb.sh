@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Runs in a release (suite run RELEASE tests/suite/test_deb.sh): the packages in build/deb/RELEASE are installed,
-# installed again, removed and purged. `xl` is ours in between, and nothing but the distribution's before and
+# installed again, upgraded, removed and purged. `xl` is ours in between, and nothing but the distribution's before and
 # after; no call fails for want of a build, its libraries, or Xen.
 set -u -o pipefail
 export DEBIAN_FRONTEND=noninteractive
@@ -27,7 +27,17 @@ runs() {
 }
 # Paths, types and, of links, where to.
 listing() { find /usr /etc /opt /var/lib/systemd -xdev ! -path '/usr/share/man/*' ! -path '*/__pycache__*' -printf '%p %y %l\n' 2>/dev/null | sort; }
-install() { dpkg -i "$debs"/xenferry_*.deb "$debs/xenferry-${xen}_"*.deb >/tmp/dpkg 2>&1 || fail "dpkg -i: $(tail -n 5 /tmp/dpkg)"; }
+install() { # [DIR]
+    dpkg -i "${1-$debs}"/xenferry_*.deb "${1-$debs}/xenferry-${xen}_"*.deb >/tmp/dpkg 2>&1 || fail "dpkg -i: $(tail -n 5 /tmp/dpkg)"
+}
+# The same as a later version.
+mkdir /tmp/later
+for deb in "$debs"/xenferry_*.deb "$debs/xenferry-${xen}_"*.deb; do
+    rm -rf /tmp/unpacked
+    dpkg-deb -R "$deb" /tmp/unpacked
+    sed -i 's/^Version: .*/&+later/' /tmp/unpacked/DEBIAN/control
+    dpkg-deb -b /tmp/unpacked "/tmp/later/${deb##*/}" >/tmp/dpkg
+done
 stock() { # what the distribution's xl says, and its status
     local out
     out=$("$@" 2>&1)
@@ -39,16 +49,18 @@ before=$(listing)
 plain=$(stock /usr/sbin/xl list)
 words=$(stock /usr/sbin/xl unpause g1)
 
-for how in install again; do
-    install
+for how in install again upgrade; do
+    if [ $how = upgrade ]; then install /tmp/later; else install; fi
     contains "$how" "for Xen $xen" "$(xl migrate --version 2>&1)"
     same "$how: xl list" "$plain" "$(stock xl list)"
     same "$how: xl unpause" "$words" "$(stock xl unpause g1)"
     same "$how: diverted" /usr/libexec/xl "$(dpkg-divert --truename /usr/sbin/xl)"
     [ "$(readlink -f /usr/libexec/xl)" = /usr/lib/xen-common/bin/xen-utils-wrapper ] || fail "$how: the distribution's xl leads nowhere"
 done
+same "the version" later "$(dpkg-query -W -f='${Version}' xenferry | sed 's/.*+//')"
 sh debian/tests/installed || fail "the package's own test"
-for f in /usr/sbin/xenferry-plan /usr/lib/ocf/resource.d/xenferry/Guest /usr/share/xenferry/xenferry.rng; do
+same "its test on Xen, without Xen" 77 "$(sh debian/tests/xen >/dev/null 2>&1; echo $?)"
+for f in /usr/share/zsh/vendor-completions/_xl /usr/share/fish/vendor_completions.d/xl.fish /usr/sbin/xenferry-plan /usr/lib/ocf/resource.d/xenferry/Guest /usr/share/xenferry/xenferry.rng; do
     [ -e "$f" ] || fail "no $f"
 done
 ! dpkg -L xenferry | grep -q /usr/local || fail "something is in /usr/local"
