@@ -62,10 +62,9 @@ XEN_LIBS   = -lxenlight -lxlutil -lxenctrl -lxenguest -lxencall -lxenforeignmemo
 ALL_CPPFLAGS = -I. -D_GNU_SOURCE -D__XEN_TOOLS__
 ALL_CFLAGS   = -std=gnu11 -O2 -g -fPIE -pthread $(WARN) $(HARDEN) $(MODE) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS  = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
-# Tests are linked by a quicker linker, if it is there: by gold, or, where sanitizers bring with them
-# what it warns of, by lld.
-QUICK_LD     = $(if $(SAN),lld,gold)
-TEST_LD      = $(eval TEST_LD := $$(if $$(shell command -v ld.$$(QUICK_LD)),-fuse-ld=$$(QUICK_LD)))$(TEST_LD)
+# Tests are linked by the quicker linker of the two in binutils, if it is there; it warns of what
+# sanitizers bring with them. (lld takes from an archive what a test has defined itself.)
+TEST_LD      = $(eval TEST_LD := $$(if $$(SAN),,$$(if $$(shell command -v ld.gold),-fuse-ld=gold)))$(TEST_LD)
 ALL_LIBS     = $(LDLIBS) $(PKG_LIBS) $(XEN_LIBS) -lpthread -lm
 
 # ---- sources: what lies in a folder belongs to it ----

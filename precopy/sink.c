@@ -22,6 +22,7 @@ struct serve {
     struct xf_link *link;
     const struct xf_sink_watch *watch;
     struct xf_receivers *receivers;
+    bool whole;     /* the source has sent WHOLE, and so reads in LOADED what came of it */
     bool asked;     /* the source waits for the devices */
     bool ready;     /* the devices are attached */
     bool switching; /* part of the final state has arrived */
@@ -102,7 +103,8 @@ static int load(struct serve *s, struct xf_err *err)
     xf_state_free(&s->state.state);
     s->loaded = true;
     large = xf_receivers_large(s->receivers);
-    return xf_link_say_u64s(s->link, XF_MSG_LOADED, &large, 1, err);
+    return s->whole ? xf_link_say_u64s(s->link, XF_MSG_LOADED, &large, 1, err)
+                    : xf_link_say(s->link, XF_MSG_LOADED, NULL, 0, err);
 }
 
 static int take_state(struct serve *s, const struct xf_msg *m, struct xf_err *err)
@@ -148,6 +150,7 @@ static int take_whole(struct serve *s, const struct xf_msg *m, struct xf_err *er
     if (!rc)
         rc = xf_receivers_whole(s->receivers, x, err);
     last = x->flags & XF_EXTENTS_LAST;
+    s->whole = true;
     free(x);
     return rc || !last ? rc : xf_link_say(s->link, XF_MSG_WHOLE_ACK, NULL, 0, err);
 }
