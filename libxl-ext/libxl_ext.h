@@ -224,9 +224,9 @@ struct xf_report {
     unsigned rounds;
     double rounds_s; /* sending them; the rest of COPY waited for the destination's devices */
     uint64_t guest_pages;
-    uint64_t
-        whole_pages; /* of them, in ranges of 2 MiB that were there as a whole; 0: not looked */
-    uint64_t large_pages;                           /* in large pages at the destination, by GO */
+    /* Of them, in ranges of 2 MiB that were there as a whole (0: not looked), and in large pages at
+     * the destination by GO. */
+    uint64_t whole_pages, large_pages;
     uint64_t pages_sent, pages_zero, pages_skipped; /* skipped: dirty again before their turn;
                                                      * sent: also in PULL */
     uint64_t last_pages;                            /* sent in SWITCH */

@@ -55,9 +55,7 @@ void xf_absent_drop(struct xf_absent *a, uint64_t gfn);
 
 static inline bool xf_is_absent(const struct xf_absent *a, uint64_t gfn)
 {
-    return (__atomic_load_n(&a->missing[gfn / XF_WORD_BITS], __ATOMIC_ACQUIRE) >>
-            (gfn % XF_WORD_BITS)) &
-           1;
+    return xf_bit_atomic(a->missing, gfn);
 }
 
 #endif

@@ -37,7 +37,13 @@ static inline void xf_unset(unsigned long *map, uint64_t i)
     map[i / XF_WORD_BITS] &= ~(1ul << (i % XF_WORD_BITS));
 }
 
-/* The same, safe against other threads that change the same map. Returns the old bit. */
+/* The same three, safe against other threads that change the same map. The last two return the old
+ * bit. */
+static inline bool xf_bit_atomic(const unsigned long *map, uint64_t i)
+{
+    return (__atomic_load_n(&map[i / XF_WORD_BITS], __ATOMIC_ACQUIRE) >> (i % XF_WORD_BITS)) & 1;
+}
+
 static inline bool xf_set_atomic(unsigned long *map, uint64_t i)
 {
     unsigned long bit = 1ul << (i % XF_WORD_BITS);

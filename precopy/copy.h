@@ -135,8 +135,10 @@ struct xf_copy {
     /* copy_zeros.c. */
     unsigned long *zeros; /* post-copy: found zero, and so at the destination; or NULL */
 
+    /* copy_whole.c. */
+    bool whole_told; /* the destination knows the ranges that may be large pages */
+
     /* copy_follow.c; copy.c begins target_kib, and clears devices_asked with a lost link. */
-    bool whole_told;     /* the destination knows the ranges that may be large pages */
     double alive_at;     /* when vm->ops->alive was last called */
     uint64_t target_kib; /* last sent to the destination */
     bool devices_asked;  /* DEVICES was sent over this link */

@@ -68,13 +68,6 @@ static void settle(struct xf_large *l, struct xf_view *view, uint64_t range, boo
     xf_unlock(&l->lock, large_lock);
 }
 
-static bool is_whole(const struct xf_large *l, uint64_t range)
-{
-    unsigned long word = __atomic_load_n(&l->whole[range / XF_WORD_BITS], __ATOMIC_ACQUIRE);
-
-    return (word >> (range % XF_WORD_BITS)) & 1;
-}
-
 void xf_large_touch(struct xf_large *l, struct xf_view *view, const struct xf_batch *b)
 {
     if (!l->left)
@@ -84,7 +77,7 @@ void xf_large_touch(struct xf_large *l, struct xf_view *view, const struct xf_ba
         uint64_t last = (run->gfn + run->count - 1) / XF_LARGE_PAGES;
 
         for (uint64_t r = run->gfn / XF_LARGE_PAGES; r <= last; r++)
-            if (is_whole(l, r))
+            if (xf_bit_atomic(l->whole, r))
                 settle(l, view, r, run->kind == XF_RUN_ABSENT);
     }
 }

@@ -22,8 +22,8 @@ struct xf_large {
     unsigned long *present;     /* the receivers': gfns that have memory. Atomic bits */
     const unsigned long *rings; /* theirs: gfns that are not the source's to send */
     pthread_mutex_t lock;       /* to populate a range; others that need it wait */
-    unsigned long
-        *whole; /* a bit per range that has no memory yet. Atomic bits, cleared under lock */
+    /* A bit for each range that has no memory yet. Atomic bits, cleared under lock. */
+    unsigned long *whole;
     _Atomic uint64_t left;  /* bits in whole */
     _Atomic uint64_t pages; /* that have memory in large pages */
 };

@@ -290,6 +290,28 @@ no_server() { # NAME
     rm -f "$XENFERRY_RUN_DIR/$1.sock"
 }
 
+# The drain in the background has been told to stop, and says so.
+said() { await "it is said" grep -q "Ctrl-C once more" "$work/err"; }
+# stopped_once SIGNAL: what is under way ends, nothing more is begun
+stopped_once() {
+    fresh
+    guest g1 1 30 runs waits
+    guest g2 2 20 runs waits
+    guest g3 3 10
+    begin --to host2 --order memory
+    await "two under way" [ -e "$host/waits.g2" ]
+    kill -"$1" "$pid"
+    said
+    : >"$host/go.g1"
+    : >"$host/go.g2"
+    ended
+    same "$1: status" 2 $rc
+    same "$1: who stays" g3 "$(here)"
+    row g1 moved
+    row g2 moved
+    row g3 "not begun"
+}
+
 here() { (cd "$host/guests" && echo *); }
 # The most that were under way at once.
 most() {

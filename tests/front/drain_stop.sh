@@ -7,27 +7,8 @@
 . "$(dirname "$0")/drain.bash"
 top=$(dirname "$0")/../..
 
-said() { await "it is said" grep -q "Ctrl-C once more" "$work/err"; }
-
 # --- SIGTERM, which the service sends when its time is up, and the loss of the terminal ---
-for signal in TERM HUP; do
-    fresh
-    guest g1 1 30 runs waits
-    guest g2 2 20 runs waits
-    guest g3 3 10
-    begin --to host2 --order memory
-    await "two under way" [ -e "$host/waits.g2" ]
-    kill -$signal "$pid"
-    said
-    : >"$host/go.g1"
-    : >"$host/go.g2"
-    ended
-    same "$signal: status" 2 $rc
-    same "$signal: who stays" g3 "$(here)"
-    row g1 moved
-    row g2 moved
-    row g3 "not begun"
-done
+for signal in TERM HUP; do stopped_once $signal; done
 
 # --- one that is ignored, as nohup has it, is none: the next one is the first ---
 fresh

@@ -307,19 +307,7 @@ static enum puppet_next fuzz_next(struct puppet *p, unsigned chan, struct xf_msg
     return PUPPET_MESSAGE;
 }
 
-static uint8_t fuzz_payload(struct puppet *p, unsigned chan, uint32_t i)
-{
-    (void)p, (void)chan;
-    return (uint8_t)i;
-}
-
-static void fuzz_idle(struct puppet *p)
-{
-    (void)p;
-}
-
-static const struct puppet_ops puppet_ops = {
-    .next = fuzz_next, .payload = fuzz_payload, .sent = fuzz_sent, .idle = fuzz_idle};
+static const struct puppet_ops puppet_ops = {.next = fuzz_next, .sent = fuzz_sent};
 
 /* --- the source --- */
 

@@ -90,12 +90,6 @@ static enum puppet_next fuzz_next(struct puppet *p, unsigned chan, struct xf_msg
     return PUPPET_MESSAGE;
 }
 
-static uint8_t fuzz_payload(struct puppet *p, unsigned chan, uint32_t i)
-{
-    (void)p, (void)chan;
-    return (uint8_t)i;
-}
-
 static void fuzz_sent(struct puppet *p, unsigned chan, const struct xf_msg *m, const uint8_t *meta)
 {
     (void)p, (void)meta;
@@ -109,13 +103,7 @@ static void fuzz_sent(struct puppet *p, unsigned chan, const struct xf_msg *m, c
     MUST(++fuzz.answers[chan] <= fuzz.questions[chan]);
 }
 
-static void fuzz_idle(struct puppet *p)
-{
-    (void)p;
-}
-
-static const struct puppet_ops puppet_ops = {
-    .next = fuzz_next, .payload = fuzz_payload, .sent = fuzz_sent, .idle = fuzz_idle};
+static const struct puppet_ops puppet_ops = {.next = fuzz_next, .sent = fuzz_sent};
 
 /* --- ours --- */
 

@@ -77,7 +77,8 @@ static int puppet_recv(struct xf_chan *c, struct xf_msg *m, void *meta, int time
         if (pthread_cond_timedwait(&p->changed, &p->lock, &until) != ETIMEDOUT)
             continue;
         if (c->index == 0 && puppet_at_rest(p)) {
-            p->ops->idle(p);
+            if (p->ops->idle)
+                p->ops->idle(p);
             tell(p);
         }
         if (timeout_ms > 0)
@@ -88,6 +89,11 @@ static int puppet_recv(struct xf_chan *c, struct xf_msg *m, void *meta, int time
         MUST(errno == EAGAIN);
     pthread_mutex_unlock(&p->lock);
     return rc;
+}
+
+static uint8_t payload(struct puppet *p, unsigned chan, uint32_t i)
+{
+    return p->ops->payload ? p->ops->payload(p, chan, i) : (uint8_t)i;
 }
 
 static int puppet_recv_payload(struct xf_chan *c, const struct iovec *iov, int niov,
@@ -102,7 +108,7 @@ static int puppet_recv_payload(struct xf_chan *c, const struct iovec *iov, int n
             return xf_fail(err, EINVAL, "%zu bytes wanted of %u", iov[i].iov_len, c->payload_left);
         pthread_mutex_lock(&p->lock);
         for (size_t k = 0; k < iov[i].iov_len; k++)
-            to[k] = p->ops->payload(p, c->index, c->payload_at++);
+            to[k] = payload(p, c->index, c->payload_at++);
         pthread_mutex_unlock(&p->lock);
         c->payload_left -= (uint32_t)iov[i].iov_len;
     }

@@ -29,10 +29,10 @@ enum puppet_next {
 /* All of them are called with the puppet's lock, by the thread that uses the channel. */
 struct puppet_ops {
     enum puppet_next (*next)(struct puppet *p, unsigned chan, struct xf_msg *m, uint8_t *meta);
-    /* Byte i of the payload of the message that was given last on this channel. */
+    /* Byte i of the payload of the message that was given last on this channel. NULL: i. */
     uint8_t (*payload)(struct puppet *p, unsigned chan, uint32_t i);
     void (*sent)(struct puppet *p, unsigned chan, const struct xf_msg *m, const uint8_t *meta);
-    /* The control channel's thread has waited, and nobody is at work. */
+    /* The control channel's thread has waited, and nobody is at work. May be NULL. */
     void (*idle)(struct puppet *p);
 };
 
