@@ -97,7 +97,6 @@ static int mark(struct xf_view *v, const uint64_t *gfns, unsigned n, uint8_t *re
                 struct xf_err *err)
 {
     (void)refused;
-    ((struct pg_sink *)v->owner)->direct = false;
     for (unsigned i = 0; i < n; i++) {
         if (!v->g->has[gfns[i]] || v->g->late[gfns[i]])
             return xf_fail(err, EINVAL, "gfn 0x%llx has no memory to lose",

@@ -28,17 +28,15 @@ static int view_open(struct xf_sink_vm *vm, struct xf_view **out, struct xf_err 
 static int populate(struct xf_view *v, const uint64_t *gfns, unsigned n, struct xf_err *err)
 {
     struct pg_sink *s = v->owner;
-    uint8_t garbage[PAGE];
 
-    memset(garbage, GARBAGE, sizeof(garbage));
     for (unsigned i = 0; i < n; i++) {
         if (v->g->has[gfns[i]])
             return xf_fail(err, EEXIST, "gfn 0x%llx was populated twice",
                            (unsigned long long)gfns[i]);
         v->g->has[gfns[i]] = 1;
         v->g->pages++;
-        if (s->garbage && pg_put(v->g, gfns[i], garbage))
-            return xf_fail(err, errno, "cannot fill a page: %s", strerror(errno));
+        if (s->garbage) /* not as a file, which would give it a large page */
+            memset(v->g->mem + gfns[i] * PAGE, GARBAGE, PAGE);
     }
     return 0;
 }
@@ -165,7 +163,7 @@ int pg_sink_open(struct pg_sink *s, struct pg_guest *g, bool paging, struct xf_e
 {
     *s = (struct pg_sink){.vm = {.ops = &ops, .nr_gfns = g->truth->nr_gfns},
                           .g = g,
-                          .direct = g->large,
+                          .direct = g->large && !paging,
                           .uffd = -1,
                           .pidfd = -1,
                           .again = -1,
@@ -175,6 +173,8 @@ int pg_sink_open(struct pg_sink *s, struct pg_guest *g, bool paging, struct xf_e
         return -1;
     if (!paging)
         return 0;
+    if (g->large && madvise(g->mem, s->vm.nr_gfns * PAGE, MADV_NOHUGEPAGE))
+        return xf_fail(err, errno, "cannot have small pages: %s", strerror(errno));
     s->vm.pager = &pg_pager_ops;
     return pg_pager_ops.enable(&s->vm, err);
 }

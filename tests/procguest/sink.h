@@ -20,9 +20,8 @@ struct pg_sink {
     struct pg_guest *g;
     bool garbage; /* fresh memory is full of garbage, as Xen's may be */
     /* Pages are written where they lie: all memory exists already (pg_sink_resident()), or the
-     * first touch of one gives the guest a large page. No longer once pages are absent: they are
-     * holes. */
-    atomic_bool direct;
+     * first touch of one gives the guest a large page. */
+    bool direct;
     struct pg_fill fill;
     bool loaded;
     atomic_bool gone; /* the guest was found to have ended */
@@ -37,7 +36,8 @@ struct pg_sink {
     unsigned nr_found, max_found;
 };
 
-/* paging: pages may be absent. */
+/* paging: pages may be absent, and all are small then: to take one out of a large page the kernel
+ * must split it, and if it cannot at that moment the page stays, full of zeros. */
 int pg_sink_open(struct pg_sink *s, struct pg_guest *g, bool paging, struct xf_err *err);
 /* Allocate all its memory now, and map it, so that no page costs a fault later. */
 int pg_sink_resident(struct pg_sink *s, struct xf_err *err);
