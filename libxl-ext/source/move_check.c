@@ -20,6 +20,7 @@
 #include "libxl-ext/source/move_status.h"
 #include "libxl-ext/moves/record.h"
 #include "libxl-ext/moves/slot.h"
+#include "libxl-ext/moves/sweep.h"
 #include "libxl-ext/peer/check.h"
 #include "libxl-ext/peer/hello.h"
 #include "libxl-ext/peer/needs.h"
@@ -360,6 +361,15 @@ static bool only_full(const struct xf_findings *found)
     return full;
 }
 
+/* Certainly: an error that may have another reason does not count. */
+static bool is_gone(uint32_t domid, void *priv)
+{
+    const struct xf_move *m = priv;
+    xc_domaininfo_t info;
+
+    return xf_domain_info(m->xch, domid, &info) && errno == ESRCH;
+}
+
 int xf_move_check_begin(struct xf_move *m, struct xf_err *err)
 {
     uint32_t before = m->domid;
@@ -377,6 +387,7 @@ int xf_move_check_begin(struct xf_move *m, struct xf_err *err)
     m->record.lock_fd = -1;
     if (xf_record_lock(xf_run_dir(), m->domid, &m->record.lock_fd, err))
         return -1;
+    xf_sweep(xf_run_dir(), is_gone, m);
     xf_move_status_open(m);
     return 0;
 }

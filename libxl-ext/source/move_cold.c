@@ -127,21 +127,21 @@ static int measure(struct xf_move *m, struct xf_err *err)
     return rc ? -1 : 0;
 }
 
+/* A guest that runs meanwhile stands still for the last of libxl's rounds, which is all of its
+ * memory at worst. */
 static void say_how_long(struct xf_move *m)
 {
     double bytes = (double)m->report->guest_pages * XF_PAGE_SIZE;
     double s = bytes / m->cold.rate;
 
-    if (m->check.live) {
-        xf_move_note(m, "the guest runs while its memory is copied, and stands still for the rest "
-                        "of it and until its devices are attached there");
-        return;
-    }
-    m->copy.status.predicted_s = s;
+    if (!m->check.live)
+        m->copy.status.predicted_s = s;
     xf_move_note(m,
-                 "the guest will stand still for about %.*f s, and while its devices are attached "
+                 "%s will stand still for %s %.*f s, and while its devices are attached "
                  "there: %.0f MiB of memory at %.1f MiB/s, as measured on the link just now",
-                 s < 10 ? 1 : 0, s, bytes / (1 << 20), m->cold.rate / (1 << 20));
+                 m->check.live ? "the guest runs while its memory is copied; then it" : "the guest",
+                 m->check.live ? "at most" : "about", s < 10 ? 1 : 0, s, bytes / (1 << 20),
+                 m->cold.rate / (1 << 20));
 }
 
 int xf_move_cold_build(struct xf_move *m, struct xf_err *err)

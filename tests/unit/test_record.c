@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "libxl-ext/moves/record.h"
+#include "libxl-ext/moves/sweep.h"
 #include "tests/unit/suite.h"
 
 #define DOMID 12u
@@ -308,6 +309,51 @@ static void test_random(void)
     CU_ASSERT(taken > 0 && taken < 3000);
 }
 
+struct domains {
+    uint32_t last; /* none has a higher number */
+    unsigned asked;
+    bool returns; /* but by the second question there is one */
+};
+
+static bool no_domain(uint32_t domid, void *priv)
+{
+    struct domains *d = priv;
+
+    return domid > d->last && !(d->returns && ++d->asked > 1);
+}
+
+/* Only what belongs to a domain that is gone and to no process is removed. */
+static void test_sweep(void)
+{
+    struct domains d = {.last = DOMID};
+    char other[120];
+    int fd, lock;
+
+    fill();
+    for (r.domid = DOMID; r.domid <= DOMID + 2; r.domid++) {
+        CU_ASSERT_EQUAL_FATAL(xf_record_write(dir, &r, &fd, &err), 0);
+        close(fd);
+    }
+    snprintf(other, sizeof(other), "%s/0%u.move", dir, DOMID + 1);
+    close(open(other, O_CREAT | O_WRONLY, 0600)); /* not a name of ours */
+    d.returns = true;
+    CU_ASSERT_EQUAL(xf_sweep(dir, no_domain, &d), 0);
+    d.returns = false;
+    CU_ASSERT_EQUAL(xf_record_lock(dir, DOMID + 2, &lock, &err), 0);
+    CU_ASSERT_EQUAL(xf_sweep(dir, no_domain, &d), 1);
+    CU_ASSERT_EQUAL(xf_record_read(dir, DOMID + 1, &got, &fd, &err), -1);
+    for (unsigned i = 0; i <= 2; i += 2) {
+        CU_ASSERT_EQUAL_FATAL(xf_record_read(dir, DOMID + i, &got, &fd, &err), 0);
+        close(fd);
+    }
+    CU_ASSERT_EQUAL(unlink(other), 0);
+    close(lock); /* its process is gone; the file of the lock is there */
+    CU_ASSERT_EQUAL(xf_sweep(dir, no_domain, &d), 1);
+    CU_ASSERT_EQUAL(xf_sweep(dir, no_domain, &d), 0);
+    CU_ASSERT_EQUAL(xf_sweep("/nonexistent", no_domain, &d), 0);
+    xf_record_remove(dir, DOMID);
+}
+
 static void test_lock(void)
 {
     int fd, other, up[2];
@@ -387,6 +433,7 @@ int main(void)
         {"random damage", test_random},
         {"the lock", test_lock},
         {"the lock's file", test_unlock},
+        {"of domains that are gone", test_sweep},
         CU_TEST_INFO_NULL,
     };
     char command[100];

@@ -17,7 +17,7 @@ cold_move() {
     beat 120
     [ "$(report .mode)" = cold ] || bad "the report says mode $(report .mode)"
     [ "$(report .encrypted)" = true ] || [ "$transport" != tcp ] || bad "it was not encrypted"
-    jq -es 'map(select(.type == "note" and (.text | test("will stand still for about [0-9.]+ s")))) |
+    jq -es 'map(select(.type == "note" and (.text | test("will stand still for (about|at most) [0-9.]+ s")))) |
         length == 1' "$work/json" >/dev/null || bad "the stand-still was not announced"
     note "downtime $(report .downtime_s) s, predicted $(report .predicted_downtime_s) s," \
         "heartbeat gap $(jq .heartbeat_gap_s "$work/watch.json") s"
@@ -102,7 +102,7 @@ if move "$at"; then
     at=${other[$at]}
 fi
 [ "$(report .outcome)" = refused ] || bad "the report says $(report .outcome)"
-error_text | grep -q -- --cold || bad "the remedy is not named: $(error_text)"
+[[ $(error_text) == *--cold* ]] || bad "the remedy is not named: $(error_text)"
 case_end
 case_begin "a PV guest, cold"
 cold_move
