@@ -148,7 +148,8 @@ static int begin_drain(struct drain *d, struct xf_err *err)
             d->sched.guest[i].state = XF_DRAIN_OUT;
             d->row[i].outcome = "under way";
         }
-    if (!d->args->check)
+    /* A plan for one host is itself the question. */
+    if (!d->args->check || d->sched.nr_hosts > 1)
         drain_ask(d);
     return 0;
 }

@@ -224,12 +224,32 @@ static int start_here(struct drain *d, unsigned i, unsigned host, bool check, st
 
 /* --- asking first --- */
 
+/* In a plan nothing moves: what was planned for a host before its free memory, or the guest's need,
+ * was known has to be taken from it now. */
+static void book_planned(struct drain *d, unsigned host)
+{
+    struct xf_drain_host *h = &d->sched.host[host];
+
+    for (unsigned i = 0; i < d->sched.nr_guests; i++) {
+        struct xf_drain_guest *g = &d->sched.guest[i];
+        uint64_t more;
+
+        if ((g->state != XF_DRAIN_GOING && g->state != XF_DRAIN_LEFT) || g->host != host ||
+            g->need_kib <= g->booked_kib)
+            continue;
+        more = g->need_kib - g->booked_kib;
+        if (more > h->free_kib)
+            more = h->free_kib;
+        h->free_kib -= more;
+        g->booked_kib += more;
+    }
+}
+
 static void take_answer(struct drain *d, const struct drain_child *c)
 {
     const struct xf_forecast *f = &c->said.forecast;
     struct xf_drain_guest *g = &d->sched.guest[c->guest];
     struct xf_drain_host *h = &d->sched.host[c->host];
-    uint64_t taken = 0;
 
     if (!c->said.forecasts)
         return;
@@ -237,15 +257,12 @@ static void take_answer(struct drain *d, const struct drain_child *c)
         g->need_kib = f->memory_needed_kib;
     if (d->args->order == DRAIN_BY_WORKING_SET && f->working_set_pages < UINT64_MAX / 4)
         g->rank = f->working_set_pages * 4;
-    if (h->known || f->memory_free_kib == UINT64_MAX)
-        return;
-    for (unsigned i = 0; i < d->sched.nr_guests; i++)
-        if ((d->sched.guest[i].state == XF_DRAIN_GOING ||
-             d->sched.guest[i].state == XF_DRAIN_LEFT) &&
-            d->sched.guest[i].host == c->host && i != c->guest && d->args->check)
-            taken += d->sched.guest[i].need_kib;
-    h->known = true;
-    h->free_kib = f->memory_free_kib > taken ? f->memory_free_kib - taken : 0;
+    if (!h->known && f->memory_free_kib != UINT64_MAX) {
+        h->known = true;
+        h->free_kib = f->memory_free_kib;
+    }
+    if (d->args->check)
+        book_planned(d, c->host);
 }
 
 static void interrupt(struct drain *d)

@@ -18,12 +18,23 @@ static unsigned under_way(const struct xf_drain *d)
     return xf_drain_count(d, XF_DRAIN_GOING) + xf_drain_count(d, XF_DRAIN_ELSEWHERE);
 }
 
-/* A host whose free memory is known is better than one where it is not; among those, the one that
- * has been given fewer guests; else the one named first. */
-static bool is_better(const struct xf_drain_host *a, const struct xf_drain_host *b)
+/* How likely a host has the memory that a guest needs: known to, not known, known not to. */
+static unsigned fits(const struct xf_drain_host *h, uint64_t need_kib)
 {
-    if (a->known != b->known)
-        return a->known;
+    if (!h->known)
+        return 1;
+    return h->free_kib > 0 && h->free_kib >= need_kib ? 2 : 0;
+}
+
+/* Where it fits is better; else where more is free, or, where that is not known, the host that has
+ * been given fewer guests; else the one named first. */
+static bool is_better(const struct xf_drain_host *a, const struct xf_drain_host *b,
+                      uint64_t need_kib)
+{
+    unsigned fits_a = fits(a, need_kib), fits_b = fits(b, need_kib);
+
+    if (fits_a != fits_b)
+        return fits_a > fits_b;
     if (a->known && a->free_kib != b->free_kib)
         return a->free_kib > b->free_kib;
     return a->given < b->given;
@@ -38,7 +49,7 @@ static int best_host(const struct xf_drain *d, const struct xf_drain_guest *g)
         uint32_t bit = 1u << i;
 
         if ((g->may & bit) && !((g->refused | g->lacks) & bit) &&
-            (best < 0 || is_better(&d->host[i], &d->host[best])))
+            (best < 0 || is_better(&d->host[i], &d->host[best], g->need_kib)))
             best = (int)i;
     }
     return best;

@@ -224,6 +224,12 @@ contains "plan for two hosts: one by one" '"forecast_s":91.5' "$out"
 drain --to host2 host3 --check --json --order memory --limit 2
 contains "plan for two hosts: two at once" '"forecast_s":61.0' "$out"
 same "plan for two hosts: who stays" "g1 g2 g3" "$(here)"
+# Memory that one is to take is not promised to the next.
+goes_to() { jq -rs 'map(select(.type == "guest") | .guest + " " + .to) | sort | join(", ")' <<<"$out"; }
+for limit in 1 3; do
+    drain --to host2 host3 --check --json --order memory --limit $limit
+    same "plan for two hosts: who goes where" "g1 host3, g2 host2, g3 host3" "$(goes_to)"
+done
 rm "$host/guests/g3"
 guest g2 2 2097152 runs "refused cpu-policy"
 rm "$host"/free.*

@@ -9,6 +9,27 @@
 
 enum { TOOK_REPORT, TOOK_OTHER };
 
+/* Is there an element with this attribute? A report's own text may well contain its name, but no
+ * `<`, and nothing that ends an attribute's value. */
+static bool has_attribute(const char *html, const char *name)
+{
+    char quote = 0;
+    bool inside = false;
+
+    for (const char *p = html; *p; p++) {
+        if (quote)
+            quote = *p == quote ? 0 : quote;
+        else if (inside && (*p == '"' || *p == '\''))
+            quote = *p;
+        else if (*p == '<' || *p == '>')
+            inside = *p == '<';
+        else if (inside && *p == ' ' && !strncasecmp(p + 1, name, strlen(name)) &&
+                 p[1 + strlen(name)] == '=')
+            return true;
+    }
+    return false;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct page *p = page_new();
@@ -31,7 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(text && strlen(text) == len);
         for (size_t i = 0; i < len; i++)
             MUST((unsigned char)text[i] < 0x80);
-        MUST(!strcasestr(text, "<script") && !strcasestr(text, "<img") && !strstr(text, "src="));
+        MUST(!strcasestr(text, "<script") && !strcasestr(text, "<img"));
+        MUST(has_attribute(text, "content") && !has_attribute(text, "src"));
         free(text);
         fuzz_reached(TOOK_REPORT);
     }

@@ -302,7 +302,14 @@ static int alive(struct xf_source_vm *vm, struct xf_err *err)
 static int suspend(struct xf_source_vm *vm, struct xf_err *err)
 {
     struct fake *f = of_src(vm);
+    bool ended;
 
+    /* As on Xen: it is looked at before it is asked. */
+    pthread_mutex_lock(&f->lock);
+    ended = f->ended;
+    pthread_mutex_unlock(&f->lock);
+    if (ended)
+        return xf_fail(err, ESRCH, "the guest has crashed");
     if (enter(f, FAKE_SUSPEND, err))
         return -1;
     pthread_mutex_lock(&f->lock);

@@ -73,16 +73,17 @@ static void test_hosts(void)
     CU_ASSERT_EQUAL(next(), 1);
     CU_ASSERT_EQUAL(next(), 12);
     CU_ASSERT_EQUAL(next(), 21);
+    /* Sooner where it is not known than where it is known not to fit. */
+    CU_ASSERT_EQUAL(next(), 30);
+    xf_drain_ended(&d, 3, XF_DRAIN_END_REFUSED);
+    /* More than is free may be wanted, and what did not come is given back, exactly. */
     CU_ASSERT_EQUAL(next(), 32);
     CU_ASSERT(d.host[1].free_kib == 100 && d.host[2].free_kib == 0);
-    /* What did not come is given back, exactly. */
     xf_drain_ended(&d, 3, XF_DRAIN_END_REFUSED);
     CU_ASSERT_EQUAL(d.host[2].free_kib, 300);
     CU_ASSERT_EQUAL(next(), 31);
     xf_drain_ended(&d, 3, XF_DRAIN_END_REFUSED);
     CU_ASSERT_EQUAL(d.host[1].free_kib, 100);
-    CU_ASSERT_EQUAL(next(), 30);
-    xf_drain_ended(&d, 3, XF_DRAIN_END_REFUSED);
     CU_ASSERT_EQUAL(next(), 900);
     CU_ASSERT_EQUAL(guests[3].state, XF_DRAIN_REFUSED);
     /* Where nothing is known they take turns. */
