@@ -15,6 +15,7 @@
 #include <sys/random.h>
 
 #include "libxl-ext/moves/slot.h"
+#include "libxl-ext/moves/turn.h"
 #include "libxl-ext/source/move_check.h"
 #include "libxl-ext/source/move_status.h"
 #include "transport/clock.h"
@@ -24,8 +25,8 @@
 #define IDLE_MS 2000 /* between two looks whether the move was cancelled */
 /* After a slot has been given back, so that not all look at the same moment. */
 #define HERD_MS 20
-/* The destination is asked again after 1, 2, 4, ... seconds, with a jitter that parts two hosts
- * which refuse each other because both have just asked. */
+/* The destination is asked again, by one of those who wait for it, after 1, 2, 4, ... seconds, with
+ * a jitter that parts two hosts which refuse each other because both have just asked. */
 #define AGAIN_MS 1000
 #define AGAIN_MAX_MS 10000
 #define TICK_MS 1000
@@ -37,7 +38,9 @@ struct queue {
     double since; /* when it began to wait; 0: it has not */
     bool told;
     int watch, again_ms;
-    bool there; /* what is waited for is at the destination */
+    int turn;      /* -1: not opened */
+    bool our_turn; /* to ask it again */
+    bool there;    /* what is waited for is at the destination */
     unsigned busy, limit;
 };
 
@@ -123,6 +126,23 @@ static int await_slot(struct queue *q, struct xf_err *err)
     return rc;
 }
 
+/* Until it is our turn to ask the destination. *waited: somebody else had it, and was accepted. */
+static int await_turn(struct queue *q, bool *waited, struct xf_err *err)
+{
+    *waited = false;
+    if (q->our_turn)
+        return 0;
+    q->turn = xf_turn_open(q->m->o->host);
+    while (xf_turn_take(q->turn)) {
+        *waited = true;
+        if (waits(q, err))
+            return -1;
+        xf_slot_await(-1, within(q, TICK_MS));
+    }
+    q->our_turn = true;
+    return 0;
+}
+
 /* The destination has no slot: let some time pass. */
 static int pass_time(struct queue *q, struct xf_err *err)
 {
@@ -140,7 +160,7 @@ static int pass_time(struct queue *q, struct xf_err *err)
 static int attend(struct queue *q, struct xf_err *err)
 {
     struct xf_move *m = q->m;
-    bool again = false;
+    bool again = false, waited;
     int rc;
 
     snprintf(m->show.waits_for, sizeof(m->show.waits_for), "its turn");
@@ -163,19 +183,20 @@ static int attend(struct queue *q, struct xf_err *err)
             return -1;
         xf_slot_give(&m->slot);
         xf_move_uncheck(m, PEER_ENDS_MS);
-        if (pass_time(q, err))
+        if (await_turn(q, &waited, err) || (!waited && pass_time(q, err)))
             return -1;
     }
 }
 
 int xf_move_queue(struct xf_move *m, struct xf_err *err)
 {
-    struct queue q = {.m = m, .watch = -1, .again_ms = AGAIN_MS};
+    struct queue q = {.m = m, .watch = -1, .turn = -1, .again_ms = AGAIN_MS};
     int rc;
 
     if (m->o->check_only)
         return xf_move_check(m, err);
     rc = attend(&q, err);
+    xf_turn_end(&q.turn);
     if (q.watch >= 0)
         close(q.watch);
     if (q.since)

@@ -127,6 +127,18 @@ int xf_qmp_save(struct xf_qmp *q, const char *file, struct xf_err *err)
     return tell(q, "xen-save-devices-state", arguments, err);
 }
 
+int xf_qmp_announce(struct xf_qmp *q, struct xf_err *err)
+{
+    json_object *arguments = json_object_new_object();
+
+    /* Milliseconds: after 50, then 150 later, 250, ... */
+    json_object_object_add(arguments, "initial", json_object_new_int(50));
+    json_object_object_add(arguments, "max", json_object_new_int(1000));
+    json_object_object_add(arguments, "rounds", json_object_new_int(10));
+    json_object_object_add(arguments, "step", json_object_new_int(100));
+    return tell(q, "announce-self", arguments, err);
+}
+
 static int read_blocked(const struct xf_json *j, char out[XF_QMP_REASONS])
 {
     static const char name[] = "blocked-reasons";

@@ -56,6 +56,10 @@ int xf_qmp_log_off(struct xf_qmp *q, struct xf_err *err);
  */
 int xf_qmp_save(struct xf_qmp *q, const char *file, struct xf_err *err);
 
+/* Have it announce its emulated network interfaces to the switches, again and again for some five
+ * seconds, as it does by itself when it has been given a state. Does not wait for that. */
+int xf_qmp_announce(struct xf_qmp *q, struct xf_err *err);
+
 /* Why the devices cannot be migrated, in QEMU's words, cleaned: the first reasons, and how many
  * more there are. Empty: they can. */
 int xf_qmp_blocked(struct xf_qmp *q, char out[XF_QMP_REASONS], struct xf_err *err);

@@ -13,6 +13,7 @@
 #include "libxl-ext/xen/guest_kind.h"
 #include "libxl-ext/xen/guest_size.h"
 #include "libxl-ext/xen/qdisk.h"
+#include "libxl-ext/xen/qmp_commands.h"
 #include "libxl-ext/xen/static_state.h"
 #include "libxl-ext/xen/domain_here.h"
 #include "libxl-ext/xen/xen_view.h"
@@ -176,11 +177,27 @@ static bool device_model_ended(uint32_t domid)
     return ended;
 }
 
+/*
+ * The copy's QEMU announces its emulated interfaces as soon as it has its state, which is before
+ * GO: from then on the switches send the guest's frames there, and a guest that only answers would
+ * be unreachable here for minutes. So this one announces them as well, for longer than the other
+ * one does. A device model that cannot is no reason to fail.
+ */
+static void announce_emulated(uint32_t domid)
+{
+    struct xf_qmp q = XF_QMP_CLOSED;
+    struct xf_err why = {0};
+
+    if (!xf_qmp_open_domain(&q, domid, MONITOR_MS, &why))
+        xf_qmp_announce(&q, &why);
+    xf_qmp_close(&q);
+}
+
 int xf_xen_resume(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid, struct xf_err *err)
 {
     char why[300];
     libxl_dominfo info;
-    bool suspended;
+    bool suspended, hvm;
 
     libxl_dominfo_init(&info);
     if (libxl_domain_info(ctx, &info, domid)) {
@@ -188,12 +205,16 @@ int xf_xen_resume(libxl_ctx *ctx, struct xf_toollog *log, uint32_t domid, struct
         return xf_fail(err, ESRCH, "domain %u is gone", domid);
     }
     suspended = info.shutdown && info.shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND;
+    hvm = info.domain_type == LIBXL_DOMAIN_TYPE_HVM;
     libxl_dominfo_dispose(&info);
     if (!suspended)
         return xf_fail(err, EINVAL, "domain %u is not suspended", domid);
     /* suspend_cancel: the guest's suspend call returns 1, its frontends stay connected. */
-    if (!libxl_domain_resume(ctx, domid, 1, NULL))
+    if (!libxl_domain_resume(ctx, domid, 1, NULL)) {
+        if (hvm)
+            announce_emulated(domid);
         return 0;
+    }
     /* libxl has QEMU run on first (libxl__domain_resume(), tools/libs/light/libxl_dom_suspend.c).
      */
     if (device_model_ended(domid))

@@ -98,6 +98,7 @@ static void fuzz_orders(struct xf_qmp *q, struct xf_err *err)
         if (on && !rc)
             fuzz_reached(LOGGED);
     }
+    fuzz_went(q, xf_qmp_announce(q, err), err);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -36,6 +36,7 @@ static void test_session(void)
         QMP_DONE(7),
         QMP_EVENT("RESUME") QMP_DONE(8),
         QMP_DONE(9),
+        QMP_DONE(10),
         NULL};
     struct xf_qmp_version version;
     char reasons[XF_QMP_REASONS];
@@ -55,6 +56,7 @@ static void test_session(void)
     CU_ASSERT_EQUAL(xf_qmp_cont(q, err), 0);
     CU_ASSERT_EQUAL(q->seen, XF_QMP_STOP | XF_QMP_RESUME);
     CU_ASSERT_EQUAL(xf_qmp_log_off(q, err), 0);
+    CU_ASSERT_EQUAL(xf_qmp_announce(q, err), 0);
     CU_ASSERT_EQUAL(err->num, 0);
     fake_monitor_end();
     CU_ASSERT_STRING_EQUAL(
@@ -67,7 +69,9 @@ static void test_session(void)
         "{\"execute\":\"xen-save-devices-state\","
         "\"arguments\":{\"filename\":\"/run/a \\\"b\\\"/dm-7\",\"live\":true},\"id\":7}\n"
         "{\"execute\":\"cont\",\"id\":8}\n"
-        "{\"execute\":\"xen-set-global-dirty-log\",\"arguments\":{\"enable\":false},\"id\":9}\n");
+        "{\"execute\":\"xen-set-global-dirty-log\",\"arguments\":{\"enable\":false},\"id\":9}\n"
+        "{\"execute\":\"announce-self\","
+        "\"arguments\":{\"initial\":50,\"max\":1000,\"rounds\":10,\"step\":100},\"id\":10}\n");
 }
 
 static void test_status(void)

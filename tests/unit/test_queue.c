@@ -18,7 +18,7 @@ static void test_smaller(void)
     hold();
     for (unsigned i = 1; i <= 7; i++)
         move("a", "b", i, "");
-    eventually(waiting("a", "\"waits_for\":\"5 moves under way at XENFERRY") == 2);
+    eventually(waiting("a", "\"waits_for\":\"5 moves under way at echo") == 2);
     eventually(busy("a") == 5);
     CU_ASSERT_EQUAL(busy("b"), 5);
     CU_ASSERT_EQUAL(under_way("a"), 5);
@@ -27,6 +27,27 @@ static void test_smaller(void)
     all_moved();
     CU_ASSERT_EQUAL(busy("a"), 0);
     eventually(busy("b") == 0);
+    clean();
+}
+
+/* Of those who wait for the other host one asks it again, less and less often; each of five would
+ * do so twice in this time at least. */
+static void test_one_asks(void)
+{
+    unsigned before;
+
+    host("a", 20);
+    host("b", 1);
+    hold();
+    for (unsigned i = 1; i <= 6; i++)
+        move("a", "b", i, "");
+    eventually(waiting("a", "\"waits_for\":\"1 move under way at echo") == 5);
+    before = asked("b");
+    CU_ASSERT(before >= 6);
+    nap(6000);
+    CU_ASSERT(asked("b") > before && asked("b") <= before + 5);
+    let_go();
+    all_moved();
     clean();
 }
 
@@ -177,17 +198,18 @@ static void test_interrupted(void)
 
 /* --- what it costs --- */
 
+/* With its children that have ended: those that have asked the other host. */
 static double cpu_of(pid_t pid)
 {
     char file[60];
-    unsigned long user = 0, system = 0;
+    unsigned long user = 0, system = 0, their_user = 0, their_system = 0;
 
     snprintf(file, sizeof(file), "/proc/%d/stat", (int)pid);
     slurp(file);
     if (strrchr(text, ')'))
-        sscanf(strrchr(text, ')'), ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-               &system);
-    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+        sscanf(strrchr(text, ')'), ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu",
+               &user, &system, &their_user, &their_system);
+    return (double)(user + system + their_user + their_system) / (double)sysconf(_SC_CLK_TCK);
 }
 
 static unsigned long pss_of(pid_t pid)
@@ -202,13 +224,14 @@ static unsigned long pss_of(pid_t pid)
     return kib;
 }
 
-static int cost(unsigned n)
+/* n moves that wait at host a, for one of its own slots or for host b's. */
+static int cost_of(unsigned n, unsigned limit, const char *for_what)
 {
     const int seconds = 60;
     double cpu = 0, began;
     unsigned long kib = 0;
 
-    host("a", 1);
+    host("a", limit);
     host("b", 1);
     hold();
     move("a", "b", 99, "");
@@ -227,8 +250,8 @@ static int cost(unsigned n)
     cpu /= xf_now() - began;
     for (unsigned i = 1; i <= n; i++)
         kib += pss_of(calls[i].pid);
-    printf("%u moves wait: %.2f %% of a processor together, %.2f MiB each (PSS)\n", n, 100 * cpu,
-           (double)kib / n / 1024);
+    printf("%u moves wait for %s: %.2f %% of a processor together, %.2f MiB each (PSS)\n", n,
+           for_what, 100 * cpu, (double)kib / n / 1024);
     for (unsigned i = 0; i <= n; i++)
         kill(calls[i].pid, SIGTERM);
     for (unsigned i = 0; i <= n; i++)
@@ -237,10 +260,18 @@ static int cost(unsigned n)
     return cpu < 0.01 && kib < n * 2048ul ? 0 : 1;
 }
 
+static int cost(unsigned n)
+{
+    int here = cost_of(n, 1, "their own host");
+
+    return cost_of(n, XF_MOVES_MAX, "the other host") || here;
+}
+
 int main(int argc, char **argv)
 {
     CU_TestInfo tests[] = {
         {"20 and 5 give 5", test_smaller},
+        {"one asks", test_one_asks},
         {"six moves, two at a time", test_six},
         {"two hosts to each other", test_each_other},
         {"within one host", test_within},

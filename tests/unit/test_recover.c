@@ -23,6 +23,7 @@
 #include "libxl-ext/moves/record.h"
 #include "libxl-ext/host/run_dir.h"
 #include "libxl-ext/moves/status.h"
+#include "libxl-ext/xen/qmp_commands.h"
 #include "libxl-ext/xen/xen_source.h"
 #include "pages/bitmap.h"
 #include "tests/unit/record_link.h"
@@ -47,7 +48,8 @@ static struct {
     bool copy_dying, copy_other; /* the latter: its uuid is another one */
     const char *copy_name;
     uint64_t copy_paged;
-    unsigned destroyed, resumed, renamed, paused, unpaused;
+    bool hvm, no_monitor; /* it has a device model, which does not answer */
+    unsigned destroyed, resumed, renamed, paused, unpaused, announced;
     unsigned looks; /* at domain DOMID */
     unsigned then;  /* after so many of them it is what `later` says; 0: never */
     enum { OTHER_UUID_LATER, RUNS_LATER, GONE_LATER, DYING_LATER, UNKNOWN_LATER } later;
@@ -132,6 +134,7 @@ static void fill_info(libxl_dominfo *info, uint32_t domid)
     info->domid = domid;
     info->shutdown = suspended;
     info->shutdown_reason = suspended ? LIBXL_SHUTDOWN_REASON_SUSPEND : 0;
+    info->domain_type = xen.hvm ? LIBXL_DOMAIN_TYPE_HVM : LIBXL_DOMAIN_TYPE_PVH;
     info->paged_memkb = domid == COPY_DOMID ? xen.copy_paged : 0;
 }
 
@@ -211,6 +214,25 @@ int libxl_domain_resume(libxl_ctx *ctx, uint32_t domid, int cancel, const libxl_
     (void)how;
     CU_ASSERT(domid == DOMID && cancel == 1);
     xen.resumed++;
+    return 0;
+}
+
+int xf_qmp_open(struct xf_qmp *q, const char *path, uint32_t domid, int limit_ms,
+                struct xf_tick tick, struct xf_err *e)
+{
+    (void)q;
+    (void)path;
+    (void)limit_ms;
+    (void)tick;
+    CU_ASSERT(domid == DOMID && xen.hvm && xen.resumed);
+    return xen.no_monitor ? xf_fail(e, ECONNREFUSED, "nobody listens") : 0;
+}
+
+int xf_qmp_announce(struct xf_qmp *q, struct xf_err *e)
+{
+    (void)q;
+    (void)e;
+    xen.announced++;
     return 0;
 }
 
@@ -781,6 +803,19 @@ static void test_resume(void)
     CU_ASSERT_EQUAL(xen.renamed, 1);
 }
 
+/* The switches have learned of the copy from its device model: this one tells them otherwise. */
+static void test_announce(void)
+{
+    begin();
+    CU_ASSERT(resume(false) == 0 && !xen.announced);
+    begin();
+    xen.hvm = true;
+    CU_ASSERT(resume(false) == 0 && xen.announced == 1);
+    begin();
+    xen.hvm = xen.no_monitor = true;
+    CU_ASSERT(resume(false) == 0 && !xen.announced);
+}
+
 /* As of the switch: only with all of its disks, and only where it is gone. */
 static int go_back(bool force)
 {
@@ -910,6 +945,7 @@ int main(void)
         {"a sink listens", test_sink},
         {"interrupted", test_interrupted},
         {"--resume", test_resume},
+        {"back, its emulated interfaces are announced", test_announce},
         {"--as-of-switch", test_go_back},
         {"... which is refused", test_no_way_back},
         CU_TEST_INFO_NULL,

@@ -49,7 +49,7 @@ case_end
 
 case_begin "hvm: post-copy"
 hvm_move a 30 postcopy --postcopy
-[ "$(report '.left_out > 1000')" = true ] || bad "no page was left out: $(report .left_out)"
+[ "$(report '.pull.left_out > 1000')" = true ] || bad "too few pages were left out: $(report .pull.left_out)"
 paging_is_off b
 case_end
 
