@@ -6,6 +6,7 @@ guest_help() {
     cat <<'END'
 lab guest start HOST NAME [--mem MiB] [--maxmem MiB] [--fill MiB] [--zero PCT]
                 [--type pvh|hvm|pv]
+                [--bios seabios|ovmf]  of an HVM guest; OVMF boots it from a disk made for it
                 [--emulated]         HVM without PV drivers: disk and NIC are QEMU's
                 [--vga none|stdvga|cirrus]  of an HVM guest; a screen on VNC, with 16 MiB out of --mem
                 [--cd 0|1]           of an HVM guest: a drive with a disk in it, hdc
@@ -40,21 +41,23 @@ END
 # rdtsc trapped by Xen (tsc_mode), and 100,000 reads of a PIT that is not there
 # (clearcpuid=tsc; the guest's clock is Xen's all the same). Without a TSC the
 # kernel would wait for ticks that do not come yet: lpj= is its delay loop.
+GUEST_WORDS='quiet loglevel=3 mitigations=off panic=1'
 PV_BOOT='console=hvc0 clearcpuid=tsc lpj=6000000'
 
-guest_config() { # TYPE NAME MEM MAXMEM VCPUS VIFS DISK KERNEL INITRAMFS EXTRA LINES
+guest_config() { # TYPE NAME MEM MAXMEM VCPUS VIFS DISK KERNEL|'' INITRAMFS EXTRA LINES
+    local from=''
+    [ -z "$8" ] || printf -v from 'kernel = "/srv/guest/%s"\nramdisk = "/srv/guest/%s"\nextra = "%s"' "$8" "$9" \
+        "$GUEST_WORDS ${10}"
     cat <<END
 name = "$2"
 type = "$1"
-kernel = "/srv/guest/$8"
-ramdisk = "/srv/guest/$9"
+$from
 memory = $3
 maxmem = $4
 vcpus = $5
 vif = [ $6 ]
 disk = [ $7 ]
 tsc_mode = "native"
-extra = "quiet loglevel=3 mitigations=off panic=1 ${10}"
 on_poweroff = "destroy"
 on_reboot = "destroy"
 on_crash = "preserve"
@@ -63,7 +66,7 @@ END
 }
 
 guest_start() {
-    local host=$1 name=$2 type=pvh emulated='' vga=none mem='' maxmem='' fill='' zero=25 rate=200 pattern=random
+    local host=$1 name=$2 type=pvh emulated='' bios=seabios vga=none mem='' maxmem='' fill='' zero=25 rate=200 pattern=random
     local hot=10 reads=0 vcpus=1 ip=100 disk=vdb diskrate=20 late=0 persistent=1 beat='' diskline='' config='' words mac vifs out
     local diskblocks=0 backend='' rogue=0 format=raw cd=0
     local kernel=vmlinux initramfs=initramfs boot=$PV_BOOT nic='' vdev='' device='' lines='' create_s=120 boot_s=60
@@ -76,7 +79,7 @@ guest_start() {
             shift
             continue
             ;;
-        --type | --vga | --mem | --maxmem | --fill | --zero | --rate | --pattern | --hot | --reads | --vcpus | \
+        --type | --bios | --vga | --mem | --maxmem | --fill | --zero | --rate | --pattern | --hot | --reads | --vcpus | \
             --ip | --disk | --diskrate | --diskblocks | --backend | --format | --vdev | --cd | --rogue | --late | --persistent | --beat | \
             --config)
             [ $# -gt 1 ] || die "$1 needs a value (lab guest help)"
@@ -88,7 +91,7 @@ guest_start() {
     done
     [ "$ip" -ge 100 ] && [ "$ip" -le 199 ] || die "--ip is 100 to 199"
     case $type in
-    pvh | pv) [ "$vga$emulated$cd" = none0 ] || die "--vga, --cd and --emulated need --type hvm" ;;
+    pvh | pv) [ "$bios$vga$emulated$cd" = seabiosnone0 ] || die "--bios, --vga, --cd and --emulated need --type hvm" ;;
     hvm) hvm_defaults ;;
     *) die "--type is pvh, hvm or pv, not '$type'" ;;
     esac
@@ -100,6 +103,7 @@ guest_start() {
     words="$boot xf.ip=10.9.1.$ip xf.fill=$fill xf.zero=$zero xf.rate=$rate xf.pattern=$pattern"
     words+=" xf.hot=$hot xf.reads=$reads xf.diskrate=$diskrate xf.late=$late xf.persistent=$persistent xf.beat=$beat xf.diskblocks=$diskblocks"
     [ "$disk" = none ] || words+=" xf.disk=$device"
+    [ "$bios" = seabios ] || hvm_by_efi
     mac=$(printf '00:16:3e:09:01:%02x' "$ip")
     vifs="'mac=$mac,bridge=xenbr0$nic'"
     if [ "$rogue" = 1 ]; then

@@ -6,6 +6,15 @@
 hvm_defaults() {
     local khz
     kernel=vmlinuz create_s=300 boot_s=300
+    case $bios in
+    seabios) ;;
+    ovmf)
+        [ -z "$emulated" ] || die "--bios ovmf needs PV drivers"
+        : "${mem:=256}"
+        vdev=${vdev:-xvdb}
+        ;;
+    *) die "--bios is seabios or ovmf, not '$bios'" ;;
+    esac
     # The video memory is a part of memory=, and Linux gives as much back at its start.
     if [ "$vga" = none ]; then
         : "${mem:=160}"
@@ -24,6 +33,16 @@ hvm_defaults() {
         nic=,type=vif # no emulated NIC beside it
     fi
     lines=$(hvm_config)$'\n'
+}
+
+# In guest_start, once the kernel's command line is known: it boots from a disk of its own.
+hvm_by_efi() {
+    efi_put "$name" "$kernel" "$initramfs" "$GUEST_WORDS $words"
+    kernel=''
+    lines+="bios = \"ovmf\"
+bios_path_override = \"/root/OVMF.fd\"
+"
+    diskline="'format=raw,vdev=hda,access=rw,target=/root/$name.efi'${diskline:+, }$diskline"
 }
 
 hvm_config() {

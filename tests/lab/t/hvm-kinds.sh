@@ -56,4 +56,15 @@ case_end
 case_begin "hvm: ... and back"
 there
 case_end
+lab guest stop served
+
+case_begin "hvm: booted by OVMF"
+at=a
+guest_start a ovmf --type hvm --bios ovmf --rate 100 --ip 126 --disk vdb
+there
+case_end
+case_begin "hvm: ... and back by post-copy"
+good_move $at --postcopy
+[ "$(report '.pull.left_out > 1000')" = true ] || bad "too few pages were left out: $(report .pull.left_out)"
+case_end
 finish

@@ -71,8 +71,10 @@ static void log_read(struct log *l)
     char buf[4096];
     ssize_t n;
     struct stat st;
-    if (!fstat(l->fd, &st) && st.st_size < lseek(l->fd, 0, SEEK_CUR))
+    if (!fstat(l->fd, &st) && st.st_size < lseek(l->fd, 0, SEEK_CUR)) {
         lseek(l->fd, 0, SEEK_SET); // somebody emptied it
+        l->used = 0;               // a line whose end the guest wrote on the other host
+    }
     while ((n = read(l->fd, buf, sizeof(buf))) > 0)
         for (ssize_t i = 0; i < n; i++) {
             if (buf[i] == '\n') {
