@@ -18,3 +18,17 @@ apt_opts() {
         "Dir::State::lists=$1/lists" "Dir::State::status=$1/status" \
         "Dir::Cache=$1/cache" "APT::Sandbox::User=root" "Acquire::Languages=none"
 }
+
+# apt_unpack DIR PACKAGE...: the files of these packages, and of no others, under DIR/deb. For a builder.
+apt_unpack() {
+    local dir=$1 f
+    shift
+    mkdir -p "$dir"
+    progress_mark 1/2 "package lists"
+    apt_setup "$dir/apt"
+    progress_mark 2/2 packages
+    (cd "$dir" && timeout 180 apt-get $(apt_opts "$dir/apt") -q download "$@")
+    for f in "$dir"/*.deb; do
+        dpkg -x "$f" "$dir/deb"
+    done
+}

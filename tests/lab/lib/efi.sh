@@ -6,21 +6,14 @@
 
 EFI_PACKAGES='ovmf systemd-boot-efi mtools'
 
-efi_key() { key_of <"$LAB/lib/efi.sh"; }
+efi_key() { cat "$LAB/lib/efi.sh" "$LAB/lib/apt.sh" | key_of; }
 efi_item() { cache_get efi "$(efi_key)" efi_build; }
 
 efi_build() {
-    local out=$1 work=$1/work f
-    mkdir -p "$work"
-    progress_mark 1/2 "package lists"
-    apt_setup "$work/apt"
-    progress_mark 2/2 packages
-    cd "$work"
-    timeout 180 apt-get $(apt_opts "$work/apt") -q download $EFI_PACKAGES
-    for f in ./*.deb; do
-        dpkg -x "$f" deb
-    done
-    cp deb/usr/share/qemu/OVMF.fd deb/usr/lib/systemd/boot/efi/linuxx64.efi.stub deb/usr/bin/mtools "$out/"
+    local out=$1 work=$1/work
+    apt_unpack "$work" $EFI_PACKAGES
+    cp "$work"/deb/usr/share/qemu/OVMF.fd "$work"/deb/usr/lib/systemd/boot/efi/linuxx64.efi.stub \
+        "$work"/deb/usr/bin/mtools "$out/"
     rm -rf "$work"
 }
 

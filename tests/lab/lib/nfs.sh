@@ -8,20 +8,14 @@ NFS_PACKAGES='nfs-kernel-server nfs-common libtirpc3 libwrap0'
 [ "$SUITE" = bookworm ] || NFS_PACKAGES=${NFS_PACKAGES/libtirpc3/libtirpc3t64}
 NFS_FILES='usr/sbin/rpc.mountd usr/sbin/rpc.nfsd usr/sbin/exportfs sbin/mount.nfs4'
 
-nfs_key() { { echo "$SUITE"; cat "$LAB/lib/nfs.sh"; } | key_of; }
+nfs_key() { { echo "$SUITE"; cat "$LAB/lib/nfs.sh" "$LAB/lib/apt.sh"; } | key_of; }
 nfs_item() { cache_get "$(of_name nfs)" "$(nfs_key)" nfs_build; }
 
 nfs_build() {
     local out=$1 work=$1/work f
     mkdir -p "$work/root/usr/sbin" "$work/root/usr/lib/x86_64-linux-gnu"
-    progress_mark 1/2 "package lists"
-    apt_setup "$work/apt"
-    progress_mark 2/2 packages
+    apt_unpack "$work" $NFS_PACKAGES
     cd "$work"
-    timeout 180 apt-get $(apt_opts "$work/apt") -q download $NFS_PACKAGES
-    for f in ./*.deb; do
-        dpkg -x "$f" deb
-    done
     for f in $NFS_FILES; do
         cp "deb/$f" root/usr/sbin/
     done
